@@ -40,15 +40,16 @@ from evidence import (
     value_of,
 )  # fmt: skip
 from measure import SUM_PLANS, config_of
+from sumnist.arithmetic.relations import KINDS, MISTAKE, WEIGHTS, Kind, Posterior, Relations, Writer
 from sumnist.arithmetic.values import Values
 from sumnist.config import PRESETS, preset
 from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
 from sumnist.evaluation.text import percent
+from sumnist.formulas import Relation
 from sumnist.inference.numbers import TRUST
 from sumnist.lab.study.designs import VARIANTS
 from sumnist.lab.study.report import Results, points, with_interval
-from sumnist.sheets.check import KINDS, MISTAKE, SURE, WEIGHTS, WRONG, Check, Kind, Posterior, Writer, verdict
-from sumnist.sheets.layout import Formula
+from sumnist.sheets.check import SURE, WRONG, verdict
 
 __all__ = ["FIGURES", "PLOTS"]
 
@@ -382,7 +383,7 @@ def registration(rows: Rows) -> str:
 # One small sheet, worked out, and what the package believes of people.
 
 LARGEST = {"q1": 9, "q2": 9, "q3": 9, "total": 27}
-FORMULA = Formula.of("total = q1 + q2 + q3")
+FORMULA = Relation.of("total = q1 + q2 + q3")
 FIRST, LAST = 4, 8
 """What is read in the first and in the last cell, beyond doubt."""
 MIDDLE: dict[int | Decimal, float] = {1: 0.55, 7: 0.45}
@@ -405,7 +406,7 @@ def posterior(total: int) -> Posterior:
     read: dict[str, dict[int | Decimal, float]] = {
         "q1": {FIRST: 1.0}, "q2": MIDDLE, "q3": {LAST: 1.0}, "total": {total: 1.0},
     }  # fmt: skip
-    return Check(LARGEST, [FORMULA]).posterior({name: Values(values, 0.0) for name, values in read.items()})
+    return Relations(LARGEST, [FORMULA]).posterior({name: Values(values, 0.0) for name, values in read.items()})
 
 
 def chance(probability: float) -> str:
@@ -423,7 +424,12 @@ def example(_: Rows) -> str:
         numbers, probabilities = found.numbers["q2"]
         told = [chance(float(probabilities[numbers == value].sum())) for value in MIDDLE]
         body.append(
-            [f"{FIRST} + ? + {LAST} = {total}", *told, chance(found.kinds["total"]["right"]), verdict(found).outcome]
+            [
+                f"{FIRST} + ? + {LAST} = {total}",
+                *told,
+                chance(next(iter(found.kinds.values()))["right"]),
+                verdict(found).outcome,
+            ]
         )
     return table(["what is written", *(f"the cell is a {value}" for value in MIDDLE), "the total is added up right",
                   "the sheet"], body)  # fmt: skip

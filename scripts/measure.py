@@ -26,7 +26,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from io import BytesIO
@@ -43,6 +43,7 @@ from torch.utils.data import DataLoader, default_collate
 
 import sumnist
 from evidence import RESULTS, ROOT, Row, Rows, add, clean_commit, once, with_envelope
+from sumnist.arithmetic.relations import MISTAKE
 from sumnist.batch.sources import pictures_in
 from sumnist.cli import parse
 from sumnist.cli.commands import Train
@@ -54,6 +55,7 @@ from sumnist.environment import commit
 from sumnist.errors import DataError, ImageError, SumnistError
 from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
 from sumnist.files import CELLS, FINDER, NUMBERS, ONNX, PRETRAINED
+from sumnist.formulas import Relation
 from sumnist.inference.ctc import CHARACTERS
 from sumnist.inference.finder import Finder
 from sumnist.inference.numbers import TRUST, Numbers, OcrRecognizer, file_of
@@ -62,6 +64,7 @@ from sumnist.lab.study.rows import read_jsonl
 from sumnist.lab.suites import found as finding
 from sumnist.lab.suites import measure as suite
 from sumnist.lab.suites import pages
+from sumnist.lab.suites import tables as table_suite
 from sumnist.lab.suites.digits import HALVES, Half
 from sumnist.lab.suites.out_of_distribution import draw_stroke
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
@@ -71,15 +74,16 @@ from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.pictures.decode import intensities_of
-from sumnist.sheets.check import MISTAKE
 from sumnist.sheets.layout import Page
 from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.sheets.registration import corners_of, register, settled
+from sumnist.tables.layout import TableLayout
+from sumnist.tables.reading import Table, TableReader
 from sumnist.training.folder import read_metrics
 from sumnist.training.loop import train
 from sumnist.training.tasks import split
 
-PATHS = {"hands": 1, "robustness": 7, "numbers": 14, "sheets": 5, "find": 8}
+PATHS = {"tables": 1, "hands": 1, "robustness": 7, "numbers": 14, "sheets": 5, "find": 8}
 """The generation of each path from a picture to what is said of it: it rises when the path is designed anew, and then
 the reported half may be looked at once more for a network."""
 MODEL = PRETRAINED / ONNX
@@ -818,7 +822,7 @@ def find(given: argparse.Namespace) -> Iterator[Row]:
 
 def found_sets(given: argparse.Namespace) -> Iterator[Found]:
     """What is measured of finding numbers. Raises `DataError`."""
-    writers: list[pages.Writers] = [pages.Images(given.half)] if given.pages or given.signs else []
+    writers: list[pages.Writers] = [pages.Images(Ink.mnist(given.half))] if given.pages or given.signs else []
     writers += [pages.Strokes(given.strokes, given.half)] if given.strokes else []
 
     def made(make: Callable[[int], tuple[bytes, list[finding.There]]], count: int) -> list[Asked]:
@@ -880,6 +884,173 @@ def keep(given: argparse.Namespace, name: str, answers: Sequence[tuple[Any, find
     finding.shown(sample(answers, given.seed, given.show)).save(given.out / f"{name}.png")
     finding.shown_misses(answers).save(given.out / f"{name}-misses.png")
 
+
+# Whole tables. Of a real one the columns D, E and F are known, as above; labels say which rows are totals (Tot.) and
+# means (Moy.) of those above. Simulated ones are known altogether. A real page is read with and without learning the
+# hand, and a simulated one with and without being told what holds.
+
+TOTALS, MEANS = "Tot.", "Moy."
+MOST_LEFT = 6
+"""Columns that may stand before the known ones."""
+Known = dict[int, tuple[str, list[str | None]]]
+"""By row its label, and the digits in the known columns."""
+
+
+def tables(given: argparse.Namespace) -> Iterator[Row]:
+    """Read whole tables."""
+    about = {"half": given.half, "path": PATHS["tables"],
+             "model_sha256": sha256(*(path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx"))))}  # fmt: skip
+    reader = Reader()
+    for path, learn in product(given.table, (False, True)):
+        known = rows_of_table(given.tsv, path.stem)
+        yield with_envelope("table-page", **about, set=path.stem, learn=learn) | table_page(reader, path, known, learn)
+    inks = [Ink.mnist(given.half), *([Ink.scanned(given.folder, given.half)] if given.folder else [])]
+    writers = [pages.Images(ink) for ink in inks if given.count]
+    for ink, kind, told in product(writers, table_suite.KINDS, (False, True)):
+        what = {"ink": ink.name, "kind": kind, "told": told, "count": given.count}
+        yield with_envelope("table-simulated", **about, **what) | simulated_tables(reader, ink, given, kind, told)
+
+
+def rows_of_table(tsv: Path | None, sheet: str) -> Known:
+    """What is known of a sheet, by its rows. Raises `SystemExit`, `DataError`."""
+    columns, labels = columns_of(tsv, sheet), dict[int, str]()
+    assert tsv
+    for row in cells_of(tsv):
+        if row["sheet"].startswith(sheet):
+            labels[int(row["row"])] = row["label"]
+    return {row: (labels[row], [column.get(row) for column in columns]) for row in sorted(labels)}
+
+
+def digits_in(cell: Any, of: str) -> str:
+    """The digits of a cell, as it was read or as it is said to be, without zeros before them."""
+    text = "" if cell is None else cell.read if of == "read" else "" if cell.value is None else str(cell.value)
+    return finding.digits_of(text)
+
+
+def matched(table: Table, known: Known, left: int) -> list[tuple[int, int]]:
+    """Which known row is which row of a table, of as many as have most numbers alike, in their order; `left`: the
+    column that the first known one is."""
+    rows = list(known)
+    alike = np.array([
+        [sum(text is not None and digits_in(table.cells.get((row, left + at)), "value") == text
+             for at, text in enumerate(known[one][1])) for row in range(table.rows)]
+        for one in rows
+    ])  # fmt: skip
+    best = np.zeros((len(rows) + 1, table.rows + 1), np.int64)
+    for i, j in np.ndindex(len(rows), table.rows):
+        best[i + 1, j + 1] = max(best[i, j + 1], best[i + 1, j], best[i, j] + alike[i, j])
+    i, j, pairs = len(rows), table.rows, list[tuple[int, int]]()
+    while i and j:
+        if best[i, j] == best[i - 1, j - 1] + alike[i - 1, j - 1] and alike[i - 1, j - 1]:
+            i, j = i - 1, j - 1
+            pairs.append((rows[i], j))
+        elif best[i, j] == best[i - 1, j]:
+            i -= 1
+        else:
+            j -= 1
+    return pairs[::-1]
+
+
+def table_page(reader: Reader, path: Path, known: Known, learn: bool) -> Row:
+    """What came of a whole page."""
+    start = time.perf_counter()
+    table = TableReader(reader=reader, learn=learn).read(path)
+    seconds = time.perf_counter() - start
+    left = max(range(MOST_LEFT), key=lambda one: len(matched(table, known, one)))
+    pairs = matched(table, known, left)
+    place = dict(pairs)
+    numbers = [(text, table.cells.get((place[row], left + at)) if row in place else None)
+               for row, (_, texts) in known.items() for at, text in enumerate(texts) if text is not None]  # fmt: skip
+    sure = [(text, cell) for text, cell in numbers if cell is not None and cell.state in SURE_STATES]
+    wrong = [{"cell": cell.name, "label": text, "said": str(cell.value), "read": cell.read, "state": cell.state}
+             for text, cell in numbers if cell is not None and digits_in(cell, "value") != text]  # fmt: skip
+    relations = [one for rule in table.rules for one in rule.rule.grounded(table.cells)]
+    of_rows = [one.rule.relation for one in table.rules if one.rule.of_rows]
+    true, found = true_rules(known, place), set(map(rule_key, of_rows))
+    return {
+        "rows": table.rows, "columns": table.columns, "known_rows": len(known), "matched_rows": len(pairs),
+        "numbers": len(numbers), "alone": sum(digits_in(cell, "read") == text for text, cell in numbers),
+        "right": sum(digits_in(cell, "value") == text for text, cell in numbers), "sure": len(sure),
+        "sure_right": sum(digits_in(cell, "value") == text for text, cell in sure), "wrong": wrong,
+        "cells": len(table.cells), "states": dict(table.states), "exact": table.exact,
+        "learned": table.hand is not None,
+        "relations": len(relations), "hold_as_read": sum(holds_in(one, table, "read") for one in relations),
+        "hold": sum(holds_in(one, table, "value") for one in relations), "true_rules": len(true),
+        "found_rules": len(found & true),
+        "false_rules": [one.text for one in of_rows if rule_key(one) not in true],
+        "column_rules": [one.rule.relation.text for one in table.rules if not one.rule.of_rows],
+        "seconds": round(seconds, 2),
+    }  # fmt: skip
+
+
+def rule_key(relation: Relation) -> tuple[int, frozenset[int]]:
+    """A rule of rows as its total and, of a sum, its terms."""
+    terms = frozenset(int(name[1:]) for _, name in relation.terms) if relation.divisor == 1 else frozenset[int]()
+    return int(relation.total[1:]), terms
+
+
+def true_rules(known: Known, place: Mapping[int, int]) -> set[tuple[int, frozenset[int]]]:
+    """The rules that a sheet's labels tell, of rows that were matched: a total is of the days above it."""
+    true, days = set[tuple[int, frozenset[int]]](), list[int]()
+    for row, (label, _) in known.items():
+        if label in (TOTALS, MEANS):
+            if row in place:
+                true.add((place[row] + 1, frozenset(days) if label == TOTALS else frozenset()))
+            days = days if label == TOTALS else []
+        elif row in place:
+            days.append(place[row] + 1)
+    return true
+
+
+def holds_in(relation: Relation, table: Table, of: str) -> bool:
+    """Whether a relation holds among the numbers of a table, but for what rounding does."""
+    cells = {cell.name: cell for cell in table.cells.values()}
+    texts = [digits_in(cells[name], of) for name in relation.names]
+    if not all(texts):
+        return False
+    total, *terms = map(int, texts)
+    return bool(abs(relation.value(terms) - relation.divisor * total) <= relation.divisor * (relation.divisor > 1))
+
+
+def simulated_tables(reader: Reader, ink: Any, given: argparse.Namespace, kind: str, told: bool) -> Row:
+    """What came of simulated tables: how many numbers are wrong without a flag, how many need a person, and how many
+    tables are wholly right."""
+    count: Counter[str] = Counter()
+    start = 0.0
+    for place in range(given.count):
+        shown = table_suite.photograph(given.half, ink, kind, place)
+        layout = shown.layout if told else TableLayout()
+        began = time.perf_counter()
+        try:
+            table = TableReader(layout, reader).read(shown.picture)
+        except SumnistError:
+            count["unreadable"] += 1
+            count["numbers"] += int((shown.numbers > table_suite.EMPTY).sum())
+            count["person"] += int((shown.numbers > table_suite.EMPTY).sum())
+            continue
+        start += time.perf_counter() - began
+        same = (table.rows, table.columns) == shown.numbers.shape
+        wrong = person = 0
+        for at, value in np.ndenumerate(shown.numbers):
+            cell = table.cells.get((int(at[0]), int(at[1])))
+            sure = cell is not None and cell.state in SURE_STATES
+            if value == table_suite.EMPTY:
+                wrong += sure
+                continue
+            count["numbers"] += 1
+            count["alone"] += digits_in(cell, "read") == str(value)
+            count["right"] += cell is not None and cell.value == value
+            wrong += sure and cell is not None and cell.value != value
+            person += not sure
+        count.update(tables=1, grid=same, wrong=wrong, person=person, whole=not (wrong or person))
+        count["rules"] += len(table.rules)
+    return {name: count[name] for name in COUNTED} | {"seconds": round(start, 2)}
+
+
+SURE_STATES = "read", "checked", "corrected", "struck out"
+COUNTED = (
+    "tables", "unreadable", "grid", "numbers", "alone", "right", "wrong", "person", "whole", "rules",
+)  # fmt: skip
 
 # The page, in a browser.
 
@@ -995,6 +1166,12 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--show", type=int, help="of each set write a picture of so many"),
         flag("--out", type=Path, default=Path("runs/found"), help="where these go"),
         flag("--finder", type=Path, default=FINDER, help="another network than the packaged one"),
+    ]),
+    "tables": (tables, [
+        CHOSEN_HALF, flag("--table", action="append", default=[], type=Path, metavar="PICTURE", help="a whole table"),
+        flag("--tsv", type=Path, help="what is in the tables"),
+        flag("--count", type=int, default=0, help="simulated tables of each kind"),
+        flag("--folder", type=Path, help="scans of digits, in folders 0 to 9, of which more are made"),
     ]),
     "page": (page, [
         flag("--rounds", type=int, default=5),

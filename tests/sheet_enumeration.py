@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sumnist.sheets.layout import Formula
+from sumnist.formulas import Relation
 
 WEIGHTS = {"off by one": 0.25, "carry": 0.25, "swapped": 0.05, "skipped": 0.2, "anything": 0.25}
 
@@ -65,7 +65,7 @@ class Form(NamedTuple):
     """A form, and what is read on it: likelihoods `[largest + 1]` of each field."""
 
     likelihoods: dict[str, NDArray[np.float64]]
-    formulas: list[Formula]
+    formulas: list[Relation]
     mistake: float
     halves: frozenset[str] = frozenset()
 
@@ -117,7 +117,7 @@ def by_values(counted: Sequence[Way]) -> dict[tuple[int, ...], float]:
 
 
 SHAPES = [
-    (dict(zip(names, largest, strict=True), t=most), [Formula.of(text) for text in texts])
+    (dict(zip(names, largest, strict=True), t=most), [Relation.of(text) for text in texts])
     for names, largest, most, texts in (
         ("ab", (3, 4), 8, ["t = a + b"]), ("ab", (3, 4), 5, ["t = a + b"]), ("ab", (5, 4), 6, ["t = a - b"]),
         ("a", (12,), 21, ["t = a"]), ("abc", (2, 3, 2), 6, ["t = a - b + c"]),

@@ -32,6 +32,7 @@ from sumnist.lab.suites.found import (
     words,
 )  # fmt: skip
 from sumnist.lab.suites.pages import ALONE, INKED, KINDS, Images, Strokes, Writers, page, photographed, seen, sign
+from sumnist.lab.suites.sheets import Ink
 
 
 def box(left: float, top: float, wide: float = 40, high: float = 20, turn: float = 0.0) -> Points:
@@ -197,7 +198,7 @@ def strokes(folder: Path) -> Path:
 
 @pytest.mark.parametrize("place", [4, 14])
 def test_corners_of_a_page_lie_around_the_ink(place: int) -> None:
-    made = page("development", Images("development"), place)
+    made = page("development", Images(Ink.mnist("development")), place)
     height, width = made.pen.shape
     y, x = np.mgrid[:height, :width]
     for one in made.there:
@@ -212,7 +213,7 @@ def test_corners_of_a_page_lie_around_the_ink(place: int) -> None:
 
 
 def test_a_seed_gives_the_same_page_and_turning_it_moves_its_corners_alone() -> None:
-    writers = Images("development")
+    writers = Images(Ink.mnist("development"))
     picture, numbers = seen("development", writers, 5)
     again, _ = seen("development", writers, 5)
     assert picture == again
@@ -226,7 +227,7 @@ def test_a_seed_gives_the_same_page_and_turning_it_moves_its_corners_alone() -> 
 
 
 def test_every_number_stands_on_the_picture_apart_from_the_others(tmp_path: Path) -> None:
-    writers: list[Writers] = [Images("reported"), Strokes(strokes(tmp_path), "reported")]
+    writers: list[Writers] = [Images(Ink.mnist("reported")), Strokes(strokes(tmp_path), "reported")]
     for place, writer in enumerate(writers):
         for turn in (0, -20):
             made = page("reported", writer, 7 + place)

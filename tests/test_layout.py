@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sumnist.errors import LayoutError
-from sumnist.sheets.layout import BOX, QUIET, Field, Formula, Identity, Kind, Layout, Page, Paper, Place, Rectangle
+from sumnist.formulas import Relation
+from sumnist.sheets.layout import BOX, QUIET, Field, Identity, Kind, Layout, Page, Paper, Place, Rectangle
 
 TOML = """
 title = "Mathematics"
@@ -49,8 +50,8 @@ def test_a_file_says_what_is_on_the_form_and_the_totals_follow_from_their_formul
         Field("total", "Total", "boxes", 3, 231, halves=True),
     )
     assert layout.formulas == (
-        Formula("part", ((1, "q1"), (1, "q2"))),
-        Formula("total", ((1, "part"), (1, "q3"))),
+        Relation("part", ((1, "q1"), (1, "q2"))),
+        Relation("total", ((1, "part"), (1, "q3"))),
     )
 
 
@@ -99,12 +100,25 @@ def test_the_id_changes_with_what_reading_needs_and_with_nothing_else() -> None:
         *(replace(layout, identity=one) for one in (Identity("digits", 6), Identity("digits", 7), Identity("none"))),
         replace(layout, paper="Letter"),
         replace(layout, fields=(others[0], q1, *others[1:])),
-        replace(layout, formulas=(Formula("total", ((1, "q1"), (1, "q2"))),)),
+        replace(layout, formulas=(Relation("total", ((1, "q1"), (1, "q2"))),)),
         Layout.of_line("9,7,13.0"),
     ]
     assert {other.id for other in same} == {layout.id}
     assert len({other.id for other in (*different, layout)}) == len(different) + 1
     assert Layout.of_line("9,7,13,12").code("17") == "sumnist:1:sqgdhtcx:1:17"
+
+
+def test_a_field_may_be_in_several_totals_and_a_total_have_several_formulas() -> None:
+    text = (
+        fields(A, B, 'name = "c"\ndigits = 1')
+        + total("r = a + b")
+        + total("u = 2 * a + c")
+        + ('[[total]]\nname = "t"\nformula = ["t = r + c", "t = u - a + b"]\n')
+    )
+    layout = of(text)
+    assert [formula.text for formula in layout.formulas] == ["r = a + b", "u = 2 * a + c", "t = r + c", "t = u - a + b"]
+    assert layout.field("u").largest == 27
+    assert of(layout.to_toml()) == layout
 
 
 # What is refused.
@@ -133,10 +147,9 @@ def message_of(text: str) -> str:
         (fields(A, A), "field a: is there twice, expected a name for each field: give one"),
         (fields(A) + total("a = a"), "field a: is there twice"),
         (fields(A, B) + total("t = a + c"), "formula 't = a + c': no field is named c, expected those there are: add"),
-        (fields(A, B) + total("t = a") + total("t = b"), "field t: has two formulas, expected one: leave one of"),
-        (fields(A, B) + total("t = a + b + a"), "field a: is twice in the formula of t, expected it once: make a"),
-        (fields(A, B) + total("t = a") + total("s = a + b"), "field a: is in the formulas of t and of s, expected"),
-        (fields(A) + total("t = s + a") + total("s = t"), "field s: is a part of itself, by s of t of s, expected"),
+        (fields(A, B) + total("t = a") + total("t = b"), "field t: is there twice, expected a name for each field"),
+        (fields(A, B) + total("t = a + b + a"), "field a: is twice in the formula of t, expected it once: write 2"),
+        (fields(A) + total("t = s + a") + total("s = t"), "field t: is a part of itself, by t of s of t, expected"),
         (fields(A + "\nhalves = true") + total("t = a", "halves = false", "digits = 2"),
          "field t: is whole, and a in its formula has halves, expected halves in both: add"),
         (fields(A, B) + total("t = a + b", "largest = 17"), "field t: largest 17, expected at least 18"),
@@ -293,7 +306,7 @@ def layouts(draw: st.DrawFn) -> Layout:
         if len(free) > 1 and draw(st.integers(0, 4)) == 0:
             largest = sum(part.largest * part.step for part in free)
             total = Field(f"t{place}", "Total", "boxes", len(str(largest // 2)), largest, halves=True)
-            formulas.append(Formula(total.name, tuple((1, part.name) for part in free)))
+            formulas.append(Relation(total.name, tuple((1, part.name) for part in free)))
             fields.append(total)
             free = [total] if draw(st.booleans()) else []
     paper = draw(st.sampled_from(sorted(PAPERS)))

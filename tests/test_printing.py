@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from simulated_sheets import rendered as picture_of
 from sumnist.cli import main
 from sumnist.errors import DataError, LayoutError
-from sumnist.sheets.layout import Field, Formula, Identity, Layout, Page, Person, Rectangle, read_people
+from sumnist.formulas import Relation
+from sumnist.sheets.layout import Field, Identity, Layout, Page, Person, Rectangle, read_people
 from sumnist.sheets.printing import FONT, pdf
 from sumnist.sheets.registration import detector
 
@@ -35,7 +36,7 @@ STOCK = Layout(
         Field("serial", "Serial number, on the back", "boxes", 12, 10**12 - 1),
         Field("change", "Rest", "strip", 6, 999_999),
     ),
-    (Formula("change", ((1, "paid"), (-1, "price"))),),
+    (Relation("change", ((1, "paid"), (-1, "price"))),),
     identity=Identity("digits", 8),
 )
 

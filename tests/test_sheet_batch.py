@@ -20,12 +20,12 @@ from PIL import Image
 
 import workbooks
 from simulated_sheets import EXAM, as_people_write, photograph, photograph_of, sheets
+from sumnist.arithmetic.relations import MISTAKE
 from sumnist.cli import main
 from sumnist.cli.commands import SheetRead
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError
 from sumnist.serve.review import Review, app_of
 from sumnist.sheets.batch import SheetTask, Summary, read_batch, roster, sheets_in, visible
-from sumnist.sheets.check import MISTAKE
 from sumnist.sheets.layout import Layout, Person
 from sumnist.sheets.review import Doubts, Recorder, beside
 

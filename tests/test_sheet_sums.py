@@ -18,15 +18,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sheet_enumeration import WEIGHTS, Form, Way, by_values, channel, forms, read, ways
+from sumnist.arithmetic import relations as module
 from sumnist.arithmetic import sumproduct
+from sumnist.arithmetic.relations import KINDS, UNKNOWN, Posterior, Relations, Writer
 from sumnist.arithmetic.sumproduct import LOG_SUM
 from sumnist.arithmetic.values import Value, Values
 from sumnist.data.texts import CELL_CLASSES
 from sumnist.errors import EquationError, LayoutError, NumberError
-from sumnist.sheets import check as module
-from sumnist.sheets import reading
-from sumnist.sheets.check import KINDS, SURE, UNKNOWN, Check, Outcome, Posterior, Verdict, Writer, verdict
-from sumnist.sheets.layout import Field, Formula, in_order
+from sumnist.formulas import Relation, in_order
+from sumnist.sheets import check, reading
+from sumnist.sheets.check import SURE, Outcome, Verdict, verdict
+from sumnist.sheets.layout import Field
 from sumnist.sheets.reading import Seen, in_boxes, in_strip, seen
 
 
@@ -40,7 +42,7 @@ from sumnist.sheets.reading import Seen, in_boxes, in_strip, seen
     ],
 )  # fmt: skip
 def test_a_formula_is_read_as_its_terms(text: str, terms: str) -> None:
-    formula = Formula.of(text)
+    formula = Relation.of(text)
     assert formula.total == "t"
     assert "".join("+-"[sign < 0] + name for sign, name in formula.terms) == terms
 
@@ -50,17 +52,17 @@ NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,31}", fullmatch=True)
 
 @given(NAMES, st.lists(st.tuples(st.sampled_from((1, -1)), NAMES), min_size=1, max_size=20))
 def test_every_formula_that_is_written_is_read_as_the_same(total: str, terms: list[tuple[int, str]]) -> None:
-    formula = Formula(total, tuple(terms))
-    assert Formula.of(formula.text) == formula
+    formula = Relation(total, tuple(terms))
+    assert Relation.of(formula.text) == formula
 
 
 @given(st.text(max_size=60) | st.text("q12 =+-−….ab", max_size=40))
 def test_whatever_is_written_as_a_formula_is_one_or_is_refused(text: str) -> None:
     try:
-        formula = Formula.of(text)
+        formula = Relation.of(text)
     except LayoutError:
         return
-    assert Formula.of(formula.text) == formula
+    assert Relation.of(formula.text) == formula
 
 
 ONE = "expected one = in at most 2,000 characters: write it as in 'total = q1 + q2'"
@@ -78,7 +80,7 @@ NAME = (
     [
         (["total", "t = " + "a + " * 600 + "a"], ONE),
         (["t =", "= a", "t = a + + b", "t = a +"], "''" + NAME),
-        (["t = a b"], "'a b'" + NAME), (["t = 2 * a"], "'2 * a'" + NAME), (["a = b = c"], "'b = c'" + NAME),
+        (["t = a b"], "'a b'" + NAME), (["t = 2 * a b"], "'a b'" + NAME), (["a = b = c"], "'b = c'" + NAME),
         (["t = Ω"], "'Ω'" + NAME), (["t = " + "a" * 33], f"'{'a' * 33}'" + NAME),
         (["t = q1 + …", "t = … + q3", "t = …", "t = a + … + q3", "t = p1 + … + q3", "t = q3 + … + q1",
           "t = q1 + … - q4", "t = q1 - … + q4", "t = q1 + … + q202", "t = q1 + … + q" + "9" * 30], DOTS),
@@ -87,24 +89,24 @@ NAME = (
 def test_what_is_no_formula_is_refused(texts: list[str], message: str) -> None:
     for text in texts:
         with pytest.raises(LayoutError) as error:
-            Formula.of(text)
+            Relation.of(text)
         assert str(error.value) == f"formula {text[:80]!r}: {message}"
 
 
 @st.composite
-def forests(draw: st.DrawFn) -> list[Formula]:
+def forests(draw: st.DrawFn) -> list[Relation]:
     """Formulas over n0, n1, …: each name but the last may be given to one total with a larger number."""
     count = draw(st.integers(2, 12))
     parents = {place: draw(st.integers(place + 1, count) | st.none()) for place in range(count)}
     parts = {total: [place for place, above in parents.items() if above == total] for total in range(count + 1)}
     formulas = [
-        Formula(f"n{total}", tuple((1, f"n{part}") for part in below)) for total, below in parts.items() if below
+        Relation(f"n{total}", tuple((1, f"n{part}") for part in below)) for total, below in parts.items() if below
     ]
     return draw(st.permutations(formulas))
 
 
 @given(forests())
-def test_formulas_that_are_trees_come_with_parts_before_totals(formulas: list[Formula]) -> None:
+def test_formulas_that_are_trees_come_with_parts_before_totals(formulas: list[Relation]) -> None:
     ordered = in_order(formulas, [f"n{place}" for place in range(20)])
     assert sorted(formula.total for formula in ordered) == sorted(formula.total for formula in formulas)
     totals = {formula.total for formula in formulas}
@@ -115,15 +117,20 @@ def test_formulas_that_are_trees_come_with_parts_before_totals(formulas: list[Fo
 
 
 @given(forests(), st.data())
-def test_one_more_term_that_makes_no_tree_is_refused(formulas: list[Formula], data: st.DataObject) -> None:
+def test_one_more_term_that_makes_a_circle_is_refused(formulas: list[Relation], data: st.DataObject) -> None:
     if not formulas:
         return
     where = data.draw(st.integers(0, len(formulas) - 1))
-    used = [name for formula in formulas for _, name in formula.terms]
-    extra = data.draw(st.sampled_from([*used, formulas[where].total, "elsewhere"]))
+    inside = [name for _, name in formulas[where].terms]
+    extra = data.draw(st.sampled_from([*inside, formulas[where].total, "elsewhere"]))
     worse = replace(formulas[where], terms=(*formulas[where].terms, (-1, extra)))
     with pytest.raises(LayoutError):
         in_order([*formulas[:where], worse, *formulas[where + 1 :]], [f"n{place}" for place in range(20)])
+
+
+def kinds_of(posterior: Posterior) -> dict[str, dict[module.Kind, float]]:
+    """By the total of each formula, the probability of each kind."""
+    return {relation.total: shares for relation, shares in posterior.kinds.items()}
 
 
 DIGITS = "0123456789"
@@ -372,7 +379,7 @@ def test_what_is_not_listed_is_as_probable_as_all_its_totals(one: int, two: int,
 
 quick = settings(deadline=None, max_examples=60)
 possible = forms().filter(lambda form: any(way.weight for way in ways(form)))
-SUM = Formula("t", ((1, "a"), (1, "b"), (1, "c")))
+SUM = Relation("t", ((1, "a"), (1, "b"), (1, "c")))
 LARGEST = {"a": 20, "b": 20, "c": 20, "t": 60}
 
 
@@ -383,7 +390,7 @@ def share_of(found: Posterior, name: str, number: int) -> float:
 
 
 def posterior_of(form: Form) -> Posterior:
-    return Check(form.largest, form.formulas, form.halves, form.mistake).posterior(form.evidence)
+    return Relations(form.largest, form.formulas, form.halves, form.mistake).posterior(form.evidence)
 
 
 def candidates_of(form: Form) -> dict[str, Values]:
@@ -408,7 +415,7 @@ def assert_is(found: Posterior, form: Form, counted: list[Way], scale: float = 0
     for formula in form.formulas:
         for kind in KINDS:
             share = sum(way.weight for way in counted if way.kinds[formula.total] == kind) / whole
-            assert found.kinds[formula.total][kind] == pytest.approx(share, rel=1e-9, abs=1e-14)
+            assert kinds_of(found)[formula.total][kind] == pytest.approx(share, rel=1e-9, abs=1e-14)
     joint = by_values(counted)
     values = found.values
     assert joint[tuple(values[name] or 0 for name in form.largest)] == pytest.approx(max(joint.values()), rel=1e-9)
@@ -436,7 +443,7 @@ def test_lists_of_candidates_give_the_same_as_all_numbers(form: Form) -> None:
     counted = list(ways(form))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "DENSE", 0)
-        check = Check(form.largest, form.formulas, form.halves, form.mistake)
+        check = Relations(form.largest, form.formulas, form.halves, form.mistake)
         found = check.posterior(candidates_of(form))
     scale = sum(math.log(shares.sum()) for shares in form.likelihoods.values())
     assert_is(found, form, counted, scale)
@@ -475,24 +482,24 @@ def test_of_too_many_combinations_the_best_alternative_is_taken(form: Form) -> N
 
 def test_what_is_as_improbable_as_1e_300_for_each_number_decides_where_nothing_else_can_be() -> None:
     largest = {**{f"x{place}": 2 for place in range(9)}, "t": 18}
-    formula = Formula("t", tuple((1, name) for name in largest if name != "t"))
+    formula = Relation("t", tuple((1, name) for name in largest if name != "t"))
     evidence = {name: np.array([0.0, -700.0, -701.0]) for name in largest}
     evidence["t"] = np.where(np.arange(19) == 17, 0.0, -np.inf)
-    found = Check(largest, [formula], mistake=0).posterior(evidence)
+    found = Relations(largest, [formula], mistake=0).posterior(evidence)
     # Eight are two and one is one: nine ways, all as probable.
     assert found.log_evidence == pytest.approx(-8 * 701 - 700 + math.log(9))
     for place in range(9):
         assert found.numbers[f"x{place}"][1] == pytest.approx([0, 1 / 9, 8 / 9])
     assert sum(value or 0 for name, value in found.values.items() if name != "t") == 17
     assert found.probability == pytest.approx(1 / 9)
-    assert found.kinds["t"]["right"] == 1
+    assert kinds_of(found)["t"]["right"] == 1
 
 
 def test_numbers_that_contradict_each_other_are_an_error_if_nobody_errs() -> None:
     evidence = {name: np.where(np.arange(most + 1) == 5, 0.0, -np.inf) for name, most in LARGEST.items()}
     with pytest.raises(EquationError, match=r"^No numbers explain what is read: expected evidence under which some"):
-        Check(LARGEST, [SUM], mistake=0).posterior(evidence)
-    found = Check(LARGEST, [SUM]).posterior(evidence)
+        Relations(LARGEST, [SUM], mistake=0).posterior(evidence)
+    found = Relations(LARGEST, [SUM]).posterior(evidence)
     assert found.values == dict.fromkeys(LARGEST, 5)
     assert found.probability == pytest.approx(1)
 
@@ -502,12 +509,12 @@ def strips(values: Mapping[str, Mapping[Value, float]]) -> dict[str, Values]:
 
 
 WIDE = {"a": 10**12, "b": 10**12, "t": 2 * 10**12}
-TWO = Formula("t", ((1, "a"), (1, "b")))
+TWO = Relation("t", ((1, "a"), (1, "b")))
 
 
 def test_numbers_of_twelve_digits_are_checked_by_their_candidates() -> None:
     evidence = strips({"a": {123456789012: 0.6, 123456789072: 0.4}, "b": {10**11: 1.0}, "t": {223456789072: 1.0}})
-    found = Check(WIDE, [TWO]).posterior(evidence)
+    found = Relations(WIDE, [TWO]).posterior(evidence)
     assert found.read["a"] == 123456789012
     assert found.values["a"] == 123456789072
     # Against the right sum at 0.98 · 0.4: 60 units away there is "anything" only.
@@ -518,14 +525,14 @@ def test_numbers_of_twelve_digits_are_checked_by_their_candidates() -> None:
 def test_a_number_that_nobody_could_read_leaves_the_total_free_and_is_unknown() -> None:
     evidence = strips({"b": {10**11: 1.0}, "t": {223456789072: 1.0}})
     evidence["a"] = Values({}, 1.0)
-    found = Check(WIDE, [TWO]).posterior(evidence)
+    found = Relations(WIDE, [TWO]).posterior(evidence)
     assert found.values == {"a": None, "b": 10**11, "t": 223456789072}
-    assert found.kinds["t"]["unknown"] == pytest.approx(1)
+    assert kinds_of(found)["t"]["unknown"] == pytest.approx(1)
 
 
 def test_a_total_that_nobody_could_read_is_the_sum_of_its_terms() -> None:
     evidence = {**strips({"a": {123456789012: 1.0}, "b": {10**11: 1.0}}), "t": Values({}, 1.0)}
-    found = Check(WIDE, [TWO]).posterior(evidence)
+    found = Relations(WIDE, [TWO]).posterior(evidence)
     assert found.values["t"] == 223456789012
     assert share_of(found, "t", 223456789012) == pytest.approx(0.98)
     assert share_of(found, "t", UNKNOWN) == pytest.approx(0.02)
@@ -539,14 +546,14 @@ def test_other_numbers_than_the_candidates_are_about_as_probable_as_by_all_numbe
         "b": Values({200: 1.0}, 0.0),
         "t": Values({217: 0.7, 311: 0.3}, 0.0),
     }
-    exact = Check(largest, [TWO]).posterior(evidence)
+    exact = Relations(largest, [TWO]).posterior(evidence)
     every = np.full(401, other / 399)
     every[[11, 17]] = 0.5 * (1 - other)
-    same = Check(largest, [TWO]).posterior({**evidence, "a": np.log(every)})
+    same = Relations(largest, [TWO]).posterior({**evidence, "a": np.log(every)})
     assert same.numbers["a"][1] == pytest.approx(exact.numbers["a"][1], rel=1e-9, abs=1e-14)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "DENSE", 0)
-        listed = Check(largest, [TWO]).posterior(evidence)
+        listed = Relations(largest, [TWO]).posterior(evidence)
     for number in (11, 17):
         assert share_of(listed, "a", number) == pytest.approx(exact.numbers["a"][1][number], rel=0.02)
     assert share_of(listed, "t", 311) == pytest.approx(exact.numbers["t"][1][311], rel=0.4)
@@ -570,7 +577,7 @@ def test_numbers_that_are_no_candidates_count_as_one_more_value(form: Form, othe
         patch.setattr(module, "DENSE", 0)
         if data.draw(st.booleans(), "too many sums"):
             patch.setattr(module, "FEWER", ())
-        found = Check(form.largest, form.formulas, form.halves, form.mistake).posterior(evidence)
+        found = Relations(form.largest, form.formulas, form.halves, form.mistake).posterior(evidence)
     names = list(form.largest)
     grid = np.meshgrid(*(found.numbers[name][0] for name in names), indexing="ij")
     joint = found.joint({name: one.reshape(-1) for name, one in zip(names, grid, strict=True)})
@@ -587,7 +594,7 @@ def test_numbers_that_are_no_candidates_count_as_one_more_value(form: Form, othe
 
 def test_where_candidates_have_too_many_sums_the_likeliest_are_kept() -> None:
     random, names = np.random.default_rng(1), "abcdef"
-    check = Check(dict.fromkeys(names, 10**11) | {"t": 10**12}, [Formula("t", tuple((1, name) for name in names))])
+    check = Relations(dict.fromkeys(names, 10**11) | {"t": 10**12}, [Relation("t", tuple((1, name) for name in names))])
     meant = dict(zip(names, random.integers(1, 10**11, len(names)).tolist(), strict=True))
     meant["t"] = sum(meant.values())
     evidence = {
@@ -604,42 +611,42 @@ def test_where_candidates_have_too_many_sums_the_likeliest_are_kept() -> None:
 def test_likelihoods_of_all_numbers_become_candidates_where_they_have_too_many_sums() -> None:
     largest = {"a": 999, "b": 999, "t": 9_999}
     meant = {"a": 123, "b": 456, "t": 579}
-    found = Check(largest, [Formula.of("t = a + b")]).posterior(read(largest, meant, 0.1))
+    found = Relations(largest, [Relation.of("t = a + b")]).posterior(read(largest, meant, 0.1))
     assert found.values == meant
     assert len(found.numbers["a"][0]) < 1000
-    assert found.kinds["t"]["right"] > 0.99
+    assert kinds_of(found)["t"]["right"] > 0.99
 
 
 def test_subtotals_that_all_contradict_their_sums_are_no_more_than_can_be_looked_at() -> None:
     """Each has two candidates, what is read and its sum; together they would have 2²⁴ sums."""
     count, largest = 24, dict[str, int]()
-    formulas = [Formula("t", tuple((1, f"s{place}") for place in range(count)))]
+    formulas = [Relation("t", tuple((1, f"s{place}") for place in range(count)))]
     for place in range(count):
         largest |= {f"a{place}": 10**8, f"b{place}": 10**8, f"s{place}": 2 * 10**8}
-        formulas.append(Formula.of(f"s{place} = a{place} + b{place}"))
+        formulas.append(Relation.of(f"s{place} = a{place} + b{place}"))
     largest["t"] = 10**10
     read = {name: Values({7**place: 0.99}, 0.01) for place, name in enumerate(largest) if 7**place < 10**8}
     evidence = {name: read.get(name, Values({3: 0.99}, 0.01)) for name in largest}
-    posterior = Check(largest, formulas).posterior(evidence)
+    posterior = Relations(largest, formulas).posterior(evidence)
     assert posterior.values["a20"] == 3
     assert all(shares.sum() == pytest.approx(1) for _, shares in posterior.numbers.values())
 
 
 def test_other_signs_and_what_is_no_probability_are_refused() -> None:
-    for terms in (((2, "a"),), ()):
-        told = f"formula of t: {terms}, expected terms with signs of 1 or -1: correct them"
-        with pytest.raises(LayoutError, match=f"^{re.escape(told)}$"):
-            Check(LARGEST, [Formula("t", terms)])
+    for terms in (((0, "a"),), ()):
+        told = f"formula of t: {terms} by 1, expected terms with weights other than 0, and a divisor of 1 or more: "
+        with pytest.raises(LayoutError, match=f"^{re.escape(told)}correct them$"):
+            Relations(LARGEST, [Relation("t", terms)])
     for mistake in (-0.1, 1.5):
         told = f"^A probability of a mistake of {mistake} was given: expected one of 0 to 1$"
         with pytest.raises(NumberError, match=told):
-            Check(LARGEST, [SUM], mistake=mistake)
+            Relations(LARGEST, [SUM], mistake=mistake)
 
 
 # What is said of a sheet, and the fewest cells that settle it, against counting out all numbers and all sets.
 
 FORM = {"a": 20, "b": 20, "s": 40, "c": 20, "d": 20, "t": 40}
-SUMS = [Formula("s", ((1, "a"), (1, "b"))), Formula("t", ((1, "c"), (1, "d")))]
+SUMS = [Relation("s", ((1, "a"), (1, "b"))), Relation("t", ((1, "c"), (1, "d")))]
 VALUES = {"a": 3, "b": 8, "s": 11, "c": 14, "d": 9, "t": 23}
 
 
@@ -653,7 +660,7 @@ def on(numbers: dict[int, float], largest: int = 20) -> np.ndarray[tuple[int], n
 def verdict_of(changed: dict[str, dict[int, float]], mistake: float = 0.02) -> Verdict:
     evidence = read(FORM, VALUES, 1e-9)
     evidence |= {name: on(numbers, FORM[name]) for name, numbers in changed.items()}
-    return verdict(Check(FORM, SUMS, mistake=mistake).posterior(evidence))
+    return verdict(Relations(FORM, SUMS, mistake=mistake).posterior(evidence))
 
 
 def cells(found: Verdict) -> set[str]:
@@ -715,12 +722,12 @@ def test_the_joint_probability_decides_and_less_sure_a_sheet_is_settled_by_fewer
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     largest = {f"x{place}": 9 for place in range(10)}
-    posterior = Check(largest, []).posterior(read(largest, dict.fromkeys(largest, 4), 0.0018))
+    posterior = Relations(largest, []).posterior(read(largest, dict.fromkeys(largest, 4), 0.0018))
     found = verdict(posterior)
     assert found.outcome == "doubtful"
     assert found.probability == pytest.approx(0.9982**10)
     for settled, count in ((0.995, 8), (0.99, 5), (0.985, 2)):  # 0.9982**2, **5 and **8 are above, with one more below
-        monkeypatch.setattr(module, "SETTLED", settled)
+        monkeypatch.setattr(check, "SETTLED", settled)
         assert len(verdict(posterior).look) == count
 
 
@@ -728,7 +735,7 @@ def test_the_joint_probability_decides_and_less_sure_a_sheet_is_settled_by_fewer
 @given(possible)
 def test_the_cells_to_look_at_are_the_smallest_set_of_all(form: Form) -> None:
     joint = by_values(list(ways(form)))
-    found = verdict(Check(form.largest, form.formulas, form.halves, form.mistake).posterior(form.evidence))
+    found = verdict(Relations(form.largest, form.formulas, form.halves, form.mistake).posterior(form.evidence))
     assert found.probability == pytest.approx(max(joint.values()), rel=1e-9)
     assert bool(found.look) == (found.probability < SURE)
     assert found.outcome in (("doubtful", "does not add up") if found.look else get_args(Outcome))
@@ -748,16 +755,16 @@ def test_the_cells_to_look_at_are_the_smallest_set_of_all(form: Form) -> None:
 
 
 def test_with_too_much_in_doubt_the_most_doubtful_cells_are_to_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "TRIED", 0)
+    monkeypatch.setattr(check, "TRIED", 0)
     found = verdict_of({"a": {3: 0.5, 8: 0.5}, "b": {3: 0.5, 8: 0.5}})
     assert (found.outcome, cells(found)) == ("doubtful", {"a", "b"})
 
 
 def test_a_sheet_nobody_could_read_is_to_be_looked_at_in_all_cells_of_which_none_follows() -> None:
     largest = {f"x{place}": 20 for place in range(10)} | {"t": 200}
-    formula = Formula("t", tuple((1, name) for name in largest if name != "t"))
+    formula = Relation("t", tuple((1, name) for name in largest if name != "t"))
     evidence = {name: np.zeros(most + 1) for name, most in largest.items()}
-    found = verdict(Check(largest, [formula]).posterior(evidence))
+    found = verdict(Relations(largest, [formula]).posterior(evidence))
     assert found.outcome == "doubtful"
     assert cells(found) == set(largest)
 
@@ -769,13 +776,13 @@ def test_a_number_of_which_no_candidate_fits_is_what_the_total_implies() -> None
         "b": Values({123_456_789: 1.0}, 0.0),
         "t": Values({987_654_321: 1.0}, 0.0),
     }
-    formula = [Formula("t", ((1, "a"), (1, "b")))]
-    found = verdict(Check(largest, formula, mistake=1e-3).posterior(evidence))
+    formula = [Relation("t", ((1, "a"), (1, "b")))]
+    found = verdict(Relations(largest, formula, mistake=1e-3).posterior(evidence))
     assert found.outcome == "corrected"
     assert found.values["a"] == 987_654_321 - 123_456_789
     assert [correction[:3] for correction in found.corrections] == [("a", None, 864_197_532)]
     assert found.corrections[0].probability == pytest.approx(0.999)
-    found = verdict(Check(largest, formula, mistake=0.02).posterior(evidence))
+    found = verdict(Relations(largest, formula, mistake=0.02).posterior(evidence))
     assert found.outcome == "doubtful"
     assert found.probability == pytest.approx(0.98)
     assert cells(found) == {"a"}

@@ -25,6 +25,7 @@ from drawings import line_of as drawn_line
 from example_page import page
 from page_checks import need, refusal
 from sumnist.arithmetic import Sum, Values
+from sumnist.arithmetic.relations import KINDS, LISTED, MISTAKE, WEIGHTS, Posterior, Relations
 from sumnist.arithmetic.values import plain
 from sumnist.config import InkColour
 from sumnist.data import pens, strips
@@ -32,6 +33,7 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.strips import Strips
 from sumnist.errors import NumberError
 from sumnist.files import NUMBERS
+from sumnist.formulas import Relation
 from sumnist.inference.ctc import CHARACTERS, Candidate, Evidence, candidates_by, without_separators
 from sumnist.inference.numbers import (
     NUMBER_ADVICE,
@@ -50,8 +52,8 @@ from sumnist.lab.suites.strips import NO_NUMBERS
 from sumnist.pictures.decode import intensities_of, pixels_of
 from sumnist.pictures.proposals import as_they_are, forms, line_of, wholes
 from sumnist.sheets import check
-from sumnist.sheets.check import KINDS, MISTAKE, WEIGHTS, Check, Posterior, Verdict, verdict
-from sumnist.sheets.layout import Formula, Layout
+from sumnist.sheets.check import Verdict, verdict
+from sumnist.sheets.layout import Layout
 
 SAMPLE = PAGE / "sample-sheet.json"
 LAYOUT = Layout.of_line("9,7,13,12", "Mathematics")
@@ -61,7 +63,7 @@ RULE = {
     "largest": [field.largest for field in LAYOUT.fields], "mistake": MISTAKE,
     "slips": {KINDS[kind]: weight for kind, weight in WEIGHTS.items()},
     "sure": check.SURE, "wrong": check.WRONG, "settled": check.SETTLED, "rare": check.RARE,
-    "left": check.LEFT, "shown": check.SHOWN, "listed": check.LISTED,
+    "left": check.LEFT, "shown": check.SHOWN, "listed": LISTED,
 }  # fmt: skip
 """What the check on the page goes by: the formula, and the constants of the package."""
 
@@ -161,15 +163,15 @@ def posterior_of(asked: Mapping[str, Any]) -> Posterior:
     """What the package says of the same."""
     made = asked["rule"]
     *terms, total = made["fields"]
-    formula = Formula(total, tuple(zip(made["signs"], terms, strict=True)))
-    check = Check(dict(zip(made["fields"], made["largest"], strict=True)), [formula], mistake=made["mistake"])
+    formula = Relation(total, tuple(zip(made["signs"], terms, strict=True)))
+    check = Relations(dict(zip(made["fields"], made["largest"], strict=True)), [formula], mistake=made["mistake"])
     return check.posterior({name: np.array(logs) for name, logs in zip(made["fields"], asked["logs"], strict=True)})
 
 
 def settled(posterior: Posterior, fields: Sequence[str]) -> float:
     """The probability that the most probable numbers are right once those of some fields are known: counted out."""
-    names = [*posterior.check.largest]
-    grid = np.array([*product(*(range(most + 1) for most in posterior.check.largest.values()))])
+    names = [*posterior.model.rooms]
+    grid = np.array([*product(*(range(most + 1) for most in (room[-1] for room in posterior.model.rooms.values())))])
     shares = posterior.joint({name: grid[:, place] for place, name in enumerate(names)}).probabilities
     best: defaultdict[tuple[int, ...], float] = defaultdict(float)
     chosen = grid[:, [names.index(name) for name in fields]]
@@ -179,7 +181,7 @@ def settled(posterior: Posterior, fields: Sequence[str]) -> float:
 
 
 def assert_same(found: dict[str, Any], posterior: Posterior) -> Verdict:
-    names, expected = [*posterior.check.largest], verdict(posterior)
+    names, expected = [*posterior.model.rooms], verdict(posterior)
     for name, shares in zip(names, found["marginals"], strict=True):
         np.testing.assert_allclose(shares, posterior.numbers[name][1], atol=1e-9)
     (kinds,) = posterior.kinds.values()

@@ -12,10 +12,10 @@ import pytest
 import sumnist
 
 SOURCE = Path(sumnist.__file__).parent
-ROOT = {"config", "environment", "errors", "files", "memory", "__init__", "__main__"}
+ROOT = {"config", "environment", "errors", "files", "formulas", "memory", "__init__", "__main__"}
 DOORS = {"cli", "__init__", "__main__"}
 """What may import everything."""
-WORDS = {"config", "environment", "errors", "files", "memory"}
+WORDS = {"config", "environment", "errors", "files", "formulas", "memory"}
 """What every wing may import of the root."""
 ALLOWED = {
     "arithmetic": set[str](),
@@ -27,8 +27,20 @@ ALLOWED = {
     "evaluation": {"data", "model"},
     "training": {"data", "model", "evaluation", "inference"},
     "sheets": {"arithmetic", "batch", "data", "inference", "pictures"},
+    "tables": {"arithmetic", "batch", "inference", "pictures", "sheets"},
     "serve": {"batch", "inference", "sheets"},
-    "lab": {"arithmetic", "pictures", "data", "model", "inference", "batch", "evaluation", "training", "sheets"},
+    "lab": {
+        "arithmetic",
+        "pictures",
+        "data",
+        "model",
+        "inference",
+        "batch",
+        "evaluation",
+        "training",
+        "sheets",
+        "tables",
+    },
 }
 """Which wings each wing may import."""
 

@@ -78,6 +78,10 @@ class LayoutError(SumnistError, ValueError):
     exit_code = 2
 
 
+class TableError(SumnistError):
+    """A picture on which there is no table."""
+
+
 class HandError(SumnistError):
     """A hand that is none, or of another network; examples that teach nothing."""
 

@@ -308,12 +308,14 @@ class Added:
         one, two: Their supports: of the first a range without gaps, or points; of the second any range, or points.
         unknown: Stands for a number that is not known, and so for a sum with one.
         states: The most pairs of points, or numbers of a range, that are looked at.
+        times: Whether they are multiplied instead; both are then points.
     """
 
     one: Support
     two: Support
     unknown: int | None = None
     states: int | None = None
+    times: bool = False
 
     @cached_property
     def offsets(self) -> list[int] | None:
@@ -328,9 +330,10 @@ class Added:
         shape = len(self.one), len(self.two)
         mend = "give fewer candidates for each number"
         limited(shape[0] * shape[1], "Partial sums of candidates", mend, self.states)
-        sums = narrow(np.asarray(points_of(self.one)[:, None] + points_of(self.two)))
+        one, two = points_of(self.one)[:, None], points_of(self.two)
+        sums = narrow(np.asarray(one * two if self.times else one + two))
         if self.unknown is not None:
-            sums = np.where(sums >= self.unknown // 2, self.unknown, sums)
+            sums = np.where((one == self.unknown) | (two == self.unknown), self.unknown, sums)
         made, pairs = np.unique(sums, return_inverse=True)
         return made, pairs.reshape(shape)
 
@@ -404,18 +407,20 @@ class Chain:
 
     Args:
         supports: Of the terms.
-        unknown, states: As of `Added`.
+        unknown, states, times: As of `Added`.
 
     Raises:
         TooManyError: There are too many partial sums.
     """
 
-    def __init__(self, supports: Sequence[Support], unknown: int | None = None, states: int | None = None) -> None:
+    def __init__(
+        self, supports: Sequence[Support], unknown: int | None = None, states: int | None = None, times: bool = False
+    ) -> None:
         dense = all(isinstance(one, range) for one in supports)
-        self.support: Support = range(1) if dense else np.zeros(1, np.int64)
+        self.support: Support = range(1) if dense else np.full(1, times, np.int64)
         self.added: list[Added] = []
         for one in supports:
-            self.added.append(Added(self.support, one, unknown, states))
+            self.added.append(Added(self.support, one, unknown, states, times))
             self.support = self.added[-1].support
 
 

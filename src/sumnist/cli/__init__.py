@@ -88,7 +88,7 @@ def listed(start: str) -> str:
 # Flags.
 
 POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "runs": "RUN", "equation": "WORD",
-              "marks": "MARKS"}  # fmt: skip
+              "marks": "MARKS", "tables": "TABLES"}  # fmt: skip
 """Fields that are given without a flag, and what the help calls them."""
 GROUPS = {
     "run": "preset task out overwrite resume start_from seed device precision threads",

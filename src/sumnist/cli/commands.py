@@ -671,6 +671,85 @@ class SheetReview:
             Thread(target=show, args=(url,), daemon=True).start()
 
 
+# Tables.
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRead:
+    """Read tables that others wrote, on photographs or scans, checked by what holds among their numbers.
+    As in `sumnist table read scans/ --out tables.xlsx`, which also writes tables.jsonl. What holds (totals, means,
+    differences, balances) is found, unless --layout says it. Killed and started again, it goes on where it stopped."""
+
+    pictures: tuple[Path, ...]
+    """photographs, scans, PDF files, or folders of them"""
+    out: Path
+    """file to write: .xlsx, .csv, .parquet or .jsonl"""
+    layout: Path | None = None
+    """TOML file of what is known of these tables (default: it is found on each page)"""
+    mistakes: Annotated[float, Range(0, 0.5, "a probability from 0 to 0.5, such as 0.02")] = MISTAKE
+    """how often what should hold is expected not to, since people err"""
+    hand: Path | None = None
+    """file of what `sumnist hand learn` learned of how their writer writes"""
+    no_learning: bool = False
+    """do not learn the hand of a page from the numbers that its totals settle"""
+    engine: Engine = "local"
+    """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
+    workers: WorkerCount = 0
+    """processes that read; 0 is one for each core"""
+    overwrite: bool = False
+    """replace what --out holds"""
+
+    def run(self) -> int:
+        """Read all pages, say what became of their numbers; the exit code."""
+        from sumnist.inference.hand import Hand
+        from sumnist.tables.batch import pages_of, read_tables, summary_of
+        from sumnist.tables.layout import TableLayout
+
+        rows = self.out.with_suffix(".jsonl")
+        for path in {self.out, rows}:
+            check_replaceable(path)
+        if self.out != rows and self.out.exists() and not self.overwrite and not rows.exists():
+            raise OutputError(f"--out {self.out}: is there already: name another file or add --overwrite")
+        done = read_tables(
+            self.pictures, self.out, TableLayout() if self.layout is None else TableLayout.load(self.layout),
+            self.mistakes, not self.no_learning, None if self.hand is None else Hand.load(self.hand), self.engine,
+            self.workers, self.overwrite, progress=sys.stderr.isatty(),
+        )  # fmt: skip
+        say(summary_of(pages_of(rows)))
+        say(f"{self.out}: {done.rows:,} page{'s' * (done.rows != 1)}, {done.failed:,} unreadable")
+        return 1 if done.failed else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableRelations:
+    """Say what holds on the pages of tables that were read, and write it as a layout.
+    As in `sumnist table relations tables.jsonl --out station.toml`, with what `sumnist table read` wrote: which rows
+    and columns are sums, means, differences, products or balances of which, with the evidence. Look at it, name the
+    columns, and read the pages again with --layout."""
+
+    tables: Path
+    """JSONL file of the tables that were read"""
+    out: Path | None = None
+    """TOML file to write (default: it is only printed)"""
+    overwrite: bool = False
+    """replace what --out holds"""
+
+    def run(self) -> int:
+        """Say what holds; the exit code."""
+        from sumnist.tables.batch import evidence_of, pages_of, proposed
+
+        pages = pages_of(self.tables)
+        layout = proposed(pages)
+        say(evidence_of(pages))
+        if self.out is not None:
+            check_replaceable(self.out)
+            if self.out.exists() and not self.overwrite:
+                raise OutputError(f"--out {self.out}: is there already: name another file or add --overwrite")
+            write_atomically(self.out, layout.to_toml())
+            say(f"{self.out}: {len(layout.rules or ()):,} rules")
+        return 0
+
+
 # Hands.
 
 
@@ -917,8 +996,8 @@ class Study:
 
 
 Command = (
-    Train | Evaluate | Predict | Find | Add | Solve | Score | SheetNew | SheetRead | SheetReview | HandNew | HandLearn
-    | HandTest | Serve | Export | Demo | Graph | Compare | Study
+    Train | Evaluate | Predict | Find | Add | Solve | Score | SheetNew | SheetRead | SheetReview | TableRead
+    | TableRelations | HandNew | HandLearn | HandTest | Serve | Export | Demo | Graph | Compare | Study
 )  # fmt: skip
 COMMANDS: dict[str, type[Command]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)

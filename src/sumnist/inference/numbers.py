@@ -438,14 +438,14 @@ class NumberReader:
         line = line_of(picture, ink)
         if line is None:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
-        asked = digits, decimal, max(count, SEARCHED)
-        opinions = [opinion_of(one, [line], *asked, varied=False) for one in self.recognizers]
+        wanted = digits, decimal, max(count, SEARCHED)
+        opinions = [opinion_of(one, [line], *wanted, varied=False) for one in self.recognizers]
         if is_plain(line, opinions):
             return self.judged(opinions, count, decimal)
         found, sight = self.find(picture.grey)
         found = [one for one, piece in inked(found, sight) if ink == "auto" or piece.dark == (ink == "dark")]
         if not found:
-            seen = self.judged([opinion_of(one, [line], *asked) for one in self.recognizers], count, decimal)
+            seen = self.judged([opinion_of(one, [line], *wanted) for one in self.recognizers], count, decimal)
             return seen if seen.reason else replace(seen, accepted=False, reason=UNSURE)
         first, *others = sorted(joined(found, sight.characters), key=lambda one: -one.weight)
         seen = self.found(sight, first, digits, decimal, count, picture.reduction, line)
@@ -457,10 +457,11 @@ class NumberReader:
 
     def found(
         self, sight: Sight, number: Found, digits: ctc.Digits, decimal: str | None, count: int, finer: float = 1.0,
-        line: LineProposal | None = None,
+        line: LineProposal | None = None, asked: Sequence[str] = (),
     ) -> FoundNumber:  # fmt: skip
         """The reading of a number that was found on a picture; `finer`: pixels of the picture for one
-        of what was looked at; `line`: the picture as a line, which counts, too, if it holds little else."""
+        of what was looked at; `line`: the picture as a line, which counts, too, if it holds little else; `asked`:
+        strings of digits that are candidates, too."""
         piece = cut(sight, number)
         corners, angle = sight.placed(number)
         corners = corners * finer
@@ -476,7 +477,7 @@ class NumberReader:
         ]
         opinions = [opinion_of(one, proposals, digits, decimal, max(count, SEARCHED)) for one in self.recognizers]
         said, is_digit = self.said_of(number, piece)
-        seen = self.judged(opinions, count, decimal, said, minus_of(number))
+        seen = self.judged(opinions, count + len(asked), decimal, said, minus_of(number), asked)
         reason = NOT_A_NUMBER if len(said) == 1 and is_digit < LONE else seen.reason
         if reason in (None, UNSURE):
             reason = kind_of(number) or (meaning(seen.text) if seen.text else None) or reason
@@ -502,14 +503,14 @@ class NumberReader:
 
     def judged(
         self, opinions: list[Opinion], count: int, decimal: str | None, said: ctc.Floats | None = None,
-        minus: bool = False,
+        minus: bool = False, asked: Sequence[str] = (),
     ) -> NumberReading:  # fmt: skip
         """The reading by opinions of what is proposed; `said`: what others say of its digits; `minus`: whether one
-        stands before it."""
+        stands before it; `asked`: strings that are candidates, too."""
         opinions = [opinion for opinion in opinions if opinion.hypotheses]
         if not opinions:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
-        strings = combined(opinions)
+        strings = combined(opinions, asked)
         if said is not None:
             strings = rescored(strings, said)
         best = preferred(opinions, strings)
@@ -670,12 +671,12 @@ def opinion_of(
     return Opinion(recognizer, found)
 
 
-def combined(opinions: list[Opinion]) -> dict[str, float]:
-    """The strings that any hypothesis has found, with their probabilities."""
+def combined(opinions: list[Opinion], asked: Sequence[str] = ()) -> dict[str, float]:
+    """The strings that any hypothesis has found, and those that are asked for, with their probabilities."""
     hypotheses = [one for opinion in opinions for one in opinion.hypotheses]
-    if len(hypotheses) == 1:
+    if len(hypotheses) == 1 and not asked:
         return hypotheses[0].strings
-    strings = list(dict.fromkeys(string for one in hypotheses for string in one.strings))
+    strings = list(dict.fromkeys([*(string for one in hypotheses for string in one.strings), *asked]))
     if not strings:
         return {}
     said = np.array([opinion.probabilities(strings) for opinion in opinions])

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, get_args
 
+from sumnist.arithmetic.relations import MISTAKE
 from sumnist.batch.score import Read, Result, Scored, fingerprint, fingerprint_of, tabulate
 from sumnist.batch.sources import Row, Source, listing, pictures_in
 from sumnist.config import Engine, ReadingEngine
@@ -21,7 +22,7 @@ from sumnist.environment import library_version
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.hand import Hand
-from sumnist.sheets.check import MISTAKE, Outcome
+from sumnist.sheets.check import Outcome
 from sumnist.sheets.layout import UNPRINTED, Layout, Person
 from sumnist.sheets.pictures import PdfPage, is_pdf, pages_of
 from sumnist.sheets.reading import SheetReader, finder

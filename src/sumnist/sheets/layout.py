@@ -23,23 +23,23 @@ formula = "total = q1 + q2"
 from __future__ import annotations
 
 import csv
-import difflib
 import json
 import re
 import tomllib
 import unicodedata
 from base64 import b32encode
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import accumulate
-from math import ceil
+from math import ceil, prod
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sumnist.config import shown, unknown
 from sumnist.errors import DataError, LayoutError, SumnistError
 from sumnist.files import read_whole
+from sumnist.formulas import NAME, NAME_EXPECTED, Relation, in_order
 
 Kind = Literal["boxes", "strip"]
 Paper = Literal["A4", "Letter"]
@@ -58,16 +58,6 @@ LONGEST_TITLE, LONGEST_LABEL = 100, 80
 """Characters: more than these do not fit beside the corner tags, or beside the boxes."""
 MARK = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[05])?")
 """The largest mark of a question as a command has it."""
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
-NAME_EXPECTED = "a name of up to 32 letters from a to z, digits and _, a letter first"
-NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
-"""The name of a field that is one of several: what they share, and its number."""
-SIGNS = {"+": 1, "-": -1, "−": -1}
-DOTS = {"…", "..."}
-LONGEST_FORMULA = 2_000
-"""Characters of a formula: ten times one of as many fields as fit on a page."""
-WIDEST = 200
-"""Fields that three dots may stand for."""
 TWICE = "field {}: is there twice, expected a name for each field: give one of them another"
 UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of characters that end a line, change a terminal, or have no form."""
@@ -89,116 +79,6 @@ def check_text(what: str, text: str, most: int) -> None:
     """Raise `LayoutError` for a text that cannot be one line of at most `most` characters."""
     if not text.strip() or len(text) > most or UNPRINTED & set(map(unicodedata.category, text)):
         raise LayoutError(f"{what} {text[:60]!r}: expected one line of 1 to {most} characters: give it another one")
-
-
-# Formulas: a total is what other fields add up to, less those with a minus, as in "total = q1 + … + q12". Every field
-# is in one formula at most, and a total may be in another one, so that formulas are trees: what is known of one number
-# then reaches every other one along one path, and each can be told exactly.
-
-
-@dataclass(frozen=True)
-class Formula:
-    """What a total is.
-
-    Attributes:
-        total: The name of the field that is the total.
-        terms: What it is made of: 1 or −1, and the name of a field.
-    """
-
-    total: str
-    terms: tuple[tuple[int, str], ...]
-
-    @classmethod
-    def of(cls, text: str) -> Formula:
-        """The formula that is written as `text`. Raises `LayoutError`."""
-        shown = f"formula {text[:80]!r}"
-        total, equals, right = text.partition("=")
-        if not equals or len(text) > LONGEST_FORMULA:
-            raise LayoutError(
-                f"{shown}: expected one = in at most {LONGEST_FORMULA:,} characters: write it as in 'total = q1 + q2'"
-            )
-        before, *parts = re.split(r"([+−-])", right)
-        parts = ["+", before, *parts] if before.strip() else parts
-        pairs = [(SIGNS[sign], name.strip()) for sign, name in zip(parts[::2], parts[1::2], strict=True)]
-        terms: list[tuple[int, str]] = []
-        for place, (sign, name) in enumerate(pairs):
-            if name in DOTS:
-                terms += [(sign, inner) for inner in between(shown, pairs[max(0, place - 1) : place + 2])]
-            else:
-                terms.append((sign, name))
-        for name in (total.strip(), *(name for _, name in terms)) if terms else ("",):
-            if not NAME.fullmatch(name):
-                raise LayoutError(
-                    f"{shown}: {name[:40]!r} where a field is named, expected {NAME_EXPECTED}: correct it"
-                )
-        return cls(total.strip(), tuple(terms))
-
-    @property
-    def text(self) -> str:
-        """The formula as it is written, every field of it."""
-        first, *rest = ((" + " if sign > 0 else " - ") + name for sign, name in self.terms)
-        return f"{self.total} = {first.removeprefix(' + ').lstrip()}{''.join(rest)}"
-
-
-def between(shown: str, triple: list[tuple[int, str]]) -> Iterator[str]:
-    """The names that dots stand for, in the middle of three terms. Raises `LayoutError`."""
-    first, last = (NUMBERED.fullmatch(name) for _, name in (triple[0], triple[-1]))
-    if len(triple) == 3 and first and last and first[1] == last[1] and len({sign for sign, _ in triple}) == 1:
-        low, high, width = int(first[2]), int(last[2]), len(first[2]) if first[2].startswith("0") else 0
-        if low < high <= low + WIDEST:
-            return (f"{first[1]}{number:0{width}}" for number in range(low + 1, high))
-    raise LayoutError(
-        f"{shown}: its dots do not stand between two names that count up, with one sign, expected as in "
-        f"'q1 + … + q12', over at most {WIDEST} fields: write the terms out"
-    )
-
-
-def in_order(formulas: Iterable[Formula], names: Iterable[str]) -> list[Formula]:
-    """The formulas over the fields `names`, each after those of the totals in it.
-
-    Raises `LayoutError`: a field is unknown, is the total of two formulas, is in two places, or is a part of itself.
-    """
-    known, by_total, parent = set(names), dict[str, Formula](), dict[str, str]()
-    for formula in formulas:
-        for name in (formula.total, *(name for _, name in formula.terms)):
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                mend = f"did you mean {near[0]}?" if near else "add the field, or correct the name"
-                raise LayoutError(
-                    f"formula {formula.text[:80]!r}: no field is named {name}, expected those there are: {mend}"
-                )
-        if not formula.terms or any(sign not in (1, -1) for sign, _ in formula.terms):
-            raise LayoutError(
-                f"formula of {formula.total}: {formula.terms}, expected terms with signs of 1 or -1: correct them"
-            )
-        if formula.total in by_total:
-            raise LayoutError(f"field {formula.total}: has two formulas, expected one: leave one of them out")
-        by_total[formula.total] = formula
-        for _, name in formula.terms:
-            if name in parent:
-                where = (
-                    f"twice in the formula of {formula.total}" if parent[name] == formula.total else
-                    f"in the formulas of {parent[name]} and of {formula.total}"
-                )  # fmt: skip
-                raise LayoutError(
-                    f"field {name}: is {where}, expected it once: make a total of others a part of the second"
-                )
-            parent[name] = formula.total
-    return sorted(by_total.values(), key=lambda formula: -len(above(formula.total, parent)))
-
-
-def above(name: str, parent: dict[str, str]) -> list[str]:
-    """The totals that a field is a part of, the nearest first. Raises `LayoutError` if it is a part of itself."""
-    chain: list[str] = []
-    while name in parent:
-        name = parent[name]
-        if name in chain:
-            circle = " of ".join([*chain[chain.index(name) :], name])
-            raise LayoutError(
-                f"field {name}: is a part of itself, by {circle}, expected no circle: take it out of one of them"
-            )
-        chain.append(name)
-    return chain
 
 
 # What is on a form.
@@ -284,7 +164,7 @@ class Layout:
     Attributes:
         title: What is printed above it.
         fields: In the order in which they are printed, totals last.
-        formulas: One for each total, in the order of these.
+        formulas: One for each total, or several, in the order of these.
         version: Counts what is printed of it, if you care to.
         paper: "A4" or "Letter".
         identity: How a page says whose it is.
@@ -292,7 +172,7 @@ class Layout:
 
     title: str
     fields: tuple[Field, ...]
-    formulas: tuple[Formula, ...]
+    formulas: tuple[Relation, ...]
     version: int = 1
     paper: Paper = "A4"
     identity: Identity = Identity()
@@ -312,6 +192,11 @@ class Layout:
         for formula in in_order(self.formulas, names):
             total = known[formula.total]
             halved = next((name for _, name in formula.terms if known[name].halves), None)
+            if halved and formula.times:
+                raise LayoutError(
+                    f"field {total.name}: its formula multiplies {halved}, which has halves, expected whole numbers: "
+                    "leave halves out"
+                )
             if halved and not total.halves:
                 raise LayoutError(
                     f"field {total.name}: is whole, and {halved} in its formula has halves, expected halves in both: "
@@ -322,9 +207,9 @@ class Layout:
                     f"field {total.name}: largest {total.shown(total.largest)}, expected at least {total.shown(most)}, "
                     "the largest that its formula comes to: leave largest and digits out, which finds them"
                 )
-        totals = {formula.total: formula for formula in self.formulas}
+        totals = {formula.total for formula in self.formulas}
         object.__setattr__(self, "fields", tuple(sorted(self.fields, key=lambda field: field.name in totals)))
-        object.__setattr__(self, "formulas", tuple(totals[name] for name in self.names if name in totals))
+        object.__setattr__(self, "formulas", tuple(sorted(self.formulas, key=lambda one: self.names.index(one.total))))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -338,7 +223,8 @@ class Layout:
     @property
     def totals(self) -> tuple[Field, ...]:
         """The fields that have a formula."""
-        return tuple(self.field(formula.total) for formula in self.formulas)
+        names = {formula.total for formula in self.formulas}
+        return tuple(field for field in self.fields if field.name in names)
 
     @property
     def id(self) -> str:
@@ -369,8 +255,8 @@ class Layout:
                 )
             entry = {"label": f"Question {place}", "largest": float(mark) if found[1] else int(mark)}
             questions[f"q{place}"] = field_of({"name": f"q{place}", "halves": bool(found[1]), **entry})
-        formula = Formula("total", tuple((1, name) for name in questions))
-        total = total_of({"name": "total", "label": "Total"}, formula, questions)
+        formula = Relation("total", tuple((1, name) for name in questions))
+        total = total_of({"name": "total", "label": "Total"}, [formula], questions)
         return cls(title, (*questions.values(), total), (formula,), paper=paper)
 
     @classmethod
@@ -405,33 +291,42 @@ class Layout:
                 raise LayoutError(
                     f"field {place}: {str(entry)[:60]!r}, expected a table, [[field]] or [[total]]: write it so"
                 )
-            name, more = entry.get("name"), {"formula": str} if place > len(ordinary) else {}
+            name, more = entry.get("name"), {"formula": (str, list)} if place > len(ordinary) else {}
             what = f"field {name[:40] if isinstance(name, str) else place}"
             check_keys(what, entry, FIELD | more, ("name", *more))
         check_keys("identity", identity := values.pop("identity", {}), {"kind": str, "digits": int})
         found = [field_of(entry) for entry in ordinary]
-        formulas, entries = [Formula.of(entry["formula"]) for entry in totals], {one["name"]: one for one in totals}
-        for formula, name in zip(formulas, (entry["name"][:40] for entry in totals), strict=True):
-            if formula.total != name:
-                raise LayoutError(f"field {name}: its formula is of {formula.total}, expected {name} = …: change it")
+        formulas, entries = list[Relation](), dict[str, dict[str, Any]]()
         known = {field.name: field for field in found}
-        if twice := next((name for name in entries if name in known), None):
-            raise LayoutError(TWICE.format(twice))
+        for entry in totals:
+            if (name := entry["name"]) in known or name in entries:
+                raise LayoutError(TWICE.format(name))
+            entries[name] = entry
+            for text in [entry["formula"]] if isinstance(entry["formula"], str) else entry["formula"]:
+                formulas.append(formula := Relation.of(str(text)))
+                if formula.total != name:
+                    raise LayoutError(
+                        f"field {name[:40]}: its formula is of {formula.total}, expected {name[:40]} = …: change it"
+                    )
         for formula in in_order(formulas, [*known, *entries]):
-            known[formula.total] = total_of(entries[formula.total], formula, known)
-        fields = (*found, *(known[formula.total] for formula in formulas))
+            own = [one for one in formulas if one.total == formula.total]
+            known[formula.total] = total_of(entries[formula.total], own, known)
+        fields = (*found, *(known[name] for name in entries))
         return cls(fields=fields, formulas=tuple(formulas), identity=Identity(**identity), **values)
 
     def to_toml(self) -> str:
         """The TOML file that `load` reads as this layout."""
-        formulas = {formula.total: formula.text for formula in self.formulas}
+        formulas: dict[str, list[str]] = {}
+        for formula in self.formulas:
+            formulas.setdefault(formula.total, []).append(formula.text)
         identity = written(self.identity, "kind", "digits")
         lines = [*written(self, "title", "version", "paper"), "", "[identity]", *identity]
         for field in self.fields:
             lines += ["", "[[total]]" if field.name in formulas else "[[field]]"]
             lines += written(field, "name", "label", "kind", "digits", *["halves"] * field.halves)
             lines += [f"largest = {field.largest / 2 if field.halves else field.largest}"]
-            lines += [f'formula = "{formulas[field.name]}"'] if field.name in formulas else []
+            if texts := formulas.get(field.name):
+                lines += [f"formula = {json.dumps(texts[0] if len(texts) == 1 else texts)}"]
         return "\n".join(lines) + "\n"
 
 
@@ -440,6 +335,7 @@ FIELD: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 """The keys of a field in TOML, and the types of their values."""
 TYPES = {str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table", list: "tables"}
+TEXTS = "a text in quotes, or several in brackets"
 """What messages call the types."""
 
 
@@ -450,7 +346,8 @@ def check_keys(what: str, values: Mapping[str, Any], types: Mapping[str, Any], n
             raise LayoutError(f"{what}: {unknown('key', key[:40], tuple(types))}")
         kind = types[key]
         if type(value) not in (kind if isinstance(kind, tuple) else (kind,)):
-            expected = "a number" if isinstance(kind, tuple) else TYPES[kind]
+            several = isinstance(kind, tuple)
+            expected = TYPES[kind] if not several else TEXTS if str in kind else "a number"
             raise LayoutError(f"{what}: {key} = {str(value)[:60]!r}, expected {expected}: write it so")
     if missing := [key for key in needed if key not in values]:
         raise LayoutError(f"{what}: no {missing[0]}, expected one: add {missing[0]} = …")
@@ -482,16 +379,18 @@ def read_or(path: Path, kind: type[SumnistError], expected: str) -> bytes:
         raise kind(f"{path}: cannot be read ({reason}), expected {expected}: check the name") from error
 
 
-def most_of(formula: Formula, parts: Mapping[str, Field], halves: bool) -> int:
+def most_of(formula: Relation, parts: Mapping[str, Field], halves: bool) -> int:
     """The largest value that a formula comes to, in units of its total."""
-    most = sum(parts[name].largest * parts[name].step for sign, name in formula.terms if sign > 0)
-    return most if halves else most // 2
+    if formula.times:
+        return max(0, prod([weight * parts[name].largest for weight, name in formula.terms])) // formula.divisor
+    most = sum(weight * parts[name].largest * parts[name].step for weight, name in formula.terms if weight > 0)
+    return -(-most // ((1 if halves else 2) * formula.divisor))
 
 
-def total_of(entry: Mapping[str, Any], formula: Formula, known: Mapping[str, Field]) -> Field:
-    """A total as TOML has it; what it leaves out is what its formula needs. Raises `LayoutError`."""
-    halves = entry.get("halves", any(known[name].halves for _, name in formula.terms))
-    largest = max(1, most_of(formula, known, halves))
+def total_of(entry: Mapping[str, Any], formulas: Sequence[Relation], known: Mapping[str, Field]) -> Field:
+    """A total as TOML has it; what it leaves out is what its formulas need. Raises `LayoutError`."""
+    halves = entry.get("halves", any(known[name].halves for one in formulas for _, name in one.terms))
+    largest = max(1, *(most_of(one, known, halves) for one in formulas))
     given = largest / 2 if halves else largest
     return field_of({"halves": halves, "largest": given, **{key: entry[key] for key in entry if key != "formula"}})
 

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.arithmetic.relations import DENSE, MISTAKE, Evidence, Relations, Whole, parts_of
 from sumnist.arithmetic.sumproduct import IMPOSSIBLE
 from sumnist.arithmetic.values import ordered
 from sumnist.config import ReadingEngine
@@ -44,8 +45,8 @@ from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Judge
 from sumnist.pictures.decode import Grey, Intensities, Picture
-from sumnist.sheets.check import DENSE, MISTAKE, Cell, Check, Correction, Evidence, Outcome, Whole, WrongTotal, verdict
-from sumnist.sheets.layout import Field, Layout, Page, in_order
+from sumnist.sheets.check import Cell, Correction, Outcome, WrongTotal, verdict
+from sumnist.sheets.layout import Field, Layout, Page
 from sumnist.sheets.pictures import PdfPage
 
 if TYPE_CHECKING:
@@ -417,14 +418,14 @@ class SheetReader:
         digits: str | Path | bytes = PRETRAINED / ONNX, threads: int = 1, hand: Hand | None = None,
     ) -> None:  # fmt: skip
         self.layout, self.page = layout, Page.of(layout)
-        # By how much a field's numbers are multiplied, so that all that are added up have one unit: ½ where the total
-        # of all has halves.
+        # By how much a field's numbers are multiplied, so that all that hang together have one unit: ½ where one of
+        # them has halves.
         known = {one.name: one for one in layout.fields}
-        tops = dict(known)
-        for formula in reversed(in_order(layout.formulas, known)):
-            tops |= dict.fromkeys((name for _, name in formula.terms), tops[formula.total])
-        self.units = {name: 2 if tops[name].halves and not one.halves else 1 for name, one in known.items()}
-        self.check = Check(
+        self.units = {
+            name: 2 if any(known[one].halves for one in part.names) and not known[name].halves else 1
+            for part in parts_of(known, layout.formulas) for name in part.names
+        }  # fmt: skip
+        self.check = Relations(
             {one.name: one.largest * self.units[one.name] for one in layout.fields}, layout.formulas,
             [one.name for one in layout.totals if one.step == self.units[one.name]], mistake,
         )  # fmt: skip
@@ -459,7 +460,7 @@ class SheetReader:
         logs[boxes] = self.rescored([images[place] for place in boxes.tolist()], logs[boxes])
         parts = np.split(logs, np.cumsum(sizes)[:-1])
         shown = iter([self.shown(*one, part) for one, part in zip(groups, parts, strict=True)])
-        totals = self.check.formulas
+        totals = self.check.totals
         found = {one.name: seen(one, next(shown), next(shown), one.name in totals, units[one.name]) for one in fields}
         posterior = self.check.posterior({name: one.evidence for name, one in found.items()})
         said = verdict(posterior)

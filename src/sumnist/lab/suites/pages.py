@@ -71,12 +71,10 @@ class Writers(Protocol):
 
 
 class Images:
-    """MNIST's test images of a half."""
+    """Pictures of single digits: MNIST's test images of a half, or scans."""
 
-    name = "MNIST"
-
-    def __init__(self, half: Half) -> None:
-        self.ink = Ink.mnist(half)
+    def __init__(self, ink: Ink) -> None:
+        self.ink, self.name = ink, ink.name
 
     def number(self, random: Random) -> Callable[[str], Cover]:
         """What draws the digits of a number, by many writers and one pen."""

@@ -19,8 +19,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from sumnist.formulas import Relation, in_order
 from sumnist.lab.suites.digits import HALVES, Half, Random, check_half, generator
-from sumnist.sheets.layout import Field, Formula, Layout, in_order
+from sumnist.sheets.layout import Field, Layout
 
 EXPECTED = "off by one", "carry", "swapped", "skipped", "anything"
 """Kinds of mistakes that the check of the sums knows, and others."""
@@ -64,7 +65,7 @@ def slip() -> Layout:
     sums = {"income": 29_997, "costs": 20_997, "balance": 29_997}
     fields += [Field(name, name.capitalize(), "strip", 5, most) for name, most in sums.items()]
     formulas = "income = fees + gifts + sales", "costs = hall + food + prints", "balance = income - costs"
-    return Layout("Accounts", tuple(fields), tuple(map(Formula.of, formulas)))
+    return Layout("Accounts", tuple(fields), tuple(map(Relation.of, formulas)))
 
 
 LAYOUTS = {"cover": cover(), "cover in strips": cover(strips=True), "treasurer's slip": slip()}
@@ -178,14 +179,14 @@ def drawn(field: Field, random: Random) -> int:
     return round(random.beta(*MARKS) * field.largest)
 
 
-def terms_of(layout: Layout, formula: Formula, values: Mapping[str, int]) -> list[int]:
+def terms_of(layout: Layout, formula: Relation, values: Mapping[str, int]) -> list[int]:
     """What is added up, with signs, in units of the total."""
     step = layout.field(formula.total).step
     return [sign * values[name] * layout.field(name).step // step for sign, name in formula.terms]
 
 
 def mistaken(
-    layout: Layout, formula: Formula, values: Mapping[str, int], other: int, random: Random
+    layout: Layout, formula: Relation, values: Mapping[str, int], other: int, random: Random
 ) -> tuple[Mistake, int]:
     """A wrong total instead of the right one that `values` has; `other` is that of another sheet."""
     total, sum_ = layout.field(formula.total), values[formula.total]

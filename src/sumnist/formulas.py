@@ -1,0 +1,163 @@
+"""Relations as they are written, as in "total = q1 + … + q12", "mean = (max + min) / 2" and "amount = count * price".
+
+What they say of numbers, with which probability, is in `arithmetic/relations`; here nothing needs NumPy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from math import prod
+from typing import Any
+
+from sumnist.errors import LayoutError
+
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
+NAME_EXPECTED = "a name of up to 32 letters from a to z, digits and _, a letter first"
+NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
+"""The name of a field that is one of several: what they share, and its number."""
+SIGNS = {"+": 1, "-": -1, "−": -1}
+DOTS = {"…", "..."}
+TIMES = re.compile(r"[*×·]")
+DIVIDED = re.compile(r"\s*\((.*)\)\s*[/:÷]\s*([0-9]{1,6})\s*|([^()+−-]*)[/:÷]\s*([0-9]{1,6})\s*", re.DOTALL)
+"""What is divided, in brackets unless it is one number, and by what."""
+LONGEST_FORMULA = 2_000
+"""Characters of a formula: ten times one of as many fields as fit on a page."""
+WIDEST = 200
+"""Fields that three dots may stand for."""
+
+
+@dataclass(frozen=True)
+class Relation:
+    """What a number comes to.
+
+    Attributes:
+        total: The name of the number.
+        terms: What it is made of: a weight, mostly 1 or −1, and the name of another number.
+        divisor: By what their sum is divided, and rounded.
+        times: Whether they are multiplied instead of added; all weights but the first are then 1.
+    """
+
+    total: str
+    terms: tuple[tuple[int, str], ...]
+    divisor: int = 1
+    times: bool = False
+
+    @classmethod
+    def of(cls, text: str) -> Relation:
+        """The relation that is written as `text`. Raises `LayoutError`."""
+        shown = f"formula {text[:80]!r}"
+        total, equals, right = text.partition("=")
+        if not equals or len(text) > LONGEST_FORMULA:
+            raise LayoutError(
+                f"{shown}: expected one = in at most {LONGEST_FORMULA:,} characters: write it as in 'total = q1 + q2'"
+            )
+        divisor = 1
+        if divided := DIVIDED.fullmatch(right):
+            right, divisor = divided[1] or divided[3] or "", int(divided[2] or divided[4])
+        before, *parts = re.split(r"([+−-])", right)
+        parts = ["+", before, *parts] if before.strip() else parts
+        pairs = [(SIGNS[sign], name.strip()) for sign, name in zip(parts[::2], parts[1::2], strict=True)]
+        terms: list[tuple[int, str]] = []
+        times = len(pairs) == 1 and sum(not one.strip().isdecimal() for one in TIMES.split(pairs[0][1])) > 1
+        for place, (sign, name) in enumerate(pairs):
+            if name in DOTS:
+                terms += [(sign, inner) for inner in between(shown, pairs[max(0, place - 1) : place + 2])]
+                continue
+            factors = [one.strip() for one in TIMES.split(name)]
+            weights = [int(one) for one in factors if re.fullmatch(r"[0-9]{1,6}", one)] if len(factors) > 1 else []
+            names = [one for one in factors if not (weights and re.fullmatch(r"[0-9]{1,6}", one))]
+            if (len(names) > 1 and not times) or not names:
+                names = [name]
+            terms += [(sign * prod(weights) if place == 0 else 1, one) for place, one in enumerate(names)]
+        for name in (total.strip(), *(name for _, name in terms)) if terms else ("",):
+            if not NAME.fullmatch(name):
+                raise LayoutError(
+                    f"{shown}: {name[:40]!r} where a field is named, expected {NAME_EXPECTED}: correct it"
+                )
+        if not divisor or not all(weight for weight, _ in terms):
+            raise LayoutError(f"{shown}: a 0 as a factor or divisor, expected 1 or more: correct it")
+        return cls(total.strip(), tuple(terms), divisor, times)
+
+    @property
+    def text(self) -> str:
+        """The relation as it is written, every field of it."""
+        if self.times:
+            (weight, _), *_ = self.terms
+            right = ("-" if weight < 0 else "") + " * ".join(
+                [*[str(abs(weight))] * (abs(weight) > 1), *(name for _, name in self.terms)]
+            )
+        else:
+            parts = [
+                (" + " if weight > 0 else " - ") + f"{abs(weight)} * " * (abs(weight) > 1) + name
+                for weight, name in self.terms
+            ]
+            right = "".join(parts).removeprefix(" + ").lstrip()
+        if self.divisor > 1:
+            right = f"({right})" if len(self.terms) > 1 or self.terms[0][0] < 0 else right
+            right = f"{right} / {self.divisor}"
+        return f"{self.total} = {right}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The total and the terms."""
+        return self.total, *(name for _, name in self.terms)
+
+    def value(self, terms: Sequence[Any]) -> Any:
+        """What terms come to, before it is divided: numbers, or arrays of them."""
+        parts = [weight * one for (weight, _), one in zip(self.terms, terms, strict=True)]
+        return prod(parts) if self.times else sum(parts)
+
+
+def between(shown: str, triple: list[tuple[int, str]]) -> Iterator[str]:
+    """The names that dots stand for, in the middle of three terms. Raises `LayoutError`."""
+    first, last = (NUMBERED.fullmatch(name) for _, name in (triple[0], triple[-1]))
+    if len(triple) == 3 and first and last and first[1] == last[1] and len({sign for sign, _ in triple}) == 1:
+        low, high, width = int(first[2]), int(last[2]), len(first[2]) if first[2].startswith("0") else 0
+        if low < high <= low + WIDEST:
+            return (f"{first[1]}{number:0{width}}" for number in range(low + 1, high))
+    raise LayoutError(
+        f"{shown}: its dots do not stand between two names that count up, with one sign, expected as in "
+        f"'q1 + … + q12', over at most {WIDEST} fields: write the terms out"
+    )
+
+
+def in_order(relations: Iterable[Relation], names: Iterable[str]) -> list[Relation]:
+    """The relations over the fields `names`, each after those of the totals in it.
+
+    Raises `LayoutError`: a field is unknown, is twice in a relation, or is a part of itself.
+    """
+    known, by_total = set(names), dict[str, list[Relation]]()
+    for relation in relations:
+        for name in relation.names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                mend = f"did you mean {near[0]}?" if near else "add the field, or correct the name"
+                raise LayoutError(
+                    f"formula {relation.text[:80]!r}: no field is named {name}, expected those there are: {mend}"
+                )
+        if not relation.terms or not all(weight for weight, _ in relation.terms) or relation.divisor < 1:
+            raise LayoutError(
+                f"formula of {relation.total}: {relation.terms} by {relation.divisor}, expected terms with weights "
+                "other than 0, and a divisor of 1 or more: correct them"
+            )
+        if twice := next((name for _, name in relation.terms if sum(name == one for _, one in relation.terms) > 1), ""):
+            raise LayoutError(
+                f"field {twice}: is twice in the formula of {relation.total}, expected it once: write 2 * {twice}"
+            )
+        if relation in by_total.setdefault(relation.total, []):
+            raise LayoutError(f"formula {relation.text[:80]!r}: is there twice, expected it once: leave one out")
+        by_total[relation.total].append(relation)
+    parts = {name: {term for one in many for _, term in one.terms} for name, many in by_total.items()}
+    try:
+        place = {name: place for place, name in enumerate(TopologicalSorter(parts).static_order())}
+    except CycleError as error:
+        circle = error.args[1][::-1]
+        raise LayoutError(
+            f"field {circle[0]}: is a part of itself, by {' of '.join(circle)}, expected no circle: take it out of one "
+            "of them"
+        ) from error
+    return sorted((one for many in by_total.values() for one in many), key=lambda one: place[one.total])

@@ -1,0 +1,337 @@
+"""Rows and columns of a table: from the characters that the finder sees to cells, ruled or not, on a page that may be
+slanted or curled.
+
+Neighbours on a line and in a column say how the page is bent: two smooth maps, u across and v down, under which what
+stands on a line has one v, and what stands below each other one u, by least squares that believe no outliers. Rows are
+where numbers have one v; columns are parted where few numbers reach. Each character then belongs to the row and the
+column where it stands, however the finder joined it to others.
+
+Printed lines run along u or v far longer than strokes do. They are erased where no ink crosses them, since a network
+takes a piece of one for a 1, and what is left is looked at once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sumnist.inference.finder import OTHER, SEEN, Find, Found, Sight, found_of
+
+Floats = NDArray[np.float64]
+Whole = NDArray[np.int64]
+
+NEXT, BELOW = 12.0, 6.0
+"""How far the next number on a line, and the one below, may be, by the height of the digits."""
+SLOPE, ON_LINE, OVERLAP = 0.1, 0.4, 0.3
+"""How much a line may rise or fall to its next number, for each pixel along it, and by the height of the digits; and
+the share of the narrower of two numbers that both have in common, if one stands below the other."""
+SPREAD, ROUNDS, BENT = 0.25, 8, np.array([0.1, 0.1, 0.03, 0.03, 0.03, 0.03])
+"""How far numbers stray from their line, by their height; how often the least squares are solved; and how large each
+term of a bend usually is, by the page: few numbers bend no page."""
+BLUR, APART, OFF = 0.2, 0.6, 0.6
+"""By the height of the digits: how far middles of numbers of one row are spread, how far apart two rows are at least,
+and how far from the middle of its row a character may stand."""
+INSET, TALL = 0.15, 0.7
+"""By the height of the digits: what is left out beside the edges of a cell, and how far it reaches up and down."""
+VALLEY = 0.4
+"""Columns are parted where no more than this share of the numbers of the shorter one of both reach."""
+FINE = 20
+"""Places for each height of a digit, where rows and columns are looked for."""
+
+
+@dataclass(frozen=True)
+class Bend:
+    """A smooth map of a page's points to one coordinate.
+
+    Attributes:
+        axis: Which one: 0 is across, 1 is down; the other one bends it.
+        middle, scale: Of the points that it was made of.
+        weights: Of its terms, `[6]`.
+    """
+
+    axis: int
+    middle: Floats
+    scale: float
+    weights: Floats
+
+    def __call__(self, points: Floats) -> Floats:
+        """The coordinate of points `[N, 2]`, in pixels, `[N]`."""
+        found: Floats = points[:, self.axis] + self.scale * (self.terms(points) @ self.weights)
+        return found
+
+    def terms(self, points: Floats) -> Floats:
+        """What it is made of, at points `[N, 2]`: polynomials that are zero on its own axis, `[N, 6]`."""
+        both = (points - self.middle) / self.scale
+        own, other = both[:, self.axis], both[:, 1 - self.axis]
+        return np.stack([other, other * own, other**2, other**3, other * own**2, other**2 * own], 1)
+
+
+def bend_of(points: Floats, pairs: Whole, axis: int, em: float) -> Bend:
+    """The bend under which points in pairs `[P, 2]` have one coordinate."""
+    bend = Bend(axis, points.mean(0), max(float(np.ptp(points, 0).max()) / 2, em), np.zeros(6))
+    terms, first, second = bend.terms(points), pairs[:, 0], pairs[:, 1]
+    steps, apart = terms[second] - terms[first], (points[second] - points[first])[:, axis] / bend.scale
+    ridge = np.diag((SPREAD * em / bend.scale / BENT) ** 2)
+    weights: Floats = bend.weights
+    for _ in range(ROUNDS):
+        believed = 1 / (1 + ((apart + steps @ weights) * bend.scale / (SPREAD * em)) ** 2)
+        weights = np.asarray(
+            -np.linalg.solve(steps.T @ (steps * believed[:, None]) + ridge, steps.T @ (believed * apart)), np.float64
+        )
+    return Bend(axis, bend.middle, bend.scale, weights)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where rows and columns are.
+
+    Attributes:
+        em: The height of digits, in pixels.
+        across, down: The maps u and v.
+        rows: The v of the middle of each row, `[R]`.
+        edges: The u of the edges of the columns, `[C + 1]`.
+    """
+
+    em: float
+    across: Bend
+    down: Bend
+    rows: Floats
+    edges: Floats
+
+    def places(self, points: Floats) -> tuple[Whole, Whole]:
+        """The row and the column of points `[N, 2]`; −1 where there is none."""
+        u, v = self.across(points), self.down(points)
+        rows = np.abs(v[:, None] - self.rows).argmin(1)
+        rows = np.where(np.abs(v - self.rows[rows]) < OFF * self.em, rows, -1)
+        columns = np.searchsorted(self.edges, u) - 1
+        return rows, np.where(columns < len(self.edges) - 1, columns, -1)
+
+    def points(self, at: Floats) -> Floats:
+        """The points `[N, 2]` with these u and v."""
+        points = at.astype(np.float64).copy()
+        for _ in range(ROUNDS):
+            points += at - np.stack([self.across(points), self.down(points)], 1)
+        return points
+
+    def room(self, row: int, column: int) -> Floats:
+        """The corners of a cell, `[4, 2]`, as far as half way to the rows beside it and just within its edges."""
+        left, right = self.edges[column] + INSET * self.em, self.edges[column + 1] - INSET * self.em
+        half = [TALL * self.em] * 2
+        for side, beside in enumerate((row - 1, row + 1)):
+            if 0 <= beside < len(self.rows):
+                half[side] = min(half[side], abs(self.rows[beside] - self.rows[row]) / 2)
+        top, bottom = self.rows[row] - half[0], self.rows[row] + half[1]
+        return self.points(np.array([(left, top), (right, top), (right, bottom), (left, bottom)]))
+
+
+def grid_of(found: Sequence[Found]) -> Grid | None:
+    """The grid of numbers; None if there are none with two digits, or more."""
+    some = [one for one in found if len(one.digits) > 1] or list(found)
+    if not some:
+        return None
+    em, corners = float(np.median([one.em for one in some])), np.array([one.corners for one in some])
+    middles, lefts, rights = corners.mean(1), corners[:, [0, 3]].mean(1), corners[:, 1:3].mean(1)
+    beside, below = neighbours(middles, lefts[:, 0], rights[:, 0], em)
+    down, across = bend_of(middles, beside, 1, em), bend_of(rights, below, 0, em)
+    return Grid(em, across, down, rows_of(down(middles), em), edges_of(across(lefts), across(rights), em))
+
+
+def neighbours(middles: Floats, lefts: Floats, rights: Floats, em: float) -> tuple[Whole, Whole]:
+    """Of numbers the pairs next to each other on a line, and those below each other: `[P, 2]` both."""
+    x, y = (middles[None, :, axis] - middles[:, None, axis] for axis in (0, 1))
+    common = np.minimum(rights, rights[:, None]) - np.maximum(lefts, lefts[:, None])
+    narrower = np.minimum(rights - lefts, (rights - lefts)[:, None])
+    pairs = []
+    for good, far in (
+        ((x > em / 2) & (np.abs(y) < SLOPE * x + ON_LINE * em) & (x < NEXT * em), x),
+        ((y > OFF * em) & (y < BELOW * em) & (common > OVERLAP * narrower), y),
+    ):
+        first = np.flatnonzero(good.any(1))
+        pairs.append(np.stack([first, np.where(good, far, np.inf)[first].argmin(1)], 1).astype(np.int64))
+    return pairs[0], pairs[1]
+
+
+def rows_of(v: Floats, em: float) -> Floats:
+    """The middles of rows, where most numbers are."""
+    at = np.arange(v.min() - em, v.max() + em, em / FINE)
+    many = np.exp(-0.5 * ((at[:, None] - v) / (BLUR * em)) ** 2).sum(1)
+    tops = 1 + np.flatnonzero((many[1:-1] >= many[:-2]) & (many[1:-1] > many[2:]))
+    kept: list[float] = []
+    for place in at[tops[np.argsort(-many[tops])]].tolist():
+        if all(abs(place - other) > APART * em for other in kept):
+            kept.append(place)
+    return np.array(sorted(kept))
+
+
+def edges_of(lefts: Floats, rights: Floats, em: float) -> Floats:
+    """The edges of columns: the least between two tops of how many numbers reach a place, if that is low enough."""
+    at = np.arange(lefts.min() - em, rights.max() + em, em / FINE)
+    many = ((at[:, None] >= lefts) & (at[:, None] <= rights)).sum(1).astype(np.float64)
+    near = np.hanning(FINE)
+    many = np.convolve(many, near / near.sum(), "same")
+    tops = 1 + np.flatnonzero((many[1:-1] >= many[:-2]) & (many[1:-1] > many[2:]) & (many[1:-1] > 0.5))
+    cuts = [first + int(many[first : last + 1].argmin()) for first, last in pairwise(tops)]
+    heights = many[tops].tolist()
+    while cuts:
+        shares = [many[cut] / min(heights[place : place + 2]) for place, cut in enumerate(cuts)]
+        worst = int(np.argmax(shares))
+        if shares[worst] <= VALLEY:
+            break
+        heights[worst] = max(heights[worst], heights.pop(worst + 1))
+        cuts.pop(worst)
+    return np.array([at[0], *(at[cut] for cut in cuts), at[-1]])
+
+
+def cells_of(grid: Grid, sight: Sight) -> dict[tuple[int, int], Found]:
+    """What stands in each cell, as a number, by row and column; nothing in a cell without a digit."""
+    characters = sight.characters
+    points = np.stack([characters.x, characters.y], 1).astype(np.float64)
+    rows, columns = grid.places(points)
+    kinds, u = characters.kinds.argmax(1), grid.across(points)
+    good = np.flatnonzero((characters.seen >= SEEN) & (kinds < OTHER) & (rows >= 0) & (columns >= 0))
+    good = good[np.lexsort((u[good], columns[good], rows[good]))]
+    found = {}
+    keys = rows[good] * len(grid.edges) + columns[good]
+    for group in np.split(good, np.flatnonzero(np.diff(keys)) + 1):
+        line = characters.of(group)
+        if line.are_digits.any():
+            found[int(rows[group[0]]), int(columns[group[0]])] = found_of(line, group)
+    return found
+
+
+# Printed lines.
+
+UNIT, MESH = 16.0, 64
+"""Pixels of the height of a digit, where lines are looked for, and of a side of the pieces of which the page is
+straightened."""
+BROKEN, LONG, WIDE = 3, (4.0, 2.5), 0.25
+"""Pixels by which a line may be broken; how long lines down and across are at least; and how wide at most, by the
+height of the digits."""
+FAINT, GROUND = 0.4, 32
+"""How dark a line is, by the darkness of ink; and the pixels in which the brightest are the ground."""
+
+
+def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
+    """The picture without printed lines; None if there are none."""
+    grey, scale = sight.grey, UNIT / grid.em
+    if grey.dtype != np.uint8:
+        grey = np.rint(255 * grey).astype(np.uint8)
+    high, wide = grey.shape
+    rim = np.array([(x, y) for x in np.linspace(0, wide, 9) for y in np.linspace(0, high, 9)])
+    u, v = grid.across(rim), grid.down(rim)
+    origin, size = np.array([u.min(), v.min()]), (int(np.ptp(u) * scale) + 1, int(np.ptp(v) * scale) + 1)
+    finer = max(1, int(1 / scale))
+    small = Image.fromarray(grey).reduce(finer)
+    flat = np.asarray(bent(small, size, lambda at: grid.points(at / scale + origin) / finer, Image.Resampling.BILINEAR))
+    dark, is_dark = darkness(flat, sight, grey)
+    ruled = np.zeros(flat.shape, np.uint8)
+    for bit, axis, long in ((1, 0, LONG[0]), (2, 1, LONG[1])):
+        lines = runs(joined(is_dark, axis), axis) >= long * UNIT
+        ruled |= np.where(grown(lines), bit, 0).astype(np.uint8)
+    if not ruled.any():
+        return None
+    back = bent(
+        Image.fromarray(ruled), (wide, high),
+        lambda at: (np.stack([grid.across(at), grid.down(at)], 1) - origin) * scale, Image.Resampling.NEAREST,
+    )  # fmt: skip
+    ruled, inked = np.asarray(back), dark(grey)
+    erased = (ruled & 1 > 0) & inked & (runs(inked, 1) <= WIDE * grid.em)
+    erased |= (ruled & 2 > 0) & inked & (runs(inked, 0) <= WIDE * grid.em)
+    grounds = np.asarray(Image.fromarray(ground_of(grey)).resize((wide, high), Image.Resampling.BILINEAR))
+    return np.where(grown(erased) & (ruled > 0), grounds, grey)
+
+
+def darkness(
+    flat: NDArray[np.uint8], sight: Sight, grey: NDArray[np.uint8]
+) -> tuple[Callable[[NDArray[np.uint8]], NDArray[np.bool_]], NDArray[np.bool_]]:
+    """What says which pixels of a picture are as dark as a line, and which of the straightened one are."""
+    ink = np.asarray(Image.fromarray(sight.ink).resize(flat.shape[::-1]))
+    del ink
+    small = np.asarray(Image.fromarray(grey).resize(sight.ink.shape[::-1], Image.Resampling.BOX))
+    weights = (sight.ink / 255.0) ** 2 + 1e-6
+    stroke, ground = float(np.average(small, weights=weights)), float(np.median(small))
+    least = FAINT * (ground - stroke)
+
+    def dark(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        near = Image.fromarray(ground_of(picture)).resize(picture.shape[::-1], Image.Resampling.BILINEAR)
+        return np.asarray(near).astype(np.int16) - picture > least
+
+    return dark, dark(flat)
+
+
+def ground_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The brightness of the ground around each place of a picture, one for each `GROUND` pixels."""
+    high, wide = (-(-side // GROUND) * GROUND for side in picture.shape)
+    whole = np.pad(picture, ((0, high - picture.shape[0]), (0, wide - picture.shape[1])), mode="edge")
+    blocks = whole.reshape(high // GROUND, GROUND, wide // GROUND, GROUND).swapaxes(1, 2)
+    few = blocks[:, :, ::4, ::4].reshape(*blocks.shape[:2], -1)
+    return np.quantile(few, 0.8, axis=2, method="nearest").astype(np.uint8)
+
+
+def bent(
+    picture: Image.Image, size: tuple[int, int], to: Callable[[Floats], Floats], method: Image.Resampling
+) -> Image.Image:
+    """A picture of a size, each of whose points is that of another picture at the place where a map has it."""
+    sides = [sorted({*range(0, side, MESH), side}) for side in size]
+    corners = to(np.stack(np.meshgrid(*sides), -1).reshape(-1, 2).astype(np.float64))
+    at = corners.reshape(len(sides[1]), len(sides[0]), 2)
+    quads = np.concatenate([at[:-1, :-1], at[1:, :-1], at[1:, 1:], at[:-1, 1:]], -1).reshape(-1, 8).tolist()
+    boxes = [(left, top, right, bottom) for top, bottom in zip(sides[1], sides[1][1:], strict=False)
+             for left, right in zip(sides[0], sides[0][1:], strict=False)]  # fmt: skip
+    pieces = list(zip(boxes, map(tuple, quads), strict=True))
+    return picture.transform(size, Image.Transform.MESH, pieces, method, fillcolor=255 if method else 0)
+
+
+def runs(some: NDArray[np.bool_], axis: int) -> NDArray[np.int32]:
+    """How long the run is along an axis that each pixel is in; 0 where there is none."""
+    if axis == 0:
+        return np.ascontiguousarray(runs(np.ascontiguousarray(some.T), 1).T)
+    padded = np.pad(some, ((0, 0), (1, 1))).reshape(-1)
+    ends = np.flatnonzero(padded[1:] != padded[:-1]) + 1
+    lengths, found = ends[1::2] - ends[::2], np.zeros(len(padded), np.int32)
+    found[padded] = np.repeat(lengths, lengths)
+    return found.reshape(len(some), -1)[:, 1:-1]
+
+
+def joined(some: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+    """The same with short gaps along an axis filled."""
+    return some | ((runs(~some, axis) <= BROKEN) & ~some)
+
+
+def grown(some: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The same, and what is next to it."""
+    found = some.copy()
+    found[1:] |= some[:-1]
+    found[:-1] |= some[1:]
+    found[:, 1:] |= some[:, :-1]
+    found[:, :-1] |= some[:, 1:]
+    return found
+
+
+class Laid(NamedTuple):
+    """A page whose grid is known."""
+
+    grid: Grid
+    cells: dict[tuple[int, int], Found]
+    sight: Sight
+
+
+def laid(grey: NDArray[Any], find: Find) -> Laid | None:
+    """The grid of a picture, uint8 or float32 `[H, W]`, and what stands in its cells; None if it shows no numbers."""
+    found, sight = find(grey)
+    grid = grid_of(found)
+    if grid is None:
+        return None
+    clean = without_lines(grid, sight)
+    if clean is not None:
+        again, look = find(clean)
+        if (better := grid_of(again)) is not None:
+            matrix = np.vstack([sight.matrix, [0, 0, 1]]) @ np.vstack([look.matrix, [0, 0, 1]])
+            grid, sight = better, look._replace(matrix=matrix[:2])
+    return Laid(grid, cells_of(grid, sight), sight)

@@ -1,0 +1,227 @@
+"""What is known of tables of one kind, as a short TOML file: what columns are called, their decimals, and what holds.
+
+title = "Station 203"
+
+[columns.B]
+name = "max"
+decimals = 1
+
+[[rules]]
+formula = "r6 = r1 + … + r5"    # rows, in every column, and the same five times more, each seven rows further down
+every = 7
+times = 6
+
+[[rules]]
+formula = "mean = (max + min) / 2"    # columns, by their names or letters, in these rows
+rows = "1-5, 8-12"
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sumnist.errors import LayoutError
+from sumnist.formulas import NAME, NAME_EXPECTED, Relation
+from sumnist.sheets.layout import check_keys, read_or
+from sumnist.tables.rules import ABOVE, COLUMN, ROW, Rule, column_of, letters
+
+LONGEST = 1_000_000
+"""Bytes of the file."""
+MOST = 2_000
+"""Rows of a table, at most."""
+DECIMALS = 6
+"""Decimals of a column, at most."""
+
+text = partial(json.dumps, ensure_ascii=False)
+"""A text as TOML has it."""
+
+
+@dataclass(frozen=True)
+class TableLayout:
+    """What is known of tables.
+
+    Attributes:
+        title: What they are.
+        names: What columns are called, by their places from 0.
+        decimals: How many decimals the numbers of a column have, by its place.
+        rules: What holds; None if that is to be found.
+    """
+
+    title: str = ""
+    names: Mapping[int, str] = field(default_factory=dict)
+    decimals: Mapping[int, int] = field(default_factory=dict)
+    rules: tuple[Rule, ...] | None = None
+
+    @classmethod
+    def load(cls, path: str | Path) -> TableLayout:
+        """The layout in a file. Raises `LayoutError`."""
+        content = read_or(Path(path), LayoutError, "the TOML file of a table's layout")
+        try:
+            return cls.of_toml(content)
+        except LayoutError as error:
+            raise LayoutError(f"{path}: {error}") from error
+
+    @classmethod
+    def of_toml(cls, content: bytes) -> TableLayout:
+        """The layout that is written as TOML. Raises `LayoutError`."""
+        if len(content) > LONGEST:
+            raise LayoutError(f"{len(content):,} bytes, expected at most {LONGEST:,}: name the file of a layout")
+        try:
+            values = tomllib.loads(content.decode("utf-8-sig"))
+        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+            raise LayoutError(f"is not TOML ({error}): correct it there") from error
+        check_keys("the layout of a table", values, {"title": str, "columns": dict, "rules": list})
+        names, decimals = dict[int, str](), dict[int, int]()
+        for letter, entry in values.get("columns", {}).items():
+            if not isinstance(entry, dict) or not re.fullmatch("[A-Z]{1,2}", letter):
+                raise LayoutError(
+                    f"columns: {letter[:40]!r}, expected the letter of a column, as in [columns.B]: correct it"
+                )
+            check_keys(f"column {letter}", entry, {"name": str, "decimals": int})
+            column = column_of(letter)
+            if "name" in entry:
+                names[column] = entry["name"]
+            if "decimals" in entry:
+                decimals[column] = entry["decimals"]
+                if not 0 <= decimals[column] <= DECIMALS:
+                    raise LayoutError(f"column {letter}: {decimals[column]} decimals, expected 0 to {DECIMALS}")
+        check_names(names)
+        by_name = {name: letters(column) for column, name in names.items()}
+        rules = None if "rules" not in values else tuple(
+            rule for entry in values["rules"] for rule in rules_of(entry, by_name)
+        )  # fmt: skip
+        return cls(values.get("title", ""), names, decimals, rules)
+
+    def to_toml(self) -> str:
+        """As TOML."""
+        lines = [f"title = {text(self.title)}", ""] if self.title else []
+        for column in sorted({*self.names, *self.decimals}):
+            lines.append(f"[columns.{letters(column)}]")
+            if column in self.names:
+                lines.append(f"name = {text(self.names[column])}")
+            if column in self.decimals:
+                lines.append(f"decimals = {self.decimals[column]}")
+            lines.append("")
+        for rule, every, times in together(self.rules or ()):
+            lines += ["[[rules]]", f"formula = {text(renamed(rule.relation, self.names).text)}"]
+            if times > 1:
+                lines += [f"every = {every}", f"times = {times}"]
+            if rule.places is not None:
+                key = "columns" if rule.of_rows else "rows"
+                lines.append(f"{key} = {text(spans_of(rule.places, letters if rule.of_rows else number))}")
+            lines.append("")
+        if self.rules == ():
+            lines.append("rules = []")
+        return "\n".join(lines)
+
+
+def check_names(names: Mapping[int, str]) -> None:
+    """Raise `LayoutError` if a column is called like another one, or like a row or a letter."""
+    seen: set[str] = set()
+    for column, name in names.items():
+        if not NAME.fullmatch(name) or ROW.fullmatch(name) or COLUMN.fullmatch(name) or name.endswith(ABOVE):
+            raise LayoutError(
+                f"column {letters(column)}: is called {name[:40]!r}, expected {NAME_EXPECTED}, and neither a row, such "
+                "as r6, nor a letter: choose another name"
+            )
+        if name in seen:
+            raise LayoutError(f"column {letters(column)}: is called {name}, as another one is: choose another name")
+        seen.add(name)
+
+
+def rules_of(entry: Any, names: Mapping[str, str]) -> Iterable[Rule]:
+    """The rules of an entry of a layout: one, or the same further down. Raises `LayoutError`."""
+    kinds = {"formula": str, "every": int, "times": int, "columns": str, "rows": str}
+    if not isinstance(entry, dict):
+        raise LayoutError("rules: expected entries as in [[rules]]: correct them")
+    check_keys("a rule", entry, kinds, ("formula",))
+    relation = Relation.of(entry["formula"])
+    own = {name: names[base] + ABOVE * (name != base) for name in relation.names
+           if (base := name.removesuffix(ABOVE)) in names}  # fmt: skip
+    rule = Rule(renamed(relation, own))
+    shown = f"formula {relation.text[:80]!r}"
+    other = "rows" if rule.of_rows else "columns"
+    if other in entry or (not rule.of_rows and ("every" in entry or "times" in entry)):
+        raise LayoutError(
+            f"{shown}: is of {other}, expected {'columns' if rule.of_rows else 'rows'} in which it holds: correct it"
+        )
+    if "columns" in entry or "rows" in entry:
+        rule = replace(rule, places=frozenset(places_in(entry["columns" if rule.of_rows else "rows"], rule.of_rows)))
+    every, times = entry.get("every", 0), entry.get("times", 1)
+    if not 0 <= every <= MOST or not 1 <= times <= MOST or (times > 1 and not every):
+        raise LayoutError(f"{shown}: every {every} rows, {times} times, expected whole numbers from 1: correct them")
+    for time in range(times):
+        yield moved(rule, time * every) if time else rule
+
+
+def renamed(relation: Relation, names: Mapping[Any, str]) -> Relation:
+    """A relation whose names are others: by the old ones, or of columns by their places."""
+
+    def new(name: str) -> str:
+        if name in names:
+            return names[name]
+        match = COLUMN.fullmatch(name)
+        if match and column_of(match[1]) in names:
+            return names[column_of(match[1])] + (match[2] or "")
+        return name
+
+    terms = tuple((weight, new(name)) for weight, name in relation.terms)
+    return Relation(new(relation.total), terms, relation.divisor, relation.times)
+
+
+def together(rules: Sequence[Rule]) -> Iterable[tuple[Rule, int, int]]:
+    """Rules that are one further down: the first of them, every how many rows, and how many times."""
+    left = list(rules)
+    while left:
+        first = left.pop(0)
+        every, times = 0, 1
+        for step in range(1, MOST) if first.of_rows else ():
+            more = moved(first, step)
+            if more in left:
+                every = step
+                break
+        while every and (more := moved(first, every * times)) in left:
+            left.remove(more)
+            times += 1
+        yield first, every, times
+
+
+def moved(rule: Rule, rows: int) -> Rule:
+    """A rule of rows so many rows further down."""
+    names = {name: f"r{int(name[1:]) + rows}" for name in rule.relation.names}
+    return replace(rule, relation=renamed(rule.relation, names))
+
+
+def places_in(spans: str, of_columns: bool) -> Iterable[int]:
+    """The columns or rows, from 0, that are written as in "B-D, F" or "1-5, 8". Raises `LayoutError`."""
+    for part in spans.split(","):
+        first, _, last = part.strip().partition("-")
+        ends = first.strip(), (last or first).strip()
+        if not all(re.fullmatch("[A-Z]{1,2}" if of_columns else "[1-9][0-9]{0,3}", one) for one in ends):
+            kind = "columns, such as 'B-D, F'" if of_columns else "rows, such as '1-5, 8-12'"
+            raise LayoutError(f"{spans[:80]!r}: expected {kind}: correct it")
+        low, high = (column_of(one) if of_columns else int(one) - 1 for one in ends)
+        yield from range(low, high + 1)
+
+
+def spans_of(places: Iterable[int], shown: Any) -> str:
+    """The same as text."""
+    parts: list[list[int]] = []
+    for place in sorted(places):
+        if parts and place == parts[-1][1] + 1:
+            parts[-1][1] = place
+        else:
+            parts.append([place, place])
+    return ", ".join(shown(low) if low == high else f"{shown(low)}-{shown(high)}" for low, high in parts)
+
+
+def number(row: int) -> str:
+    """The number of a row, from 1."""
+    return str(row + 1)

@@ -1,0 +1,493 @@
+"""From a picture of a table to its numbers: each sure, by itself or by what holds among them, or doubtful.
+
+The grid says which number stands in which cell (`tables/grid`). Each is read as numbers on any picture are. What holds
+among rows and columns is known, or is found (`tables/rules`), and is an exact relation of the cells. What such a
+relation makes of the others of its numbers is a candidate, too: the reader is asked how probable it is there. Then all
+cells together have a posterior (`arithmetic/relations`). What it settles are labels that nobody typed: by them the
+reader learns the hand, reads again, and what holds is looked for again.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from statistics import multimode
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from sumnist.arithmetic.relations import MISTAKE, UNKNOWN, Posterior, Relations
+from sumnist.arithmetic.values import Values, ordered, plain
+from sumnist.errors import HandError, SumnistError, TableError
+from sumnist.formulas import Relation
+from sumnist.inference.adaptation import Lesson
+from sumnist.inference.finder import Found, Sight, cut
+from sumnist.inference.hand import MOST, Hand
+from sumnist.inference.numbers import (
+    NOT_A_NUMBER,
+    SEARCHED,
+    STRUCK,
+    UNSURE,
+    FoundNumber,
+    decimals_of,
+    opinion_of,
+)  # fmt: skip
+from sumnist.inference.reader import Reader
+from sumnist.pictures.decode import Picture, pixels_of
+from sumnist.pictures.proposals import LineProposal
+from sumnist.tables.grid import Floats, Grid, laid
+from sumnist.tables.layout import TableLayout
+from sumnist.tables.rules import Finding, Place, cell_name, fits, found
+
+State = Literal["read", "checked", "corrected", "doubtful", "struck out"]
+SURE = 0.995
+"""The probability from which on a number is sure."""
+OTHER = 0.01
+"""The probability, at least, that a cell holds none of the candidates: neighbours and rules in view mislead networks
+more than they know."""
+CANDIDATES, LEAST_CANDIDATE = 6, 1e-3
+"""Candidates of each cell, at most, and their least probability; one that a relation implies may be less probable."""
+LEAST_IMPLIED, SECOND = 1e-7, 0.05
+"""The probability, at least, of a candidate that a relation implies, since a reader may miss what is there altogether;
+and that of a cell's second candidate from which on it implies something."""
+LONGEST = 9
+"""Digits of a number, at most."""
+NO_MINUS = 0.5
+"""How probably what looks like a minus is something else, beside one that is, in a column where half have one."""
+WHOLE, LEAST_WHOLE = 1.0, 0.95
+"""The weight of all that stands in a cell, beside the number that the finder sees there, and the probability of a
+number from which on it is one where the finder sees none."""
+SPARSE, NUMBER = 0.7, (None, UNSURE)
+"""A row or a column with fewer numbers than this share of the usual is none, unless most of it reads as numbers do: a
+line of ticks does not."""
+ROUNDS = 2
+"""How often a table is read again with what was learned."""
+LESSONS = 200
+"""Numbers of a page that teach the hand, at most."""
+WRONG = 0.9
+"""The probability from which on a relation is said not to hold."""
+ANY = TableLayout()
+"""Nothing is known of a table."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number of a table.
+
+    Attributes:
+        row, column: Where it is, from 0.
+        value: What it is most probably; None if nothing is known of it.
+        probability: Of that value, by all that is known.
+        state: "read", sure by itself; "checked", sure by what holds; "corrected", sure by what holds, and another one
+            than was read; "doubtful"; or "struck out".
+        read: What was read there by itself.
+        candidates: What it may be, the most probable first.
+        corners: Of the number on the picture, in pixels, `[4, 2]`.
+    """
+
+    row: int
+    column: int
+    value: int | Decimal | None
+    probability: float
+    state: State
+    read: str
+    candidates: tuple[tuple[int | Decimal, float], ...]
+    corners: tuple[tuple[float, float], ...]
+
+    @property
+    def name(self) -> str:
+        """As a spreadsheet calls it."""
+        return cell_name((self.row, self.column))
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        candidates = [{"value": plain(value), "probability": share} for value, share in self.candidates]
+        corners = [[round(x, 1), round(y, 1)] for x, y in self.corners]
+        return {
+            "cell": self.name, "row": self.row + 1, "column": self.column + 1, "value": plain(self.value),
+            "probability": self.probability, "state": self.state, "read": self.read, "candidates": candidates,
+            "corners": corners,
+        }  # fmt: skip
+
+
+class Broken(NamedTuple):
+    """A relation that most probably does not hold, whatever the numbers are: a slip of the writer's."""
+
+    formula: str
+    kind: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers of a table.
+
+    Attributes:
+        rows, columns: How many there are.
+        cells: By row and column.
+        rules: What holds, and of what was found how often.
+        broken: Relations that do not hold.
+        exact: Whether probabilities are exact, and not what messages in circles came to.
+        hand: What was learned of the writer, if anything.
+    """
+
+    rows: int
+    columns: int
+    cells: Mapping[Place, Cell]
+    rules: tuple[Finding, ...]
+    broken: tuple[Broken, ...]
+    exact: bool
+    hand: Hand | None = field(default=None, repr=False)
+
+    @property
+    def states(self) -> Counter[State]:
+        """How many cells are in each state."""
+        return Counter(cell.state for cell in self.cells.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        return {
+            "rows": self.rows, "columns": self.columns,
+            "cells": [cell.as_dict() for _, cell in sorted(self.cells.items())],
+            "rules": [one.as_dict() for one in self.rules], "broken": [one._asdict() for one in self.broken],
+            "exact": self.exact, "learned": self.hand is not None,
+        }  # fmt: skip
+
+
+def read(picture: Picture, layout: TableLayout | str | Path | None = None) -> Table:
+    """The table on a picture.
+
+    Args:
+        picture: As `Reader.read` takes it.
+        layout: What is known of it, or the TOML file of that; what it does not say is found.
+
+    Raises:
+        ImageError: The picture cannot be read.
+        LayoutError: The layout cannot.
+        TableError: There are no numbers on the picture.
+    """
+    known = TableLayout() if layout is None else layout
+    return TableReader(known if isinstance(known, TableLayout) else TableLayout.load(known)).read(picture)
+
+
+class Page(NamedTuple):
+    """What is on a page, before anything is made of it."""
+
+    grid: Grid
+    sight: Sight
+    found: Mapping[Place, Found]
+    cells: Mapping[Place, Place]
+    """Of each cell the row and the column of the grid."""
+
+
+class TableReader:
+    """Reads tables; made once, and asked for each.
+
+    Args:
+        layout: What is known of such tables; what it does not say is found.
+        reader: What reads; by default the one that comes with the package.
+        mistake: The probability that the writer makes a mistake, for each relation.
+        learn: Whether the hand is learned from what relations settle.
+    """
+
+    def __init__(
+        self, layout: TableLayout = ANY, reader: Reader | None = None, mistake: float = MISTAKE, learn: bool = True
+    ) -> None:
+        self.layout, self.mistake, self.learn = layout, mistake, learn
+        self.reader = reader or Reader()
+
+    def read(self, picture: Picture, name: str | None = None) -> Table:
+        """The table on a picture. Raises `ImageError`, `SizeError`, `TableError` if there are no numbers on it."""
+        page, reader = self.page(picture, name), self.reader
+        readings = read_cells(reader, page)
+        solved = self.solved(reader, page, readings)
+        for _ in range(ROUNDS if self.learn else 0):
+            hand = hand_of(reader, readings, solved)
+            if hand is None:
+                break
+            taught = self.reader.with_hand(hand)
+            again = read_cells(taught, page)
+            better = self.solved(taught, page, again, solved.findings)
+            if better.settled <= solved.settled:
+                break
+            reader, readings, solved = taught, again, better
+        return self.table(readings, solved, reader.hand)
+
+    def page(self, picture: Picture, name: str | None) -> Page:
+        """The grid of a picture, and what stands in its cells. Raises `TableError`."""
+        lay = laid(pixels_of(picture, name), self.reader.numbers.found_on)
+        if lay is None:
+            raise TableError(
+                f"{name or 'the picture'}: no numbers found on it, expected a table of them: come nearer, or turn it "
+                "upright"
+            )
+        some = Page(lay.grid, lay.sight, lay.cells, {place: place for place in lay.cells})
+        lines = real_lines(self.reader, some)
+        cells = {(row, column): (old_row, old_column) for row, old_row in enumerate(lines[0])
+                 for column, old_column in enumerate(lines[1])}  # fmt: skip
+        found = {new: lay.cells[old] for new, old in cells.items() if old in lay.cells}
+        return some._replace(found=found, cells=cells)
+
+    def solved(
+        self, reader: Reader, page: Page, readings: Mapping[Place, FoundNumber], before: Sequence[Finding] = ()
+    ) -> Solved:
+        """All numbers of a page together, by what was read of each, and what was found `before` to hold."""
+        signs = minus_of(readings)
+        numbers = {place: candidates_of(one, signs[place[1]]) for place, one in readings.items()}
+        findings = self.holding(numbers, before)
+        relations = tuple(relation for one in findings for relation in one.rule.grounded(numbers))
+        asked = implied(numbers, relations)
+        for place, strings in asked.items():
+            again = found_number(reader, page, place, strings)
+            numbers[place] = candidates_of(again, signs[place[1]], map(int, strings))
+        posterior = posterior_of(numbers, relations, self.mistake)
+        return Solved(numbers, tuple(findings), relations, posterior)
+
+    def holding(self, numbers: Mapping[Place, Values], before: Sequence[Finding]) -> list[Finding]:
+        """What holds: what is known to, or what is found to, or was."""
+        if self.layout.rules is not None:
+            return [Finding(rule, 0, 0, 0.0, 0.0) for rule in self.layout.rules]
+        if not numbers:
+            return []
+        shape = tuple(1 + max(place[axis] for place in numbers) for axis in (0, 1))
+        values, there = np.zeros(shape, np.int64), np.zeros(shape, bool)
+        for place, one in numbers.items():
+            if one.mode is not None:
+                values[place], there[place] = int(one.mode), True
+        kept = {one.rule.relation.total: one for one in found(values, there)}
+        for finding in before:
+            if fits(finding, kept):
+                kept[finding.rule.relation.total] = finding
+        return list(kept.values())
+
+    def table(self, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
+        """What is said of all."""
+        places = {**places_of(readings), **self.layout.decimals}
+        related = {name for relation in solved.relations for name in relation.names}
+        cells = {}
+        for place, one in readings.items():
+            cells[place] = cell_of(place, one, solved, places.get(place[1], 0), cell_name(place) in related)
+        rows, columns = (1 + max((place[axis] for place in cells), default=-1) for axis in (0, 1))
+        broken = tuple(
+            Broken(relation.text, max(ways, key=ways.__getitem__), 1 - ways["right"])
+            for relation, ways in solved.posterior.kinds.items() if 1 - ways["right"] - ways["unknown"] >= WRONG
+        )  # fmt: skip
+        return Table(rows, columns, cells, solved.findings, broken, solved.posterior.exact, hand)
+
+
+@dataclass(frozen=True)
+class Solved:
+    """What is known of all numbers of a page."""
+
+    numbers: Mapping[Place, Values]
+    findings: tuple[Finding, ...]
+    relations: tuple[Relation, ...]
+    posterior: Posterior
+
+    def best(self, place: Place) -> tuple[int | None, float]:
+        """The most probable number of a cell, and its probability."""
+        values, shares = self.posterior.numbers[cell_name(place)]
+        most = int(shares.argmax())
+        return (None if values[most] == UNKNOWN else int(values[most])), float(shares[most])
+
+    @property
+    def settled(self) -> int:
+        """How many numbers are sure."""
+        return sum(value is not None and share >= SURE for value, share in map(self.best, self.numbers))
+
+
+def read_cells(reader: Reader, page: Page) -> dict[Place, FoundNumber]:
+    """What a reader says of all cells; nothing of those without a number."""
+    readings = {place: found_number(reader, page, place) for place in page.cells}
+    return {place: one for place, one in readings.items() if one.candidates and one.reason != NOT_A_NUMBER}
+
+
+def found_number(reader: Reader, page: Page, place: Place, asked: Sequence[str] = ()) -> FoundNumber:
+    """What a reader says of a cell, as the finder sees its number and as all that stands there, and of strings that are
+    asked for."""
+    read, number = reader.numbers.reader("ours"), page.found.get(place)
+    room = page.grid.room(*page.cells[place])
+    some = number or nothing_at(page, room)
+    piece = cut(page.sight, replace(some, corners=room))
+    box = int(room[:, 1].min()), int(room[:, 1].max()), int(room[:, 0].min()), int(room[:, 0].max())
+    whole = LineProposal(piece.alone, "all that stands in the cell", WHOLE, box, piece.alone)
+    if number is not None:
+        return read.found(page.sight, number, (1, None), None, CANDIDATES, line=whole, asked=asked)
+    seen = read.judged([opinion_of(one, [whole], (1, None), None, SEARCHED) for one in read.recognizers], CANDIDATES,
+                       None, asked=asked)  # fmt: skip
+    reason = NOT_A_NUMBER if (seen.is_number_probability or 0.0) < LEAST_WHOLE else UNSURE
+    corners = tuple((float(x), float(y)) for x, y in page.sight.placed(some)[0])
+    return FoundNumber(**vars(seen) | {"accepted": False, "reason": reason}, corners=corners, written="")
+
+
+def nothing_at(page: Page, corners: Floats) -> Found:
+    """What is found in a cell where the finder sees nothing."""
+    none = page.sight.characters.of(np.zeros(0, np.int64))
+    (left, top), (right, bottom) = corners[0], corners[1]
+    angle = math.atan2(bottom - top, right - left)
+    return Found(none, np.zeros(0, np.int64), corners, angle, page.grid.em)
+
+
+def real_lines(reader: Reader, page: Page) -> tuple[list[int], list[int]]:
+    """The rows and the columns of a grid that are some."""
+    kept: list[list[int]] = []
+    for axis in 0, 1:
+        lines = defaultdict[int, list[Place]](list)
+        for place in page.found:
+            lines[place[axis]].append(place)
+        usual = float(np.median([len(line) for line in lines.values()]))
+        kept.append([at for at, line in sorted(lines.items())
+                     if len(line) >= SPARSE * usual or reads_as_numbers(reader, page, line)])  # fmt: skip
+    return kept[0], kept[1]
+
+
+def reads_as_numbers(reader: Reader, page: Page, line: Sequence[Place]) -> bool:
+    """Whether most of a line's cells hold numbers, sure or not."""
+    return 2 * sum(found_number(reader, page, place).reason in NUMBER for place in line) > len(line)
+
+
+def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
+    """How probably a number with a minus before it is below zero, by column: where few have one, that is a rule or
+    a stain."""
+    signs = defaultdict[int, list[bool]](list)
+    for (_, column), one in readings.items():
+        signs[column].append(one.text.startswith("-"))
+    shares = {column: sum(some) / len(some) for column, some in signs.items()}
+    return {column: share / (share + NO_MINUS * (1 - share)) for column, share in shares.items()}
+
+
+def candidates_of(reading: FoundNumber, minus: float, implied: Iterable[int] = ()) -> Values:
+    """What a cell may hold, in units of its last decimal; `minus`: how probably a minus that is seen is one."""
+    shares = defaultdict[int, float](float)
+    wanted = set(implied)
+    for one in reading.candidates:
+        if len(one.digits) <= LONGEST:
+            below = minus if one.text.startswith("-") else 0.0
+            shares[int(one.digits)] += (1 - below) * one.probability
+            shares[-int(one.digits)] += below * one.probability
+    kept = dict(sorted(shares.items(), key=lambda one: -one[1])[:CANDIDATES])
+    kept = {value: share for value, share in kept.items() if share >= LEAST_CANDIDATE}
+    kept |= {value: max(shares.get(value, 0.0), LEAST_IMPLIED) for value in wanted}
+    other = max(OTHER, 1 - sum(kept.values()))
+    whole = sum(kept.values())
+    return ordered({value: share * (1 - other) / whole for value, share in kept.items()}, other)
+
+
+def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> dict[Place, list[str]]:
+    """By cell the digits that relations make of the most probable others, if the reader does not have them."""
+    names = {cell_name(place): place for place in numbers}
+    asked = defaultdict[Place, set[int]](set)
+    for relation in relations:
+        options = {name: options_of(numbers[names[name]]) for name in relation.names}
+        if (
+            completed(relation, relation.total, {name: values[0] for name, values in options.items()})
+            == options[relation.total][0]
+        ):
+            continue
+        for name in relation.names:
+            place = names[name]
+            for others in few(options, name):
+                value = completed(relation, name, others)
+                if value is not None and value >= 0 and value not in numbers[place].probabilities:
+                    asked[place].add(value)
+    return {place: [str(value) for value in sorted(values) if len(str(value)) <= LONGEST]
+            for place, values in asked.items()}  # fmt: skip
+
+
+def options_of(number: Values) -> list[int]:
+    """What a number most probably is, and what else it may well be."""
+    first, *others = [int(value) for value in number.probabilities] or [0]
+    return [first, *(value for value in others[:1] if number.probabilities[value] >= SECOND)]
+
+
+def few(options: Mapping[str, Sequence[int]], without: str) -> Iterable[dict[str, int]]:
+    """The most probable values of all numbers but one, and those with one of them at its second value."""
+    best = {name: values[0] for name, values in options.items() if name != without}
+    yield best
+    for name, values in options.items():
+        if name != without and len(values) > 1:
+            yield best | {name: values[1]}
+
+
+def completed(relation: Relation, name: str, others: Mapping[str, int]) -> int | None:
+    """What makes a relation right, if one number does."""
+    if name == relation.total:
+        value = relation.value([others[one] for _, one in relation.terms])
+        return int((2 * value + relation.divisor) // (2 * relation.divisor))
+    if relation.times or (relation.divisor > 1 and len(relation.terms) == 1):
+        return None
+    rest = others[relation.total] * relation.divisor - sum(
+        weight * others[one] for weight, one in relation.terms if one != name
+    )
+    weight = next(weight for weight, one in relation.terms if one == name)
+    return None if rest % weight else rest // weight
+
+
+def posterior_of(numbers: Mapping[Place, Values], relations: Sequence[Relation], mistake: float) -> Posterior:
+    """All numbers together."""
+    evidence = {cell_name(place): one for place, one in numbers.items()}
+    most = max((abs(int(value)) for one in evidence.values() for value in one.probabilities), default=0)
+    largest = 10 ** len(str(most)) - 1
+    signed = {name for name, one in evidence.items() if any(int(value) < 0 for value in one.probabilities)}
+    signed |= {one.total for one in relations if any(weight < 0 for weight, _ in one.terms)}
+    least = {name: -largest if name in signed else 0 for name in evidence}
+    return Relations(dict.fromkeys(evidence, largest), relations, mistake=mistake, least=least, sums=False).posterior(
+        evidence
+    )
+
+
+def places_of(readings: Mapping[Place, FoundNumber]) -> dict[int, int]:
+    """How many decimals the numbers of each column have: what most of them show."""
+    shown = defaultdict[int, list[int]](list)
+    for (_, column), one in readings.items():
+        shown[column].append(decimals_of(one.text))
+    return {column: max(multimode(places)) for column, places in shown.items()}
+
+
+def cell_of(place: Place, reading: FoundNumber, solved: Solved, decimals: int, related: bool) -> Cell:
+    """What is said of a cell."""
+    values, shares = solved.posterior.numbers[cell_name(place)]
+    order = np.argsort(-shares, kind="stable")
+    likely = [(scaled(int(values[at]), decimals), float(shares[at])) for at in order.tolist()
+              if values[at] != UNKNOWN and shares[at] >= LEAST_CANDIDATE]  # fmt: skip
+    value, probability = solved.best(place)
+    first = solved.numbers[place].mode
+    state: State = "doubtful"
+    if reading.reason == STRUCK:
+        state = "struck out"
+    elif value is not None and probability >= SURE:
+        state = "corrected" if first is None or value != int(first) else "checked"
+    if not related:
+        state = "read" if reading.accepted else state if state == "struck out" else "doubtful"
+    return Cell(
+        *place, None if value is None else scaled(value, decimals), probability, state, reading.text,
+        tuple(likely[:CANDIDATES]), reading.corners,
+    )  # fmt: skip
+
+
+def scaled(units: int, decimals: int) -> int | Decimal:
+    """A number of units of the last decimal."""
+    return Decimal(units).scaleb(-decimals) if decimals else units
+
+
+def hand_of(reader: Reader, readings: Mapping[Place, FoundNumber], solved: Solved) -> Hand | None:
+    """The hand, learned of what relations settle; None if they settle nothing that can be learned of."""
+    pictures, labels = [], []
+    related = {name for relation in solved.relations for name in relation.names}
+    for place, one in readings.items():
+        value, probability = solved.best(place)
+        if cell_name(place) in related and value is not None and probability >= SURE and one.image is not None:
+            pictures.append(one.image)
+            labels.append(str(abs(value)))
+    if not labels:
+        return None
+    random = np.random.default_rng(0)
+    some = random.permutation(len(labels))[: min(LESSONS, MOST)]
+    try:
+        return Lesson(reader.with_hand(None), [pictures[at] for at in some], [labels[at] for at in some]).hand()
+    except (HandError, SumnistError):
+        return None

@@ -1,0 +1,385 @@
+"""What holds in a table: relations of its rows and of its columns, as they are written, and as they are found.
+
+A rule of rows, such as `r6 = r1 + … + r5`, holds in every column, or in some; one of columns, such as
+`D = (B + C) / 2`, in every row, or in some. `F_above` is column F of the row before, as a balance needs it.
+
+Rules are found by counting: of all sums, means, differences, products and balances of a few shapes, those count that
+hold among the most probable numbers far more often than by chance. How often chance makes one hold is asked of the
+table itself: what terms come to is compared with totals in other places, and with the lines beside the total, since in
+many tables neighbours are alike. That is a binomial test, and its bound is divided by the number of rules that were
+tried (Bonferroni). Of rules with one total the simplest of those that hold best is taken.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sumnist.errors import LayoutError
+from sumnist.formulas import Relation, in_order
+
+Whole = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+Place = tuple[int, int]
+"""The row and the column of a cell, from 0."""
+
+ROW = re.compile(r"r([1-9][0-9]{0,3})")
+COLUMN = re.compile(r"([A-Z]{1,2})(_above)?")
+ABOVE = "_above"
+REACH = 4
+"""How many lines may stand between a total of rows and the last of its terms, more one: a mean and a remark."""
+DIVISORS = range(2, 32)
+"""By what a total may be divided to make a mean: the days of a month, at most."""
+WIDEST = 40
+"""Terms of a sum of neighbours, at most."""
+CHANCE = 0.01
+"""The share of places in which a rule that is none holds at least."""
+SHIFTS, BESIDE = (1, 2, 3), 4
+"""How far totals are moved along, and how many lines beside them are taken, to see how often chance makes a rule
+hold."""
+BOUND = 0.01
+"""The probability of one false rule among all that were tried."""
+FEWEST = 3
+"""Places in which a rule must hold."""
+SIGNS = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
+"""Of three neighbours, which are more and which less."""
+SIMPLER = 0.5
+"""Of rules with one total that with the fewest terms is taken, if the logarithm of its probability is at least so large
+beside the best one's: a mean is rather a part of the sum above it than of all that is in it."""
+MOSTLY = 0.5
+"""The share of the rows of one kind in which a rule of columns must hold to count there."""
+
+
+def letters(column: int) -> str:
+    """What a column is called, as in a spreadsheet: A, B, …, Z, AA, …"""
+    first, last = divmod(column, 26)
+    return (letters(first - 1) if first else "") + chr(ord("A") + last)
+
+
+def column_of(name: str) -> int:
+    """The column that is called so."""
+    found = 0
+    for letter in name:
+        found = 26 * found + ord(letter) - ord("A") + 1
+    return found - 1
+
+
+def cell_name(place: Place) -> str:
+    """What a cell is called, as in a spreadsheet: D7 is in the fourth column, seventh row."""
+    return f"{letters(place[1])}{place[0] + 1}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A relation of rows that holds in columns, or one of columns that holds in rows.
+
+    Attributes:
+        relation: Among rows, `r1`, `r2`, …, or among columns, `A`, `B`, ….
+        places: The columns or rows, from 0, in which it holds; None if in all.
+    """
+
+    relation: Relation
+    places: frozenset[int] | None = None
+
+    def __post_init__(self) -> None:
+        kinds = {bool(ROW.fullmatch(name)) for name in self.relation.names}
+        if kinds != {True} and not (kinds == {False} and all(map(COLUMN.fullmatch, self.relation.names))):
+            raise LayoutError(
+                f"formula {self.relation.text[:80]!r}: expected rows alone, such as r6 = r1 + r2, or columns alone, "
+                "such as D = B - C, with _above for the row before: correct it"
+            )
+
+    @classmethod
+    def of(cls, text: str, places: frozenset[int] | None = None) -> Rule:
+        """The rule that is written so. Raises `LayoutError`."""
+        return cls(Relation.of(text), places)
+
+    @property
+    def of_rows(self) -> bool:
+        """Whether it is of rows."""
+        return bool(ROW.fullmatch(self.relation.total))
+
+    def place(self, name: str, other: int) -> Place:
+        """The cell that a name stands for in a column, or a row."""
+        if self.of_rows:
+            return int(name[1:]) - 1, other
+        column = COLUMN.fullmatch(name)
+        assert column
+        return other - bool(column[2]), column_of(column[1])
+
+    def grounded(self, there: Collection[Place]) -> Iterator[Relation]:
+        """What it says of cells, where they are `there`: an empty cell adds nothing to a sum, and else the rule says
+        nothing."""
+        relation = self.relation
+        lines = {place[self.of_rows] for place in there} if self.places is None else self.places
+        for other in sorted(lines):
+            total, *terms = (self.place(name, other) for name in relation.names)
+            some = [(weight, cell_name(place)) for (weight, _), place in zip(relation.terms, terms, strict=True)
+                    if place in there]  # fmt: skip
+            whole = len(some) == len(terms)
+            if total in there and some and (whole or (len(some) > 1 and not relation.times and relation.divisor == 1)):
+                yield Relation(cell_name(total), tuple(some), relation.divisor, relation.times)
+
+
+class Finding(NamedTuple):
+    """A rule that was found: in how many places it holds, of how many in which it could be seen, how many that would be
+    by chance, and the decimal logarithm of the probability of that."""
+
+    rule: Rule
+    held: int
+    seen: int
+    chance: float
+    log_p: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, as JSON has it."""
+        places = self.rule.places
+        return {
+            "formula": self.rule.relation.text,
+            "places": None if places is None else sorted(place + 1 for place in places),
+            "held": self.held, "seen": self.seen, "log_p": round(self.log_p, 1),
+        }  # fmt: skip
+
+
+class Guess(NamedTuple):
+    """A relation of lines that may hold: its total, what it comes to `[S]` in each place, and where that is known."""
+
+    relation: Relation
+    total: int
+    value: Whole
+    known: Mask
+
+
+def found(values: Whole, there: Mask) -> list[Finding]:
+    """The rules that hold in a table.
+
+    Args:
+        values: What is read in each cell, `[R, C]`, in units of its last decimal.
+        there: Which cells hold a number, `[R, C]`.
+
+    Returns:
+        Rules of rows, then of columns.
+    """
+    of_rows = chosen(row_guesses(values.T, there.T), values.T, there.T)
+    totals = {int(one.rule.relation.total[1:]) - 1 for one in of_rows}
+    plain = np.array([row not in totals for row in range(len(values))])
+    mask = there & plain[:, None]
+    of_columns = chosen(column_guesses(values, mask), values, mask)
+    kinds = [np.flatnonzero(plain), *(np.array(sorted(rows)) for rows in kinds_of(of_rows))]
+    placed = [where_it_holds(one, values, there, kinds) for one in of_columns]
+    return of_rows + [one for one in placed if one.rule.places is None or one.rule.places]
+
+
+def kinds_of(findings: Iterable[Finding]) -> list[set[int]]:
+    """The rows of sums, and those of means."""
+    kinds: dict[bool, set[int]] = {}
+    for one in findings:
+        kinds.setdefault(one.rule.relation.divisor > 1, set()).add(int(one.rule.relation.total[1:]) - 1)
+    return list(kinds.values())
+
+
+def row_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
+    """What a row may be of those above it: the sum or the mean of neighbours, or a part of one row. `[C, R]`."""
+    names = [f"r{row + 1}" for row in range(values.shape[1])]
+    shown = np.where(there, values, 0)
+    for total in range(1, len(names)):
+        for last in range(total - 1, max(-1, total - 1 - REACH), -1):
+            yield from neighbour_guesses(names, shown, there, total, range(last, max(-1, last - WIDEST), -1))
+            for divisor in DIVISORS:
+                value = rounded(shown[:, last], divisor)
+                yield Guess(Relation(names[total], ((1, names[last]),), divisor), total, value,
+                            there[:, last] & (value > 0))  # fmt: skip
+
+
+def neighbour_guesses(
+    names: Sequence[str], shown: Whole, there: Mask, total: int, lines: Sequence[int]
+) -> Iterator[Guess]:
+    """Sums and means of the first two, three, … of some lines."""
+    value, some, every = np.zeros(len(shown), np.int64), np.zeros(len(shown), np.int64), np.ones(len(shown), bool)
+    for count, line in enumerate(lines, 1):
+        value, some, every = value + shown[:, line], some + (shown[:, line] != 0), every & there[:, line]
+        if count > 1:
+            terms = tuple((1, names[one]) for one in sorted(lines[:count]))
+            yield Guess(Relation(names[total], terms), total, value, there[:, line] & (some > 1))
+            yield Guess(Relation(names[total], terms, count), total, rounded(value, count), every & (some > 1))
+
+
+def column_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
+    """What a column may be of those before it: the sum or the mean of neighbours, or of two the sum, difference, mean
+    or product; or of three neighbours what is left of two; or its own number above, with others more or less.
+    `[R, C]`."""
+    names = [letters(column) for column in range(values.shape[1])]
+    shown = np.where(there, values, 0)
+    for total in range(len(names)):
+        for last in range(total - 1, 0, -1):
+            yield from neighbour_guesses(names, shown, there, total, range(last, max(-1, last - WIDEST), -1))
+        for one, two in combinations(range(total), 2):
+            a, b, known = shown[:, one], shown[:, two], there[:, one] & there[:, two]
+            known = known & (a != 0) & (b != 0)
+            plain, minus = ((1, names[one]), (1, names[two])), ((1, names[one]), (-1, names[two]))
+            back = ((1, names[two]), (-1, names[one]))
+            if two > one + 1:  # neighbours are above
+                yield Guess(Relation(names[total], plain), total, a + b, known)
+                yield Guess(Relation(names[total], plain, 2), total, rounded(a + b, 2), known)
+            yield Guess(Relation(names[total], minus), total, a - b, known)
+            yield Guess(Relation(names[total], back), total, b - a, known)
+            yield Guess(Relation(names[total], plain, times=True), total, a * b, known & (np.minimum(a, b) > 1))
+        for first in range(total - 2):
+            some = shown[:, first : first + 3]
+            known = there[:, first : first + 3].all(1) & (some != 0).all(1)
+            for signs in SIGNS:
+                terms = tuple(zip(signs, names[first : first + 3], strict=True))
+                yield Guess(Relation(names[total], terms), total, some @ np.array(signs), known)
+        yield from balance_guesses(names, shown, there, total)
+
+
+def balance_guesses(names: Sequence[str], shown: Whole, there: Mask, total: int) -> Iterator[Guess]:
+    """A column as its own number above, with another one more, and perhaps a third one less."""
+    above, is_above = np.roll(shown[:, total], 1), np.roll(there[:, total], 1)
+    is_above[:1] = False
+    own = names[total]
+    for more in range(len(names)):
+        for less in (None, *range(len(names))):
+            if total in (more, less) or more == less:
+                continue
+            value, moved = above + shown[:, more], shown[:, more] != 0
+            terms = [(1, f"{own}{ABOVE}"), (1, names[more])]
+            if less is not None:
+                value, moved = value - shown[:, less], moved | (shown[:, less] != 0)
+                terms.append((-1, names[less]))
+            yield Guess(Relation(own, tuple(terms)), total, value, is_above & moved)
+
+
+def rounded(sums: Whole, divisor: int) -> Whole:
+    """Sums divided, to the nearest, up from halfway."""
+    return np.asarray((2 * sums + divisor) // (2 * divisor), np.int64)
+
+
+def holds(guess: Guess, totals: Whole) -> Mask:
+    """Where totals `[S]` are what they may be, or where that is rounded the unit before or behind it."""
+    return np.asarray(np.abs(totals - guess.value) <= (guess.relation.divisor > 1))
+
+
+def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding]:
+    """The guesses that hold too often for chance, of each total the best one, and none that makes a circle."""
+    count, some = 0, list[Finding]()
+    for guess in guesses:
+        count += 1
+        known = guess.known & there[:, guess.total]
+        held, seen = int((holds(guess, values[:, guess.total]) & known).sum()), int(known.sum())
+        if held < FEWEST or log_tail(held, seen, CHANCE) > math.log10(BOUND):
+            continue
+        chance = chance_of(guess, values, there)
+        some.append(Finding(Rule(guess.relation), held, seen, chance, log_tail(held, seen, chance)))
+    best = dict[str, float]()
+    for one in some:
+        best[one.rule.relation.total] = min(best.get(one.rule.relation.total, 0.0), one.log_p)
+    some = [one for one in some if one.log_p <= SIMPLER * best[one.rule.relation.total]]
+    some.sort(key=lambda one: (best[one.rule.relation.total], len(one.rule.relation.terms), one.log_p))
+    kept = dict[str, Finding]()
+    for one in some:
+        if one.log_p < math.log10(BOUND / count) and fits(one, kept):
+            kept[one.rule.relation.total] = one
+    # A table repeats itself: rules of one shape bear each other out, however few places each of them has.
+    lines, shapes = values.shape[1], defaultdict[tuple[Any, ...], list[Finding]](list)
+    for one in some:
+        if one.log_p < math.log10(BOUND / lines):
+            shapes[shape_of(one.rule.relation)].append(one)
+    for alike in shapes.values():
+        together = sum(one.log_p for one in alike) + math.log10(math.comb(lines, len(alike)))
+        if together < math.log10(BOUND / count):
+            for one in alike:
+                if fits(one, kept):
+                    kept[one.rule.relation.total] = one
+    return sorted(kept.values(), key=lambda one: place_of(one.rule.relation.total))
+
+
+def shape_of(relation: Relation) -> tuple[Any, ...]:
+    """What relations have in common that repeat themselves further down."""
+    terms = tuple((weight, place_of(relation.total) - place_of(name)) for weight, name in relation.terms)
+    return relation.divisor, relation.times, terms
+
+
+def fits(one: Finding, kept: Mapping[str, Finding]) -> bool:
+    """Whether a finding says something new beside others, makes no circle with them, and adds no rows that are totals
+    to rows that are none."""
+    relation = one.rule.relation
+    if relation.total in kept or any(set(relation.names) == set(other.rule.relation.names) for other in kept.values()):
+        return False
+    if one.rule.of_rows and len({name in kept for _, name in relation.terms}) > 1:
+        return False
+    every = [*(other.rule.relation for other in kept.values()), relation]
+    try:
+        in_order(every, {name for other in every for name in other.names})
+    except LayoutError:
+        return False
+    return True
+
+
+def place_of(name: str) -> int:
+    """The row, or the column, of a name."""
+    row = ROW.fullmatch(name)
+    return int(row[1]) - 1 if row else column_of(name.removesuffix(ABOVE))
+
+
+def chance_of(guess: Guess, values: Whole, there: Mask) -> float:
+    """The share of places in which chance makes it hold: of totals moved to other places, or of the lines beside."""
+    hits = tries = 0
+    for shift in SHIFTS:
+        known = guess.known & np.roll(there[:, guess.total], shift)
+        hits += int((holds(guess, np.roll(values[:, guess.total], shift)) & known).sum())
+        tries += int(known.sum())
+    names = {place_of(name) for name in guess.relation.names}
+    shares = []
+    for line in range(max(0, guess.total - BESIDE), min(values.shape[1], guess.total + BESIDE + 1)):
+        known = guess.known & there[:, line]
+        if line not in names and known.sum() >= FEWEST:
+            shares.append(float(holds(guess, values[:, line])[known].mean()))
+    return max(CHANCE, hits / max(1, tries), float(np.median(shares)) if shares else 0.0)
+
+
+def where_it_holds(one: Finding, values: Whole, there: Mask, kinds: Sequence[Whole]) -> Finding:
+    """A finding of columns, with the rows in which it holds: all of a kind, or none."""
+    rule, rows = one.rule, set[int]()
+    cells = {(int(row), int(column)) for row, column in zip(*np.nonzero(there), strict=True)}
+    for kind in kinds:
+        held, seen = 0, 0
+        for row in kind.tolist():
+            for relation in Rule(rule.relation, frozenset([row])).grounded(cells):
+                total, *terms = (place_named(name) for name in relation.names)
+                value = relation.value([int(values[place]) for place in terms])
+                seen += 1
+                held += abs(int(rounded(np.array(value), relation.divisor)) - int(values[total])) <= (
+                    relation.divisor > 1
+                )
+        if seen and held >= MOSTLY * seen:
+            rows |= set(kind.tolist())
+    return one._replace(rule=Rule(rule.relation, frozenset(rows) if len(rows) < len(values) else None))
+
+
+def place_named(name: str) -> Place:
+    """The cell that is called so."""
+    match = re.fullmatch(r"([A-Z]+)([0-9]+)", name)
+    assert match
+    return int(match[2]) - 1, column_of(match[1])
+
+
+def log_tail(held: int, seen: int, chance: float) -> float:
+    """The decimal logarithm of the probability that of `seen` places `held` or more do by chance."""
+    if held <= seen * chance:
+        return 0.0
+    logs = [
+        math.lgamma(seen + 1) - math.lgamma(one + 1) - math.lgamma(seen - one + 1) + one * math.log(chance)
+        + (seen - one) * math.log1p(-chance)
+        for one in range(held, seen + 1)
+    ] if chance < 1 else [0.0]  # fmt: skip
+    most = max(logs)
+    return (most + math.log(sum(math.exp(one - most) for one in logs))) / math.log(10)

@@ -1,0 +1,224 @@
+"""Relations that are no trees, weighted, divided, multiplied: against counting out all values of all numbers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from sumnist.arithmetic import relations as module
+from sumnist.arithmetic.relations import KINDS, Relations, Writer
+from sumnist.arithmetic.values import Values
+from sumnist.errors import LayoutError
+from sumnist.formulas import Relation
+
+WEIGHTS = {"off by one": 0.25, "carry": 0.25, "swapped": 0.05, "skipped": 0.2, "anything": 0.25}
+CUT_OFF = 0.05
+
+
+def come_to(relation: Relation, values: list[int]) -> int:
+    """What values come to, before it is divided."""
+    parts = [weight * value for (weight, _), value in zip(relation.terms, values, strict=True)]
+    return int(np.prod(parts)) if relation.times else sum(parts)
+
+
+def nearest(relation: Relation, whole: int) -> int:
+    """Divided and rounded, up from halfway."""
+    return int((Fraction(whole, relation.divisor) + Fraction(1, 2)).__floor__())
+
+
+def channel(relation: Relation, values: list[int], room: range, mistake: float) -> dict[int, float]:
+    """The probability of each total, by the words of the module's docstring."""
+    whole = come_to(relation, values)
+    f = nearest(relation, whole)
+    found = dict.fromkeys(room, 0.0)
+    lost = 0.0
+
+    def share(total: int | None, probability: float) -> None:
+        nonlocal lost
+        if total is not None and total in room:
+            found[total] += probability
+        else:
+            lost += probability
+
+    rest = Fraction(whole, relation.divisor) - f
+    other = 0.5 if rest == Fraction(-1, 2) else CUT_OFF if rest else 0.0
+    share(f, (1 - mistake) * (1 - other))
+    if rest:
+        share(f + (1 if rest > 0 else -1), (1 - mistake) * other)
+    carries = [10**place for place in range(1, 9) if 10**place <= room[-1]]
+    alternatives: dict[str, list[int | None]] = {
+        "off by one": [f + 1, f - 1], "carry": [f + sign * step for step in carries for sign in (1, -1)],
+        "swapped": [], "skipped": [],
+    }  # fmt: skip
+    digits = str(f) if f >= 0 else ""
+    for place in range(len(digits) - 1):
+        swapped = digits[:place] + digits[place + 1] + digits[place] + digits[place + 2 :]
+        alternatives["swapped"].append(None if swapped == digits or swapped[0] == "0" else int(swapped))
+    for place, value in enumerate(values):
+        nothing = relation.terms[place][0] * value == int(relation.times)
+        without = [1 if relation.times else 0 if one == place else other for one, other in enumerate(values)]
+        if relation.times:
+            parts = [w * v for one, ((w, _), v) in enumerate(zip(relation.terms, values, strict=True)) if one != place]
+            left = int(np.prod(parts))
+        else:
+            left = come_to(relation, without)
+        alternatives["skipped"].append(None if nothing else nearest(relation, left))
+    for kind, totals in alternatives.items():
+        for total in totals:
+            share(total, mistake * WEIGHTS[kind] / len(totals))
+        lost += mistake * WEIGHTS[kind] * (not totals)
+    lost += mistake * WEIGHTS["anything"]
+    others = [total for total in room if total != f]
+    for total in others:
+        found[total] += lost / len(others)
+    return found
+
+
+def cross() -> tuple[dict[str, range], list[Relation]]:
+    names = "abcdrsuvt"
+    rooms = {name: range(3) for name in "abcd"} | {name: range(5) for name in "rsuv"} | {"t": range(9)}
+    texts = ["r = a + b", "s = c + d", "u = a + c", "v = b + d", "t = r + s", "t = u + v"]
+    return {name: rooms[name] for name in names}, [Relation.of(text) for text in texts]
+
+
+CASES: list[tuple[dict[str, range], list[str]]] = [
+    ({"a": range(4), "b": range(4), "d": range(-3, 4), "m": range(4)}, ["m = (a + b) / 2", "d = a - b"]),
+    ({"a": range(4), "b": range(4), "d": range(-3, 4), "t": range(7)}, ["d = a - b", "t = a + b"]),
+    ({"a": range(6), "b": range(5), "t": range(21)}, ["t = a * b"]),
+    ({"a": range(3), "b": range(3), "c": range(3), "t": range(9), "s": range(5)}, ["t = 2 * a * b", "s = b + c"]),
+    ({"a": range(4), "b": range(5), "t": range(12), "s": range(9)}, ["t = 2 * a + b", "s = a + b"]),
+    ({"a": range(10), "b": range(10), "m": range(10)}, ["m = (a + b) / 2"]),
+    ({"a": range(14), "m": range(5)}, ["m = a / 3"]),
+    ({"a": range(3), "b": range(3), "c": range(3), "t": range(5), "u": range(5), "v": range(5)},
+     ["t = a + b", "u = b + c", "v = a + c"]),
+    ({"b0": range(4), "x": range(3), "b1": range(6), "y": range(3), "b2": range(6), "s": range(5)},
+     ["b1 = b0 + x", "b2 = b1 - y", "s = x + y"]),
+    ({"a": range(-2, 3), "b": range(-2, 3), "t": range(-3, 4)}, ["t = a - b"]),
+]  # fmt: skip
+
+
+def counted(
+    rooms: Mapping[str, range], relations: list[Relation], shares: Mapping[str, NDArray[np.float64]], mistake: float
+) -> tuple[dict[str, NDArray[np.float64]], float]:
+    """The weight of each value of each number, and of all, by counting out."""
+    weights = {name: np.zeros(len(room)) for name, room in rooms.items()}
+    names = list(rooms)
+    channels = {
+        relation: {
+            values: channel(relation, list(values), rooms[relation.total], mistake)
+            for values in itertools.product(*(rooms[name] for _, name in relation.terms))
+        }
+        for relation in relations
+    }
+    for values in itertools.product(*rooms.values()):
+        of = dict(zip(names, values, strict=True))
+        weight = float(np.prod([shares[name][of[name] - rooms[name].start] for name in names]))
+        for relation in relations:
+            weight *= channels[relation][tuple(of[name] for _, name in relation.terms)][of[relation.total]]
+        for name in names:
+            weights[name][of[name] - rooms[name].start] += weight
+    return weights, float(weights[names[0]].sum())
+
+
+def readings(shares: Mapping[str, NDArray[np.float64]], rooms: Mapping[str, range]) -> dict[str, Values]:
+    """The same as candidates."""
+    return {
+        name: Values(dict(zip(rooms[name], (one / one.sum()).tolist(), strict=True)), 0.0)
+        for name, one in shares.items()
+    }
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from(CASES), st.integers(0, 2**32 - 1), st.sampled_from([0.02, 0.3, 1.0, 1e-9]), st.booleans())
+def test_what_is_no_tree_is_exact_where_it_says_so(
+    case: tuple[dict[str, range], list[str]], seed: int, mistake: float, listed: bool
+) -> None:
+    rooms, texts = case
+    relations, random = [Relation.of(text) for text in texts], np.random.default_rng(seed)
+    shares = {name: random.dirichlet(np.full(len(room), 0.3)) + 1e-9 for name, room in rooms.items()}
+    weights, whole = counted(rooms, relations, shares, mistake)
+    least, largest = ({name: room[place] for name, room in rooms.items()} for place in (0, -1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "DENSE", 0 if listed else module.DENSE)
+        found = Relations(largest, relations, (), mistake, least).posterior(readings(shares, rooms))
+    assert found.exact
+    scale = sum(float(np.log(one.sum())) for one in shares.values())
+    assert found.log_evidence + scale == pytest.approx(np.log(whole), abs=1e-9)
+    for name, (values, probabilities) in found.numbers.items():
+        assert values.tolist() == list(rooms[name])
+        assert probabilities == pytest.approx(weights[name] / whole, abs=1e-9)
+
+
+def test_rows_and_columns_that_cross_foot_are_exact_or_near() -> None:
+    rooms, relations = cross()
+    random = np.random.default_rng(0)
+    worst = 0.0
+    for _ in range(4):
+        shares = {}
+        for name, room in rooms.items():
+            one = random.dirichlet(np.full(len(room), 0.1)) * 0.2
+            one[random.integers(len(room))] += 0.8
+            shares[name] = one + 1e-9
+        weights, whole = counted(rooms, relations, shares, 0.02)
+        found = Relations({name: room[-1] for name, room in rooms.items()}, relations).posterior(
+            readings(shares, rooms)
+        )
+        for name, (_, probabilities) in found.numbers.items():
+            worst = max(worst, float(np.abs(probabilities - weights[name] / whole).max()))
+        assert not found.exact or worst < 1e-9
+    assert worst < 0.1
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_probabilities_of_all_totals_sum_to_one_whatever_is_divided_or_multiplied(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    least, terms = int(random.integers(-9, 1)), random.integers(-9, 10, (1, 3))
+    writer = Writer(30, 3, False, 0.1, least, int(random.integers(1, 7)), bool(random.integers(2)))
+    totals = np.arange(least, 31)
+    ways = writer.kinds(totals, np.repeat(terms, len(totals), 0))
+    assert ways.sum() == pytest.approx(1)
+    assert ways.shape == (len(totals), len(KINDS))
+
+
+@pytest.mark.parametrize(
+    ("text", "terms", "divisor", "times"),
+    [
+        ("t = 2 * a", ((2, "a"),), 1, False), ("t = a / 5", ((1, "a"),), 5, False),
+        ("m = (a + b) / 2", ((1, "a"), (1, "b")), 2, False), ("t = q × p", ((1, "q"), (1, "p")), 1, True),
+        ("t = 3*q*p / 100", ((3, "q"), (1, "p")), 100, True), ("t = a - 2*b", ((1, "a"), (-2, "b")), 1, False),
+        ("t = (a) : 4", ((1, "a"),), 4, False), ("t = - 2 * q * p", ((-2, "q"), (1, "p")), 1, True),
+        ("t = (q1 + … + q4) / 4", ((1, "q1"), (1, "q2"), (1, "q3"), (1, "q4")), 4, False),
+    ],
+)  # fmt: skip
+def test_a_relation_is_read_as_it_is_written_and_written_as_it_is_read(
+    text: str, terms: tuple[tuple[int, str], ...], divisor: int, times: bool
+) -> None:
+    relation = Relation.of(text)
+    assert (relation.terms, relation.divisor, relation.times) == (terms, divisor, times)
+    assert Relation.of(relation.text) == relation
+
+
+@pytest.mark.parametrize(
+    "text", ["t = a / 0", "t = 0 * a", "t = a + b / 2", "t = a * b + c", "t = (a + b", "t = a / b"]
+)
+def test_what_is_no_relation_is_refused(text: str) -> None:
+    with pytest.raises(LayoutError):
+        Relation.of(text)
+
+
+def test_a_long_chain_of_balances_is_followed_to_its_end() -> None:
+    count = 300
+    relations = [Relation.of(f"b{place + 1} = b{place} + x{place}") for place in range(count)]
+    largest = {f"b{place}": 10_000 for place in range(count + 1)} | {f"x{place}": 99 for place in range(count)}
+    evidence = {name: Values({7: 1.0}, 0.0) for name in largest if name[0] == "x"}
+    evidence |= {f"b{place}": Values({7 * place: 0.6, 3: 0.4}, 0.0) for place in range(count + 1)}
+    found = Relations(largest, relations).posterior(evidence)
+    assert found.exact
+    assert found.numbers[f"b{count}"][1].max() > 0.99

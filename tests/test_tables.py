@@ -1,0 +1,334 @@
+"""Tables that others wrote: their grid, what holds in them, and what is said of their numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sumnist.cli import main
+from sumnist.errors import ConfigError, DataError, LayoutError, TableError
+from sumnist.formulas import Relation
+from sumnist.inference.reader import Reader
+from sumnist.lab.suites import tables as suite
+from sumnist.lab.suites.pages import Images
+from sumnist.lab.suites.sheets import Ink
+from sumnist.tables.batch import export, pages_of, proposed, read_tables, summary_of
+from sumnist.tables.grid import bend_of, laid
+from sumnist.tables.layout import TableLayout, places_in, spans_of
+from sumnist.tables.reading import Table, TableReader
+from sumnist.tables.rules import Rule, cell_name, column_of, found, letters, place_named
+
+Kept = Callable[[np.random.Generator], suite.Kept]
+
+
+@pytest.fixture(scope="module")
+def tally() -> suite.Photographed:
+    """A photograph of a small table whose rows and columns are added up."""
+    ink = Images(Ink.mnist("development"))
+    return next(
+        one for place in range(20)
+        if (one := suite.photograph("development", ink, "tally that cross-foots", place)).numbers.size < 60
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(reader: Reader, tally: suite.Photographed) -> Table:
+    return TableReader(reader=reader).read(tally.picture)
+
+
+# What columns and cells are called.
+
+
+@given(st.integers(0, 700), st.integers(0, 5_000))
+def test_a_cell_is_where_its_name_says(row: int, column: int) -> None:
+    assert place_named(cell_name((column, row))) == (column, row)
+    assert column_of(letters(row)) == row
+
+
+def test_columns_are_called_as_in_a_spreadsheet() -> None:
+    assert [letters(column) for column in (0, 25, 26, 51, 52, 701)] == ["A", "Z", "AA", "AZ", "BA", "ZZ"]
+    assert cell_name((6, 3)) == "D7"
+
+
+@given(st.sets(st.integers(0, 60), min_size=1))
+def test_places_are_read_as_they_are_written(places: set[int]) -> None:
+    assert set(places_in(spans_of(places, letters), of_columns=True)) == places
+    assert set(places_in(spans_of(places, lambda row: str(row + 1)), of_columns=False)) == places
+
+
+# Rules.
+
+
+def grounded(rule: Rule, values: np.ndarray) -> list[Relation]:
+    cells = {(int(row), int(column)) for row, column in np.argwhere(values > suite.EMPTY)}
+    return list(rule.grounded(cells))
+
+
+def test_a_rule_of_rows_holds_in_each_column_and_one_of_columns_in_each_row() -> None:
+    values = np.zeros((3, 2), np.int64)
+    assert [one.text for one in grounded(Rule.of("r3 = r1 + r2"), values)] == ["A3 = A1 + A2", "B3 = B1 + B2"]
+    assert [one.text for one in grounded(Rule.of("B = 2 * A"), values)] == ["B1 = 2 * A1", "B2 = 2 * A2", "B3 = 2 * A3"]
+    assert [one.text for one in grounded(Rule.of("r3 = r1 + r2", frozenset([1])), values)] == ["B3 = B1 + B2"]
+
+
+def test_a_balance_begins_in_the_second_row_and_an_empty_cell_adds_nothing() -> None:
+    values = np.array([[5, suite.EMPTY, 5], [suite.EMPTY, 2, 3], [4, suite.EMPTY, 7]])
+    assert [one.text for one in grounded(Rule.of("C = C_above + A - B"), values)] == ["C2 = C1 - B2", "C3 = C2 + A3"]
+
+
+def test_a_product_or_a_mean_with_an_empty_cell_says_nothing() -> None:
+    values = np.array([[5, suite.EMPTY, 5]])
+    for text in ("C = A * B", "C = (A + B) / 2"):
+        assert grounded(Rule.of(text), values) == []
+
+
+@pytest.mark.parametrize("text", ["C = r1 + r2", "x = A + B", "r1 = total", "C = A + B7"])
+def test_a_rule_is_of_rows_or_of_columns(text: str) -> None:
+    with pytest.raises(LayoutError, match="expected rows alone"):
+        Rule.of(text)
+
+
+@pytest.mark.parametrize("kind", suite.KINDS)
+def test_what_holds_in_a_table_is_found_where_some_of_its_numbers_are_misread(kind: str) -> None:
+    """But for what holds in one place or two, as read: chance might make that."""
+    random = np.random.default_rng(5)
+    kept = max((suite.KINDS[kind](random) for _ in range(4)), key=lambda one: one.numbers.size)
+    misread = np.where(random.random(kept.numbers.shape) < 0.04, kept.numbers + 3, kept.numbers)
+    there = kept.numbers > suite.EMPTY
+    texts = {one.rule.relation for one in found(np.where(there, misread, 0), there)}
+
+    def holds(relation: Relation) -> bool:
+        total, *terms = (int(misread[place_named(name)]) for name in relation.names)
+        return (2 * int(relation.value(terms)) + relation.divisor) // (2 * relation.divisor) == total
+
+    wanted = {rule for rule in map(Rule.of, kept.rules) if sum(map(holds, grounded(rule, kept.numbers))) > 2}
+    equal = {frozenset(one.names) for one in texts}
+    assert {frozenset(rule.relation.names) for rule in wanted} <= equal
+    assert len(equal) <= len(kept.rules)
+
+
+def test_in_tables_of_chance_nothing_holds() -> None:
+    random = np.random.default_rng(7)
+    for largest in (10, 100, 10_000):
+        for _ in range(15):
+            values = random.integers(0, largest, (20, 8))
+            assert found(values, np.ones(values.shape, bool)) == []
+
+
+# Layouts.
+
+STATION = b"""
+title = "Station"
+
+[columns.B]
+name = "max"
+decimals = 1
+
+[columns.C]
+name = "min"
+
+[[rules]]
+formula = "r6 = r1 + ... + r5"
+every = 7
+times = 3
+columns = "B-D, F"
+
+[[rules]]
+formula = "D = (max + min) / 2"
+rows = "1-5, 8"
+
+[[rules]]
+formula = "max = max_above + A"
+"""
+
+
+def test_a_layout_says_what_columns_are_called_and_what_holds_where() -> None:
+    layout = TableLayout.of_toml(STATION)
+    assert (layout.title, layout.names, layout.decimals) == ("Station", {1: "max", 2: "min"}, {1: 1})
+    assert [rule.relation.text for rule in layout.rules or ()] == [
+        "r6 = r1 + r2 + r3 + r4 + r5", "r13 = r8 + r9 + r10 + r11 + r12", "r20 = r15 + r16 + r17 + r18 + r19",
+        "D = (B + C) / 2", "B = B_above + A",
+    ]  # fmt: skip
+    assert [rule.places for rule in layout.rules or ()] == [
+        *[frozenset({1, 2, 3, 5})] * 3, frozenset({0, 1, 2, 3, 4, 7}), None,
+    ]  # fmt: skip
+
+
+def test_a_layout_is_what_it_was_when_it_has_been_written_and_shows_what_repeats_itself_once() -> None:
+    layout = TableLayout.of_toml(STATION)
+    text = layout.to_toml()
+    assert TableLayout.of_toml(text.encode()) == layout
+    assert text.count("[[rules]]") == 3
+    assert TableLayout.of_toml(TableLayout(rules=()).to_toml().encode()).rules == ()
+    assert TableLayout.of_toml(b"").rules is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title = 3", "title = '3', expected a text in quotes"),
+        ("[columns.7]\nname = 'x'", "expected the letter of a column"),
+        ("[columns.B]\nname = 'r3'", "neither a row"),
+        ("[columns.B]\nname = 'max'\n[columns.C]\nname = 'max'", "as another one is"),
+        ("[columns.B]\ndecimals = 9", "expected 0 to 6"),
+        ("[[rules]]\nformula = 'r3 = r1 + r2'\nrows = '1-2'", "expected columns in which it holds"),
+        ("[[rules]]\nformula = 'C = A + B'\nevery = 3", "expected rows in which it holds"),
+        ("[[rules]]\nformula = 'C = A + B'\nrows = 'A-B'", "expected rows, such as"),
+        ("[[rules]]\nformula = 'r3 = r1 + r2'\ntimes = 4", "expected whole numbers from 1"),
+        ("[[rules]]\nevery = 3", "no formula"),
+        ("rules = [3]", r"expected entries as in \[\[rules\]\]"),
+        ("title = ", "is not TOML"),
+    ],
+)
+def test_a_layout_that_contradicts_itself_says_where(text: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text(text)
+    with pytest.raises(LayoutError, match=message):
+        TableLayout.load(tmp_path / "bad.toml")
+
+
+# The grid.
+
+
+@settings(max_examples=20)
+@given(st.floats(-0.08, 0.08), st.floats(-0.03, 0.03), st.integers(2, 9))
+def test_what_stands_on_one_line_has_one_coordinate_however_the_page_is_bent(
+    slope: float, curl: float, columns: int
+) -> None:
+    x, y = np.meshgrid(np.linspace(100, 1_100, columns), np.arange(100, 900, 60.0))
+    bent = y + slope * x + curl * 500 * ((x - 600) / 500) ** 2
+    points = np.stack([x.ravel(), bent.ravel()], 1)
+    at = np.arange(len(points)).reshape(x.shape)
+    pairs = np.stack([at[:, :-1].ravel(), at[:, 1:].ravel()], 1)
+    down = bend_of(points, pairs, 1, 30.0)(points).reshape(x.shape)
+    assert np.ptp(down, axis=1).max() < 6
+
+
+def test_rows_and_columns_are_found_and_each_number_is_in_its_cell(reader: Reader, tally: suite.Photographed) -> None:
+    page = laid(np.asarray(Image.open(BytesIO(tally.picture)).convert("L")), reader.numbers.found_on)
+    assert page is not None
+    assert (len(page.grid.rows), len(page.grid.edges) - 1) == tally.numbers.shape
+    assert len(page.cells) >= 0.95 * tally.numbers.size
+
+
+# Reading.
+
+
+def test_a_table_is_read_with_what_holds_in_it(table: Table, tally: suite.Photographed) -> None:
+    assert (table.rows, table.columns) == tally.numbers.shape
+    values = {place: cell.value for place, cell in table.cells.items() if cell.state != "doubtful"}
+    assert len(values) >= 0.9 * tally.numbers.size
+    assert all(tally.numbers[place] == value for place, value in values.items())
+    assert table.states["checked"] + table.states["corrected"] > table.states["doubtful"]
+
+
+def test_each_number_stands_where_its_corners_are(table: Table) -> None:
+    middles = {place: np.mean(cell.corners, 0) for place, cell in table.cells.items()}
+    for (row, column), (x, y) in middles.items():
+        if (row, column + 1) in middles:
+            assert middles[row, column + 1][0] > x
+        if (row + 1, column) in middles:
+            assert middles[row + 1, column][1] > y
+
+
+def test_a_slip_of_the_writer_is_told_and_not_read_away(reader: Reader) -> None:
+    ink = Images(Ink.mnist("development"))
+    wrong = next(
+        one for place in range(60)
+        if (one := suite.photograph("development", ink, "tally that cross-foots", place)).slips
+        and one.numbers.size < 70
+    )  # fmt: skip
+    said = TableReader(wrong.layout, reader, learn=False).read(wrong.picture)
+    for place in wrong.slips:
+        cell = said.cells[place]
+        assert cell.state == "doubtful" or cell.value == wrong.numbers[place]
+
+
+def test_a_picture_without_numbers_is_no_table(reader: Reader) -> None:
+    with pytest.raises(TableError, match="no numbers found"):
+        TableReader(reader=reader).read(np.full((300, 400), 255, np.uint8))
+
+
+# Many pages.
+
+
+@pytest.fixture(scope="module")
+def tables(tally: suite.Photographed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a folder with a table and what is none."""
+    folder = tmp_path_factory.mktemp("scans")
+    (folder / "a.jpg").write_bytes(tally.picture)
+    Image.new("L", (300, 200), 255).save(folder / "b.png")
+    out = folder.parent / f"{folder.name}.xlsx"
+    done = read_tables([folder], out, tally.layout, learn=False, workers=1, progress=False)
+    assert (done.rows, done.failed) == (2, 1)
+    return out.with_suffix(".jsonl")
+
+
+def test_a_page_that_cannot_be_read_is_a_line_that_says_so_and_the_others_are_there(
+    tables: Path, tally: suite.Photographed
+) -> None:
+    good, bad = pages_of(tables)
+    assert "no numbers found" in bad["error"]
+    assert len(good["cells"]) >= 0.95 * tally.numbers.size
+    assert {one["formula"] for one in good["rules"]} == {rule.relation.text for rule in tally.layout.rules or ()}
+    assert summary_of([good, bad]).count("\n") >= 1
+
+
+def test_a_workbook_has_a_sheet_for_each_page_and_one_of_all_numbers(tables: Path) -> None:
+    with ZipFile(tables.with_suffix(".xlsx")) as book:
+        workbook = book.read("xl/workbook.xml").decode()
+    assert all(f'name="{name}"' in workbook for name in ("Page 1", "Page 2", "Numbers"))
+
+
+def test_a_table_of_numbers_says_of_each_where_it_comes_from(tables: Path, tmp_path: Path) -> None:
+    pages = pages_of(tables)
+    export(pages, tmp_path / "numbers.csv", TableLayout(names={0: "first"}))
+    rows = list(csv.DictReader((tmp_path / "numbers.csv").read_text().splitlines()))
+    assert [row["cell"] for row in rows] == [cell["cell"] for cell in pages[0]["cells"]]
+    assert {row["name"] for row in rows if row["column"] == "1"} == {"first"}
+    assert all(row["state"] and float(row["right"]) > float(row["left"]) for row in rows)
+
+
+def test_what_holds_on_most_pages_is_proposed_as_a_layout(tables: Path, tally: suite.Photographed) -> None:
+    layout = proposed(pages_of(tables))
+    assert {rule.relation for rule in layout.rules or ()} == {rule.relation for rule in tally.layout.rules or ()}
+
+
+@pytest.mark.parametrize("line", ["{", '{"path": 3}', '{"path": "a", "cells": [3]}', "[]"])
+def test_a_line_that_is_no_table_is_named(line: str, tmp_path: Path) -> None:
+    (tmp_path / "tables.jsonl").write_text(line + "\n")
+    with pytest.raises(DataError, match="line 1: not a table"):
+        pages_of(tmp_path / "tables.jsonl")
+
+
+def test_reading_names_what_is_wrong_before_it_begins(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no pictures"):
+        read_tables([], tmp_path / "out.csv")
+    with pytest.raises(ConfigError, match="expected a name that ends in"):
+        read_tables([tmp_path], tmp_path / "out.txt")
+
+
+def test_the_commands_read_tables_and_write_what_holds(
+    tables: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "station.toml"
+    assert main(["table", "relations", str(tables), "--out", str(out)]) == 0
+    assert "on 1 of 1 pages" in capsys.readouterr().out
+    assert TableLayout.load(out).rules
+    assert main(["table", "relations", str(tables), "--out", str(out)]) != 0
+    assert "--overwrite" in capsys.readouterr().err
+
+
+def test_a_table_is_json_that_says_all_of_it(table: Table) -> None:
+    said = json.loads(json.dumps(table.as_dict()))
+    assert len(said["cells"]) == len(table.cells)
+    assert {cell["state"] for cell in said["cells"]} == set(table.states)
