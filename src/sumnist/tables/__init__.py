@@ -1,7 +1,7 @@
 """Tables that others wrote: rows and columns of numbers on any page, checked by what holds among them.
 
-`read("page.jpg", "station.toml")` reads a table, a `TableReader` many of one layout. The names in `__all__` are imported
-when they are first touched.
+`read("page.jpg", "station.toml")` reads a table, a `TableReader` many of one layout. The names in `__all__` are
+imported when they are first touched.
 """
 
 from importlib import import_module
