@@ -218,6 +218,8 @@ WORDS = {
     "sheet new": ["9,7", "--out", "cover.pdf"],
     "sheet read": ["none", "--layout", "none.toml", "--out", "marks.csv"],
     "sheet review": ["none", "--no-browser"],
+    "table read": ["none", "--out", "tables.csv"],
+    "table relations": ["none.jsonl"],
     "hand new": ["--out", "digits.pdf"],
     "hand learn": ["none", "--out", "ada.hand"],
     "hand test": ["none"],

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sumnist.cli import main
-from sumnist.errors import ConfigError, DataError, LayoutError, TableError
+from sumnist.errors import ConfigError, DataError, LayoutError, SheetError
 from sumnist.formulas import Relation
 from sumnist.inference.reader import Reader
 from sumnist.lab.suites import tables as suite
@@ -254,7 +254,7 @@ def test_a_slip_of_the_writer_is_told_and_not_read_away(reader: Reader) -> None:
 
 
 def test_a_picture_without_numbers_is_no_table(reader: Reader) -> None:
-    with pytest.raises(TableError, match="no numbers found"):
+    with pytest.raises(SheetError, match="no numbers found"):
         TableReader(reader=reader).read(np.full((300, 400), 255, np.uint8))
 
 

@@ -6,7 +6,7 @@
     ├── ImageError        a picture that cannot be read
     │   ├── FormatError   a file that is no picture, or of a format that is not known
     │   ├── SizeError     a picture of more pixels than are read
-    │   └── SheetError    a picture without a sheet that can be read
+    │   └── SheetError    a picture without a sheet, or a table, that can be read
     ├── NumberError       a number that the network cannot add (also a ValueError)
     ├── EquationError     an equation that nothing makes true
     ├── LayoutError       a form that contradicts itself, or cannot be printed (also a ValueError)
@@ -76,10 +76,6 @@ class LayoutError(SumnistError, ValueError):
     """A form that contradicts itself, or cannot be printed."""
 
     exit_code = 2
-
-
-class TableError(SumnistError):
-    """A picture on which there is no table."""
 
 
 class HandError(SumnistError):

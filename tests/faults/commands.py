@@ -5,6 +5,7 @@ A new command needs a line in `COMMANDS`; `test_faults.py` fails for one that ha
 
 from __future__ import annotations
 
+import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,8 +128,21 @@ batch.read_one = read_one
 """
 """A note after each sheet, and the same numbers on all: reading takes ten times as long as everything else that `sheet
 read` does, and writes no file."""
+SMALL_TABLES = """
+from sumnist.batch import score as table
+from sumnist.tables import batch
+assert table.SAVE_EVERY > 0 and callable(batch.read_one)
+table.SAVE_EVERY = 0.0
+CELL = {"cell": "A1", "row": 1, "column": 1, "value": 7, "probability": 0.9, "state": "doubtful", "read": "7",
+        "candidates": [{"value": 7, "probability": 0.9}], "corners": [[0, 0], [9, 0], [9, 9], [0, 9]]}
+READ = {"rows": 1, "columns": 1, "cells": [CELL], "rules": [], "broken": [], "exact": True, "learned": False}
+def read_one(reader, picture):
+    return READ | {"file": picture}
+batch.read_one = read_one
+"""
+"""A note after each page, and the same number on all, as above."""
 SHORTER = {"evaluate": BLANK_PLOTS, "export": REMEMBERED, "score": SMALL_CHUNKS, "sheet read": SMALL_PILE,
-           "study": SMALL_STUDY}  # fmt: skip
+           "table read": SMALL_TABLES, "study": SMALL_STUDY}  # fmt: skip
 """What the process of a command runs first, to make it short."""
 
 SCORE = "score INPUTS/table.csv --out table.csv --workers 1"
@@ -142,6 +156,8 @@ READ = (
     "sheet read INPUTS/pictures/1.png INPUTS/pictures/2.png INPUTS/pictures/3.png --layout INPUTS/cover.toml "
     "--out marks.xlsx --workers 1"
 )
+TABLES = "table read INPUTS/pictures/1.png INPUTS/pictures/2.png --out tables.csv --workers 1"
+RELATIONS = "table relations INPUTS/tables.jsonl --out station.toml"
 HALF_READ = Step(READ, stopped=("", 12))
 ONE_ROW = Step(STUDY, stopped=("write rows.jsonl", 2))
 
@@ -182,6 +198,9 @@ COMMANDS = (
     Command("sheet read, CSV", READ.replace("xlsx", "csv"), keeps=False),
     Command("sheet read, killed before", READ, steps=(HALF_READ,), keeps=False),
     Command("sheet read --overwrite", f"{READ} --overwrite", steps=(Step(f"{READ} --mistakes 0.1"),)),
+    Command("table read", TABLES, keeps=False),
+    Command("table read, killed before", TABLES, steps=(Step(TABLES, stopped=("", 12)),), keeps=False),
+    Command("table relations", f"{RELATIONS} --overwrite", steps=(Step(RELATIONS),)),
     Command("hand new", "hand new --out form.pdf", keeps=False),
     Command("hand learn", HAND, steps=(Step(HAND),)),
     Command("graph --out", "graph --preset tiny --out graph.svg", steps=(Step("graph --preset fast --out graph.svg"),)),
@@ -212,6 +231,10 @@ def make_inputs(folder: Path) -> None:
     (folder / "table.csv").write_text("path,number\n" + "".join(f"{path},{number}\n" for path, number in rows))
     lines = (f'{{"path": "{path}", "number": {number}}}\n' for path, number in rows)
     (folder / "table.jsonl").write_text("".join(lines))
+    (folder / "tables.jsonl").write_text(
+        json.dumps({"path": "a.png", "rows": 3, "columns": 2, "cells": [], "broken": [],
+                    "rules": [{"formula": "r3 = r1 + r2", "places": None, "held": 2, "seen": 2}]}) + "\n"
+    )  # fmt: skip
     (folder / "cover.toml").write_text(Layout.of_line("9,7").to_toml())
 
 

@@ -22,7 +22,7 @@ WRITERS = {"train --overwrite", "save_pretrained, over an older run", "score, ki
 OUTPUTS = {"out", "show", "rows"}
 """The names of fields that name files to write."""
 INPUTS = {"model", "source", "pictures", "run_folder", "data_dir", "start_from", "folder", "labels", "from_", "people",
-          "font", "layout", "hand"}  # fmt: skip
+          "font", "layout", "hand", "tables"}  # fmt: skip
 
 
 @pytest.fixture(scope="session")

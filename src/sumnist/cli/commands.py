@@ -702,10 +702,10 @@ class TableRead:
     def run(self) -> int:
         """Read all pages, say what became of their numbers; the exit code."""
         from sumnist.inference.hand import Hand
-        from sumnist.tables.batch import pages_of, read_tables, summary_of
+        from sumnist.tables.batch import pages_of, read_tables, rows_beside, summary_of
         from sumnist.tables.layout import TableLayout
 
-        rows = self.out.with_suffix(".jsonl")
+        rows = rows_beside(self.out)
         for path in {self.out, rows}:
             check_replaceable(path)
         if self.out != rows and self.out.exists() and not self.overwrite and not rows.exists():

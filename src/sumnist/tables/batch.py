@@ -133,14 +133,19 @@ def read_tables(
     """
     if not paths:
         raise ConfigError("table read: no pictures: name photographs, scans, PDF files or folders of them")
-    if out.suffix not in FORMATS:
-        raise ConfigError(f"--out {out}: expected a name that ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
-    rows = out.with_suffix(".jsonl")
+    rows = rows_beside(out)
     asked = {"source": os.pathsep.join(str(path.resolve()) for path in paths)}
     return tabulate(
         sheets_in(paths), rows, TableTask(layout, mistake, learn, hand), asked, engine, workers, overwrite, progress,
         lambda: export(pages_of(rows), out, layout) if out != rows else None,
     )  # fmt: skip
+
+
+def rows_beside(out: Path) -> Path:
+    """The .jsonl of what is written. Raises `ConfigError`."""
+    if out.suffix not in FORMATS:
+        raise ConfigError(f"--out {out}: expected a name that ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    return out.with_suffix(".jsonl")
 
 
 def pages_of(path: Path) -> list[Page]:

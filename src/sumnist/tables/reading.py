@@ -22,7 +22,7 @@ import numpy as np
 
 from sumnist.arithmetic.relations import MISTAKE, UNKNOWN, Posterior, Relations
 from sumnist.arithmetic.values import Values, ordered, plain
-from sumnist.errors import HandError, SumnistError, TableError
+from sumnist.errors import HandError, SheetError, SumnistError
 from sumnist.formulas import Relation
 from sumnist.inference.adaptation import Lesson
 from sumnist.inference.finder import Found, Sight, cut
@@ -168,7 +168,7 @@ def read(picture: Picture, layout: TableLayout | str | Path | None = None) -> Ta
     Raises:
         ImageError: The picture cannot be read.
         LayoutError: The layout cannot.
-        TableError: There are no numbers on the picture.
+        SheetError: There are no numbers on the picture.
     """
     known = TableLayout() if layout is None else layout
     return TableReader(known if isinstance(known, TableLayout) else TableLayout.load(known)).read(picture)
@@ -201,7 +201,7 @@ class TableReader:
         self.reader = reader or Reader()
 
     def read(self, picture: Picture, name: str | None = None) -> Table:
-        """The table on a picture. Raises `ImageError`, `SizeError`, `TableError` if there are no numbers on it."""
+        """The table on a picture. Raises `ImageError`, `SizeError`, `SheetError` if there are no numbers on it."""
         page, reader = self.page(picture, name), self.reader
         readings = read_cells(reader, page)
         solved = self.solved(reader, page, readings)
@@ -218,10 +218,10 @@ class TableReader:
         return self.table(readings, solved, reader.hand)
 
     def page(self, picture: Picture, name: str | None) -> Page:
-        """The grid of a picture, and what stands in its cells. Raises `TableError`."""
+        """The grid of a picture, and what stands in its cells. Raises `SheetError`."""
         lay = laid(pixels_of(picture, name), self.reader.numbers.found_on)
         if lay is None:
-            raise TableError(
+            raise SheetError(
                 f"{name or 'the picture'}: no numbers found on it, expected a table of them: come nearer, or turn it "
                 "upright"
             )
