@@ -7,6 +7,7 @@
     python scripts/measure.py numbers --suite --engines ours both          numbers of any length
     python scripts/measure.py sheets cells photographs --folder FOLDER     filled forms
     python scripts/measure.py find --folder cells=FOLDER --systems ours    numbers found on whole pictures
+    python scripts/measure.py tables --table PICTURE --tsv FILE --count 50 whole tables
     python scripts/measure.py hands STROKES                                the digits of pen writers, and their hands
     python scripts/measure.py page                                         the page, in a browser
 

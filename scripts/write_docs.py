@@ -35,8 +35,8 @@ from sumnist.model.diagram import draw
 
 PAGES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in (
     "the-task", "benchmarks", "training", "scoring", "reliability", "your-own-pictures", "numbers", "arithmetic",
-    "sheets", "serving", "the-page", "how-to/hands", "appendix-runs", "appendix-benchmarks", "index", "tutorial",
-    "architecture"))]  # fmt: skip
+    "sheets", "tables", "serving", "the-page", "how-to/hands", "appendix-runs", "appendix-benchmarks", "index",
+    "tutorial", "architecture"))]  # fmt: skip
 COMMAND_LINE = ROOT / "docs/command-line.md"
 MARK = re.compile(r"(<!-- figure(?::([\w-]+)|\n(.*?))\s*-->)(.*?)(<!-- /figure -->)", re.DOTALL)
 
