@@ -1017,7 +1017,7 @@ def simulated_tables(reader: Reader, ink: Any, given: argparse.Namespace, kind: 
     """What came of simulated tables: how many numbers are wrong without a flag, how many need a person, and how many
     tables are wholly right."""
     count: Counter[str] = Counter()
-    start = 0.0
+    seconds = 0.0
     for place in range(given.count):
         shown = table_suite.photograph(given.half, ink, kind, place)
         layout = shown.layout if told else TableLayout()
@@ -1029,7 +1029,7 @@ def simulated_tables(reader: Reader, ink: Any, given: argparse.Namespace, kind: 
             count["numbers"] += int((shown.numbers > table_suite.EMPTY).sum())
             count["person"] += int((shown.numbers > table_suite.EMPTY).sum())
             continue
-        start += time.perf_counter() - began
+        seconds += time.perf_counter() - began
         same = (table.rows, table.columns) == shown.numbers.shape
         wrong = person = 0
         for at, value in np.ndenumerate(shown.numbers):
@@ -1045,7 +1045,7 @@ def simulated_tables(reader: Reader, ink: Any, given: argparse.Namespace, kind: 
             person += not sure
         count.update(tables=1, grid=same, wrong=wrong, person=person, whole=not (wrong or person))
         count["rules"] += len(table.rules)
-    return {name: count[name] for name in COUNTED} | {"seconds": round(start, 2)}
+    return {name: count[name] for name in COUNTED} | {"seconds": round(seconds, 2)}
 
 
 SURE_STATES = "read", "checked", "corrected", "struck out"

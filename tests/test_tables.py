@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sumnist.cli import main
-from sumnist.errors import ConfigError, DataError, LayoutError, SheetError
+from sumnist.errors import ConfigError, DataError, LayoutError, MissingExtraError, SheetError
 from sumnist.formulas import Relation
 from sumnist.inference.reader import Reader
 from sumnist.lab.suites import tables as suite
@@ -279,6 +279,7 @@ def test_a_page_that_cannot_be_read_is_a_line_that_says_so_and_the_others_are_th
     good, bad = pages_of(tables)
     assert "no numbers found" in bad["error"]
     assert len(good["cells"]) >= 0.95 * tally.numbers.size
+    assert all(one["seen"] >= one["held"] > 0 for one in good["rules"])
     assert {one["formula"] for one in good["rules"]} == {rule.relation.text for rule in tally.layout.rules or ()}
     assert summary_of([good, bad]).count("\n") >= 1
 
@@ -296,6 +297,24 @@ def test_a_table_of_numbers_says_of_each_where_it_comes_from(tables: Path, tmp_p
     assert [row["cell"] for row in rows] == [cell["cell"] for cell in pages[0]["cells"]]
     assert {row["name"] for row in rows if row["column"] == "1"} == {"first"}
     assert all(row["state"] and float(row["right"]) > float(row["left"]) for row in rows)
+
+
+def test_no_text_of_a_table_is_a_formula_and_a_number_below_zero_stays_one(tables: Path, tmp_path: Path) -> None:
+    page = pages_of(tables)[0]
+    cell = {**page["cells"][0], "value": "-3.5", "read": "=1+1"}
+    export([{**page, "path": "=cmd.jpg", "cells": [cell]}], tmp_path / "numbers.csv")
+    (row,) = csv.DictReader((tmp_path / "numbers.csv").read_text().splitlines())
+    assert (row["path"], row["value"], row["read"]) == ("./=cmd.jpg", "-3.5", "'=1+1")
+
+
+@pytest.mark.parametrize(("name", "library"), [("t.xlsx", "xlsxwriter"), ("t.parquet", "pyarrow")])
+def test_what_cannot_be_written_is_told_before_anything_is_read(
+    name: str, library: str, tables: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sumnist.tables.batch.find_spec", lambda _: None)
+    with pytest.raises(MissingExtraError, match=f"needs {library}, which is not installed"):
+        read_tables([tables.parent], tmp_path / name, progress=False)
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_holds_on_most_pages_is_proposed_as_a_layout(tables: Path, tally: suite.Photographed) -> None:

@@ -115,7 +115,7 @@ EXTRAS = {
     "torch": "train", "safetensors": "train", "matplotlib": "train", "onnx": "export", "onnxscript": "export",
     "scipy": "study", "jinja2": "study", "markdown_it": "study",
     "reportlab": "sheets", "segno": "sheets", "pypdfium2": "sheets", "xlsxwriter": "sheets",
-    "pupil_apriltags": "sheets", "zxingcpp": "sheets",
+    "pupil_apriltags": "sheets", "zxingcpp": "sheets", "pyarrow": "parquet",
     "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "httptools": "serve", "uvloop": "serve",
     "prometheus_client": "serve", "pydantic": "serve",
 }  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from math import prod
@@ -106,10 +106,26 @@ class Relation:
         """The total and the terms."""
         return self.total, *(name for _, name in self.terms)
 
+    def implied(self, name: str, values: Mapping[str, int]) -> int | None:
+        """What a number must be to make it right, by the values of all others; None if no number does, or several."""
+        whole = self.value([0 if one == name else values[one] for _, one in self.terms])
+        if name == self.total:
+            return int(rounded(whole, self.divisor))
+        if self.times or (self.divisor > 1 and len(self.terms) == 1):
+            return None
+        rest = self.divisor * values[self.total] - whole
+        weight = next(weight for weight, one in self.terms if one == name)
+        return None if rest % weight else int(rest // weight)
+
     def value(self, terms: Sequence[Any]) -> Any:
         """What terms come to, before it is divided: numbers, or arrays of them."""
         parts = [weight * one for (weight, _), one in zip(self.terms, terms, strict=True)]
         return prod(parts) if self.times else sum(parts)
+
+
+def rounded(sums: Any, divisor: int) -> Any:
+    """Sums divided, and rounded to the nearest, up from halfway: numbers, or arrays of them."""
+    return sums if divisor == 1 else (2 * sums + divisor) // (2 * divisor)
 
 
 def between(shown: str, triple: list[tuple[int, str]]) -> Iterator[str]:

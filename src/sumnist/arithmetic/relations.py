@@ -68,7 +68,7 @@ from sumnist.arithmetic.known import Support, found, points_of
 from sumnist.arithmetic.sumproduct import Added, Chain, Ring, Sums, Weights
 from sumnist.arithmetic.values import Values
 from sumnist.errors import EquationError, NumberError
-from sumnist.formulas import Relation, in_order
+from sumnist.formulas import Relation, in_order, rounded
 
 Kind = Literal["right", "off by one", "carry", "swapped", "skipped", "anything", "unknown"]
 """How a total came about; "unknown" if one of its terms is not known, and the total says nothing."""
@@ -170,8 +170,8 @@ class Writer:
         return (totals >= self.least) & (totals <= self.largest)
 
     def rounded(self, sums: Any) -> Any:
-        """The totals of sums: divided, and rounded to the nearest, up from halfway."""
-        return sums if self.divisor == 1 else (2 * sums + self.divisor) // (2 * self.divisor)
+        """The totals of sums."""
+        return rounded(sums, self.divisor)
 
     @property
     def skips(self) -> float:

@@ -438,14 +438,14 @@ class NumberReader:
         line = line_of(picture, ink)
         if line is None:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
-        wanted = digits, decimal, max(count, SEARCHED)
-        opinions = [opinion_of(one, [line], *wanted, varied=False) for one in self.recognizers]
+        asked = digits, decimal, max(count, SEARCHED)
+        opinions = [opinion_of(one, [line], *asked, varied=False) for one in self.recognizers]
         if is_plain(line, opinions):
             return self.judged(opinions, count, decimal)
         found, sight = self.find(picture.grey)
         found = [one for one, piece in inked(found, sight) if ink == "auto" or piece.dark == (ink == "dark")]
         if not found:
-            seen = self.judged([opinion_of(one, [line], *wanted) for one in self.recognizers], count, decimal)
+            seen = self.judged([opinion_of(one, [line], *asked) for one in self.recognizers], count, decimal)
             return seen if seen.reason else replace(seen, accepted=False, reason=UNSURE)
         first, *others = sorted(joined(found, sight.characters), key=lambda one: -one.weight)
         seen = self.found(sight, first, digits, decimal, count, picture.reduction, line)

@@ -25,8 +25,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.relations import KINDS, RIGHT, UNKNOWN, Kind, Posterior, Writer, plain
-from sumnist.formulas import Relation
+from sumnist.arithmetic.relations import KINDS, RIGHT, UNKNOWN, Kind, Posterior, plain
 
 Outcome = Literal["adds up", "corrected", "does not add up", "doubtful", "blank"]
 SURE = 0.995
@@ -130,23 +129,11 @@ def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
         lacking = [name for name in relation.names if posterior.values[name] is None]
         if len(lacking) == 1 and values[lacking[0]] is None:
             (name,) = lacking
-            own = implied(relation, writer, name, values)
+            own = relation.implied(name, {one: value or 0 for one, value in values.items()})
             if own is not None and own in model.rooms[name] and own not in posterior.numbers[name][0]:
                 values[name] = own
                 probability *= 1 - writer.mistake
     return values, probability
-
-
-def implied(relation: Relation, writer: Writer, name: str, values: Mapping[str, int | None]) -> int | None:
-    """What makes a relation right, if one number does."""
-    others = [0 if one == name else values[one] or 0 for _, one in relation.terms]
-    if name == relation.total:
-        return int(writer.rounded(relation.value(others)))
-    if relation.times or relation.divisor > 1:
-        return None
-    rest: int = (values[relation.total] or 0) - relation.value(others)
-    weight = next(weight for weight, one in relation.terms if one == name)
-    return None if rest % weight else rest // weight
 
 
 def wrong_totals(posterior: Posterior, values: Mapping[str, int]) -> tuple[WrongTotal, ...]:

@@ -6,21 +6,22 @@ that reading goes on where it was stopped. A line of the .jsonl is a page; other
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
 from sumnist.arithmetic.relations import MISTAKE
-from sumnist.batch.score import Read, Result, Scored, fingerprint, fingerprint_of, tabulate
+from sumnist.batch.score import Read, Result, Scored, csv_line, fingerprint, fingerprint_of, tabulate
 from sumnist.config import Engine
-from sumnist.errors import ConfigError, DataError, MissingExtraError, SumnistError
-from sumnist.files import FINDER, NUMBERS, ONNX, PRETRAINED, fits, parse_json, replacing, write_atomically
+from sumnist.errors import EXTRAS, ConfigError, DataError, MissingExtraError, SumnistError
+from sumnist.files import FINDER, NUMBERS, ONNX, PRETRAINED, fits, parse_json, write_atomically
 from sumnist.inference.hand import Hand
 from sumnist.inference.reader import Reader
 from sumnist.sheets.batch import sheets_in
@@ -32,6 +33,8 @@ from sumnist.tables.rules import Rule, letters
 
 FORMATS = ".jsonl", ".csv", ".xlsx", ".parquet"
 """What tables are written as."""
+NEEDED = {".xlsx": "xlsxwriter", ".parquet": "pyarrow"}
+"""The library that writes it."""
 HEAD = (
     "path", "cell", "row", "column", "name", "value", "state", "probability", "read", "candidates", "left", "top",
     "right", "bottom",
@@ -134,6 +137,9 @@ def read_tables(
     if not paths:
         raise ConfigError("table read: no pictures: name photographs, scans, PDF files or folders of them")
     rows = rows_beside(out)
+    library = NEEDED.get(out.suffix)
+    if library and find_spec(library) is None:  # known before the work
+        raise MissingExtraError(library, EXTRAS[library], f"writing {out.suffix}")
     asked = {"source": os.pathsep.join(str(path.resolve()) for path in paths)}
     return tabulate(
         sheets_in(paths), rows, TableTask(layout, mistake, learn, hand), asked, engine, workers, overwrite, progress,
@@ -175,26 +181,28 @@ def numbers_of(page: Page, layout: TableLayout) -> Iterator[tuple[Any, ...]]:
 
 
 def export(pages: Sequence[Page], out: Path, layout: TableLayout = ANY) -> None:
-    """Write all numbers of pages as .csv, .parquet or .xlsx, whole or not at all. Raises `OutputError`,
-    `MissingExtraError`."""
+    """Write all numbers of pages as .csv, .parquet or .xlsx, whole or not at all. Raises `OutputError`."""
     lines = [line for page in pages for line in numbers_of(page, layout)]
     if out.suffix == ".csv":
-        stream = io.StringIO()
-        csv.writer(stream, lineterminator="\n").writerows([HEAD, *lines])
-        write_atomically(out, stream.getvalue())
+        rows = [dict(zip(HEAD, line, strict=True)) for line in lines]
+        texts = [csv_line(row | {"value": decimal_of(row["value"])}) for row in rows]
+        write_atomically(out, "".join([csv_line(dict(zip(HEAD, HEAD, strict=True))), *texts]))
     elif out.suffix == ".parquet":
         write_parquet(lines, out)
     else:
         write_workbook(pages, lines, out, layout)
 
 
+def decimal_of(value: Any) -> Any:
+    """A value that JSON has as a text, since it has decimals."""
+    return Decimal(value) if isinstance(value, str) else value
+
+
 def write_parquet(lines: Sequence[tuple[Any, ...]], out: Path) -> None:
-    """Write numbers as Parquet, values as texts, which keep their decimals. Raises `MissingExtraError`."""
-    try:
-        import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
-        from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of(error, "writing Parquet") from error
+    """Write numbers as Parquet, values as texts, which keep their decimals."""
+    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
     columns = list(zip(*lines, strict=True)) or [()] * len(HEAD)
     values = {name: list(map(str, column)) if name == "value" else list(column)
               for name, column in zip(HEAD, columns, strict=True)}  # fmt: skip
@@ -204,39 +212,40 @@ def write_parquet(lines: Sequence[tuple[Any, ...]], out: Path) -> None:
 
 def write_workbook(pages: Sequence[Page], lines: Sequence[tuple[Any, ...]], out: Path, layout: TableLayout) -> None:
     """Write tables as a workbook: each page as it stands on paper, and all numbers with where they come from."""
-    try:
-        import xlsxwriter
-    except ModuleNotFoundError as error:
-        raise MissingExtraError.of(error, "writing a workbook") from error
-    with replacing(out) as stream:
-        book = xlsxwriter.Workbook(stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
-        shapes = {state: book.add_format({"bg_color": colour}) for state, colour in COLOURS.items()}
-        bold = book.add_format({"bold": True})
-        for number, page in enumerate(pages, 1):
-            sheet = book.add_worksheet(f"Page {number}")
-            sheet.write_string(0, 0, page["path"], bold)
-            if page.get("error"):
-                sheet.write_string(1, 0, page["error"])
-                continue
-            for column in range(page["columns"]):
-                sheet.write_string(1, column, layout.names.get(column, letters(column)), bold)
-            for cell in page["cells"]:
-                place = cell["row"] + 1, cell["column"] - 1
-                shape = shapes.get(cell["state"])
-                if cell["value"] is None:
-                    sheet.write_string(*place, "?", shape)
-                else:
-                    sheet.write_number(*place, float(cell["value"]), shape)
-                if cell["state"] in COLOURS:
-                    told = "; ".join(f"{one['value']} ({one['probability']:.0%})" for one in cell["candidates"][:3])
-                    sheet.write_comment(*place, f"{cell['state']}; read as {cell['read']}; {told}")
-            sheet.freeze_panes(2, 0)
-        every = book.add_worksheet("Numbers")
-        for row, line in enumerate([HEAD, *lines]):
-            for column, value in enumerate(line):
-                (every.write_string if isinstance(value, str) else every.write)(row, column, value)
-        every.freeze_panes(1, 0)
-        book.close()
+    import xlsxwriter
+
+    from sumnist.sheets.workbook import text_of
+
+    stream = io.BytesIO()
+    book = xlsxwriter.Workbook(stream, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False})
+    shapes = {state: book.add_format({"bg_color": colour}) for state, colour in COLOURS.items()}
+    bold = book.add_format({"bold": True})
+    for number, page in enumerate(pages, 1):
+        sheet = book.add_worksheet(f"Page {number}")
+        sheet.write_string(0, 0, text_of(page["path"]), bold)
+        if page.get("error"):
+            sheet.write_string(1, 0, text_of(page["error"]))
+            continue
+        for column in range(page["columns"]):
+            sheet.write_string(1, column, layout.names.get(column, letters(column)), bold)
+        for cell in page["cells"]:
+            place = cell["row"] + 1, cell["column"] - 1
+            shape = shapes.get(cell["state"])
+            if cell["value"] is None:
+                sheet.write_string(*place, "?", shape)
+            else:
+                sheet.write_number(*place, float(cell["value"]), shape)
+            if cell["state"] in COLOURS:
+                told = "; ".join(f"{one['value']} ({one['probability']:.0%})" for one in cell["candidates"][:3])
+                sheet.write_comment(*place, f"{cell['state']}; read as {cell['read']}; {told}")
+        sheet.freeze_panes(2, 0)
+    every = book.add_worksheet("Numbers")
+    for row, line in enumerate([HEAD, *lines]):
+        for column, value in enumerate(line):
+            every.write(row, column, text_of(value) if isinstance(value, str) else value)
+    every.freeze_panes(1, 0)
+    book.close()
+    write_atomically(out, stream.getvalue())
 
 
 def proposed(pages: Iterable[Page]) -> TableLayout:

@@ -251,8 +251,6 @@ def darkness(
     flat: NDArray[np.uint8], sight: Sight, grey: NDArray[np.uint8]
 ) -> tuple[Callable[[NDArray[np.uint8]], NDArray[np.bool_]], NDArray[np.bool_]]:
     """What says which pixels of a picture are as dark as a line, and which of the straightened one are."""
-    ink = np.asarray(Image.fromarray(sight.ink).resize(flat.shape[::-1]))
-    del ink
     small = np.asarray(Image.fromarray(grey).resize(sight.ink.shape[::-1], Image.Resampling.BOX))
     weights = (sight.ink / 255.0) ** 2 + 1e-6
     stroke, ground = float(np.average(small, weights=weights)), float(np.median(small))

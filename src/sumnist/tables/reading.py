@@ -22,12 +22,13 @@ import numpy as np
 
 from sumnist.arithmetic.relations import MISTAKE, UNKNOWN, Posterior, Relations
 from sumnist.arithmetic.values import Values, ordered, plain
-from sumnist.errors import HandError, SheetError, SumnistError
+from sumnist.errors import HandError, SheetError, SizeError
 from sumnist.formulas import Relation
 from sumnist.inference.adaptation import Lesson
 from sumnist.inference.finder import Found, Sight, cut
 from sumnist.inference.hand import MOST, Hand
 from sumnist.inference.numbers import (
+    MOST_FOUND,
     NOT_A_NUMBER,
     SEARCHED,
     STRUCK,
@@ -41,7 +42,7 @@ from sumnist.pictures.decode import Picture, pixels_of
 from sumnist.pictures.proposals import LineProposal
 from sumnist.tables.grid import Floats, Grid, laid
 from sumnist.tables.layout import TableLayout
-from sumnist.tables.rules import Finding, Place, cell_name, fits, found
+from sumnist.tables.rules import Finding, Place, cell_name, counted, fits, found
 
 State = Literal["read", "checked", "corrected", "doubtful", "struck out"]
 SURE = 0.995
@@ -225,6 +226,9 @@ class TableReader:
                 f"{name or 'the picture'}: no numbers found on it, expected a table of them: come nearer, or turn it "
                 "upright"
             )
+        if len(lay.cells) > MOST_FOUND:
+            shown, most = f"{len(lay.cells):,} numbers", f"expected at most {MOST_FOUND:,}"
+            raise SizeError(f"{name or 'the picture'}: {shown}, {most}: crop it into parts")
         some = Page(lay.grid, lay.sight, lay.cells, {place: place for place in lay.cells})
         lines = real_lines(self.reader, some)
         cells = {(row, column): (old_row, old_column) for row, old_row in enumerate(lines[0])
@@ -249,15 +253,13 @@ class TableReader:
 
     def holding(self, numbers: Mapping[Place, Values], before: Sequence[Finding]) -> list[Finding]:
         """What holds: what is known to, or what is found to, or was."""
-        if self.layout.rules is not None:
-            return [Finding(rule, 0, 0, 0.0, 0.0) for rule in self.layout.rules]
-        if not numbers:
-            return []
-        shape = tuple(1 + max(place[axis] for place in numbers) for axis in (0, 1))
+        shape = tuple(1 + max((place[axis] for place in numbers), default=0) for axis in (0, 1))
         values, there = np.zeros(shape, np.int64), np.zeros(shape, bool)
         for place, one in numbers.items():
             if one.mode is not None:
                 values[place], there[place] = int(one.mode), True
+        if self.layout.rules is not None:
+            return [Finding(rule, *counted(rule, values, there), 0.0, 0.0) for rule in self.layout.rules]
         kept = {one.rule.relation.total: one for one in found(values, there)}
         for finding in before:
             if fits(finding, kept):
@@ -310,7 +312,8 @@ def found_number(reader: Reader, page: Page, place: Place, asked: Sequence[str] 
     """What a reader says of a cell, as the finder sees its number and as all that stands there, and of strings that are
     asked for."""
     read, number = reader.numbers.reader("ours"), page.found.get(place)
-    room = page.grid.room(*page.cells[place])
+    high, wide = page.sight.grey.shape
+    room = page.grid.room(*page.cells[place]).clip(0, (wide, high))  # a bend says little of what is off the page
     some = number or nothing_at(page, room)
     piece = cut(page.sight, replace(some, corners=room))
     box = int(room[:, 1].min()), int(room[:, 1].max()), int(room[:, 0].min()), int(room[:, 0].max())
@@ -383,15 +386,13 @@ def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> d
     asked = defaultdict[Place, set[int]](set)
     for relation in relations:
         options = {name: options_of(numbers[names[name]]) for name in relation.names}
-        if (
-            completed(relation, relation.total, {name: values[0] for name, values in options.items()})
-            == options[relation.total][0]
-        ):
+        best = {name: values[0] for name, values in options.items()}
+        if relation.implied(relation.total, best) == best[relation.total]:
             continue
         for name in relation.names:
             place = names[name]
             for others in few(options, name):
-                value = completed(relation, name, others)
+                value = relation.implied(name, others)
                 if value is not None and value >= 0 and value not in numbers[place].probabilities:
                     asked[place].add(value)
     return {place: [str(value) for value in sorted(values) if len(str(value)) <= LONGEST]
@@ -411,20 +412,6 @@ def few(options: Mapping[str, Sequence[int]], without: str) -> Iterable[dict[str
     for name, values in options.items():
         if name != without and len(values) > 1:
             yield best | {name: values[1]}
-
-
-def completed(relation: Relation, name: str, others: Mapping[str, int]) -> int | None:
-    """What makes a relation right, if one number does."""
-    if name == relation.total:
-        value = relation.value([others[one] for _, one in relation.terms])
-        return int((2 * value + relation.divisor) // (2 * relation.divisor))
-    if relation.times or (relation.divisor > 1 and len(relation.terms) == 1):
-        return None
-    rest = others[relation.total] * relation.divisor - sum(
-        weight * others[one] for weight, one in relation.terms if one != name
-    )
-    weight = next(weight for weight, one in relation.terms if one == name)
-    return None if rest % weight else rest // weight
 
 
 def posterior_of(numbers: Mapping[Place, Values], relations: Sequence[Relation], mistake: float) -> Posterior:
@@ -489,5 +476,5 @@ def hand_of(reader: Reader, readings: Mapping[Place, FoundNumber], solved: Solve
     some = random.permutation(len(labels))[: min(LESSONS, MOST)]
     try:
         return Lesson(reader.with_hand(None), [pictures[at] for at in some], [labels[at] for at in some]).hand()
-    except (HandError, SumnistError):
+    except HandError:
         return None

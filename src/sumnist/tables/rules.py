@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.errors import LayoutError
-from sumnist.formulas import Relation, in_order
+from sumnist.formulas import Relation, in_order, rounded
 
 Whole = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -258,11 +258,6 @@ def balance_guesses(names: Sequence[str], shown: Whole, there: Mask, total: int)
             yield Guess(Relation(own, tuple(terms)), total, value, is_above & moved)
 
 
-def rounded(sums: Whole, divisor: int) -> Whole:
-    """Sums divided, to the nearest, up from halfway."""
-    return np.asarray((2 * sums + divisor) // (2 * divisor), np.int64)
-
-
 def holds(guess: Guess, totals: Whole) -> Mask:
     """Where totals `[S]` are what they may be, or where that is rounded the unit before or behind it."""
     return np.asarray(np.abs(totals - guess.value) <= (guess.relation.divisor > 1))
@@ -348,21 +343,23 @@ def chance_of(guess: Guess, values: Whole, there: Mask) -> float:
 
 def where_it_holds(one: Finding, values: Whole, there: Mask, kinds: Sequence[Whole]) -> Finding:
     """A finding of columns, with the rows in which it holds: all of a kind, or none."""
-    rule, rows = one.rule, set[int]()
-    cells = {(int(row), int(column)) for row, column in zip(*np.nonzero(there), strict=True)}
+    rows = set[int]()
     for kind in kinds:
-        held, seen = 0, 0
-        for row in kind.tolist():
-            for relation in Rule(rule.relation, frozenset([row])).grounded(cells):
-                total, *terms = (place_named(name) for name in relation.names)
-                value = relation.value([int(values[place]) for place in terms])
-                seen += 1
-                held += abs(int(rounded(np.array(value), relation.divisor)) - int(values[total])) <= (
-                    relation.divisor > 1
-                )
+        held, seen = counted(Rule(one.rule.relation, frozenset(kind.tolist())), values, there)
         if seen and held >= MOSTLY * seen:
             rows |= set(kind.tolist())
-    return one._replace(rule=Rule(rule.relation, frozenset(rows) if len(rows) < len(values) else None))
+    return one._replace(rule=Rule(one.rule.relation, frozenset(rows) if len(rows) < len(values) else None))
+
+
+def counted(rule: Rule, values: Whole, there: Mask) -> tuple[int, int]:
+    """In how many places a rule holds, up to rounding, and in how many it could be seen."""
+    cells = {(int(row), int(column)) for row, column in zip(*np.nonzero(there), strict=True)}
+    held = seen = 0
+    for relation in rule.grounded(cells):
+        known = {name: int(values[place_named(name)]) for name in relation.names}
+        off = (relation.implied(relation.total, known) or 0) - known[relation.total]
+        held, seen = held + (abs(off) <= (relation.divisor > 1)), seen + 1
+    return held, seen
 
 
 def place_named(name: str) -> Place:
