@@ -26,7 +26,7 @@ from sumnist.tables.batch import export, pages_of, proposed, read_tables, summar
 from sumnist.tables.grid import bend_of, laid
 from sumnist.tables.layout import TableLayout, places_in, spans_of
 from sumnist.tables.reading import Table, TableReader
-from sumnist.tables.rules import Rule, cell_name, column_of, found, letters, place_named
+from sumnist.tables.rules import Rule, cell_name, column_of, found, holes_in, letters, place_named
 
 Kept = Callable[[np.random.Generator], suite.Kept]
 
@@ -84,6 +84,14 @@ def test_a_rule_of_rows_holds_in_each_column_and_one_of_columns_in_each_row() ->
 def test_a_balance_begins_in_the_second_row_and_an_empty_cell_adds_nothing() -> None:
     values = np.array([[5, suite.EMPTY, 5], [suite.EMPTY, 2, 3], [4, suite.EMPTY, 7]])
     assert [one.text for one in grounded(Rule.of("C = C_above + A - B"), values)] == ["C2 = C1 - B2", "C3 = C2 + A3"]
+
+
+def test_an_empty_cell_in_a_full_table_is_a_hole_and_a_rule_says_nothing_of_it() -> None:
+    there = {(row, column) for row in range(6) for column in range(6)} - {(2, 3)}
+    assert holes_in(there) == {(2, 3)}
+    assert holes_in({(0, 0), (0, 1), (1, 0), (2, 1)}) == set()
+    said = [one.total for one in Rule.of("r6 = r1 + … + r5").grounded(there, holes_in(there))]
+    assert said == ["A6", "B6", "C6", "E6", "F6"]
 
 
 def test_a_product_or_a_mean_with_an_empty_cell_says_nothing() -> None:

@@ -42,7 +42,7 @@ from sumnist.pictures.decode import Picture, pixels_of
 from sumnist.pictures.proposals import LineProposal
 from sumnist.tables.grid import Floats, Grid, laid
 from sumnist.tables.layout import TableLayout
-from sumnist.tables.rules import Finding, Place, cell_name, counted, fits, found
+from sumnist.tables.rules import Finding, Place, cell_name, counted, fits, found, holes_in
 
 State = Literal["read", "checked", "corrected", "doubtful", "struck out"]
 SURE = 0.995
@@ -216,7 +216,7 @@ class TableReader:
             if better.settled <= solved.settled:
                 break
             reader, readings, solved = taught, again, better
-        return self.table(readings, solved, reader.hand)
+        return self.table(page, readings, solved, reader.hand)
 
     def page(self, picture: Picture, name: str | None) -> Page:
         """The grid of a picture, and what stands in its cells. Raises `SheetError`."""
@@ -243,7 +243,8 @@ class TableReader:
         signs = minus_of(readings)
         numbers = {place: candidates_of(one, signs[place[1]]) for place, one in readings.items()}
         findings = self.holding(numbers, before)
-        relations = tuple(relation for one in findings for relation in one.rule.grounded(numbers))
+        holes = holes_in(numbers)
+        relations = tuple(relation for one in findings for relation in one.rule.grounded(numbers, holes))
         asked = implied(numbers, relations)
         for place, strings in asked.items():
             again = found_number(reader, page, place, strings)
@@ -266,13 +267,16 @@ class TableReader:
                 kept[finding.rule.relation.total] = finding
         return list(kept.values())
 
-    def table(self, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
-        """What is said of all."""
+    def table(self, page: Page, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
+        """What is said of all, and of holes."""
         places = {**places_of(readings), **self.layout.decimals}
         related = {name for relation in solved.relations for name in relation.names}
         cells = {}
         for place, one in readings.items():
             cells[place] = cell_of(place, one, solved, places.get(place[1], 0), cell_name(place) in related)
+        for place in holes_in(cells) & page.cells.keys():
+            corners, _ = page.sight.placed(nothing_at(page, page.grid.room(*page.cells[place])))
+            cells[place] = Cell(*place, None, 0.0, "doubtful", "", (), tuple((float(x), float(y)) for x, y in corners))
         rows, columns = (1 + max((place[axis] for place in cells), default=-1) for axis in (0, 1))
         broken = tuple(
             Broken(relation.text, max(ways, key=ways.__getitem__), 1 - ways["right"])

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -54,6 +54,8 @@ SIGNS = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
 SIMPLER = 0.5
 """Of rules with one total that with the fewest terms is taken, if the logarithm of its probability is at least so large
 beside the best one's: a mean is rather a part of the sum above it than of all that is in it."""
+FULL = 0.8
+"""The share of the cells of a row, or a column, with a number, from which on an empty one is a hole."""
 MOSTLY = 0.5
 """The share of the rows of one kind in which a rule of columns must hold to count there."""
 
@@ -115,18 +117,28 @@ class Rule:
         assert column
         return other - bool(column[2]), column_of(column[1])
 
-    def grounded(self, there: Collection[Place]) -> Iterator[Relation]:
+    def grounded(self, there: Collection[Place], holes: Collection[Place] = ()) -> Iterator[Relation]:
         """What it says of cells, where they are `there`: an empty cell adds nothing to a sum, and else the rule says
-        nothing."""
+        nothing; nor does it of `holes`, in which there may be a number that nobody has seen."""
         relation = self.relation
         lines = {place[self.of_rows] for place in there} if self.places is None else self.places
         for other in sorted(lines):
             total, *terms = (self.place(name, other) for name in relation.names)
+            if any(place in holes for place in terms):
+                continue
             some = [(weight, cell_name(place)) for (weight, _), place in zip(relation.terms, terms, strict=True)
                     if place in there]  # fmt: skip
             whole = len(some) == len(terms)
             if total in there and some and (whole or (len(some) > 1 and not relation.times and relation.divisor == 1)):
                 yield Relation(cell_name(total), tuple(some), relation.divisor, relation.times)
+
+
+def holes_in(there: Collection[Place]) -> set[Place]:
+    """The empty cells in rows and columns that are full but for a few: somebody missed what is in them."""
+    rows, columns = (Counter(place[axis] for place in there) for axis in (0, 1))
+    full = [{line for line, count in lines.items() if count >= FULL * len(others)}
+            for lines, others in ((rows, columns), (columns, rows))]  # fmt: skip
+    return {(row, column) for row in full[0] for column in full[1]} - set(there)
 
 
 class Finding(NamedTuple):
@@ -355,7 +367,7 @@ def counted(rule: Rule, values: Whole, there: Mask) -> tuple[int, int]:
     """In how many places a rule holds, up to rounding, and in how many it could be seen."""
     cells = {(int(row), int(column)) for row, column in zip(*np.nonzero(there), strict=True)}
     held = seen = 0
-    for relation in rule.grounded(cells):
+    for relation in rule.grounded(cells, holes_in(cells)):
         known = {name: int(values[place_named(name)]) for name in relation.names}
         off = (relation.implied(relation.total, known) or 0) - known[relation.total]
         held, seen = held + (abs(off) <= (relation.divisor > 1)), seen + 1
