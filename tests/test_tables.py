@@ -195,7 +195,7 @@ def test_a_layout_is_what_it_was_when_it_has_been_written_and_shows_what_repeats
         ("[[rules]]\nformula = 'r3 = r1 + r2'\ntimes = 4", "expected whole numbers from 1"),
         ("[[rules]]\nevery = 3", "no formula"),
         ("rules = [3]", r"expected entries as in \[\[rules\]\]"),
-        ("title = ", "is not TOML"),
+        ("title = ", "is no TOML"),
     ],
 )
 def test_a_layout_that_contradicts_itself_says_where(text: str, message: str, tmp_path: Path) -> None:

@@ -33,6 +33,13 @@ MISTAKE = 0.02
 """As `sheets/check` has it, which needs NumPy."""
 
 
+def check_new(out: Path, replace: bool) -> None:
+    """Raise `OutputError` if a file is there and not to be replaced, or cannot be."""
+    check_replaceable(out)
+    if out.exists() and not replace:
+        raise OutputError(f"--out {out}: is there already: name another file or add --overwrite")
+
+
 @dataclass(frozen=True, kw_only=True)
 class OfModel:
     """What the commands share that read with a network."""
@@ -591,9 +598,7 @@ class SheetRead:
         from sumnist.sheets.review import beside
 
         if self.out != self.rows:
-            check_replaceable(self.out)
-            if self.out.exists() and not self.overwrite and not self.rows.exists():
-                raise OutputError(f"--out {self.out}: is there already: name another file or add --overwrite")
+            check_new(self.out, self.overwrite or self.rows.exists())
         toml = self.rows.with_suffix(".toml")
         if toml.exists():
             check_replaceable(toml)
@@ -706,10 +711,9 @@ class TableRead:
         from sumnist.tables.layout import TableLayout
 
         rows = rows_beside(self.out)
-        for path in {self.out, rows}:
-            check_replaceable(path)
-        if self.out != rows and self.out.exists() and not self.overwrite and not rows.exists():
-            raise OutputError(f"--out {self.out}: is there already: name another file or add --overwrite")
+        check_replaceable(rows)
+        if self.out != rows:
+            check_new(self.out, self.overwrite or rows.exists())
         done = read_tables(
             self.pictures, self.out, TableLayout() if self.layout is None else TableLayout.load(self.layout),
             self.mistakes, not self.no_learning, None if self.hand is None else Hand.load(self.hand), self.engine,
@@ -742,9 +746,7 @@ class TableRelations:
         layout = proposed(pages)
         say(evidence_of(pages))
         if self.out is not None:
-            check_replaceable(self.out)
-            if self.out.exists() and not self.overwrite:
-                raise OutputError(f"--out {self.out}: is there already: name another file or add --overwrite")
+            check_new(self.out, self.overwrite)
             write_atomically(self.out, layout.to_toml())
             say(f"{self.out}: {len(layout.rules or ()):,} rules")
         return 0

@@ -28,13 +28,13 @@ import re
 import tomllib
 import unicodedata
 from base64 import b32encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from itertools import accumulate
 from math import ceil, prod
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from sumnist.config import shown, unknown
 from sumnist.errors import DataError, LayoutError, SumnistError
@@ -262,26 +262,12 @@ class Layout:
     @classmethod
     def load(cls, path: str | Path) -> Layout:
         """The layout of a TOML file. Raises `LayoutError`."""
-        data = read_or(Path(path), LayoutError, "a layout")
-        try:
-            return cls.of_toml(data)
-        except LayoutError as error:
-            raise LayoutError(f"{path}: {error}") from error
+        return loaded(path, cls.of_toml)
 
     @classmethod
     def of_toml(cls, data: bytes) -> Layout:
         """The layout that the content of a TOML file describes. Raises `LayoutError`."""
-        if len(data) > LONGEST or (longest := max(map(len, data.split(b"\n")))) > LONGEST_LINE:
-            what = f"{len(data):,} bytes" if len(data) > LONGEST else f"a line of {longest:,} bytes"
-            raise LayoutError(
-                f"{what}, expected a layout of at most {LONGEST:,} in lines of at most {LONGEST_LINE:,}: give another "
-                "file"
-            )
-        try:
-            values = tomllib.loads(data.decode("utf-8-sig"))
-        except (ValueError, RecursionError) as error:
-            reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
-            raise LayoutError(f"is no TOML ({reason}), expected a layout: correct it there") from error
+        values = values_of(data)
         check_keys("the layout", values, {
             "title": str, "version": int, "paper": str, "identity": dict, "field": list, "total": list,
         }, ("title", "field"))  # fmt: skip
@@ -337,6 +323,33 @@ FIELD: dict[str, type | tuple[type, ...]] = {
 TYPES = {str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table", list: "tables"}
 TEXTS = "a text in quotes, or several in brackets"
 """What messages call the types."""
+
+
+Described = TypeVar("Described")
+"""What a file describes."""
+
+
+def loaded(path: str | Path, of_toml: Callable[[bytes], Described]) -> Described:
+    """What a TOML file describes. Raises `LayoutError`, which names it."""
+    data = read_or(Path(path), LayoutError, "a layout")
+    try:
+        return of_toml(data)
+    except LayoutError as error:
+        raise LayoutError(f"{path}: {error}") from error
+
+
+def values_of(data: bytes) -> dict[str, Any]:
+    """The values in the content of a TOML file. Raises `LayoutError`."""
+    if len(data) > LONGEST or (longest := max(map(len, data.split(b"\n")))) > LONGEST_LINE:
+        what = f"{len(data):,} bytes" if len(data) > LONGEST else f"a line of {longest:,} bytes"
+        raise LayoutError(
+            f"{what}, expected a layout of at most {LONGEST:,} in lines of at most {LONGEST_LINE:,}: give another file"
+        )
+    try:
+        return tomllib.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
+        raise LayoutError(f"is no TOML ({reason}), expected a layout: correct it there") from error
 
 
 def check_keys(what: str, values: Mapping[str, Any], types: Mapping[str, Any], needed: Sequence[str] = ()) -> None:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -29,11 +28,9 @@ from typing import Any
 
 from sumnist.errors import LayoutError
 from sumnist.formulas import NAME, NAME_EXPECTED, Relation
-from sumnist.sheets.layout import check_keys, read_or
+from sumnist.sheets.layout import check_keys, loaded, values_of
 from sumnist.tables.rules import ABOVE, COLUMN, ROW, Rule, column_of, letters
 
-LONGEST = 1_000_000
-"""Bytes of the file."""
 MOST = 2_000
 """Rows of a table, at most."""
 DECIMALS = 6
@@ -62,21 +59,12 @@ class TableLayout:
     @classmethod
     def load(cls, path: str | Path) -> TableLayout:
         """The layout in a file. Raises `LayoutError`."""
-        content = read_or(Path(path), LayoutError, "the TOML file of a table's layout")
-        try:
-            return cls.of_toml(content)
-        except LayoutError as error:
-            raise LayoutError(f"{path}: {error}") from error
+        return loaded(path, cls.of_toml)
 
     @classmethod
     def of_toml(cls, content: bytes) -> TableLayout:
         """The layout that is written as TOML. Raises `LayoutError`."""
-        if len(content) > LONGEST:
-            raise LayoutError(f"{len(content):,} bytes, expected at most {LONGEST:,}: name the file of a layout")
-        try:
-            values = tomllib.loads(content.decode("utf-8-sig"))
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
-            raise LayoutError(f"is not TOML ({error}): correct it there") from error
+        values = values_of(content)
         check_keys("the layout of a table", values, {"title": str, "columns": dict, "rules": list})
         names, decimals = dict[int, str](), dict[int, int]()
         for letter, entry in values.get("columns", {}).items():
