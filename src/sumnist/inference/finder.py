@@ -300,7 +300,7 @@ class Finder(OnnxFile):
 
     def clear(self, grey: NDArray[Any], group: Characters, angles: Sequence[float]) -> tuple[float, list[float]]:
         """How clear some of a group of characters are now, and with the picture turned against each of some angles."""
-        longest = max((one.characters for one in numbers_of(group)), key=clarity, default=group)
+        longest = max((one.characters for one in chains_of(group)), key=clarity, default=group)
         first = (longest.seen * longest.are_digits).argmax()
         apart = np.hypot(group.x - longest.x[first], group.y - longest.y[first])
         some = group.of(np.argsort(apart)[:SAMPLE])
@@ -388,7 +388,7 @@ def clarity(characters: Characters) -> float:
 def axis_of(characters: Characters) -> float:
     """The angle at which most of some characters run, or against which, from −π / 2 to π / 2: by the lines of the
     numbers that they make, which are better known than what each of them says, if there are any."""
-    lines = [(one.angle, len(one.digits)) for one in numbers_of(characters) if len(one.digits) > 1]
+    lines = [(one.angle, len(one.digits)) for one in chains_of(characters) if len(one.digits) > 1]
     own = zip(np.arctan2(characters.sin, characters.cos).tolist(), characters.seen.tolist(), strict=True)
     angles, weights = np.array(lines or [*own]).T
     alike = np.cos(angles[:, None] - angles) ** ALONG
@@ -439,6 +439,15 @@ def moved(seen: Characters, matrix: NDArray[np.float64]) -> Characters:
         x=x, y=y, em=seen.em * np.float32(step), width=seen.width * np.float32(step), cos=cos, sin=sin, next_x=to_x,
         next_y=to_y, scale=seen.scale / np.float32(step),
     )  # fmt: skip
+
+
+def enlarged(found: list[Found], sight: Sight, grey: NDArray[Any], factor: int) -> tuple[list[Found], Sight]:
+    """What was found on a picture, and seen, as that of the same one so many times as large."""
+    larger = np.eye(2, 3) * factor
+    every = [replace(one, characters=moved(one.characters, larger), corners=one.corners * factor, em=one.em * factor)
+             for one in found]  # fmt: skip
+    characters = moved(sight.characters, larger)
+    return every, sight._replace(grey=grey, scale=sight.scale / factor, characters=characters)
 
 
 def starts(side: int) -> list[int]:
@@ -543,13 +552,14 @@ def distinct(found: Sequence[Characters]) -> Characters:
     worth = every.seen * np.interp(every.em * every.scale, *WORTH)
     every = every.of(np.lexsort((-worth, every.seen < SEEN)))
     kept: list[int] = []
-    for i, here in enumerate(zip(every.x, every.y, every.em, strict=True)):
-        x, y, em = (values[kept] for values in (every.x, every.y, every.em))
-        apart = np.hypot(x - here[0], y - here[1])
-        smaller, larger = np.minimum(em, here[2]), np.maximum(em, here[2])
+    rest = np.arange(len(every.x))
+    while len(rest):
+        kept.append(int(rest[0]))
+        x, y, em = (values[rest[0]] for values in (every.x, every.y, every.em))
+        apart, others = np.hypot(every.x[rest] - x, every.y[rest] - y), every.em[rest]
+        smaller, larger = np.minimum(others, em), np.maximum(others, em)
         alike = apart < np.maximum(SAME * smaller, INSIDE * larger)
-        if not (alike | ((apart < WITHIN * larger) & (larger > ALIKE * smaller))).any():
-            kept.append(i)
+        rest = rest[~(alike | ((apart < WITHIN * larger) & (larger > ALIKE * smaller)))]
     characters = every.of(kept)
     return characters.of(~are_of_signs(characters))
 
@@ -570,7 +580,12 @@ def are_of_signs(characters: Characters) -> NDArray[np.bool_]:
 
 
 def numbers_of(characters: Characters) -> Iterator[Found]:
-    """The numbers that characters make: those that point at each other."""
+    """The numbers that characters make."""
+    return with_beside(chains_of(characters), characters)
+
+
+def chains_of(characters: Characters) -> Iterator[Found]:
+    """The numbers of characters that point at each other, whatever is beside them."""
     (x, y, em, _, cos, sin, *_), count = characters, len(characters.x)
     sure = characters.seen >= SEEN
     pairs: list[tuple[float, int, int]] = []
@@ -592,7 +607,7 @@ def numbers_of(characters: Characters) -> Iterator[Found]:
                 i = following[i]
             line = characters.of(chain)
             for part in parted(line):
-                yield with_beside(found_of(line.of(part), np.array(chain)[part]), characters)
+                yield found_of(line.of(part), np.array(chain)[part])
 
 
 def apart(found: Iterable[Found]) -> list[Found]:
@@ -643,12 +658,17 @@ def surest(sight: Sight) -> list[Found]:
     return [found_of(sight.characters.of([best]), np.array([best]))] if len(digits) else []
 
 
-def with_beside(number: Found, characters: Characters) -> Found:
-    """A number with what all characters of its picture say of whether it is suspect."""
-    signs, other = characters.are_signs, np.ones(len(characters.x), bool)
-    other[number.places] = False
-    others = characters.of((characters.seen >= SEEN) & ~signs & other)
-    return replace(number, suspect=has_beside(number, characters.of(signs & other), others))
+def with_beside(numbers: Iterable[Found], characters: Characters) -> Iterator[Found]:
+    """Numbers with what all characters of their picture say of whether they are suspect."""
+    signs = characters.are_signs
+    may_be = signs | (characters.seen >= SEEN)
+    for number in numbers:
+        (x, y), reach = number.corners.mean(0), float(np.ptp(number.corners, 0).sum()) / 2
+        far = (BEHIND + OFF) * ALIKE * number.em  # no further does `has_beside` look
+        near = may_be & (np.hypot(characters.x - x, characters.y - y) < reach + far + characters.width)
+        near[number.places] = False
+        beside, are_signs = characters.of(near), signs[near]
+        yield replace(number, suspect=has_beside(number, beside.of(are_signs), beside.of(~are_signs)))
 
 
 def has_beside(number: Found, signs: Characters, others: Characters) -> bool:
@@ -737,7 +757,7 @@ def joined(found: Sequence[Found], every: Characters, are_one: Callable[[Found, 
         last = rest[-1] if rest else None
         if last is not None and are_one(last, one):
             characters = together([last.characters, one.characters])
-            rest[-1] = with_beside(found_of(characters, np.concatenate([last.places, one.places])), every)
+            rest[-1] = next(with_beside([found_of(characters, np.concatenate([last.places, one.places]))], every))
         else:
             rest.append(one)
     return rest

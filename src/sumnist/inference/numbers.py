@@ -414,6 +414,13 @@ class Opinion(NamedTuple):
         return found
 
 
+class Judge(Protocol):
+    """What reads a number that was looked at."""
+
+    def __call__(self, asked: Sequence[str] = ()) -> FoundNumber:
+        """Its reading; `asked`: strings of digits that are candidates, too."""
+
+
 class NumberReader:
     """Reads numbers by one recognizer, or by several together; `find`: what finds them where a picture is not plain;
     `network`: that of single digits, for rescoring, in which it counts as much as `trust` says."""
@@ -457,12 +464,18 @@ class NumberReader:
 
     def found(
         self, sight: Sight, number: Found, digits: ctc.Digits, decimal: str | None, count: int, finer: float = 1.0,
-        line: LineProposal | None = None, asked: Sequence[str] = (),
+        line: LineProposal | None = None,
     ) -> FoundNumber:  # fmt: skip
         """The reading of a number that was found on a picture; `finer`: pixels of the picture for one
-        of what was looked at; `line`: the picture as a line, which counts, too, if it holds little else; `asked`:
-        strings of digits that are candidates, too."""
-        piece = cut(sight, number)
+        of what was looked at; `line`: the picture as a line, which counts, too, if it holds little else."""
+        return self.looked_at(sight, number, cut(sight, number), digits, decimal, count, finer, line)()
+
+    def looked_at(
+        self, sight: Sight, number: Found, piece: Cut, digits: ctc.Digits, decimal: str | None, count: int,
+        finer: float = 1.0, line: LineProposal | None = None,
+    ) -> Judge:  # fmt: skip
+        """What reads a number, as `found` does, that was cut out of its picture: it is looked at once, however often it
+        is read."""
         corners, angle = sight.placed(number)
         corners = corners * finer
         (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
@@ -477,17 +490,21 @@ class NumberReader:
         ]
         opinions = [opinion_of(one, proposals, digits, decimal, max(count, SEARCHED)) for one in self.recognizers]
         said, is_digit = self.said_of(number, piece)
-        seen = self.judged(opinions, count + len(asked), decimal, said, minus_of(number), asked)
-        reason = NOT_A_NUMBER if len(said) == 1 and is_digit < LONE else seen.reason
-        if reason in (None, UNSURE):
-            reason = kind_of(number) or (meaning(seen.text) if seen.text else None) or reason
-        if reason is None and doubtful(number, seen.text, decimal):
-            reason = UNSURE
-        known = vars(seen) | {"accepted": reason is None, "reason": reason, "box": box}
-        return FoundNumber(
-            **known, corners=tuple((float(x), float(y)) for x, y in corners), orientation=math.degrees(angle),
-            written=number.text,
-        )  # fmt: skip
+
+        def judged(asked: Sequence[str] = ()) -> FoundNumber:
+            seen = self.judged(opinions, count + len(asked), decimal, said, minus_of(number), asked)
+            reason = NOT_A_NUMBER if len(said) == 1 and is_digit < LONE else seen.reason
+            if reason in (None, UNSURE):
+                reason = kind_of(number) or (meaning(seen.text) if seen.text else None) or reason
+            if reason is None and doubtful(number, seen.text, decimal):
+                reason = UNSURE
+            known = vars(seen) | {"accepted": reason is None, "reason": reason, "box": box}
+            return FoundNumber(
+                **known, corners=tuple((float(x), float(y)) for x, y in corners), orientation=math.degrees(angle),
+                written=number.text,
+            )  # fmt: skip
+
+        return judged
 
     def said_of(self, number: Found, piece: Cut) -> tuple[ctc.Floats, float]:
         """What the finder, and the network of single digits, say of the digits of a number, `[N, 10]`, and how probable

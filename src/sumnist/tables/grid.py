@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sumnist.inference.finder import OTHER, SEEN, Find, Found, Sight, found_of
+from sumnist.inference.finder import CLEAR, OTHER, SEEN, Find, Found, Sight, enlarged, found_of
 
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
@@ -41,6 +41,8 @@ INSET, TALL = 0.15, 0.7
 """By the height of the digits: what is left out beside the edges of a cell, and how far it reaches up and down."""
 VALLEY = 0.4
 """Columns are parted where no more than this share of the numbers of the shorter one of both reach."""
+LOOKED_AT = 1_600
+"""Pixels of the longer side from twice which on a smaller picture is looked at first."""
 FINE = 20
 """Places for each height of a digit, where rows and columns are looked for."""
 
@@ -322,14 +324,24 @@ class Laid(NamedTuple):
 
 def laid(grey: NDArray[Any], find: Find) -> Laid | None:
     """The grid of a picture, uint8 or float32 `[H, W]`, and what stands in its cells; None if it shows no numbers."""
-    found, sight = find(grey)
+    found, sight = looked(grey, find)
     grid = grid_of(found)
     if grid is None:
         return None
     clean = without_lines(grid, sight)
     if clean is not None:
-        again, look = find(clean)
+        again, look = looked(clean, find)
         if (better := grid_of(again)) is not None:
             matrix = np.vstack([sight.matrix, [0, 0, 1]]) @ np.vstack([look.matrix, [0, 0, 1]])
             grid, sight = better, look._replace(matrix=matrix[:2])
     return Laid(grid, cells_of(grid, sight), sight)
+
+
+def looked(grey: NDArray[Any], find: Find) -> tuple[list[Found], Sight]:
+    """What is found on a picture; if it is large, and so are its digits, by a look at a smaller one."""
+    factor = max(grey.shape) // LOOKED_AT
+    if factor > 1:
+        found, sight = find(np.asarray(Image.fromarray(grey).reduce(factor)))
+        if found and float(np.median([one.em for one in found])) >= CLEAR and not sight.angle:
+            return enlarged(found, sight, grey, factor)
+    return find(grey)

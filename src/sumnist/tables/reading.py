@@ -25,7 +25,7 @@ from sumnist.arithmetic.values import Values, ordered, plain
 from sumnist.errors import HandError, SheetError, SizeError
 from sumnist.formulas import Relation
 from sumnist.inference.adaptation import Lesson
-from sumnist.inference.finder import Found, Sight, cut
+from sumnist.inference.finder import Cut, Found, Sight, cut
 from sumnist.inference.hand import MOST, Hand
 from sumnist.inference.numbers import (
     MOST_FOUND,
@@ -34,6 +34,7 @@ from sumnist.inference.numbers import (
     STRUCK,
     UNSURE,
     FoundNumber,
+    Judge,
     decimals_of,
     opinion_of,
 )  # fmt: skip
@@ -183,6 +184,30 @@ class Page(NamedTuple):
     found: Mapping[Place, Found]
     cells: Mapping[Place, Place]
     """Of each cell the row and the column of the grid."""
+    pieces: dict[Place, Piece]
+    """What was cut out of the picture, by the row and the column of the grid."""
+
+    def piece(self, place: Place) -> Piece:
+        """What stands in a cell; it is cut out once."""
+        at = self.cells[place]
+        if at not in self.pieces:
+            high, wide = self.sight.grey.shape
+            room = self.grid.room(*at).clip(0, (wide, high))  # a bend says little of what is off the page
+            number = self.found.get(place)
+            nothing = number or nothing_at(self, room)
+            alone = cut(self.sight, replace(nothing, corners=room)).alone
+            box = int(room[:, 1].min()), int(room[:, 1].max()), int(room[:, 0].min()), int(room[:, 0].max())
+            whole = LineProposal(alone, "all that stands in the cell", WHOLE, box, alone)
+            self.pieces[at] = Piece(nothing, whole, None if number is None else cut(self.sight, number))
+        return self.pieces[at]
+
+
+class Piece(NamedTuple):
+    """What stands in a cell: its number, or where one would be; all of it; and the number cut out, if there is one."""
+
+    number: Found
+    whole: LineProposal
+    alone: Cut | None
 
 
 class TableReader:
@@ -204,15 +229,15 @@ class TableReader:
     def read(self, picture: Picture, name: str | None = None) -> Table:
         """The table on a picture. Raises `ImageError`, `SizeError`, `SheetError` if there are no numbers on it."""
         page, reader = self.page(picture, name), self.reader
-        readings = read_cells(reader, page)
-        solved = self.solved(reader, page, readings)
+        judges, readings = read_cells(reader, page)
+        solved = self.solved(judges, readings)
         for _ in range(ROUNDS if self.learn else 0):
             hand = hand_of(reader, readings, solved)
             if hand is None:
                 break
             taught = self.reader.with_hand(hand)
-            again = read_cells(taught, page)
-            better = self.solved(taught, page, again, solved.findings)
+            judges, again = read_cells(taught, page)
+            better = self.solved(judges, again, solved.findings)
             if better.settled <= solved.settled:
                 break
             reader, readings, solved = taught, again, better
@@ -229,7 +254,7 @@ class TableReader:
         if len(lay.cells) > MOST_FOUND:
             shown, most = f"{len(lay.cells):,} numbers", f"expected at most {MOST_FOUND:,}"
             raise SizeError(f"{name or 'the picture'}: {shown}, {most}: crop it into parts")
-        some = Page(lay.grid, lay.sight, lay.cells, {place: place for place in lay.cells})
+        some = Page(lay.grid, lay.sight, lay.cells, {place: place for place in lay.cells}, {})
         lines = real_lines(self.reader, some)
         cells = {(row, column): (old_row, old_column) for row, old_row in enumerate(lines[0])
                  for column, old_column in enumerate(lines[1])}  # fmt: skip
@@ -237,7 +262,7 @@ class TableReader:
         return some._replace(found=found, cells=cells)
 
     def solved(
-        self, reader: Reader, page: Page, readings: Mapping[Place, FoundNumber], before: Sequence[Finding] = ()
+        self, judges: Mapping[Place, Judge], readings: Mapping[Place, FoundNumber], before: Sequence[Finding] = ()
     ) -> Solved:
         """All numbers of a page together, by what was read of each, and what was found `before` to hold."""
         signs = minus_of(readings)
@@ -247,8 +272,7 @@ class TableReader:
         relations = tuple(relation for one in findings for relation in one.rule.grounded(numbers, holes))
         asked = implied(numbers, relations)
         for place, strings in asked.items():
-            again = found_number(reader, page, place, strings)
-            numbers[place] = candidates_of(again, signs[place[1]], map(int, strings))
+            numbers[place] = candidates_of(judges[place](strings), signs[place[1]], map(int, strings))
         posterior = posterior_of(numbers, relations, self.mistake)
         return Solved(numbers, tuple(findings), relations, posterior)
 
@@ -306,29 +330,27 @@ class Solved:
         return sum(value is not None and share >= SURE for value, share in map(self.best, self.numbers))
 
 
-def read_cells(reader: Reader, page: Page) -> dict[Place, FoundNumber]:
-    """What a reader says of all cells; nothing of those without a number."""
-    readings = {place: found_number(reader, page, place) for place in page.cells}
-    return {place: one for place, one in readings.items() if one.candidates and one.reason != NOT_A_NUMBER}
+def read_cells(reader: Reader, page: Page) -> tuple[dict[Place, Judge], dict[Place, FoundNumber]]:
+    """What reads all cells, and what it says of them; nothing of those without a number."""
+    judges = {place: judge_of(reader, page, place) for place in page.cells}
+    readings = {place: judge() for place, judge in judges.items()}
+    return judges, {place: one for place, one in readings.items() if one.candidates and one.reason != NOT_A_NUMBER}
 
 
-def found_number(reader: Reader, page: Page, place: Place, asked: Sequence[str] = ()) -> FoundNumber:
-    """What a reader says of a cell, as the finder sees its number and as all that stands there, and of strings that are
-    asked for."""
-    read, number = reader.numbers.reader("ours"), page.found.get(place)
-    high, wide = page.sight.grey.shape
-    room = page.grid.room(*page.cells[place]).clip(0, (wide, high))  # a bend says little of what is off the page
-    some = number or nothing_at(page, room)
-    piece = cut(page.sight, replace(some, corners=room))
-    box = int(room[:, 1].min()), int(room[:, 1].max()), int(room[:, 0].min()), int(room[:, 0].max())
-    whole = LineProposal(piece.alone, "all that stands in the cell", WHOLE, box, piece.alone)
-    if number is not None:
-        return read.found(page.sight, number, (1, None), None, CANDIDATES, line=whole, asked=asked)
-    seen = read.judged([opinion_of(one, [whole], (1, None), None, SEARCHED) for one in read.recognizers], CANDIDATES,
-                       None, asked=asked)  # fmt: skip
-    reason = NOT_A_NUMBER if (seen.is_number_probability or 0.0) < LEAST_WHOLE else UNSURE
-    corners = tuple((float(x), float(y)) for x, y in page.sight.placed(some)[0])
-    return FoundNumber(**vars(seen) | {"accepted": False, "reason": reason}, corners=corners, written="")
+def judge_of(reader: Reader, page: Page, place: Place) -> Judge:
+    """What reads a cell, as the finder sees its number and as all that stands there."""
+    read, (number, whole, alone) = reader.numbers.reader("ours"), page.piece(place)
+    if alone is not None:
+        return read.looked_at(page.sight, number, alone, (1, None), None, CANDIDATES, line=whole)
+    opinions = [opinion_of(one, [whole], (1, None), None, SEARCHED) for one in read.recognizers]
+
+    def judged(asked: Sequence[str] = ()) -> FoundNumber:
+        seen = read.judged(opinions, CANDIDATES, None, asked=asked)
+        reason = NOT_A_NUMBER if (seen.is_number_probability or 0.0) < LEAST_WHOLE else UNSURE
+        corners = tuple((float(x), float(y)) for x, y in page.sight.placed(number)[0])
+        return FoundNumber(**vars(seen) | {"accepted": False, "reason": reason}, corners=corners, written="")
+
+    return judged
 
 
 def nothing_at(page: Page, corners: Floats) -> Found:
@@ -354,7 +376,7 @@ def real_lines(reader: Reader, page: Page) -> tuple[list[int], list[int]]:
 
 def reads_as_numbers(reader: Reader, page: Page, line: Sequence[Place]) -> bool:
     """Whether most of a line's cells hold numbers, sure or not."""
-    return 2 * sum(found_number(reader, page, place).reason in NUMBER for place in line) > len(line)
+    return 2 * sum(judge_of(reader, page, place)().reason in NUMBER for place in line) > len(line)
 
 
 def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
