@@ -44,7 +44,7 @@ class Lesson:
 
     Args:
         reader: A `Reader`, which this module must not import; what it is taught are its networks as they are.
-        pictures: Any number of pictures, of one digit or one number each.
+        pictures: Any number of pictures, of one digit or one number each, or of what was read on such.
         labels: What each shows: a digit, or the digits of a number as a text, whose separators count for nothing.
 
     Raises:
@@ -52,7 +52,7 @@ class Lesson:
         ImageError: A picture cannot be read; the first one is named.
     """
 
-    def __init__(self, reader: Any, pictures: Sequence[Picture], labels: Sequence[Any]) -> None:
+    def __init__(self, reader: Any, pictures: Sequence[Picture | NumberReading], labels: Sequence[Any]) -> None:
         texts = [digits_of(label) for label in labels]
         if len(pictures) != len(texts) or not 0 < len(texts) <= MOST:
             raise HandError(
@@ -64,16 +64,17 @@ class Lesson:
         images: list[Grey] = []
         shown: list[tuple[int, int]] = []  # the digit that an image shows, and the example that it is of
         single = [place for place, text in enumerate(texts) if len(text) == 1]
-        for place, found in zip(single, reader.read([pictures[place] for place in single], 0), strict=True):
-            if found.how is None or found.image is None:
+        for place, image in zip(single, digits_on(reader, [pictures[place] for place in single]), strict=True):
+            if image is None:
                 raise blank(place)
-            images.append(found.image)
+            images.append(image)
             shown.append((int(texts[place]), place))
         strips: list[Strip] = [
             (line_of([image]), texts[place], place) for image, (_, place) in zip(images, shown, strict=True)
         ]
         for place in (place for place, text in enumerate(texts) if len(text) > 1):
-            number = reader.read_number(pictures[place], among="largest")
+            given = pictures[place]
+            number = given if isinstance(given, NumberReading) else reader.read_number(given, among="largest")
             if number.image is None:
                 raise blank(place)
             strips.append((strip_of(number.image), texts[place], place))
@@ -124,6 +125,20 @@ def digits_of(label: Any) -> str:
     if not digits or not (digits.isascii() and digits.isdigit()) or len(digits) > MOST:
         raise HandError(f"label {reprlib.repr(label)}: expected a digit, or the digits of a number, such as 1480")
     return digits
+
+
+def digits_on(reader: Any, pictures: Sequence[Picture | NumberReading]) -> list[Grey | None]:
+    """The image of the digit on each picture; None where there is none."""
+    new = [one for one in pictures if not isinstance(one, NumberReading)]
+    seen = iter(reader.read(new, 0) if new else ())
+    images: list[Grey | None] = []
+    for one in pictures:
+        if isinstance(one, NumberReading):
+            images.append(None if one.image is None or not one.image.any() else placed(cropped(one.image)))
+        else:
+            found = next(seen)
+            images.append(None if found.how is None else found.image)
+    return images
 
 
 def pieces_of(number: NumberReading, count: int) -> list[Grey]:

@@ -229,14 +229,16 @@ class TableReader:
     def read(self, picture: Picture, name: str | None = None) -> Table:
         """The table on a picture. Raises `ImageError`, `SizeError`, `SheetError` if there are no numbers on it."""
         page, reader = self.page(picture, name), self.reader
-        judges, readings = read_cells(reader, page)
+        judges, readings = read_cells(reader, page, page.cells)
         solved = self.solved(judges, readings)
         for _ in range(ROUNDS if self.learn else 0):
             hand = hand_of(reader, readings, solved)
             if hand is None:
                 break
             taught = self.reader.with_hand(hand)
-            judges, again = read_cells(taught, page)
+            unsure = [place for place in page.cells if place not in solved.numbers or solved.best(place)[1] < SURE]
+            better_judges, better_readings = read_cells(taught, page, unsure)
+            judges, again = judges | better_judges, readings | better_readings
             better = self.solved(judges, again, solved.findings)
             if better.settled <= solved.settled:
                 break
@@ -330,9 +332,11 @@ class Solved:
         return sum(value is not None and share >= SURE for value, share in map(self.best, self.numbers))
 
 
-def read_cells(reader: Reader, page: Page) -> tuple[dict[Place, Judge], dict[Place, FoundNumber]]:
-    """What reads all cells, and what it says of them; nothing of those without a number."""
-    judges = {place: judge_of(reader, page, place) for place in page.cells}
+def read_cells(
+    reader: Reader, page: Page, places: Iterable[Place]
+) -> tuple[dict[Place, Judge], dict[Place, FoundNumber]]:
+    """What reads cells, and what it says of them; nothing of those without a number."""
+    judges = {place: judge_of(reader, page, place) for place in places}
     readings = {place: judge() for place, judge in judges.items()}
     return judges, {place: one for place, one in readings.items() if one.candidates and one.reason != NOT_A_NUMBER}
 
@@ -489,18 +493,18 @@ def scaled(units: int, decimals: int) -> int | Decimal:
 
 def hand_of(reader: Reader, readings: Mapping[Place, FoundNumber], solved: Solved) -> Hand | None:
     """The hand, learned of what relations settle; None if they settle nothing that can be learned of."""
-    pictures, labels = [], []
+    shown, labels = [], []
     related = {name for relation in solved.relations for name in relation.names}
     for place, one in readings.items():
         value, probability = solved.best(place)
         if cell_name(place) in related and value is not None and probability >= SURE and one.image is not None:
-            pictures.append(one.image)
+            shown.append(one)
             labels.append(str(abs(value)))
     if not labels:
         return None
     random = np.random.default_rng(0)
     some = random.permutation(len(labels))[: min(LESSONS, MOST)]
     try:
-        return Lesson(reader.with_hand(None), [pictures[at] for at in some], [labels[at] for at in some]).hand()
+        return Lesson(reader.with_hand(None), [shown[at] for at in some], [labels[at] for at in some]).hand()
     except HandError:
         return None
