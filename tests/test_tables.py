@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -15,18 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from finding import several
+from sumnist.arithmetic.values import Values
 from sumnist.cli import main
 from sumnist.errors import ConfigError, DataError, LayoutError, MissingExtraError, SheetError
 from sumnist.formulas import Relation
+from sumnist.inference.finder import Sight
 from sumnist.inference.reader import Reader
 from sumnist.lab.suites import tables as suite
 from sumnist.lab.suites.pages import Images
 from sumnist.lab.suites.sheets import Ink
 from sumnist.tables.batch import export, pages_of, proposed, read_tables, summary_of
-from sumnist.tables.grid import bend_of, laid
+from sumnist.tables.grid import bend_of, cells_of, grid_of
 from sumnist.tables.layout import TableLayout, places_in, spans_of
 from sumnist.tables.reading import Table, TableReader
-from sumnist.tables.rules import Rule, cell_name, column_of, found, holes_in, letters, place_named
+from sumnist.tables.rules import Rule, cell_name, column_of, found, holes_in, last_totals, letters, place_named
 
 Kept = Callable[[np.random.Generator], suite.Kept]
 
@@ -133,6 +135,48 @@ def test_in_tables_of_chance_nothing_holds() -> None:
             assert found(values, np.ones(values.shape, bool)) == []
 
 
+def column(random: np.random.Generator, of: list[int]) -> dict[tuple[int, int], Values]:
+    """A column in which each number is read with what else it may be, now and then more probable than itself."""
+    numbers = {}
+    for row, value in enumerate(of):
+        other, share = value + int(random.integers(1, 90)), float(random.choice([0.02, 0.3, 0.6], p=[0.8, 0.1, 0.1]))
+        numbers[row, 0] = Values({value: 0.99 - share, other: share}, 0.01)
+    return numbers
+
+
+def test_a_total_that_is_seen_once_is_found_though_some_numbers_are_misread() -> None:
+    random = np.random.default_rng(3)
+    for count in (4, 12, 30):
+        amounts = random.integers(100, 9_000, count).tolist()
+        (one,) = last_totals(column(random, [*amounts, sum(amounts)]))
+        assert one.rule.relation.total == f"r{count + 1}"
+        assert len(one.rule.relation.terms) == count
+        assert one.rule.places == frozenset({0})
+
+
+def test_in_columns_of_chance_the_last_number_is_no_total() -> None:
+    random = np.random.default_rng(4)
+    tables = [
+        column(random, [*random.integers(100, 9_000, int(random.integers(4, 12))).tolist(), last])
+        for last in random.integers(1_000, 60_000, 300).tolist()
+    ]
+    assert sum(last_totals(table) != [] for table in tables) <= 3
+
+
+def test_a_balance_is_no_sum_though_it_would_be_one_where_nothing_is_spent() -> None:
+    random = np.random.default_rng(6)
+    values, there = np.zeros((18, 3), np.int64), np.ones((18, 3), bool)
+    balance = 50_000
+    for row in range(18):
+        spent = row % 3 == 2
+        amount = int(random.integers(10, 2_000))
+        balance += -amount if spent else amount
+        values[row] = (0, amount, balance) if spent else (amount, 0, balance)
+        there[row, int(not spent)] = False
+    values[4, 2] += 300
+    assert [one.rule.relation.text for one in found(values, there)] == ["C = C_above + A - B"]
+
+
 # Layouts.
 
 STATION = b"""
@@ -221,11 +265,24 @@ def test_what_stands_on_one_line_has_one_coordinate_however_the_page_is_bent(
     assert np.ptp(down, axis=1).max() < 6
 
 
+def test_a_row_of_lone_digits_is_one_and_other_writing_beside_a_number_makes_it_suspect() -> None:
+    lines = [*("12 34 56", "7 8 9", "23 45 67"), "89 1 2?"]
+    texts = {(row, at): text for row, line in enumerate(lines) for at, text in enumerate(line.split())}
+    numbers, every = several(*((text, 100 + 200 * at, 100 + 60 * row, 30) for (row, at), text in texts.items()))
+    grid = grid_of(numbers)
+    assert grid is not None
+    assert (len(grid.rows), len(grid.edges)) == (4, 4)
+    sight = Sight(np.zeros((400, 700), np.uint8), np.zeros((400, 700), np.uint8), 1.0, every)
+    cells = cells_of(grid, sight)
+    assert {place: one.text for place, one in cells.items()} == {**texts, (3, 2): "2"}
+    assert [place for place, one in cells.items() if one.suspect] == [(3, 2)]
+
+
 def test_rows_and_columns_are_found_and_each_number_is_in_its_cell(reader: Reader, tally: suite.Photographed) -> None:
-    page = laid(np.asarray(Image.open(BytesIO(tally.picture)).convert("L")), reader.numbers.found_on)
-    assert page is not None
+    page = TableReader(reader=reader).page(tally.picture, None)
     assert (len(page.grid.rows), len(page.grid.edges) - 1) == tally.numbers.shape
-    assert len(page.cells) >= 0.95 * tally.numbers.size
+    assert set(page.cells) == set(np.ndindex(tally.numbers.shape))
+    assert len(page.found) >= 0.95 * tally.numbers.size
 
 
 # Reading.

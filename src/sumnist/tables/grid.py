@@ -13,7 +13,7 @@ takes a piece of one for a 1, and what is left is looked at once more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -39,6 +39,8 @@ BLUR, APART, OFF = 0.2, 0.6, 0.6
 and how far from the middle of its row a character may stand."""
 INSET, TALL = 0.15, 0.7
 """By the height of the digits: what is left out beside the edges of a cell, and how far it reaches up and down."""
+LIKE = 1.6
+"""How many times as high as the usual a number of a table may be, or it as high as the number."""
 VALLEY = 0.4
 """Columns are parted where no more than this share of the numbers of the shorter one of both reach."""
 LOOKED_AT = 1_600
@@ -133,15 +135,23 @@ class Grid:
 
 
 def grid_of(found: Sequence[Found]) -> Grid | None:
-    """The grid of numbers; None if there are none with two digits, or more."""
-    some = [one for one in found if len(one.digits) > 1] or list(found)
-    if not some:
+    """The grid of numbers; None if there are none. Those with two digits or more say how the page is bent, and all of
+    their height where rows and columns are."""
+    several = [one for one in found if len(one.digits) > 1] or list(found)
+    if not several:
         return None
-    em, corners = float(np.median([one.em for one in some])), np.array([one.corners for one in some])
-    middles, lefts, rights = corners.mean(1), corners[:, [0, 3]].mean(1), corners[:, 1:3].mean(1)
+    em = float(np.median([one.em for one in several]))
+    middles, lefts, rights = sides_of(several)
     beside, below = neighbours(middles, lefts[:, 0], rights[:, 0], em)
     down, across = bend_of(middles, beside, 1, em), bend_of(rights, below, 0, em)
+    middles, lefts, rights = sides_of([one for one in found if 1 / LIKE < one.em / em < LIKE])
     return Grid(em, across, down, rows_of(down(middles), em), edges_of(across(lefts), across(rights), em))
+
+
+def sides_of(found: Sequence[Found]) -> tuple[Floats, Floats, Floats]:
+    """The middles of numbers, and those of their left and right sides, `[N, 2]`."""
+    corners = np.array([one.corners for one in found])
+    return corners.mean(1), corners[:, [0, 3]].mean(1), corners[:, 1:3].mean(1)
 
 
 def neighbours(middles: Floats, lefts: Floats, rights: Floats, em: float) -> tuple[Whole, Whole]:
@@ -191,19 +201,22 @@ def edges_of(lefts: Floats, rights: Floats, em: float) -> Floats:
 
 
 def cells_of(grid: Grid, sight: Sight) -> dict[tuple[int, int], Found]:
-    """What stands in each cell, as a number, by row and column; nothing in a cell without a digit."""
+    """What stands in each cell, as a number, by row and column; nothing in a cell without a digit. Other writing beside
+    it makes it suspect."""
     characters = sight.characters
     points = np.stack([characters.x, characters.y], 1).astype(np.float64)
     rows, columns = grid.places(points)
     kinds, u = characters.kinds.argmax(1), grid.across(points)
-    good = np.flatnonzero((characters.seen >= SEEN) & (kinds < OTHER) & (rows >= 0) & (columns >= 0))
+    good = np.flatnonzero((characters.seen >= SEEN) & (rows >= 0) & (columns >= 0))
     good = good[np.lexsort((u[good], columns[good], rows[good]))]
     found = {}
     keys = rows[good] * len(grid.edges) + columns[good]
-    for group in np.split(good, np.flatnonzero(np.diff(keys)) + 1):
+    for every in np.split(good, np.flatnonzero(np.diff(keys)) + 1):
+        group = every[kinds[every] < OTHER]
         line = characters.of(group)
         if line.are_digits.any():
-            found[int(rows[group[0]]), int(columns[group[0]])] = found_of(line, group)
+            place = int(rows[group[0]]), int(columns[group[0]])
+            found[place] = replace(found_of(line, group), suspect=len(group) < len(every))
     return found
 
 
@@ -318,12 +331,12 @@ class Laid(NamedTuple):
     """A page whose grid is known."""
 
     grid: Grid
-    cells: dict[tuple[int, int], Found]
     sight: Sight
 
 
 def laid(grey: NDArray[Any], find: Find) -> Laid | None:
-    """The grid of a picture, uint8 or float32 `[H, W]`, and what stands in its cells; None if it shows no numbers."""
+    """The grid of a picture, uint8 or float32 `[H, W]`, and what is seen there without printed lines; None if it shows
+    no numbers."""
     found, sight = looked(grey, find)
     grid = grid_of(found)
     if grid is None:
@@ -334,7 +347,7 @@ def laid(grey: NDArray[Any], find: Find) -> Laid | None:
         if (better := grid_of(again)) is not None:
             matrix = np.vstack([sight.matrix, [0, 0, 1]]) @ np.vstack([look.matrix, [0, 0, 1]])
             grid, sight = better, look._replace(matrix=matrix[:2])
-    return Laid(grid, cells_of(grid, sight), sight)
+    return Laid(grid, sight)
 
 
 def looked(grey: NDArray[Any], find: Find) -> tuple[list[Found], Sight]:

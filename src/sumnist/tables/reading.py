@@ -41,9 +41,9 @@ from sumnist.inference.numbers import (
 from sumnist.inference.reader import Reader
 from sumnist.pictures.decode import Picture, pixels_of
 from sumnist.pictures.proposals import LineProposal
-from sumnist.tables.grid import Floats, Grid, laid
+from sumnist.tables.grid import Floats, Grid, cells_of, laid
 from sumnist.tables.layout import TableLayout
-from sumnist.tables.rules import Finding, Place, cell_name, counted, fits, found, holes_in
+from sumnist.tables.rules import Finding, Place, cell_name, counted, fits, found, holes_in, last_totals
 
 State = Literal["read", "checked", "corrected", "doubtful", "struck out"]
 SURE = 0.995
@@ -54,18 +54,19 @@ more than they know."""
 CANDIDATES, LEAST_CANDIDATE = 6, 1e-3
 """Candidates of each cell, at most, and their least probability; one that a relation implies may be less probable."""
 LEAST_IMPLIED, SECOND = 1e-7, 0.05
-"""The probability, at least, of a candidate that a relation implies, since a reader may miss what is there altogether;
-and that of a cell's second candidate from which on it implies something."""
+"""The probability, at least, of a candidate that a relation implies, since a reader may miss what is there altogether:
+of a long number its share of `OTHER`; and that of a cell's second candidate from which on it implies something."""
 LONGEST = 9
 """Digits of a number, at most."""
 NO_MINUS = 0.5
 """How probably what looks like a minus is something else, beside one that is, in a column where half have one."""
-WHOLE, LEAST_WHOLE = 1.0, 0.95
-"""The weight of all that stands in a cell, beside the number that the finder sees there, and the probability of a
-number from which on it is one where the finder sees none."""
-SPARSE, NUMBER = 0.7, (None, UNSURE)
-"""A row or a column with fewer numbers than this share of the usual is none, unless most of it reads as numbers do: a
-line of ticks does not."""
+WHOLE, LEAST_WHOLE, LIKELY = 1.0, 0.95, 0.5
+"""The weight of all that stands in a cell, beside the number that the finder sees there; and the probabilities of a
+number, and of the most probable one, from which on it is one where the finder sees none: what is left of a printed line
+may be any."""
+SPARSE, ASKED, NUMBER = 0.7, 3, (None, UNSURE, STRUCK)
+"""A row or a column with fewer numbers than this share of the usual has few. So many of its cells are asked first
+whether they read as numbers do; of few cells a reading must say that of what is one, struck out or not."""
 ROUNDS = 2
 """How often a table is read again with what was learned."""
 LESSONS = 200
@@ -187,6 +188,12 @@ class Page(NamedTuple):
     pieces: dict[Place, Piece]
     """What was cut out of the picture, by the row and the column of the grid."""
 
+    @classmethod
+    def of(cls, grid: Grid, sight: Sight) -> Page:
+        """A page with this grid."""
+        found = cells_of(grid, sight)
+        return cls(grid, sight, found, {place: place for place in found}, {})
+
     def piece(self, place: Place) -> Piece:
         """What stands in a cell; it is cut out once."""
         at = self.cells[place]
@@ -247,21 +254,23 @@ class TableReader:
 
     def page(self, picture: Picture, name: str | None) -> Page:
         """The grid of a picture, and what stands in its cells. Raises `SheetError`."""
-        lay = laid(pixels_of(picture, name), self.reader.numbers.found_on)
-        if lay is None:
-            raise SheetError(
-                f"{name or 'the picture'}: no numbers found on it, expected a table of them: come nearer, or turn it "
-                "upright"
+        shown, lay = name or "the picture", laid(pixels_of(picture, name), self.reader.numbers.found_on)
+        page = lay and Page.of(*lay)
+        if page and len(page.found) > MOST_FOUND:
+            raise SizeError(
+                f"{shown}: {len(page.found):,} numbers, expected at most {MOST_FOUND:,}: crop it into parts"
             )
-        if len(lay.cells) > MOST_FOUND:
-            shown, most = f"{len(lay.cells):,} numbers", f"expected at most {MOST_FOUND:,}"
-            raise SizeError(f"{name or 'the picture'}: {shown}, {most}: crop it into parts")
-        some = Page(lay.grid, lay.sight, lay.cells, {place: place for place in lay.cells}, {})
-        lines = real_lines(self.reader, some)
-        cells = {(row, column): (old_row, old_column) for row, old_row in enumerate(lines[0])
-                 for column, old_column in enumerate(lines[1])}  # fmt: skip
-        found = {new: lay.cells[old] for new, old in cells.items() if old in lay.cells}
-        return some._replace(found=found, cells=cells)
+        rows = real_lines(self.reader, page, 0) if page else []
+        if not page or not rows:
+            raise SheetError(
+                f"{shown}: no numbers found on it, expected a table of them: come nearer, or turn it upright"
+            )
+        if len(rows) < len(page.grid.rows):  # what is none takes no room
+            page = Page.of(replace(page.grid, rows=page.grid.rows[rows]), page.sight)
+        columns = real_lines(self.reader, page, 1)
+        cells = {(row, new): (row, old) for row in range(len(page.grid.rows)) for new, old in enumerate(columns)}
+        found = {new: page.found[old] for new, old in cells.items() if old in page.found}
+        return page._replace(found=found, cells=cells)
 
     def solved(
         self, judges: Mapping[Place, Judge], readings: Mapping[Place, FoundNumber], before: Sequence[Finding] = ()
@@ -288,18 +297,20 @@ class TableReader:
         if self.layout.rules is not None:
             return [Finding(rule, *counted(rule, values, there), 0.0, 0.0) for rule in self.layout.rules]
         kept = {one.rule.relation.total: one for one in found(values, there)}
-        for finding in before:
+        for finding in [*before, *last_totals(numbers)]:
             if fits(finding, kept):
                 kept[finding.rule.relation.total] = finding
         return list(kept.values())
 
     def table(self, page: Page, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
         """What is said of all, and of holes."""
-        places = {**places_of(readings), **self.layout.decimals}
+        usual = ways_of(readings)
+        places = {**{column: decimals for column, (decimals, _) in usual.items()}, **self.layout.decimals}
         related = {name for relation in solved.relations for name in relation.names}
         cells = {}
         for place, one in readings.items():
-            cells[place] = cell_of(place, one, solved, places.get(place[1], 0), cell_name(place) in related)
+            said = replace(one, accepted=one.accepted and way_of(one) == usual[place[1]])
+            cells[place] = cell_of(place, said, solved, places.get(place[1], 0), cell_name(place) in related)
         for place in holes_in(cells) & page.cells.keys():
             corners, _ = page.sight.placed(nothing_at(page, page.grid.room(*page.cells[place])))
             cells[place] = Cell(*place, None, 0.0, "doubtful", "", (), tuple((float(x), float(y)) for x, y in corners))
@@ -335,22 +346,31 @@ class Solved:
 def read_cells(
     reader: Reader, page: Page, places: Iterable[Place]
 ) -> tuple[dict[Place, Judge], dict[Place, FoundNumber]]:
-    """What reads cells, and what it says of them; nothing of those without a number."""
+    """What reads cells, and what it says of them; nothing of those without a number. In a hole there rather is one."""
     judges = {place: judge_of(reader, page, place) for place in places}
     readings = {place: judge() for place, judge in judges.items()}
-    return judges, {place: one for place, one in readings.items() if one.candidates and one.reason != NOT_A_NUMBER}
+    readings = {place: one for place, one in readings.items() if one.candidates}
+    numbers = {place: one for place, one in readings.items() if one.reason != NOT_A_NUMBER}
+    for place in holes_in(numbers) & readings.keys():
+        if min(readings[place].is_number_probability, readings[place].confidence) >= LIKELY:
+            numbers[place] = replace(readings[place], reason=UNSURE)
+    return judges, numbers
 
 
 def judge_of(reader: Reader, page: Page, place: Place) -> Judge:
     """What reads a cell, as the finder sees its number and as all that stands there."""
     read, (number, whole, alone) = reader.numbers.reader("ours"), page.piece(place)
     if alone is not None:
-        return read.looked_at(page.sight, number, alone, (1, None), None, CANDIDATES, line=whole)
+        judge = read.looked_at(page.sight, number, alone, (1, None), None, CANDIDATES, line=whole)
+        if len(number.digits) > 1 or judge().reason != NOT_A_NUMBER:  # 11 passes for one digit, which it is not
+            return judge
     opinions = [opinion_of(one, [whole], (1, None), None, SEARCHED) for one in read.recognizers]
 
     def judged(asked: Sequence[str] = ()) -> FoundNumber:
         seen = read.judged(opinions, CANDIDATES, None, asked=asked)
-        reason = NOT_A_NUMBER if (seen.is_number_probability or 0.0) < LEAST_WHOLE else UNSURE
+        is_line = alone is None and not seen.digits.strip("1")  # of which a part is left
+        is_one = seen.is_number_probability >= LEAST_WHOLE and seen.confidence >= LIKELY and not is_line
+        reason = UNSURE if is_one else NOT_A_NUMBER
         corners = tuple((float(x), float(y)) for x, y in page.sight.placed(number)[0])
         return FoundNumber(**vars(seen) | {"accepted": False, "reason": reason}, corners=corners, written="")
 
@@ -365,22 +385,26 @@ def nothing_at(page: Page, corners: Floats) -> Found:
     return Found(none, np.zeros(0, np.int64), corners, angle, page.grid.em)
 
 
-def real_lines(reader: Reader, page: Page) -> tuple[list[int], list[int]]:
-    """The rows and the columns of a grid that are some."""
-    kept: list[list[int]] = []
-    for axis in 0, 1:
-        lines = defaultdict[int, list[Place]](list)
-        for place in page.found:
-            lines[place[axis]].append(place)
-        usual = float(np.median([len(line) for line in lines.values()]))
-        kept.append([at for at, line in sorted(lines.items())
-                     if len(line) >= SPARSE * usual or reads_as_numbers(reader, page, line)])  # fmt: skip
-    return kept[0], kept[1]
+def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
+    """The rows (axis 0) or columns of a grid that are some: most of their cells read as numbers, and where these are
+    few, one has several digits, since a lone speck may pass for one."""
+    lines = defaultdict[int, list[Place]](list)
+    for place in page.found:
+        lines[place[axis]].append(place)
+    usual = float(np.median([len(line) for line in lines.values() or [()]]))
 
+    def is_real(line: Sequence[Place]) -> bool:
+        is_sparse = len(line) < SPARSE * usual
+        if is_sparse and not any(len(page.found[place].digits) > 1 for place in line):
+            return False
 
-def reads_as_numbers(reader: Reader, page: Page, line: Sequence[Place]) -> bool:
-    """Whether most of a line's cells hold numbers, sure or not."""
-    return 2 * sum(judge_of(reader, page, place)().reason in NUMBER for place in line) > len(line)
+        def reads(place: Place) -> bool:
+            reason = judge_of(reader, page, place)().reason
+            return reason in NUMBER if is_sparse else reason != NOT_A_NUMBER
+
+        return all(map(reads, line[:: -(-len(line) // ASKED)])) or 2 * sum(map(reads, line)) > len(line)
+
+    return [at for at, line in sorted(lines.items()) if is_real(line)]
 
 
 def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
@@ -404,7 +428,7 @@ def candidates_of(reading: FoundNumber, minus: float, implied: Iterable[int] = (
             shares[-int(one.digits)] += below * one.probability
     kept = dict(sorted(shares.items(), key=lambda one: -one[1])[:CANDIDATES])
     kept = {value: share for value, share in kept.items() if share >= LEAST_CANDIDATE}
-    kept |= {value: max(shares.get(value, 0.0), LEAST_IMPLIED) for value in wanted}
+    kept |= {value: max(shares.get(value, 0.0), min(LEAST_IMPLIED, OTHER * 0.1 ** len(str(value)))) for value in wanted}
     other = max(OTHER, 1 - sum(kept.values()))
     whole = sum(kept.values())
     return ordered({value: share * (1 - other) / whole for value, share in kept.items()}, other)
@@ -457,12 +481,19 @@ def posterior_of(numbers: Mapping[Place, Values], relations: Sequence[Relation],
     )
 
 
-def places_of(readings: Mapping[Place, FoundNumber]) -> dict[int, int]:
-    """How many decimals the numbers of each column have: what most of them show."""
-    shown = defaultdict[int, list[int]](list)
+def ways_of(readings: Mapping[Place, FoundNumber]) -> dict[int, tuple[int, bool]]:
+    """How the numbers of each column are written: as most of them are."""
+    shown = defaultdict[int, list[tuple[int, bool]]](list)
     for (_, column), one in readings.items():
-        shown[column].append(decimals_of(one.text))
-    return {column: max(multimode(places)) for column, places in shown.items()}
+        shown[column].append(way_of(one))
+    return {column: max(multimode(ways)) for column, ways in shown.items()}
+
+
+def way_of(reading: FoundNumber) -> tuple[int, bool]:
+    """How many decimals a number has, and whether it begins with a 0 that counts for nothing: of others in its column
+    that do not, it may have lost a sign, or a digit."""
+    decimals = decimals_of(reading.text)
+    return decimals, reading.digits.startswith("0") and len(reading.digits) > decimals + 1
 
 
 def cell_of(place: Place, reading: FoundNumber, solved: Solved, decimals: int, related: bool) -> Cell:

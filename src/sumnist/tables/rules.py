@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from sumnist.arithmetic.values import Values
 from sumnist.errors import LayoutError
 from sumnist.formulas import Relation, in_order, rounded
 
@@ -47,16 +48,20 @@ SHIFTS, BESIDE = (1, 2, 3), 4
 hold."""
 BOUND = 0.01
 """The probability of one false rule among all that were tried."""
+MOST_SUMS = 2_000
+"""What the numbers of a column may come to: so many sums are kept."""
+ONCE = 0.001
+"""The probability of one false total among those that are seen once."""
 FEWEST = 3
 """Places in which a rule must hold."""
 SIGNS = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
 """Of three neighbours, which are more and which less."""
 SIMPLER = 0.5
-"""Of rules with one total that with the fewest terms is taken, if the logarithm of its probability is at least so large
-beside the best one's: a mean is rather a part of the sum above it than of all that is in it."""
+"""Of means with one total that with the fewest terms is taken, if the logarithm of its probability is at least so large
+beside the best rule's: a mean is rather a part of the sum above it than of all that is in it."""
 FULL = 0.8
 """The share of the cells of a row, or a column, with a number, from which on an empty one is a hole."""
-MOSTLY = 0.5
+MOSTLY = 0.3
 """The share of the rows of one kind in which a rule of columns must hold to count there."""
 
 
@@ -286,11 +291,9 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
             continue
         chance = chance_of(guess, values, there)
         some.append(Finding(Rule(guess.relation), held, seen, chance, log_tail(held, seen, chance)))
-    best = dict[str, float]()
-    for one in some:
-        best[one.rule.relation.total] = min(best.get(one.rule.relation.total, 0.0), one.log_p)
-    some = [one for one in some if one.log_p <= SIMPLER * best[one.rule.relation.total]]
-    some.sort(key=lambda one: (best[one.rule.relation.total], len(one.rule.relation.terms), one.log_p))
+    best = {one.rule.relation.total: one for one in sorted(some, key=lambda one: -one.log_p)}
+    some = [one for one in some if is_as_good(one, best[one.rule.relation.total])]
+    some.sort(key=lambda one: (best[one.rule.relation.total].log_p, len(one.rule.relation.terms), one.log_p))
     kept = dict[str, Finding]()
     for one in some:
         if one.log_p < math.log10(BOUND / count) and fits(one, kept):
@@ -307,6 +310,49 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
                 if fits(one, kept):
                     kept[one.rule.relation.total] = one
     return sorted(kept.values(), key=lambda one: place_of(one.rule.relation.total))
+
+
+def is_as_good(one: Finding, best: Finding) -> bool:
+    """Whether a finding is the best one with its total, or a mean that is nearly as good."""
+    return one is best or (one.rule.relation.divisor > 1 and one.log_p <= SIMPLER * best.log_p)
+
+
+def last_totals(numbers: Mapping[Place, Values]) -> list[Finding]:
+    """The last number of a column as the sum of all above it, which is seen once only: where it is among what they most
+    probably come to, of so many numbers that it might be."""
+    columns = defaultdict[int, list[int]](list)
+    for row, column in sorted(numbers):
+        columns[column].append(row)
+    found = defaultdict[int, dict[int, float]](dict)
+    for column, rows in columns.items():
+        if len(rows) > FEWEST:
+            sums, shares = sum_of([numbers[row, column] for row in rows[:-1]])
+            totals = [int(total) for total in numbers[rows[-1], column].probabilities]
+            ranks = {total: (shares >= shares[sums == total]).sum() for total in totals if total in sums}
+            logs = [math.log10(rank * len(totals) / abs(total)) for total, rank in ranks.items() if total]
+            if logs:
+                found[rows[-1]][column] = min(logs)
+    findings = []
+    for last, by_column in found.items():
+        places = frozenset(column for column, log_p in by_column.items() if log_p < math.log10(ONCE / len(columns)))
+        if places:
+            terms = tuple((1, f"r{row + 1}") for row in range(last))
+            rule = Rule(Relation(f"r{last + 1}", terms), places)
+            findings.append(Finding(rule, len(places), len(places), 0.0, max(by_column[column] for column in places)))
+    return findings
+
+
+def sum_of(numbers: Iterable[Values]) -> tuple[Whole, NDArray[np.float64]]:
+    """What numbers may come to, and the probabilities of that; the most probable sums only."""
+    sums, shares = np.zeros(1, np.int64), np.ones(1, np.float64)
+    for one in numbers:
+        values = np.array([int(value) for value in one.probabilities], np.int64)
+        likely = np.array([*one.probabilities.values()])
+        sums, places = np.unique((sums[:, None] + values).ravel(), return_inverse=True)
+        shares = np.bincount(places, (shares[:, None] * likely).ravel(), len(sums)).astype(np.float64)
+        most = np.argsort(-shares, kind="stable")[:MOST_SUMS]
+        sums, shares = sums[most], shares[most]
+    return sums, shares
 
 
 def shape_of(relation: Relation) -> tuple[Any, ...]:
