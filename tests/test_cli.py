@@ -220,6 +220,7 @@ WORDS = {
     "sheet review": ["none", "--no-browser"],
     "table read": ["none", "--out", "tables.csv"],
     "table relations": ["none.jsonl"],
+    "table review": ["none.jsonl", "--no-browser"],
     "hand new": ["--out", "digits.pdf"],
     "hand learn": ["none", "--out", "ada.hand"],
     "hand test": ["none"],

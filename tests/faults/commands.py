@@ -207,6 +207,7 @@ COMMANDS = (
 )  # fmt: skip
 
 READ_ONLY = {"demo": "demo --count 1 --seed 1", "compare": "compare run", "serve": None, "sheet review": None,
+             "table review": None,
              "hand test": "hand test INPUTS/hand", "solve": "solve INPUTS/pictures/3.png + _ = 12",
              "add": "add INPUTS/pictures/3.png"}  # fmt: skip
 """The commands that write no files, and how to see that; the servers go on for ever, and have tests of their own."""

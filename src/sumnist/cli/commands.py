@@ -8,6 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -662,18 +663,19 @@ class SheetReview:
             )
         layout = Layout.load(self.layout or self.marks.parent / f"{self.marks.stem}.toml")
         people = [] if self.people is None else read_people(self.people)
-        if not review(self.marks, layout, self.port, self.open, people=people):
+        if not review(self.marks, layout, self.port, partial(opened, "sheet", self.no_browser), people=people):
             say(f"{self.marks}: no sheet in it needs a person: nothing to do")
         return 0
 
-    def open(self, url: str, left: int) -> None:
-        """Say where the page is, and open it."""
-        from threading import Thread
-        from webbrowser import open as show
 
-        say(f"{url}: {left:,} sheet{'s' * (left != 1)} to look at; Ctrl-C ends this")
-        if not self.no_browser:  # a browser in the terminal would hold up the server
-            Thread(target=show, args=(url,), daemon=True).start()
+def opened(what: str, no_browser: bool, url: str, left: int) -> None:
+    """Say where the page of a review is, and open it."""
+    from threading import Thread
+    from webbrowser import open as show
+
+    say(f"{url}: {left:,} {what}{'s' * (left != 1)} to look at; Ctrl-C ends this")
+    if not no_browser:  # a browser in the terminal would hold up the server
+        Thread(target=show, args=(url,), daemon=True).start()
 
 
 # Tables.
@@ -749,6 +751,38 @@ class TableRelations:
             check_new(self.out, self.overwrite)
             write_atomically(self.out, layout.to_toml())
             say(f"{self.out}: {len(layout.rules or ()):,} rules")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableReview:
+    """Look at the doubtful numbers of tables that were read, one column at a time, on a page in the browser.
+    As in `sumnist table review tables.jsonl`, with what `sumnist table read` wrote. What holds on a page is asked again
+    with each number that is typed, and settles others. Corrections are kept as they are made, in
+    tables.corrections.jsonl; Ctrl-C ends it, and next time it goes on where it was. At the end tables.xlsx is written
+    anew. Needs the extra [serve]."""
+
+    tables: Path
+    """JSONL file of the tables that were read"""
+    layout: Path | None = None
+    """TOML file of what is known of them, for the names of columns"""
+    port: Annotated[int, Range(0, 65_535)] = 0
+    """port of this machine for the page; 0 takes a free one"""
+    no_browser: bool = False
+    """only print the address of the page"""
+
+    def run(self) -> int:
+        """Serve the page until Ctrl-C; the exit code."""
+        from sumnist.serve.review import served
+        from sumnist.serve.tables import TableReview as Answers
+        from sumnist.tables.layout import TableLayout
+
+        if self.tables.suffix != ".jsonl":
+            raise ConfigError(f"{self.tables}: expected the tables that were read: name the .jsonl file beside it")
+        layout = TableLayout() if self.layout is None else TableLayout.load(self.layout)
+        asked = partial(opened, "column", self.no_browser)
+        if not served(self.tables, partial(Answers, self.tables, layout), self.port, asked):
+            say(f"{self.tables}: no number in it needs a person: nothing to do")
         return 0
 
 
@@ -999,7 +1033,7 @@ class Study:
 
 Command = (
     Train | Evaluate | Predict | Find | Add | Solve | Score | SheetNew | SheetRead | SheetReview | TableRead
-    | TableRelations | HandNew | HandLearn | HandTest | Serve | Export | Demo | Graph | Compare | Study
+    | TableRelations | TableReview | HandNew | HandLearn | HandTest | Serve | Export | Demo | Graph | Compare | Study
 )  # fmt: skip
 COMMANDS: dict[str, type[Command]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)

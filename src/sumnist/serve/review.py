@@ -1,4 +1,4 @@
-"""Sheets looked at by a person: a page for this machine alone, which asks only of what is doubtful.
+"""Sheets and tables looked at by a person: a page for this machine alone, which asks only of what is doubtful.
 
 The server listens on the loopback address. Whoever asks must know the random token in its address, call the server by
 a name of this machine (so that no foreign name that leads here will do), and come from no other page.
@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
@@ -48,18 +48,70 @@ OWN = [*HEADERS, (b"cross-origin-resource-policy", b"same-origin"), (b"cross-ori
 """The headers of every answer."""
 
 
-class Review:
-    """What the page asks for, and what it says. Methods may be called by several threads, those that record by one."""
+class Answers:
+    """What the page asks for, and what it says, of rows that need a person: sheets, or columns of tables. Methods may
+    be called by several threads, those that record by one."""
 
-    def __init__(self, doubts: Doubts, recorder: Recorder, people: Sequence[Person] = ()) -> None:
-        self.doubts, self.recorder, self.layout, self.people = doubts, recorder, doubts.layout, people
-        self.views = Views(doubts.layout, doubts.path.parent)
-        self.whole = lru_cache(maxsize=4)(self._whole)
+    whole: Callable[[int], tuple[bytes, tuple[int, int]]]
+    """The picture of a row as JPEG, and its size. Raises `ImageError`."""
+
+    def __init__(self, rows: Iterable[int], recorder: Recorder) -> None:
+        self.rows, self.recorder = [*rows], recorder
 
     @property
     def left(self) -> int:
-        """How many sheets wait for a person."""
-        return len({*self.doubts} - self.recorder.marks.keys())
+        """How many rows wait for a person."""
+        return len({*self.rows} - self.recorder.marks.keys())
+
+    def state(self) -> dict[str, Any]:
+        """What does not change, and how far one is: the marks of all rows, null for those that wait."""
+        raise NotImplementedError
+
+    def sheet(self, row: Row) -> dict[str, Any]:
+        """All that is said of a row."""
+        raise NotImplementedError
+
+    def crop(self, row: Row, name: str) -> bytes:
+        """A field as PNG. Raises `ImageError`, and `Problem` if there is none."""
+        raise NotImplementedError
+
+    def correct(self, said: dict[str, Any]) -> dict[str, Any]:
+        """A person says what is written in a field: {"row", "field", "value"}. Raises `Problem` and `OutputError`."""
+        raise NotImplementedError
+
+    def mark(self, said: dict[str, Any]) -> dict[str, Any]:
+        """A person is done with a row: {"row", "mark"}. Raises `Problem` and `OutputError`."""
+        row, mark = self.row_of(said.get("row")), said.get("mark")
+        if mark != "accepted" and mark != "skipped":
+            invalid(f"mark: {mark!r:.40}, expected 'accepted' or 'skipped'")
+        self.recorder.add(row["row"], None, self.recorder.marks.get(row["row"]), mark)
+        return {"left": self.left}
+
+    def undo(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Take the last change back: the row and field that it was of, or nulls. Raises `OutputError`."""
+        del said
+        last = self.recorder.undo()
+        return {"row": last and last.row, "field": last and last.field}
+
+    def export(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Write the table anew: its name. Raises `OutputError` and `DataError`."""
+        raise NotImplementedError
+
+    def row_of(self, number: object) -> Row:
+        """A row that needs a person. Raises `Problem`."""
+        if type(number) is not int or number not in self.rows:
+            raise Problem("not-found", f"row {number!r:.40}: expected one that needs a person")
+        return {"row": number}
+
+
+class Review(Answers):
+    """The same of the sheets of a layout."""
+
+    def __init__(self, doubts: Doubts, recorder: Recorder, people: Sequence[Person] = ()) -> None:
+        super().__init__(doubts, recorder)
+        self.doubts, self.layout, self.people = doubts, doubts.layout, people
+        self.views = Views(doubts.layout, doubts.path.parent)
+        self.whole = lru_cache(maxsize=4)(self._whole)
 
     def state(self) -> dict[str, Any]:
         """What does not change, and how far one is: the marks of all sheets, null for those that wait."""
@@ -141,20 +193,6 @@ class Review:
             invalid(f"value: {value!r:.40}, expected a {kind} from 0 to {field.shown(field.largest)}, or null")
         return number
 
-    def mark(self, said: dict[str, Any]) -> dict[str, Any]:
-        """A person is done with a sheet: {"row", "mark"}. Raises `Problem` and `OutputError`."""
-        row, mark = self.row_of(said.get("row")), said.get("mark")
-        if mark != "accepted" and mark != "skipped":
-            invalid(f"mark: {mark!r:.40}, expected 'accepted' or 'skipped'")
-        self.recorder.add(row["row"], None, self.recorder.marks.get(row["row"]), mark)
-        return {"left": self.left}
-
-    def undo(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Take the last change back: the row and field that it was of, or nulls. Raises `OutputError`."""
-        del said
-        last = self.recorder.undo()
-        return {"row": last and last.row, "field": last and last.field}
-
     def export(self, said: dict[str, Any]) -> dict[str, Any]:
         """Write the table anew: its name. Raises `OutputError` and `DataError`."""
         del said
@@ -164,15 +202,13 @@ class Review:
 
     def row_of(self, number: object) -> Row:
         """A row that needs a person. Raises `Problem`."""
-        if type(number) is not int or number not in self.doubts:
-            raise Problem("not-found", f"row {number!r:.40}: expected that of a sheet that needs a person")
-        return self.doubts.row(number)
+        return self.doubts.row(super().row_of(number)["row"])
 
 
 # HTTP.
 
 
-def app_of(review: Review, token: str) -> ASGIApp:
+def app_of(review: Answers, token: str) -> ASGIApp:
     """The application: every path begins with the token. It answers those requests that may ask, and adds the headers
     to all answers.
 
@@ -305,14 +341,22 @@ def review(
         DataError: `marks` or its corrections are none.
         OutputError: The corrections cannot be written, or another review writes them.
     """
-    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     doubts = Doubts(marks, layout)
-    if not len(doubts):
-        return False
+    return len(doubts) > 0 and served(marks, lambda said: Review(doubts, said, people), port, started, token)
+
+
+def served(
+    rows: Path, of: Callable[[Recorder], Answers], port: int, started: Callable[[str, int], None],
+    token: str | None = None,
+) -> bool:  # fmt: skip
+    """Serve what is made of a file of rows and of what people say, if a row needs a person, as `review`."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     token = token or secrets.token_urlsafe(24)
-    recorder = Recorder(beside(marks))
+    recorder = Recorder(beside(rows))
     try:
-        answers = Review(doubts, recorder, people)
+        answers = of(recorder)
+        if not answers.rows:
+            return False
         with listening("127.0.0.1", port, f"--port {port}") as listener:
             told = partial(started, f"{url_of(listener)}/{token}/", answers.left)
             TellingServer(app_of(answers, token), SECONDS, END_SECONDS, Metrics(), told).run(sockets=[listener])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from io import BytesIO
@@ -318,15 +318,22 @@ class Views:
 
     def picture(self, row: Mapping[str, Any]) -> Image.Image:
         """The whole picture in RGB, upright. Raises `ImageError`."""
-        match = PAGE_OF_PDF.fullmatch(row["path"])
-        name = match[1] if match else row["path"]
-        there = (row.get("file") or name, name, self.folder / name, self.folder / Path(name).name)
-        path = next((path for path in map(Path, there) if path.is_file()), None)
-        if path is None:
-            raise ImageError(
-                f"{name}: is not there any more, expected the picture that was read: put it back, or into {self.folder}"
-            )
-        return self._opened(PdfPage(str(path), int(match[2])) if match else path)
+        return picture_of(row, self.folder, self._opened)
+
+
+def picture_of(
+    row: Mapping[str, Any], folder: Path, opened: Callable[[Path | PdfPage], Image.Image] = colours_of
+) -> Image.Image:
+    """The whole picture of a row in RGB, upright; `folder`: where it may be, too. Raises `ImageError`."""
+    match = PAGE_OF_PDF.fullmatch(row["path"])
+    name = match[1] if match else row["path"]
+    there = (row.get("file") or name, name, folder / name, folder / Path(name).name)
+    path = next((path for path in map(Path, there) if path.is_file()), None)
+    if path is None:
+        raise ImageError(
+            f"{name}: is not there any more, expected the picture that was read: put it back, or into {folder}"
+        )
+    return opened(PdfPage(str(path), int(match[2])) if match else path)
 
 
 def around(place: Place) -> Rectangle:

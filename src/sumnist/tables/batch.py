@@ -40,7 +40,7 @@ HEAD = (
     "right", "bottom",
 )  # fmt: skip
 """The columns of a table of numbers."""
-COLOURS = {"corrected": "#8CCBF2", "doubtful": "#FFEE77", "struck out": "#E3E3E3"}
+COLOURS = {"by hand": "#BFE3C0", "corrected": "#8CCBF2", "doubtful": "#FFEE77", "struck out": "#E3E3E3"}
 """By state, after Okabe and Ito: who sees fewer hues tells them apart. The state is there in words, too."""
 TOLD = 10
 """Pages and relations that are told of: as many as are read on a screen."""
@@ -50,10 +50,11 @@ OFTEN = 0.5
 NUMBER = (None, float, str)
 UNREADABLE = {"path": str, "error": str}
 READ = {
-    "path": str, "rows": int, "columns": int, "rules": [{"formula": str, "held": int, "seen": int}],
+    "path": str, "rows": int, "columns": int,
+    "rules": [{"formula": str, "places": (None, [int]), "held": int, "seen": int}],
     "broken": [{"formula": str, "kind": str}],
     "cells": [{"cell": str, "row": int, "column": int, "value": NUMBER, "probability": float, "state": str, "read": str,
-               "candidates": [{"value": NUMBER, "probability": float}], "corners": [[float]]}],
+               "candidates": [{"value": NUMBER, "probability": float}], "corners": [[float]], "seen": [[float]]}],
 }  # fmt: skip
 """What a line has, as `files.fits` takes it: of a page that could not be read, and of one that was."""
 Page = Mapping[str, Any]
@@ -175,8 +176,8 @@ def numbers_of(page: Page, layout: TableLayout) -> Iterator[tuple[Any, ...]]:
         candidates = "; ".join(f"{one['value']} ({one['probability']:.1%})" for one in cell["candidates"])
         yield (
             page["path"], cell["cell"], cell["row"], cell["column"], layout.names.get(cell["column"] - 1, ""),
-            cell["value"], cell["state"], round(cell["probability"], 6), cell["read"], candidates, min(across),
-            min(down), max(across), max(down),
+            cell["value"], cell["state"], cell["probability"] and round(cell["probability"], 6), cell["read"],
+            candidates, min(across), min(down), max(across), max(down),
         )  # fmt: skip
 
 

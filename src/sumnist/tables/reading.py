@@ -90,6 +90,7 @@ class Cell:
         read: What was read there by itself.
         candidates: What it may be, the most probable first.
         corners: Of the number on the picture, in pixels, `[4, 2]`.
+        seen: What it may be by itself, in units of its last decimal.
     """
 
     row: int
@@ -100,6 +101,7 @@ class Cell:
     read: str
     candidates: tuple[tuple[int | Decimal, float], ...]
     corners: tuple[tuple[float, float], ...]
+    seen: tuple[tuple[int, float], ...] = ()
 
     @property
     def name(self) -> str:
@@ -113,7 +115,7 @@ class Cell:
         return {
             "cell": self.name, "row": self.row + 1, "column": self.column + 1, "value": plain(self.value),
             "probability": self.probability, "state": self.state, "read": self.read, "candidates": candidates,
-            "corners": corners,
+            "corners": corners, "seen": [list(one) for one in self.seen],
         }  # fmt: skip
 
 
@@ -514,6 +516,7 @@ def cell_of(place: Place, reading: FoundNumber, solved: Solved, decimals: int, r
     return Cell(
         *place, None if value is None else scaled(value, decimals), probability, state, reading.text,
         tuple(likely[:CANDIDATES]), reading.corners,
+        tuple((int(one), share) for one, share in solved.numbers[place].probabilities.items()),
     )  # fmt: skip
 
 

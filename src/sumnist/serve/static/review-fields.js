@@ -1,23 +1,38 @@
-// The fields of a sheet on the page: what is written in each, typed by a person, and the sums of it. Numbers are counted
-// in halves here, so that sums are exact.
+// The fields of a sheet, or of a column of a table, on the page: what is written in each, typed by a person, and the sums
+// of it. Numbers are counted in halves here, or in units of their last decimal, so that sums are exact.
 
 import { percent } from "./words.js";
 
 const NOTHING = /^[-–—xX]$/;
 const NUMBER = /^(\d{0,13})\s*(?:[.,](\d*)|(½))?$/;
+const SIGNED = /^[-–−]?\d{0,13}(?:[.,]\d*)?$/;
+const HALVES = 2;
 
-/** A number of halves as it is printed, such as 13 or 7½; a dash for nothing. */
-export function shown(halves) {
-  if (halves === null) return "–";
-  const whole = Math.floor(halves / 2);
-  return halves % 2 ? `${whole || ""}½` : String(whole);
+/** A number of units, of which `scale` make 1, as it is printed, such as 13, 7½ or 24.7; a dash for nothing. */
+export function shown(units, scale = HALVES) {
+  if (units === null) return "–";
+  if (scale !== HALVES) return (units / scale).toFixed(Math.round(Math.log10(scale)));
+  const whole = Math.floor(units / 2);
+  return units % 2 ? `${whole || ""}½` : String(whole);
 }
 
-/** What was typed into a field: `{ value }`, in halves or null for nothing, or `{ error }`. */
+/** What was typed into the field of a table: as `parsed`. */
+function parsedUnits({ scale, largest }, text) {
+  const number = Number(text.replace(",", ".").replace(/[–−]/, "-"));
+  const value = Math.round(number * scale);
+  if (!SIGNED.test(text) || !/\d/.test(text) || Math.abs(value - number * scale) > 1e-6) {
+    const places = Math.round(Math.log10(scale));
+    return { error: places ? `A number with at most ${places} decimal${places > 1 ? "s" : ""}.` : "A whole number." };
+  }
+  return Math.abs(number) > largest ? { error: `At most ${largest}.` } : { value };
+}
+
+/** What was typed into a field: `{ value }`, in units or null for nothing, or `{ error }`. */
 export function parsed(field, typed) {
   const text = typed.trim();
   if (field.text) return text.length > 100 ? { error: "At most 100 characters." } : { value: NOTHING.test(text) ? null : text || null };
   if (!text || NOTHING.test(text)) return { value: null };
+  if (field.scale) return parsedUnits(field, text);
   const [, whole, tail, half] = NUMBER.exec(text) ?? [];
   const known = whole !== undefined && (whole || tail || half) && (tail === undefined || /^[05]?0*$/.test(tail));
   const halves = 2 * Number(whole || 0) + (half || tail?.startsWith("5") ? 1 : 0);
@@ -38,6 +53,7 @@ function make(tag, properties = {}, ...children) {
 class Entry {
   constructor(field, sheet, question) {
     const { name } = field;
+    this.scale = field.scale ?? HALVES;
     const told = Object.hasOwn(sheet.corrected, name);
     this.field = field;
     this.question = question;
@@ -54,7 +70,7 @@ class Entry {
     this.input = make("input", {
       id: `field-${name}`,
       type: "text",
-      inputMode: field.text ? "text" : field.halves ? "decimal" : "numeric",
+      inputMode: field.text || field.scale ? "text" : field.halves ? "decimal" : "numeric",
       autocomplete: "off",
       spellcheck: false,
       value: this.said || !question ? this.printed(this.value) : "",
@@ -71,17 +87,17 @@ class Entry {
   }
 
   fromServer(value) {
-    return this.field.text || value === null || value === undefined ? (value ?? null) : Math.round(2 * value);
+    return this.field.text || value === null || value === undefined ? (value ?? null) : Math.round(this.scale * value);
   }
 
   toServer(value) {
-    return this.field.text || value === null ? value : value / 2;
+    return this.field.text || value === null ? value : value / this.scale;
   }
 
   /** A value as the input has it. */
   printed(value) {
     if (value === null) return this.said && !this.field.text ? "–" : "";
-    return this.field.text ? value : shown(value);
+    return this.field.text ? value : shown(value, this.scale);
   }
 
   label() {
@@ -106,7 +122,7 @@ class Entry {
         make(
           "button",
           { type: "button", value: this.fromServer(value), className: "candidate" },
-          make("b", { textContent: shown(this.fromServer(value)) }),
+          make("b", { textContent: shown(this.fromServer(value), this.scale) }),
           make("small", { textContent: note || percent(probability) }),
         ),
       );
@@ -141,8 +157,8 @@ class Entry {
 
   known() {
     const { text, largest } = this.field;
-    const most = text ? "" : `of ${shown(2 * largest)}`;
-    const read = this.must || this.said ? `read as ${this.field.text ? (this.read ?? "nobody") : shown(this.read)}` : "";
+    const most = text || this.field.scale ? "" : `of ${shown(2 * largest)}`;
+    const read = this.must || this.said ? `read as ${this.field.text ? (this.read ?? "nobody") : shown(this.read, this.scale)}` : "";
     const kept = this.said && (this.saving ? "saving …" : "✓ saved");
     return [kept, read, most].filter(Boolean).join(" · ");
   }
@@ -155,8 +171,8 @@ export class Fields {
    */
   constructor(state, sheet, { save, done, changed }) {
     const asked = new Map(sheet.questions.map((question) => [question.field, question]));
-    this.formulas = state.formulas;
-    this.entries = state.fields.map((field) => new Entry(field, sheet, asked.get(field.name)));
+    this.formulas = sheet.formulas ?? state.formulas;
+    this.entries = (sheet.fields ?? state.fields).map((field) => new Entry(field, sheet, asked.get(field.name)));
     this.byName = new Map(this.entries.map((entry) => [entry.field.name, entry]));
     Object.assign(this, { save, done, changed });
     for (const entry of this.entries) this.listen(entry);
@@ -209,7 +225,7 @@ export class Fields {
     input.addEventListener("blur", () => outline?.classList.remove("here"));
     for (const button of entry.buttons ?? []) {
       button.addEventListener("click", () => {
-        input.value = shown(Number(button.value));
+        input.value = shown(Number(button.value), entry.scale);
         this.changed();
         this.take(entry);
       });
@@ -295,14 +311,17 @@ export class Fields {
     return this.formulas.map(({ total, terms }) => {
       const numbers = terms.map(([sign, name]) => [sign, this.number(name)]);
       const written = this.number(total);
+      const { scale } = this.byName.get(total);
       const known = [written, ...numbers.map(([, value]) => value)].every((value) => value !== undefined);
       const sum = numbers.reduce((before, [sign, value]) => before + sign * (value ?? 0), 0);
       const left = numbers.map(([sign, value], place) => {
         const before = place || sign < 0 ? (sign < 0 ? "− " : "+ ") : "";
-        return `${before}${value === undefined ? "?" : shown(value)}`;
+        return `${before}${value === undefined ? "?" : shown(value, scale)}`;
       });
       const wrong = known && sum !== written;
-      const result = wrong ? `${signed(sum)} ≠ ${shown(written)}` : `${written === undefined ? "?" : shown(written)}${known ? " ✓" : ""}`;
+      const result = wrong
+        ? `${signed(sum, scale)} ≠ ${shown(written, scale)}`
+        : `${written === undefined ? "?" : shown(written, scale)}${known ? " ✓" : ""}`;
       const label = this.byName.get(total).field.label;
       const element = make(
         "p",
@@ -323,13 +342,13 @@ export class Fields {
   }
 }
 
-function signed(halves) {
-  return halves < 0 ? `−${shown(-halves)}` : shown(halves);
+function signed(units, scale) {
+  return units < 0 ? `−${shown(-units, scale)}` : shown(units, scale);
 }
 
 /** Put the next suggestion into the input, or the one before. */
 function suggest(entry, step) {
-  const values = entry.buttons.map(({ value }) => shown(Number(value)));
+  const values = entry.buttons.map(({ value }) => shown(Number(value), entry.scale));
   const at = values.indexOf(entry.input.value);
   const place = at < 0 ? (step > 0 ? 0 : values.length - 1) : (at + step + values.length) % values.length;
   entry.input.value = values[place];

@@ -3,6 +3,7 @@
 import { Fields } from "./review-fields.js";
 
 const $ = (id) => document.getElementById(id);
+const WHAT = () => state.what ?? "sheet"; // of which each is looked at by itself
 const DOUBT = ["One cell is in doubt.", "cells are in doubt."];
 const WRONG = ["The total that is written is not the sum.", "totals that are written are not the sums."];
 
@@ -46,9 +47,11 @@ function inTurn(task, again = null) {
   return turn;
 }
 
+const capital = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;
+
 function complain(text, again = null) {
   $("problem").hidden = !text;
-  $("problem-text").textContent = text && `${text[0].toUpperCase()}${text.slice(1)}`;
+  $("problem-text").textContent = text && capital(text);
   $("again").hidden = !again;
   $("again").onclick = again;
 }
@@ -130,7 +133,7 @@ function show(what) {
   const [all, wait] = [state.sheets.length, marked(null).length];
   $("bar").max = all;
   $("bar").value = all - wait;
-  const place = revisiting ? "Skipped before" : `Sheet ${Math.min(all, all - wait + 1)} of ${all}`;
+  const place = revisiting ? "Skipped before" : `${capital(WHAT())} ${Math.min(all, all - wait + 1)} of ${all}`;
   $("progress").textContent = what === "done" ? `${all - wait} of ${all} done` : place;
 }
 
@@ -138,7 +141,8 @@ async function finish(written = true) {
   revisiting = false;
   sheet = null;
   const [accepted, skipped] = [marked("accepted").length, marked("skipped").length];
-  const needed = `${state.sheets.length} of ${state.count} ${state.count === 1 ? "sheet" : "sheets"} needed you`;
+  const needed = `${state.sheets.length} of ${state.count} ${WHAT()}${state.count === 1 ? "" : "s"} needed you`;
+  $("done-title").textContent = `Every ${WHAT()} has been looked at.`;
   $("done-text").textContent = `${needed}: ${accepted} accepted, ${skipped} skipped.`;
   $("skipped").hidden = !skipped;
   $("skipped").textContent = skipped === 1 ? "Look at the skipped one again" : `Look at the ${skipped} skipped again`;
@@ -166,7 +170,7 @@ function save(name, value) {
 function changed() {
   const sums = fields.sums();
   $("sums").replaceChildren(...sums.map(({ element }) => element));
-  $("next").textContent = sums.some(({ wrong }) => wrong) ? "Accept as it is, next sheet" : "Next sheet";
+  $("next").textContent = sums.some(({ wrong }) => wrong) ? `Accept as it is, next ${WHAT()}` : `Next ${WHAT()}`;
 }
 
 /** Be done with the sheet, once, and go on to the next one. */
@@ -176,7 +180,8 @@ async function leave(mark) {
   leaving = true;
   if (mark === "skipped" || (await fields.settle())) {
     await inTurn(async () => {
-      await ask("mark", { row, mark });
+      const { settled = [] } = await ask("mark", { row, mark });
+      for (const each of state.sheets) if (settled.includes(each[0])) each[1] = "accepted";
       const next = after(row);
       state.sheets.find(([number]) => number === row)[1] = mark;
       await (next === null ? finish() : open(next));

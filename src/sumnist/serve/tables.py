@@ -1,0 +1,157 @@
+"""Tables looked at by a person, one column at a time, on the page on which sheets are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps
+
+from sumnist.errors import SumnistError
+from sumnist.serve.bodies import invalid
+from sumnist.serve.problems import Problem
+from sumnist.serve.review import Answers
+from sumnist.sheets.review import LONGEST, Recorder, picture_of
+from sumnist.tables.batch import Page, export, pages_of
+from sumnist.tables.layout import TableLayout
+from sumnist.tables.review import COLUMNS, decimals_in, doubtful_columns, resolved, sums_of
+from sumnist.tables.rules import letters
+
+BESIDE, ABOVE = 1.2, 0.4
+"""How much of the picture is shown beside a number, and above and below it, by its height."""
+MOST = 10**12
+"""Of a number that is typed."""
+
+
+class TableReview(Answers):
+    """What the page asks for, and what it says, of the columns with doubtful numbers."""
+
+    def __init__(self, path: Path, layout: TableLayout, recorder: Recorder) -> None:
+        self.path, self.layout, self.pages = path, layout, pages_of(path)
+        super().__init__(doubtful_columns(self.pages), recorder)
+        self.whole = lru_cache(maxsize=4)(self._whole)
+        self.picture = lru_cache(maxsize=2)(lambda number: picture_of(self.pages[number - 1], path.parent))
+        self.resolved = lru_cache(maxsize=4)(lambda number, _: resolved(self.pages[number - 1], self.said(number)))
+
+    def said(self, number: int) -> dict[str, Decimal | None]:
+        """What people say of a page, by cell."""
+        return {
+            name: None if value is None else Decimal(str(value))
+            for row, fields in self.recorder.values.items() if row // COLUMNS == number
+            for name, value in fields.items()
+        }  # fmt: skip
+
+    def page(self, number: int) -> Page:
+        """A page, with what follows from what people say."""
+        page: Page = self.resolved(number, len(self.recorder.changes))
+        return page
+
+    @property
+    def settled(self) -> list[int]:
+        """The columns in which nothing is doubtful any more."""
+        still = {(number, cell["column"] - 1) for number in {row // COLUMNS for row in self.rows}
+                 for cell in self.page(number)["cells"] if cell["state"] == "doubtful"}  # fmt: skip
+        return [row for row in self.rows if divmod(row, COLUMNS) not in still and row not in self.recorder.marks]
+
+    def state(self) -> dict[str, Any]:
+        """What does not change, and how far one is."""
+        marks = dict.fromkeys(self.settled, "accepted") | self.recorder.marks
+        count = sum(page["columns"] for page in self.pages if not page.get("error"))
+        return {
+            "title": self.layout.title or self.path.stem, "file": self.path.name, "what": "column", "fields": [],
+            "formulas": [], "sheets": [[row, marks.get(row)] for row in self.rows], "count": count,
+        }  # fmt: skip
+
+    def sheet(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """All that is said of a column; where a number is, in percent of the page."""
+        number, column = divmod(row["row"], COLUMNS)
+        page, name = self.page(number), self.layout.names.get(column, letters(column))
+        cells = [cell for cell in self.pages[number - 1]["cells"] if cell["column"] - 1 == column]
+        now = {cell["cell"]: cell for cell in page["cells"]}
+        said, scale = self.recorder.values.get(row["row"], {}), 10 ** decimals_in(page).get(column, 0)
+        try:
+            width, height = self.whole(row["row"])[1]
+            missing = None
+        except SumnistError as error:
+            width = height = 0
+            missing = str(error).encode(errors="replace").decode()
+        boxes = {} if missing else {cell["cell"]: self.box(number, cell) for cell in cells}
+        across, down = (1, 1) if missing else self.picture(number).size
+        values = {cell["cell"]: None if (value := now.get(cell["cell"], cell)["value"]) is None else float(value)
+                  for cell in cells}  # fmt: skip
+        path = page["path"].encode(errors="replace").decode()
+        asked = [cell for cell in cells
+                 if cell["cell"] in said or now.get(cell["cell"], cell)["state"] == "doubtful"]  # fmt: skip
+        return {
+            "row": row["row"], "path": path, "state": "doubtful", "error": None, "probability": None,
+            "values": {"": f"Column {name}, {Path(path).name}", **values}, "read": values, "wrong": [],
+            "corrected": {key: None if value is None else float(value) for key, value in said.items()},
+            "mark": self.recorder.marks.get(row["row"]),
+            "questions": [{"field": cell["cell"], "candidates": [
+                {"value": float(one["value"]), "probability": one["probability"], "note": ""}
+                for one in cell["candidates"]
+            ]} for cell in asked],
+            "fields": [{"name": cell["cell"], "label": f"{name} {cell['row']}", "scale": scale, "largest": MOST,
+                        "signed": True} for cell in cells],
+            "formulas": sums_of(page, column), "width": width, "height": height, "missing": missing,
+            "places": {key: [100 * left / across, 100 * top / down, 100 * (right - left) / across,
+                             100 * (bottom - top) / down] for key, (left, top, right, bottom) in boxes.items()},
+            "crops": {key: [box[2] - box[0], box[3] - box[1]] for key, box in boxes.items()},
+        }  # fmt: skip
+
+    def box(self, number: int, cell: Mapping[str, Any]) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of what is shown of a number, in pixels of its picture."""
+        across, down = zip(*cell["corners"], strict=True)
+        high = max(down) - min(down)
+        wide, tall = self.picture(number).size
+        left, right = max(0, int(min(across) - BESIDE * high)), min(wide, int(max(across) + BESIDE * high))
+        top, bottom = max(0, int(min(down) - ABOVE * high)), min(tall, int(max(down) + ABOVE * high))
+        return left, top, max(left + 1, right), max(top + 1, bottom)
+
+    def _whole(self, number: int) -> tuple[bytes, tuple[int, int]]:
+        """A page as JPEG, and its size. Raises `ImageError`."""
+        picture: Image.Image = ImageOps.contain(self.picture(number // COLUMNS), (LONGEST, LONGEST))
+        picture.save(stream := BytesIO(), "JPEG", quality=85)
+        return stream.getvalue(), picture.size
+
+    def crop(self, row: Mapping[str, Any], name: str) -> bytes:
+        """A number as PNG. Raises `ImageError`, and `Problem` if there is none."""
+        number = row["row"] // COLUMNS
+        cell = next((cell for cell in self.pages[number - 1]["cells"] if cell["cell"] == name), None)
+        if cell is None:
+            raise Problem("not-found", f"{name:.40}: expected a cell of a table that was read")
+        self.picture(number).crop(self.box(number, cell)).save(stream := BytesIO(), "PNG")
+        return stream.getvalue()
+
+    def correct(self, said: dict[str, Any]) -> dict[str, Any]:
+        """A person says what stands in a cell: {"row", "field", "value"}. Raises `Problem` and `OutputError`."""
+        row, name, value = self.row_of(said.get("row")), said.get("field"), said.get("value")
+        number, column = divmod(row["row"], COLUMNS)
+        cell = next((one for one in self.pages[number - 1]["cells"]
+                     if one["cell"] == name and one["column"] - 1 == column), None)  # fmt: skip
+        if cell is None:
+            invalid(f"field: {name!r:.40}, expected a cell of the column")
+        if value is not None:
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            places = decimals_in(self.pages[number - 1]).get(column, 0)
+            if not is_number or not abs(value) <= MOST or (one := Decimal(str(value))) != round(one, places):
+                invalid(f"value: {value!r:.40}, expected a number with at most {places} decimals, or null")
+        before = self.recorder.values.get(row["row"], {}).get(cell["cell"], cell["value"])
+        self.recorder.add(row["row"], cell["cell"], before, value)
+        return {"value": value}
+
+    def mark(self, said: dict[str, Any]) -> dict[str, Any]:
+        """A person is done with a column, which may settle others: {"row", "mark"}."""
+        return {**super().mark(said), "settled": self.settled}
+
+    def export(self, said: dict[str, Any]) -> dict[str, Any]:
+        """Write the tables anew: the file's name. Raises `OutputError`, and `MissingExtraError`."""
+        del said
+        out = self.path.with_suffix(".xlsx")
+        pages = [page if page.get("error") else self.page(number) for number, page in enumerate(self.pages, 1)]
+        export(pages, out, self.layout)
+        return {"path": str(out).encode(errors="replace").decode()}

@@ -1,0 +1,109 @@
+"""Tables that need a person: their columns with doubtful numbers, and what follows from what people say of them.
+
+What was read is in the .jsonl, which never changes; what people say is in a file beside it that only grows, as that of
+sheets does (`sheets/review`): its "row" is a column of a page, its "field" a cell. A number that a person typed is
+sure. So what holds on the page is asked again with it, and may settle others that nobody has to look at any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sumnist.arithmetic.relations import MISTAKE, UNKNOWN
+from sumnist.arithmetic.values import Values, plain
+from sumnist.sheets.batch import BY_HAND
+from sumnist.tables.batch import Page
+from sumnist.tables.reading import SURE, posterior_of, scaled
+from sumnist.tables.rules import Place, Rule, cell_name, holes_in
+
+COLUMNS = 1_000
+"""The number of a column of a page is that of the page, from 1, times this, and its own, from 0."""
+Said = Mapping[str, int | Decimal | None]
+"""By cell the number that a person typed; None where there is none."""
+
+
+def place_of(cell: Mapping[str, Any]) -> Place:
+    """The row and the column of a cell, from 0."""
+    return cell["row"] - 1, cell["column"] - 1
+
+
+def decimals_in(page: Page) -> dict[int, int]:
+    """How many decimals the numbers of each column have."""
+    found: dict[int, int] = {}
+    for cell in page["cells"]:
+        value = cell["value"]
+        places = -int(Decimal(value).as_tuple().exponent) if isinstance(value, str) else 0
+        found[cell["column"] - 1] = max(found.get(cell["column"] - 1, 0), places)
+    return found
+
+
+def doubtful_columns(pages: Sequence[Page]) -> list[int]:
+    """The numbers of the columns with a number that needs a person."""
+    return sorted({
+        number * COLUMNS + cell["column"] - 1
+        for number, page in enumerate(pages, 1) for cell in page.get("cells") or () if cell["state"] == "doubtful"
+    })  # fmt: skip
+
+
+def resolved(page: Page, said: Said) -> Page:
+    """A page with what people say of its cells, and what follows from that by what holds on it."""
+    if not said:
+        return page
+    decimals = decimals_in(page)
+    numbers = dict(evidence_of(page, said, decimals))
+    holes = holes_in(numbers)
+    rules = [Rule.of(one["formula"], one["places"] and frozenset(place - 1 for place in one["places"]))
+             for one in page["rules"]]  # fmt: skip
+    relations = [relation for rule in rules for relation in rule.grounded(numbers, holes)]
+    related = {name for relation in relations for name in relation.names}
+    posterior = posterior_of(numbers, relations, MISTAKE).numbers
+    cells = []
+    for cell in page["cells"]:
+        name, place = cell["cell"], place_of(cell)
+        if name in said:
+            if said[name] is not None:
+                cells.append(cell | {"value": plain(said[name]), "state": BY_HAND, "probability": None})
+        elif name in related and cell["state"] != "struck out":
+            values, shares = posterior[name]
+            best, share = int(values[shares.argmax()]), float(shares.max())
+            first = max(cell["seen"], key=lambda one: one[1], default=[None])[0]
+            state = "doubtful" if share < SURE or best == UNKNOWN else "checked" if best == first else "corrected"
+            value = None if best == UNKNOWN else plain(scaled(best, decimals[place[1]]))
+            cells.append(cell | {"value": value, "state": state, "probability": share})
+        else:
+            cells.append(cell)
+    return {**page, "cells": cells}
+
+
+def evidence_of(page: Page, said: Said, decimals: Mapping[int, int]) -> Iterator[tuple[Place, Values]]:
+    """What each cell may hold, in units of its last decimal: what was read, or what a person typed."""
+    for cell in page["cells"]:
+        place = place_of(cell)
+        if cell["cell"] not in said:
+            if cell["seen"]:
+                shares: dict[int | Decimal, float] = {int(value): share for value, share in cell["seen"]}
+                yield place, Values(shares, max(0.0, 1 - sum(shares.values())))
+        elif (typed := said[cell["cell"]]) is not None:
+            yield place, Values({int(Decimal(typed).scaleb(decimals[place[1]])): 1.0}, 0.0)
+
+
+def sums_of(page: Page, column: int) -> list[dict[str, Any]]:
+    """The sums and differences within a column, as the page of a review shows them."""
+    names = {cell["cell"] for cell in page["cells"]}
+    found = []
+    for one in page["rules"]:
+        rule = Rule.of(one["formula"])
+        relation = rule.relation
+        if (
+            rule.of_rows
+            and relation.divisor == 1
+            and not relation.times
+            and column + 1 in (one["places"] or [column + 1])
+        ):
+            total, *terms = (cell_name(rule.place(name, column)) for name in relation.names)
+            there = [(weight, name) for (weight, _), name in zip(relation.terms, terms, strict=True) if name in names]
+            if total in names and there:
+                found.append({"total": total, "terms": there})
+    return found

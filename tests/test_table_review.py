@@ -1,0 +1,204 @@
+"""The review of tables: what a person types settles what hangs on it, one column at a time."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Page, expect
+from starlette.testclient import TestClient
+
+from page_checks import AXE, expect_nobody_hindered, need
+from sumnist.serve import review
+from sumnist.serve import tables as answers
+from sumnist.serve.app import TellingServer
+from sumnist.serve.review import app_of, served
+from sumnist.serve.tables import TableReview
+from sumnist.sheets.review import Recorder, beside
+from sumnist.tables.batch import export, pages_of
+from sumnist.tables.layout import TableLayout
+from sumnist.tables.review import resolved
+
+TOKEN = "token"
+
+
+def cell(name: str, value: int | str | None, state: str, *seen: tuple[int, float]) -> dict[str, Any]:
+    """A cell of a page, whose corners are where its name says."""
+    row, column = int(name[1:]), ord(name[0]) - ord("A") + 1
+    left, top = 100 * column, 40 * row
+    candidates = [{"value": units if isinstance(value, int) else f"{units / 10:.1f}", "probability": share}
+                  for units, share in seen]  # fmt: skip
+    return {
+        "cell": name, "row": row, "column": column, "value": value, "probability": seen[0][1] if seen else 0.0,
+        "state": state, "read": str(value), "candidates": candidates,
+        "corners": [[left, top], [left + 60, top], [left + 60, top + 20], [left, top + 20]], "seen": [*map(list, seen)],
+    }  # fmt: skip
+
+
+def page_of(folder: Path) -> dict[str, Any]:
+    """A column with a total, of which a term and the total are in doubt; one in tenths, of whose numbers one is in
+    doubt; and a hole."""
+    Image.new("RGB", (400, 300), (240, 240, 235)).save(folder / "page.png")
+    cells = [
+        cell("A1", 7, "doubtful", (7, 0.6), (1, 0.39)), cell("A2", 5, "checked", (5, 0.99)),
+        cell("A3", 12, "doubtful", (12, 0.55), (6, 0.44)),
+        cell("B1", "2.5", "doubtful", (25, 0.6), (29, 0.39)), cell("B2", "1.0", "checked", (10, 0.99)),
+        cell("B3", "3.5", "checked", (35, 0.99)), cell("C2", None, "doubtful"),
+    ]  # fmt: skip
+    rules = [{"formula": "r3 = r1 + r2", "places": [1], "held": 1, "seen": 1, "log_p": -9.0}]
+    return {
+        "path": "page.png", "file": str(folder / "page.png"), "rows": 3, "columns": 3, "cells": cells, "rules": rules,
+        "broken": [], "exact": True, "learned": False,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    path = tmp_path / "tables.jsonl"
+    lines = [page_of(tmp_path), {"path": "blank.png", "error": "no numbers found on it"}]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def client(tables: Path) -> Iterator[TestClient]:
+    recorder = Recorder(beside(tables))
+    app = app_of(TableReview(tables, TableLayout(names={0: "rain"}), recorder), TOKEN)
+    yield TestClient(app, f"http://127.0.0.1:8000/{TOKEN}", raise_server_exceptions=False)
+    recorder.close()
+
+
+def states(page: Any) -> dict[str, tuple[Any, str]]:
+    return {one["cell"]: (one["value"], one["state"]) for one in page["cells"]}
+
+
+def test_a_number_that_is_typed_settles_what_is_in_a_relation_with_it(tables: Path) -> None:
+    page = pages_of(tables)[0]
+    assert resolved(page, {}) is page
+    after = states(resolved(page, {"A3": 6}))
+    assert after["A3"] == (6, "by hand")
+    assert after["A1"] == (1, "corrected")
+    assert after["A2"] == (5, "checked")
+    assert after["C2"] == (None, "doubtful"), "nothing is known of what is in no relation"
+
+
+def test_where_a_person_sees_nothing_there_is_no_number(tables: Path) -> None:
+    after = states(resolved(pages_of(tables)[0], {"C2": None}))
+    assert "C2" not in after
+
+
+def test_columns_are_asked_of_one_by_one_and_one_that_is_settled_needs_nobody(client: TestClient) -> None:
+    state = client.get("/state").json()
+    assert state["sheets"] == [[1000, None], [1001, None], [1002, None]]
+    assert (state["what"], state["count"]) == ("column", 3)
+    column = client.get("/sheet?row=1000").json()
+    assert column["values"][""] == "Column rain, page.png"
+    assert [one["field"] for one in column["questions"]] == ["A1", "A3"]
+    assert column["formulas"] == [{"total": "A3", "terms": [[1, "A1"], [1, "A2"]]}]
+    said = {"row": 1001, "field": "B1", "value": 2.5}
+    assert client.post("/correct", json=said).json() == {"value": 2.5}
+    assert client.post("/mark", json={"row": 1001, "mark": "accepted"}).json() == {"left": 2, "settled": []}
+    client.post("/correct", json={"row": 1000, "field": "A3", "value": 12})
+    assert client.get("/state").json()["sheets"] == [[1000, "accepted"], [1001, "accepted"], [1002, None]]
+    assert client.post("/undo", json={}).json() == {"row": 1000, "field": "A3"}
+    assert client.get("/state").json()["sheets"][0] == [1000, None]
+
+
+def test_a_number_is_shown_with_what_is_beside_it(client: TestClient) -> None:
+    column = client.get("/sheet?row=1001").json()
+    crop = Image.open(BytesIO(client.get("/crop?row=1001&field=B1").content))
+    assert [*crop.size] == column["crops"]["B1"]
+    left, top, width, height = (share / 100 * side for share, side in
+                                zip(column["places"]["B1"], (400, 300, 400, 300), strict=True))  # fmt: skip
+    assert left < 200 < 260 < left + width
+    assert top < 40 < 60 < top + height
+
+
+@pytest.mark.parametrize("said", [
+    {"row": 1001, "field": "A1", "value": 1}, {"row": 1000, "field": "A9", "value": 1},
+    {"row": 1000, "field": ["A1"], "value": 1}, {"row": 999, "field": "A1", "value": 1},
+    {"row": 1000, "field": "A1", "value": 1.5}, {"row": 1000, "field": "A1", "value": True},
+    {"row": 1000, "field": "A1", "value": "7"}, {"row": 1000, "field": "A1", "value": 1e300},
+    {"row": 1001, "field": "B1", "value": 2.55},
+])  # fmt: skip
+def test_what_makes_no_sense_is_refused_and_not_recorded(
+    client: TestClient, tables: Path, said: dict[str, Any]
+) -> None:
+    answer = client.post("/correct", json=said)
+    assert answer.status_code in (404, 422)
+    assert answer.json()["detail"]
+    assert beside(tables).read_text() == ""
+
+
+def test_the_workbook_has_what_was_typed_and_what_followed_from_it(
+    client: TestClient, tables: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.post("/correct", json={"row": 1000, "field": "A3", "value": 6})
+    out = Path(client.post("/export", json={}).json()["path"])
+    assert (out, out.read_bytes()[:2]) == (tables.with_suffix(".xlsx"), b"PK")
+    monkeypatch.setattr(answers, "export", lambda pages, out, layout: export(pages, out.with_suffix(".csv"), layout))
+    client.post("/export", json={})
+    with tables.with_suffix(".csv").open(newline="") as file:
+        said = {row["cell"]: (row["value"], row["state"]) for row in csv.DictReader(file)}
+    assert (said["A1"], said["A3"]) == (("1", "corrected"), ("6", "by hand"))
+
+
+@pytest.fixture
+def server(tables: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The address of a review of them, in a thread of this process."""
+    servers: list[TellingServer] = []
+
+    class Kept(TellingServer):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            servers.append(self)
+
+    monkeypatch.setattr(review, "TellingServer", Kept)
+    told: SimpleQueue[str] = SimpleQueue()
+    asked = partial(TableReview, tables, TableLayout())
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(served, tables, asked, 0, lambda url, _: told.put(url))
+        yield told.get(timeout=20)
+        servers[0].should_exit = True
+        assert done.result()
+
+
+@pytest.mark.browser
+def test_a_table_is_gone_through_by_the_keyboard_alone(page: Page, server: str, tables: Path) -> None:
+    need(AXE, "npm install --prefix tests")
+    page.goto(server)
+    expect(page.locator("#who")).to_have_text("Column A, page.png")
+    expect(page.locator("#field-A1")).to_be_focused()
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    expect_nobody_hindered(page)
+    page.keyboard.type("7")
+    page.keyboard.press("Enter")
+    page.keyboard.type("12")
+    expect(page.locator("#sums")).to_contain_text("7 + 5 = 12 ✓")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator("#who")).to_have_text("Column B, page.png")
+    page.keyboard.type("2.55")
+    page.keyboard.press("Enter")
+    expect(page.locator("#hint-B1")).to_have_text("A number with at most 1 decimal.")
+    page.locator("#field-B1").fill("2,5")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator("#who")).to_have_text("Column C, page.png")
+    page.keyboard.type("-")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Enter")
+    expect(page.locator("#done-title")).to_have_text("Every column has been looked at.")
+    expect(page.locator("#done-where")).to_contain_text("tables.xlsx")
+    typed = [json.loads(line) for line in beside(tables).read_text().splitlines()]
+    said = {one["field"]: one["after"] for one in typed if one["field"]}
+    assert said == {"A1": 7, "A3": 12, "B1": 2.5, "C2": None}
