@@ -79,12 +79,13 @@ from sumnist.sheets.layout import Page
 from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.sheets.registration import corners_of, register, settled
 from sumnist.tables.layout import TableLayout
-from sumnist.tables.reading import Table, TableReader
+from sumnist.tables.reading import CANDIDATES, SURE, Table, TableReader, read_cells
+from sumnist.tables.rules import Rule
 from sumnist.training.folder import read_metrics
 from sumnist.training.loop import train
 from sumnist.training.tasks import split
 
-PATHS = {"tables": 2, "hands": 1, "robustness": 7, "numbers": 14, "sheets": 5, "find": 8}
+PATHS = {"tables": 3, "hands": 1, "robustness": 7, "numbers": 14, "sheets": 5, "find": 8}
 """The generation of each path from a picture to what is said of it: it rises when the path is designed anew, and then
 the reported half may be looked at once more for a network."""
 MODEL = PRETRAINED / ONNX
@@ -901,15 +902,61 @@ def tables(given: argparse.Namespace) -> Iterator[Row]:
     """Read whole tables."""
     about = {"half": given.half, "path": PATHS["tables"],
              "model_sha256": sha256(*(path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx"))))}  # fmt: skip
-    reader = Reader()
+    reader, before = Reader(), read_jsonl(given.rows) if given.half == HALVES[1] else Rows()
+    for path, engine in product(given.table, ENGINES[:2]):
+        once(before, part="table-cut", set=path.stem, engine=engine, **about)
+        yield with_envelope("table-cut", **about, set=path.stem, engine=engine) | table_cut(
+            given.tsv, path.stem, engine
+        )
     for path, learn in product(given.table, (False, True)):
         known = rows_of_table(given.tsv, path.stem)
+        once(before, part="table-page", set=path.stem, learn=learn, **about)
         yield with_envelope("table-page", **about, set=path.stem, learn=learn) | table_page(reader, path, known, learn)
-    inks = [Ink.mnist(given.half), *([Ink.scanned(given.folder, given.half)] if given.folder else [])]
-    writers = [pages.Images(ink) for ink in inks if given.count]
-    for ink, kind, told in product(writers, table_suite.KINDS, (False, True)):
+    digits = Ink.scanned(given.folder, given.half) if given.folder else Ink.mnist(given.half)
+    ink = pages.Images(digits)
+    for kind, told in product(table_suite.KINDS if given.count else (), (False, True)):
         what = {"ink": ink.name, "kind": kind, "told": told, "count": given.count}
+        once(before, part="table-simulated", **what, **about)
         yield with_envelope("table-simulated", **about, **what) | simulated_tables(reader, ink, given, kind, told)
+
+
+def table_cut(tsv: Path | None, sheet: str, engine: ReadingEngine) -> Row:
+    """What comes of a sheet's known cells as they were cut out, alone and by what the labels of their rows say."""
+    known = rows_of_table(tsv, sheet)
+    assert tsv
+    files = {(int(row["row"]), COLUMNS.index(row["column"])): tsv.parent / row["file"]
+             for row in cells_of(tsv) if row["sheet"].startswith(sheet)}  # fmt: skip
+    truth = {place: known[place[0]][1][place[1]] for place in files}
+    read: Any = dict(zip(files, Reader().numbers.read_each([*files.values()], engine, count=CANDIDATES), strict=True))
+    read = {place: one for place, one in read.items() if one.candidates}
+    rules = [Rule.of(text) for text in cut_rules(known)]
+    table = TableReader(TableLayout(rules=tuple(rules)))
+    solved = table.solved({place: partial(lambda one, asked=(): one, one) for place, one in read.items()}, read)
+    best = {place: solved.best(place) for place in read}
+    sure = [place for place, (_, share) in best.items() if share >= SURE]
+    digits = {place: finding.digits_of(one.text) for place, one in read.items()}
+    return {
+        "numbers": len(files), "alone": sum(digits.get(place) == text for place, text in truth.items()),
+        "accepted": sum(one.accepted for one in read.values()),
+        "accepted_right": sum(one.accepted and digits[place] == truth[place] for place, one in read.items()),
+        "right": sum(str(value) == truth[place] for place, (value, _) in best.items()), "sure": len(sure),
+        "sure_right": sum(str(best[place][0]) == truth[place] for place in sure), "rules": len(rules),
+    }  # fmt: skip
+
+
+def cut_rules(known: Known) -> Iterator[str]:
+    """What the labels of a sheet's rows say: totals and means of the days above them; the third column is the mean."""
+    days, total = list[int](), 0
+    for row, (label, _) in known.items():
+        if label == TOTALS and days:
+            yield f"r{row + 1} = " + " + ".join(f"r{day + 1}" for day in days)
+            total = row
+        elif label == MEANS and days:
+            yield f"r{row + 1} = r{total + 1} / {len(days)}"
+            days = []
+        elif label not in (TOTALS, MEANS):
+            days.append(row)
+    yield "C = (A + B) / 2"
 
 
 def rows_of_table(tsv: Path | None, sheet: str) -> Known:
@@ -965,6 +1012,7 @@ def table_page(reader: Reader, path: Path, known: Known, learn: bool) -> Row:
     sure = [(text, cell) for text, cell in numbers if cell is not None and cell.state in SURE_STATES]
     wrong = [{"cell": cell.name, "label": text, "said": str(cell.value), "read": cell.read, "state": cell.state}
              for text, cell in numbers if cell is not None and digits_in(cell, "value") != text]  # fmt: skip
+    taught = again(reader, table, path) if table.hand else {}
     relations = [one for rule in table.rules for one in rule.rule.grounded(table.cells)]
     of_rows = [one.rule.relation for one in table.rules if one.rule.of_rows]
     true, found = true_rules(known, place), set(map(rule_key, of_rows))
@@ -974,7 +1022,10 @@ def table_page(reader: Reader, path: Path, known: Known, learn: bool) -> Row:
         "right": sum(digits_in(cell, "value") == text for text, cell in numbers), "sure": len(sure),
         "sure_right": sum(digits_in(cell, "value") == text for text, cell in sure), "wrong": wrong,
         "cells": len(table.cells), "states": dict(table.states), "exact": table.exact,
-        "learned": table.hand is not None,
+        "learned": table.hand is not None, "alone_taught": None if table.hand is None else sum(
+            taught.get((place[row], left + at)) == text for row, (_, texts) in known.items() if row in place
+            for at, text in enumerate(texts) if text is not None
+        ),
         "relations": len(relations), "hold_as_read": sum(holds_in(one, table, "read") for one in relations),
         "hold": sum(holds_in(one, table, "value") for one in relations), "true_rules": len(true),
         "found_rules": len(found & true),
@@ -982,6 +1033,13 @@ def table_page(reader: Reader, path: Path, known: Known, learn: bool) -> Row:
         "column_rules": [one.rule.relation.text for one in table.rules if not one.rule.of_rows],
         "seconds": round(seconds, 2),
     }  # fmt: skip
+
+
+def again(reader: Reader, table: Table, path: Path) -> dict[tuple[int, int], str]:
+    """The digits of all cells as the reader reads them that has learned the hand, and knows nothing of what holds."""
+    page = TableReader(reader=reader).page(path, None)
+    _, readings = read_cells(reader.with_hand(table.hand), page, page.cells)
+    return {place: finding.digits_of(one.text) for place, one in readings.items()}
 
 
 def rule_key(relation: Relation) -> tuple[int, frozenset[int]]:
@@ -1172,7 +1230,7 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         CHOSEN_HALF, flag("--table", action="append", default=[], type=Path, metavar="PICTURE", help="a whole table"),
         flag("--tsv", type=Path, help="what is in the tables"),
         flag("--count", type=int, default=0, help="simulated tables of each kind"),
-        flag("--folder", type=Path, help="scans of digits, in folders 0 to 9, of which more are made"),
+        flag("--folder", type=Path, help="scans of digits, in folders 0 to 9, of which they are made instead"),
     ]),
     "page": (page, [
         flag("--rounds", type=int, default=5),

@@ -28,7 +28,7 @@ ALLOWED = {
     "training": {"data", "model", "evaluation", "inference"},
     "sheets": {"arithmetic", "batch", "data", "inference", "pictures"},
     "tables": {"arithmetic", "batch", "inference", "pictures", "sheets"},
-    "serve": {"batch", "inference", "sheets"},
+    "serve": {"batch", "inference", "sheets", "tables"},
     "lab": {
         "arithmetic",
         "pictures",
