@@ -57,7 +57,7 @@ def page_of(folder: Path) -> dict[str, Any]:
     rules = [{"formula": "r3 = r1 + r2", "places": [1], "held": 1, "seen": 1, "log_p": -9.0}]
     return {
         "path": "page.png", "file": str(folder / "page.png"), "rows": 3, "columns": 3, "cells": cells, "rules": rules,
-        "broken": [], "exact": True, "learned": False,
+        "broken": [], "beside": 0, "exact": True, "learned": False,
     }  # fmt: skip
 
 

@@ -44,6 +44,8 @@ COLOURS = {"by hand": "#BFE3C0", "corrected": "#8CCBF2", "doubtful": "#FFEE77", 
 """By state, after Okabe and Ito: who sees fewer hues tells them apart. The state is there in words, too."""
 TOLD = 10
 """Pages and relations that are told of: as many as are read on a screen."""
+MANY = 0.5
+"""Digits that stand in no cell are told of if there are more of them than this share of the cells."""
 OFTEN = 0.5
 """The share of the pages on which a rule is found that is proposed for all."""
 
@@ -52,7 +54,7 @@ UNREADABLE = {"path": str, "error": str}
 READ = {
     "path": str, "rows": int, "columns": int,
     "rules": [{"formula": str, "places": (None, [int]), "held": int, "seen": int}],
-    "broken": [{"formula": str, "kind": str}],
+    "broken": [{"formula": str, "kind": str}], "beside": int,
     "cells": [{"cell": str, "row": int, "column": int, "value": NUMBER, "probability": float, "state": str, "read": str,
                "candidates": [{"value": NUMBER, "probability": float}], "corners": [[float]], "seen": [[float]]}],
 }  # fmt: skip
@@ -286,6 +288,8 @@ def summary_of(pages: Iterable[Page]) -> str:
             lines.append(f"{page['path']}: {page['error'].removeprefix(page['path'] + ': ')}")
             continue
         count.update(cell["state"] for cell in page["cells"])
+        if page["beside"] > MANY * len(page["cells"]):
+            lines.append(f"{page['path']}: {page['beside']:,} digits stand in no row and column: look at the page")
         lines += [f"{page['path']}: {one['formula']} does not hold ({one['kind']})" for one in page["broken"]]
     told = ", ".join(f"{state} {number:,}" for state, number in count.most_common())
     return "\n".join([f"{count.total():,} numbers: {told}" if told else "no numbers", *lines[:TOLD]])

@@ -137,6 +137,7 @@ class Table:
         rules: What holds, and of what was found how often.
         broken: Relations that do not hold.
         exact: Whether probabilities are exact, and not what messages in circles came to.
+        beside: How many digits on the page stand in no cell.
         hand: What was learned of the writer, if anything.
     """
 
@@ -146,6 +147,7 @@ class Table:
     rules: tuple[Finding, ...]
     broken: tuple[Broken, ...]
     exact: bool
+    beside: int = 0
     hand: Hand | None = field(default=None, repr=False)
 
     @property
@@ -159,7 +161,7 @@ class Table:
             "rows": self.rows, "columns": self.columns,
             "cells": [cell.as_dict() for _, cell in sorted(self.cells.items())],
             "rules": [one.as_dict() for one in self.rules], "broken": [one._asdict() for one in self.broken],
-            "exact": self.exact, "learned": self.hand is not None,
+            "exact": self.exact, "beside": self.beside, "learned": self.hand is not None,
         }  # fmt: skip
 
 
@@ -195,6 +197,11 @@ class Page(NamedTuple):
         """A page with this grid."""
         found = cells_of(grid, sight)
         return cls(grid, sight, found, {place: place for place in found}, {})
+
+    @property
+    def beside(self) -> int:
+        """How many digits stand in no cell."""
+        return int(self.sight.sure.are_digits.sum()) - sum(len(one.digits) for one in self.found.values())
 
     def piece(self, place: Place) -> Piece:
         """What stands in a cell; it is cut out once."""
@@ -321,7 +328,8 @@ class TableReader:
             Broken(relation.text, max(ways, key=ways.__getitem__), 1 - ways["right"])
             for relation, ways in solved.posterior.kinds.items() if 1 - ways["right"] - ways["unknown"] >= WRONG
         )  # fmt: skip
-        return Table(rows, columns, cells, solved.findings, broken, solved.posterior.exact, hand)
+        exact = solved.posterior.exact
+        return Table(rows, columns, cells, solved.findings, broken, exact, page.beside, hand)
 
 
 @dataclass(frozen=True)
