@@ -80,6 +80,7 @@ class TableTask:
         "rules",
         "broken",
         "exact",
+        "beside",
         "learned",
     )
     chunk: ClassVar[int] = 1
