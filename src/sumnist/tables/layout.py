@@ -29,7 +29,7 @@ from typing import Any
 from sumnist.errors import LayoutError
 from sumnist.formulas import NAME, NAME_EXPECTED, Relation
 from sumnist.sheets.layout import check_keys, loaded, values_of
-from sumnist.tables.rules import ABOVE, COLUMN, ROW, Rule, column_of, letters
+from sumnist.tables.rules import ABOVE, COLUMN, ROW, Rule, column_of, letters, moved
 
 MOST = 2_000
 """Rows of a table, at most."""
@@ -179,12 +179,6 @@ def together(rules: Sequence[Rule]) -> Iterable[tuple[Rule, int, int]]:
             left.remove(more)
             times += 1
         yield first, every, times
-
-
-def moved(rule: Rule, rows: int) -> Rule:
-    """A rule of rows so many rows further down."""
-    names = {name: f"r{int(name[1:]) + rows}" for name in rule.relation.names}
-    return replace(rule, relation=renamed(rule.relation, names))
 
 
 def places_in(spans: str, of_columns: bool) -> Iterable[int]:

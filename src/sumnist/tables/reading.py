@@ -56,6 +56,9 @@ CANDIDATES, LEAST_CANDIDATE = 6, 1e-3
 LEAST_IMPLIED, SECOND = 1e-7, 0.05
 """The probability, at least, of a candidate that a relation implies, since a reader may miss what is there altogether:
 of a long number its share of `OTHER`; and that of a cell's second candidate from which on it implies something."""
+AN_END = 1e-3
+"""The probability, at least, that a reader has lost the first digit or the last one, or has one too many there: a
+number may reach over a printed line, or a line may pass for a 1."""
 LONGEST = 9
 """Digits of a number, at most."""
 NO_MINUS = 0.5
@@ -438,10 +441,18 @@ def candidates_of(reading: FoundNumber, minus: float, implied: Iterable[int] = (
             shares[-int(one.digits)] += below * one.probability
     kept = dict(sorted(shares.items(), key=lambda one: -one[1])[:CANDIDATES])
     kept = {value: share for value, share in kept.items() if share >= LEAST_CANDIDATE}
-    kept |= {value: max(shares.get(value, 0.0), min(LEAST_IMPLIED, OTHER * 0.1 ** len(str(value)))) for value in wanted}
+    kept |= {value: max(shares.get(value, 0.0), least_of(value, reading.digits)) for value in wanted}
     other = max(OTHER, 1 - sum(kept.values()))
     whole = sum(kept.values())
     return ordered({value: share * (1 - other) / whole for value, share in kept.items()}, other)
+
+
+def least_of(value: int, read: str) -> float:
+    """The probability, at least, of a value that a relation implies, where these digits are read."""
+    longer, shorter = sorted((str(value), read), key=len, reverse=True)
+    if len(longer) == len(shorter) + 1 > 1 and (longer.endswith(shorter) or longer.startswith(shorter)):
+        return AN_END
+    return min(LEAST_IMPLIED, OTHER * 0.1 ** len(str(value)))
 
 
 def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> dict[Place, list[str]]:

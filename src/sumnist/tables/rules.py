@@ -16,7 +16,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -52,6 +52,8 @@ MOST_SUMS = 2_000
 """What the numbers of a column may come to: so many sums are kept."""
 ONCE = 0.001
 """The probability of one false total among those that are seen once."""
+REPEATED = 3
+"""So often a rule of rows is found, at one distance, if it comes again in all of a table."""
 FEWEST = 3
 """Places in which a rule must hold."""
 SIGNS = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
@@ -185,7 +187,7 @@ def found(values: Whole, there: Mask) -> list[Finding]:
     Returns:
         Rules of rows, then of columns.
     """
-    of_rows = chosen(row_guesses(values.T, there.T), values.T, there.T)
+    of_rows = repeated(chosen(row_guesses(values.T, there.T), values.T, there.T), values, there)
     totals = {int(one.rule.relation.total[1:]) - 1 for one in of_rows}
     plain = np.array([row not in totals for row in range(len(values))])
     mask = there & plain[:, None]
@@ -310,6 +312,45 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
                 if fits(one, kept):
                     kept[one.rule.relation.total] = one
     return sorted(kept.values(), key=lambda one: place_of(one.rule.relation.total))
+
+
+def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Finding]:
+    """The same, and the others of a rule that comes again every so many rows, `REPEATED` times or more, where one holds
+    anywhere; what stands alone in the place of such a one was chance."""
+    kept = {one.rule.relation.total: one for one in of_rows}
+    shapes = defaultdict[tuple[Any, ...], list[Finding]](list)
+    for one in of_rows:
+        shapes[shape_of(one.rule.relation)].append(one)
+    for alike in sorted(shapes.values(), key=len, reverse=True):
+        totals = [int(one.rule.relation.total[1:]) for one in alike]
+        (step, _), *_ = Counter(np.diff(totals).tolist()).most_common(1) or [(0, 0)]
+        phase, times = Counter(total % step for total in totals).most_common(1)[0] if step else (0, 0)
+        if times < REPEATED:
+            continue
+        first = next(one.rule for one, total in zip(alike, totals, strict=True) if total % step == phase)
+        least = min(int(name[1:]) for name in first.relation.names)
+        start = int(first.relation.total[1:])
+        for rows in range((1 - least) // step * step, len(values) - start + 1, step):
+            rule = moved(first, rows) if rows >= 1 - least else first
+            other = kept.get(rule.relation.total)
+            is_new = other is None or len(shapes[shape_of(other.rule.relation)]) == 1
+            held, seen = counted(rule, values, there) if is_new else (0, 0)
+            rest = {total: one for total, one in kept.items() if one is not other}
+            finding = Finding(rule, held, seen, CHANCE, log_tail(held, seen, CHANCE))
+            if held and fits(finding, rest):
+                kept = {**rest, rule.relation.total: finding}
+    return sorted(kept.values(), key=lambda one: place_of(one.rule.relation.total))
+
+
+def moved(rule: Rule, rows: int) -> Rule:
+    """A rule of rows so many rows further down."""
+
+    def below(name: str) -> str:
+        return f"r{int(name[1:]) + rows}"
+
+    relation = rule.relation
+    terms = tuple((weight, below(name)) for weight, name in relation.terms)
+    return replace(rule, relation=replace(relation, total=below(relation.total), terms=terms))
 
 
 def is_as_good(one: Finding, best: Finding) -> bool:
