@@ -56,7 +56,7 @@ CANDIDATES, LEAST_CANDIDATE = 6, 1e-3
 LEAST_IMPLIED, SECOND = 1e-7, 0.05
 """The probability, at least, of a candidate that a relation implies, since a reader may miss what is there altogether:
 of a long number its share of `OTHER`; and that of a cell's second candidate from which on it implies something."""
-AN_END = 1e-3
+AN_END = 1e-4
 """The probability, at least, that a reader has lost the first digit or the last one, or has one too many there: a
 number may reach over a printed line, or a line may pass for a 1."""
 LONGEST = 9
