@@ -27,7 +27,7 @@ from sumnist.lab.suites.sheets import Ink
 from sumnist.tables.batch import export, pages_of, proposed, read_tables, summary_of
 from sumnist.tables.grid import bend_of, cells_of, grid_of
 from sumnist.tables.layout import TableLayout, places_in, spans_of
-from sumnist.tables.reading import Table, TableReader
+from sumnist.tables.reading import AN_END, Table, TableReader, least_of
 from sumnist.tables.rules import Rule, cell_name, column_of, found, holes_in, last_totals, letters, place_named
 
 Kept = Callable[[np.random.Generator], suite.Kept]
@@ -133,6 +133,36 @@ def test_in_tables_of_chance_nothing_holds() -> None:
         for _ in range(15):
             values = random.integers(0, largest, (20, 8))
             assert found(values, np.ones(values.shape, bool)) == []
+
+
+def test_a_rule_that_comes_again_is_found_where_most_of_its_numbers_are_misread() -> None:
+    random = np.random.default_rng(8)
+    days = random.integers(100, 400, (4, 5, 4))
+    values = np.concatenate([days, days.sum(1, keepdims=True)], 1).reshape(24, 4)
+    values[11, :3] += 7
+    formulas = [one.rule.relation.text for one in found(values, np.ones(values.shape, bool))]
+    days_above = [" + ".join(f"r{row}" for row in range(total - 5, total)) for total in (6, 12, 18, 24)]
+    assert formulas == [f"r{total} = {above}" for total, above in zip((6, 12, 18, 24), days_above, strict=True)]
+
+
+def test_a_rule_that_comes_again_is_not_taken_to_where_it_holds_nowhere() -> None:
+    random = np.random.default_rng(9)
+    days = random.integers(100, 400, (4, 5, 4))
+    values = np.concatenate([days, days.sum(1, keepdims=True)], 1).reshape(24, 4)
+    values[11] = random.integers(100, 400, 4)
+    totals = [one.rule.relation.total for one in found(values, np.ones(values.shape, bool))]
+    assert totals == ["r6", "r18", "r24"]
+
+
+@pytest.mark.parametrize(("value", "read", "often"), [
+    (1542, "542", True), (542, "1542", True), (542, "5421", True), (154, "1542", True),
+    (1542, "1642", False), (1542, "42", False), (7, "", False), (1542, "1542", False),
+])  # fmt: skip
+def test_a_number_that_lost_its_first_digit_or_its_last_is_likelier_than_any_other(
+    value: int, read: str, often: bool
+) -> None:
+    assert (least_of(value, read) == AN_END) == often
+    assert 0 < least_of(value, read) <= AN_END
 
 
 def column(random: np.random.Generator, of: list[int]) -> dict[tuple[int, int], Values]:

@@ -323,8 +323,10 @@ def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Fin
         shapes[shape_of(one.rule.relation)].append(one)
     for alike in sorted(shapes.values(), key=len, reverse=True):
         totals = [int(one.rule.relation.total[1:]) for one in alike]
-        (step, _), *_ = Counter(np.diff(totals).tolist()).most_common(1) or [(0, 0)]
-        phase, times = Counter(total % step for total in totals).most_common(1)[0] if step else (0, 0)
+        steps = [
+            (Counter(total % step for total in totals).most_common(1)[0], step) for step in {*np.diff(totals).tolist()}
+        ]
+        (phase, times), step = max(steps, key=lambda one: (one[0][1], one[1]), default=((0, 0), 0))
         if times < REPEATED:
             continue
         first = next(one.rule for one, total in zip(alike, totals, strict=True) if total % step == phase)
