@@ -3,6 +3,7 @@
     python scripts/pictures.py page      docs/images/page.png and page.webp
     python scripts/pictures.py steps     docs/images/steps.png
     python scripts/pictures.py sheets    docs/images/sheet-photograph.jpg, sheet-review.jpg, and the row of the class
+    python scripts/pictures.py tables    docs/images/table-photograph.jpg, table-review.jpg
 
 Nobody was photographed and nothing was printed: photographs and sheets are simulated, with digits of MNIST's images.
 """
@@ -25,6 +26,7 @@ from playwright.sync_api import Page, expect
 from evidence import RESULTS, ROOT, with_envelope
 from page_driver import chromium, points_of, served, until
 from sumnist import cli
+from sumnist.lab.suites import pages, tables
 from sumnist.lab.suites.digits import font_digits, ink_of
 from sumnist.lab.suites.photographs import photograph as photograph_of
 from sumnist.lab.suites.sheets import Ink, Sheets, filled, photographed
@@ -236,9 +238,38 @@ def sheet_pictures() -> None:
         photograph_review(folder)
 
 
+# A table that somebody wrote.
+
+TABLE, TABLE_WIDTH, TABLE_HEIGHT = ("weather", 4), 700, 620
+"""Which simulated table, and the pixels of it that are shown."""
+
+
+def table_pictures() -> None:
+    """Do what the page on tables says, and keep what it shows."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        data = tables.photograph("development", pages.Images(Ink.mnist("development")), *TABLE).picture
+        (folder / "page.jpg").write_bytes(data)
+        with Image.open(BytesIO(data)) as picture:
+            small = picture.resize(
+                (TABLE_WIDTH, TABLE_WIDTH * picture.height // picture.width), Image.Resampling.LANCZOS
+            )
+            (IMAGES / "table-photograph.jpg").write_bytes(jpeg(small.crop((0, 0, TABLE_WIDTH, TABLE_HEIGHT))))
+        sumnist(folder, "table", "read", "page.jpg", "--out", "tables.xlsx", "--workers", "1")
+        with served("table", "review", "tables.jsonl", "--no-browser", folder=folder) as url, chromium() as browser:
+            page = browser.new_page(viewport={"width": 1180, "height": 760}, color_scheme="light")
+            page.goto(url)
+            expect(page.locator("#who")).not_to_be_empty()
+            until(page, "[...document.images].every((image) => image.complete && image.naturalWidth) || null")
+            page.wait_for_timeout(500)  # until they are drawn
+            page.screenshot(path=IMAGES / "table-review.jpg", type="jpeg", quality=JPEG_QUALITY)
+
+
 # The program.
 
-TASKS: dict[str, Callable[[], None]] = {"page": page_pictures, "steps": steps, "sheets": sheet_pictures}
+TASKS: dict[str, Callable[[], None]] = {
+    "page": page_pictures, "steps": steps, "sheets": sheet_pictures, "tables": table_pictures,
+}  # fmt: skip
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

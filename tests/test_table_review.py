@@ -22,7 +22,7 @@ from sumnist.serve import review
 from sumnist.serve import tables as answers
 from sumnist.serve.app import TellingServer
 from sumnist.serve.review import app_of, served
-from sumnist.serve.tables import TableReview
+from sumnist.serve.tables import TableReview, candidates_of
 from sumnist.sheets.review import Recorder, beside
 from sumnist.tables.batch import export, pages_of
 from sumnist.tables.layout import TableLayout
@@ -111,6 +111,14 @@ def test_columns_are_asked_of_one_by_one_and_one_that_is_settled_needs_nobody(cl
     assert client.get("/state").json()["sheets"] == [[1000, "accepted"], [1001, "accepted"], [1002, None]]
     assert client.post("/undo", json={}).json() == {"row": 1000, "field": "A3"}
     assert client.get("/state").json()["sheets"][0] == [1000, None]
+
+
+def test_what_was_read_is_suggested_too_where_what_holds_says_something_else() -> None:
+    slip = cell("A1", 173, "doubtful", (182, 0.99))
+    slip["candidates"] = [{"value": 173, "probability": 0.98}]
+    assert [(one["value"], one["note"]) for one in candidates_of(slip, 1)] == [(173, ""), (182, "as read")]
+    assert [one["value"] for one in candidates_of(cell("A1", 7, "doubtful", (7, 0.9), (1, 0.1)), 1)] == [7, 1]
+    assert candidates_of(cell("B1", None, "doubtful"), 10) == []
 
 
 def test_a_number_is_shown_with_what_is_beside_it(client: TestClient) -> None:

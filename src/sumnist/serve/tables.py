@@ -27,6 +27,21 @@ MOST = 10**12
 """Of a number that is typed."""
 
 
+def read_of(cell: Mapping[str, Any], scale: int) -> float | None:
+    """The number that was read in a cell, whatever holds."""
+    return max(cell["seen"], key=lambda one: one[1])[0] / scale if cell["seen"] else None
+
+
+def candidates_of(cell: Mapping[str, Any], scale: int) -> list[dict[str, Any]]:
+    """What a cell may hold by all that is known, and what was read there."""
+    found = [{"value": float(one["value"]), "probability": one["probability"], "note": ""}
+             for one in cell["candidates"]]  # fmt: skip
+    read = read_of(cell, scale)
+    if read is not None and read not in [one["value"] for one in found]:
+        found.append({"value": read, "probability": None, "note": "as read"})
+    return found
+
+
 class TableReview(Answers):
     """What the page asks for, and what it says, of the columns with doubtful numbers."""
 
@@ -81,20 +96,19 @@ class TableReview(Answers):
             missing = str(error).encode(errors="replace").decode()
         boxes = {} if missing else {cell["cell"]: self.box(number, cell) for cell in cells}
         across, down = (1, 1) if missing else self.picture(number).size
-        values = {cell["cell"]: None if (value := now.get(cell["cell"], cell)["value"]) is None else float(value)
-                  for cell in cells}  # fmt: skip
+        asked = {cell["cell"] for cell in cells
+                 if cell["cell"] in said or now.get(cell["cell"], cell)["state"] == "doubtful"}  # fmt: skip
+        shown = {cell["cell"]: read_of(cell, scale) if cell["cell"] in asked else now[cell["cell"]]["value"]
+                 for cell in cells if cell["cell"] in asked or cell["cell"] in now}  # fmt: skip
+        values = {name: None if value is None else float(value) for name, value in shown.items()}
         path = page["path"].encode(errors="replace").decode()
-        asked = [cell for cell in cells
-                 if cell["cell"] in said or now.get(cell["cell"], cell)["state"] == "doubtful"]  # fmt: skip
         return {
             "row": row["row"], "path": path, "state": "doubtful", "error": None, "probability": None,
             "values": {"": f"Column {name}, {Path(path).name}", **values}, "read": values, "wrong": [],
             "corrected": {key: None if value is None else float(value) for key, value in said.items()},
             "mark": self.recorder.marks.get(row["row"]),
-            "questions": [{"field": cell["cell"], "candidates": [
-                {"value": float(one["value"]), "probability": one["probability"], "note": ""}
-                for one in cell["candidates"]
-            ]} for cell in asked],
+            "questions": [{"field": cell["cell"], "candidates": candidates_of(cell, scale)}
+                          for cell in cells if cell["cell"] in asked],
             "fields": [{"name": cell["cell"], "label": f"{name} {cell['row']}", "scale": scale, "largest": MOST,
                         "signed": True} for cell in cells],
             "formulas": sums_of(page, column), "width": width, "height": height, "missing": missing,
