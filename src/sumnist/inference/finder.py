@@ -818,7 +818,8 @@ def cut(sight: Sight, found: Found) -> Cut:
     grey, ink = warped(sight.grey, matrix, size), warped(sight.ink, matrix * sight.scale, size)
     room = round(BEYOND * found.em / step)
     inner = np.zeros(size, bool)
-    inner[room:-room, room:-room] = True  # all that stands between its corners, and what reaches out
+    within_it = tuple(slice(min(room, side - 1), max(room + 1, side - room)) for side in size)
+    inner[within_it] = True  # all that stands between its corners, and what reaches out
     own, bare = (spread(ink > least, 2 * NEARBY + 1) for least in (REACHING, np.where(inner, INKED, REACHING)))
     own |= inner
     others = sight.characters

@@ -365,7 +365,7 @@ def read_cells(
     readings = {place: one for place, one in readings.items() if one.candidates}
     numbers = {place: one for place, one in readings.items() if one.reason != NOT_A_NUMBER}
     for place in holes_in(numbers) & readings.keys():
-        if min(readings[place].is_number_probability, readings[place].confidence) >= LIKELY:
+        if readings[place].is_number_probability >= LIKELY:
             numbers[place] = replace(readings[place], reason=UNSURE)
     return judges, numbers
 
@@ -399,23 +399,23 @@ def nothing_at(page: Page, corners: Floats) -> Found:
 
 
 def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
-    """The rows (axis 0) or columns of a grid that are some: most of their cells read as numbers, and where these are
-    few, one has several digits, since a lone speck may pass for one."""
+    """The rows (axis 0) or columns of a grid that are some: most of their cells read as numbers; where these are few,
+    most of those with several digits, since a lone speck may pass for a number."""
     lines = defaultdict[int, list[Place]](list)
     for place in page.found:
         lines[place[axis]].append(place)
     usual = float(np.median([len(line) for line in lines.values() or [()]]))
 
     def is_real(line: Sequence[Place]) -> bool:
-        is_sparse = len(line) < SPARSE * usual
-        if is_sparse and not any(len(page.found[place].digits) > 1 for place in line):
-            return False
+        if is_sparse := len(line) < SPARSE * usual:
+            line = [place for place in line if len(page.found[place].digits) > 1]
 
         def reads(place: Place) -> bool:
             reason = judge_of(reader, page, place)().reason
             return reason in NUMBER if is_sparse else reason != NOT_A_NUMBER
 
-        return all(map(reads, line[:: -(-len(line) // ASKED)])) or 2 * sum(map(reads, line)) > len(line)
+        some = line[:: -(-len(line) // ASKED) or 1]
+        return len(line) > 0 and (all(map(reads, some)) or 2 * sum(map(reads, line)) > len(line))
 
     return [at for at, line in sorted(lines.items()) if is_real(line)]
 

@@ -52,8 +52,9 @@ MOST_SUMS = 2_000
 """What the numbers of a column may come to: so many sums are kept."""
 ONCE = 0.001
 """The probability of one false total among those that are seen once."""
-REPEATED = 3
-"""So often a rule of rows is found, at one distance, if it comes again in all of a table."""
+REPEATED, AGAIN = 3, 0.05
+"""So often a rule of rows is found, at one distance, if it comes again in all of a table; and the probability that it
+holds as often by chance, where it comes again."""
 FEWEST = 3
 """Places in which a rule must hold."""
 SIGNS = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
@@ -315,8 +316,8 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
 
 
 def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Finding]:
-    """The same, and the others of a rule that comes again every so many rows, `REPEATED` times or more, where one holds
-    anywhere; what stands alone in the place of such a one was chance."""
+    """The same, and the others of a rule that comes again every so many rows, `REPEATED` times or more: such a one need
+    not hold so often. What stands alone in its place was chance."""
     kept = {one.rule.relation.total: one for one in of_rows}
     shapes = defaultdict[tuple[Any, ...], list[Finding]](list)
     for one in of_rows:
@@ -339,7 +340,7 @@ def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Fin
             held, seen = counted(rule, values, there) if is_new else (0, 0)
             rest = {total: one for total, one in kept.items() if one is not other}
             finding = Finding(rule, held, seen, CHANCE, log_tail(held, seen, CHANCE))
-            if held and fits(finding, rest):
+            if finding.log_p < math.log10(AGAIN) and fits(finding, rest):
                 kept = {**rest, rule.relation.total: finding}
     return sorted(kept.values(), key=lambda one: place_of(one.rule.relation.total))
 
