@@ -134,8 +134,10 @@ from sumnist.tables import batch
 assert table.SAVE_EVERY > 0 and callable(batch.read_one)
 table.SAVE_EVERY = 0.0
 CELL = {"cell": "A1", "row": 1, "column": 1, "value": 7, "probability": 0.9, "state": "doubtful", "read": "7",
-        "candidates": [{"value": 7, "probability": 0.9}], "corners": [[0, 0], [9, 0], [9, 9], [0, 9]]}
-READ = {"rows": 1, "columns": 1, "cells": [CELL], "rules": [], "broken": [], "exact": True, "learned": False}
+        "candidates": [{"value": 7, "probability": 0.9}], "corners": [[0, 0], [9, 0], [9, 9], [0, 9]],
+        "seen": [[7, 0.9]]}
+READ = {"rows": 1, "columns": 1, "cells": [CELL], "rules": [], "broken": [], "exact": True, "beside": 0,
+        "learned": False}
 def read_one(reader, picture):
     return READ | {"file": picture}
 batch.read_one = read_one
@@ -233,7 +235,7 @@ def make_inputs(folder: Path) -> None:
     lines = (f'{{"path": "{path}", "number": {number}}}\n' for path, number in rows)
     (folder / "table.jsonl").write_text("".join(lines))
     (folder / "tables.jsonl").write_text(
-        json.dumps({"path": "a.png", "rows": 3, "columns": 2, "cells": [], "broken": [],
+        json.dumps({"path": "a.png", "rows": 3, "columns": 2, "cells": [], "broken": [], "beside": 0,
                     "rules": [{"formula": "r3 = r1 + r2", "places": None, "held": 2, "seen": 2}]}) + "\n"
     )  # fmt: skip
     (folder / "cover.toml").write_text(Layout.of_line("9,7").to_toml())
