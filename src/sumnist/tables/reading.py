@@ -272,14 +272,15 @@ class TableReader:
             raise SizeError(
                 f"{shown}: {len(page.found):,} numbers, expected at most {MOST_FOUND:,}: crop it into parts"
             )
+        none = SheetError(f"{shown}: no numbers found on it, expected a table of them: come nearer, or turn it upright")
         rows = real_lines(self.reader, page, 0) if page else []
         if not page or not rows:
-            raise SheetError(
-                f"{shown}: no numbers found on it, expected a table of them: come nearer, or turn it upright"
-            )
+            raise none
         if len(rows) < len(page.grid.rows):  # what is none takes no room
             page = Page.of(replace(page.grid, rows=page.grid.rows[rows]), page.sight)
         columns = real_lines(self.reader, page, 1)
+        if not columns:
+            raise none
         cells = {(row, new): (row, old) for row in range(len(page.grid.rows)) for new, old in enumerate(columns)}
         found = {new: page.found[old] for new, old in cells.items() if old in page.found}
         return page._replace(found=found, cells=cells)
