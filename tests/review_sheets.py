@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from simulated_sheets import EXAM, write
 from sumnist.lab.suites.sheets import photographed, printed
+from sumnist.serve import review
+from sumnist.serve.app import TellingServer
 from sumnist.sheets.layout import Layout, Page
 from sumnist.sheets.review import Corrections, beside
 
@@ -82,3 +89,22 @@ def said(marks: Path) -> Corrections:
     """What people said of these sheets by now."""
     path = beside(marks)
     return Corrections(path.read_bytes().split(b"\n")[:-1] if path.exists() else (), path)
+
+
+@contextmanager
+def answering(monkeypatch: pytest.MonkeyPatch, start: Callable[[Callable[[str, int], None]], bool]) -> Iterator[str]:
+    """The address of a review in a thread of this process, which `start` begins with what is to be told of it."""
+    servers: list[TellingServer] = []
+
+    class Kept(TellingServer):
+        def __init__(self, *given: Any) -> None:
+            super().__init__(*given)
+            servers.append(self)
+
+    monkeypatch.setattr(review, "TellingServer", Kept)
+    told: SimpleQueue[str] = SimpleQueue()
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(start, lambda url, _: told.put(url))
+        yield told.get(timeout=20)
+        servers[0].should_exit = True
+        assert done.result()

@@ -6,18 +6,15 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, Route, expect
 
 from page_checks import AXE, expect_nobody_hindered, need
-from review_sheets import certain, doubtful, said, unreadable, write_marks, wrong
+from review_sheets import answering, certain, doubtful, said, unreadable, write_marks, wrong
 from sumnist.serve import review
-from sumnist.serve.app import TellingServer
 from sumnist.sheets.layout import Layout
 
 pytestmark = pytest.mark.browser
@@ -45,21 +42,9 @@ def marks(photographs: list[dict[str, Any]], tmp_path: Path, request: pytest.Fix
 @pytest.fixture
 def server(marks: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a review of them, in a thread of this process."""
-    servers: list[TellingServer] = []
-
-    class Kept(TellingServer):
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
-            servers.append(self)
-
-    monkeypatch.setattr(review, "TellingServer", Kept)
-    told: SimpleQueue[str] = SimpleQueue()
     layout = Layout.load(marks.with_suffix(".toml"))
-    with ThreadPoolExecutor(1) as thread:
-        done = thread.submit(review.review, marks, layout, 0, lambda url, _: told.put(url))
-        yield told.get(timeout=20)
-        servers[0].should_exit = True
-        assert done.result()
+    with answering(monkeypatch, lambda told: review.review(marks, layout, 0, told)) as url:
+        yield url
 
 
 def field(name: str) -> str:

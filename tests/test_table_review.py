@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -18,9 +16,8 @@ from playwright.sync_api import Page, expect
 from starlette.testclient import TestClient
 
 from page_checks import AXE, expect_nobody_hindered, need
-from sumnist.serve import review
+from review_sheets import answering
 from sumnist.serve import tables as answers
-from sumnist.serve.app import TellingServer
 from sumnist.serve.review import app_of, served
 from sumnist.serve.tables import TableReview, candidates_of
 from sumnist.sheets.review import Recorder, beside
@@ -163,21 +160,9 @@ def test_the_workbook_has_what_was_typed_and_what_followed_from_it(
 @pytest.fixture
 def server(tables: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The address of a review of them, in a thread of this process."""
-    servers: list[TellingServer] = []
-
-    class Kept(TellingServer):
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
-            servers.append(self)
-
-    monkeypatch.setattr(review, "TellingServer", Kept)
-    told: SimpleQueue[str] = SimpleQueue()
     asked = partial(TableReview, tables, TableLayout())
-    with ThreadPoolExecutor(1) as thread:
-        done = thread.submit(served, tables, asked, 0, lambda url, _: told.put(url))
-        yield told.get(timeout=20)
-        servers[0].should_exit = True
-        assert done.result()
+    with answering(monkeypatch, lambda told: served(tables, asked, 0, told)) as url:
+        yield url
 
 
 @pytest.mark.browser

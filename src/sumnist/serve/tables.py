@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from io import BytesIO
@@ -18,7 +18,7 @@ from sumnist.serve.review import Answers
 from sumnist.sheets.review import LONGEST, Recorder, picture_of
 from sumnist.tables.batch import Page, export, pages_of
 from sumnist.tables.layout import TableLayout
-from sumnist.tables.review import COLUMNS, decimals_in, doubtful_columns, resolved, sums_of
+from sumnist.tables.review import COLUMNS, Said, decimals_in, doubtful_columns, resolved, sums_of
 from sumnist.tables.rules import letters
 
 BESIDE, ABOVE = 1.2, 0.4
@@ -50,31 +50,31 @@ class TableReview(Answers):
         super().__init__(doubtful_columns(self.pages), recorder)
         self.whole = lru_cache(maxsize=4)(self._whole)
         self.picture = lru_cache(maxsize=2)(lambda number: picture_of(self.pages[number - 1], path.parent))
-        self.resolved = lru_cache(maxsize=4)(lambda number, _: resolved(self.pages[number - 1], self.said(number)))
+        self.known: dict[int, tuple[Said, Page]] = {}
 
-    def said(self, number: int) -> dict[str, Decimal | None]:
-        """What people say of a page, by cell."""
-        return {
+    def page(self, number: int) -> Page:
+        """A page, with what follows from what people say, which is worked out once for what they say."""
+        said: Said = {
             name: None if value is None else Decimal(str(value))
             for row, fields in self.recorder.values.items() if row // COLUMNS == number
             for name, value in fields.items()
         }  # fmt: skip
+        if number not in self.known or self.known[number][0] != said:
+            self.known[number] = said, resolved(self.pages[number - 1], said)
+        return self.known[number][1]
 
-    def page(self, number: int) -> Page:
-        """A page, with what follows from what people say."""
-        page: Page = self.resolved(number, len(self.recorder.changes))
-        return page
-
-    @property
-    def settled(self) -> list[int]:
-        """The columns in which nothing is doubtful any more."""
-        still = {(number, cell["column"] - 1) for number in {row // COLUMNS for row in self.rows}
+    def settled(self, numbers: Iterable[int]) -> list[int]:
+        """The columns of some pages in which nothing is doubtful any more."""
+        asked, marks = set(numbers), self.recorder.marks
+        still = {(number, cell["column"] - 1) for number in asked
                  for cell in self.page(number)["cells"] if cell["state"] == "doubtful"}  # fmt: skip
-        return [row for row in self.rows if divmod(row, COLUMNS) not in still and row not in self.recorder.marks]
+        return [row for row in self.rows
+                if row // COLUMNS in asked and divmod(row, COLUMNS) not in still and row not in marks]  # fmt: skip
 
     def state(self) -> dict[str, Any]:
         """What does not change, and how far one is."""
-        marks = dict.fromkeys(self.settled, "accepted") | self.recorder.marks
+        corrected = {row // COLUMNS for row in self.recorder.values}  # what nobody typed anything on is as it was
+        marks = dict.fromkeys(self.settled(corrected), "accepted") | self.recorder.marks
         count = sum(page["columns"] for page in self.pages if not page.get("error"))
         return {
             "title": self.layout.title or self.path.stem, "file": self.path.name, "what": "column", "fields": [],
@@ -104,13 +104,13 @@ class TableReview(Answers):
         path = page["path"].encode(errors="replace").decode()
         return {
             "row": row["row"], "path": path, "state": "doubtful", "error": None, "probability": None,
-            "values": {"": f"Column {name}, {Path(path).name}", **values}, "read": values, "wrong": [],
+            "values": {"": f"Column {name}, {Path(path).name}", **values}, "wrong": [],
             "corrected": {key: None if value is None else float(value) for key, value in said.items()},
             "mark": self.recorder.marks.get(row["row"]),
             "questions": [{"field": cell["cell"], "candidates": candidates_of(cell, scale)}
                           for cell in cells if cell["cell"] in asked],
-            "fields": [{"name": cell["cell"], "label": f"{name} {cell['row']}", "scale": scale, "largest": MOST,
-                        "signed": True} for cell in cells],
+            "fields": [{"name": cell["cell"], "label": f"{name} {cell['row']}", "scale": scale, "largest": MOST}
+                       for cell in cells],
             "formulas": sums_of(page, column), "width": width, "height": height, "missing": missing,
             "places": {key: [100 * left / across, 100 * top / down, 100 * (right - left) / across,
                              100 * (bottom - top) / down] for key, (left, top, right, bottom) in boxes.items()},
@@ -160,7 +160,8 @@ class TableReview(Answers):
 
     def mark(self, said: dict[str, Any]) -> dict[str, Any]:
         """A person is done with a column, which may settle others: {"row", "mark"}."""
-        return {**super().mark(said), "settled": self.settled}
+        answer = super().mark(said)
+        return {**answer, "settled": self.settled([said["row"] // COLUMNS])}
 
     def export(self, said: dict[str, Any]) -> dict[str, Any]:
         """Write the tables anew: the file's name. Raises `OutputError`, and `MissingExtraError`."""

@@ -72,17 +72,8 @@ class TableTask:
     learn: bool = True
     hand: Hand | None = None
     columns: ClassVar[tuple[str, ...]] = (
-        "path",
-        "file",
-        "rows",
-        "columns",
-        "cells",
-        "rules",
-        "broken",
-        "exact",
-        "beside",
-        "learned",
-    )
+        "path", "file", "rows", "columns", "cells", "rules", "broken", "exact", "beside", "learned",
+    )  # fmt: skip
     chunk: ClassVar[int] = 1
 
     def flat(self, values: dict[str, Any]) -> dict[str, Any]:
