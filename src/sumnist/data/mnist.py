@@ -107,8 +107,9 @@ LONGEST_RUN = 255
 
 def packed(images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
     """How images `[N, 28, 28]` are stored, so that they are small once compressed: how many pixels in turn are empty
-    and inked (`runs`; one too long is in parts, with nothing between them), which of the inked ones are bright, eight
-    to a byte (`bright`), and the intensities of these (`high`) and of the others (`low`), one after another."""
+    and inked (`runs`; one too long is in parts, with nothing between them), which of the inked ones are bright though
+    not `deep`, or deep and not bright, eight to a byte (`bright`), and the intensities of the bright ones (`high`) and
+    of the others (`low`), one after another."""
     flat = images.reshape(-1)
     ink = flat[flat > 0]
     edges = np.flatnonzero(np.diff(flat > 0, prepend=False, append=False))
@@ -118,20 +119,29 @@ def packed(images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
         full = max(length - 1, 0) // LONGEST_RUN
         runs += [LONGEST_RUN, 0] * full + [length - LONGEST_RUN * full]
     bright = ink >= BRIGHT
-    return {"runs": np.array(runs, np.uint8), "bright": np.packbits(bright), "high": ink[bright], "low": ink[~bright]}
+    surprising = np.packbits(bright ^ deep(images > 0)[images > 0])
+    return {"runs": np.array(runs, np.uint8), "bright": surprising, "high": ink[bright], "low": ink[~bright]}
+
+
+def deep(inked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which pixels of images `[N, 28, 28]` are inked with all eight around them: those are bright, most of them."""
+    padded = np.pad(inked, ((0, 0), (1, 1), (1, 1)))
+    across = padded[:, :, :-2] & padded[:, :, 1:-1] & padded[:, :, 2:]
+    around: NDArray[np.bool_] = across[:, :-2] & across[:, 1:-1] & across[:, 2:]
+    return around
 
 
 def unpacked(runs: NDArray[Any], bright: NDArray[Any], high: NDArray[Any], low: NDArray[Any]) -> NDArray[np.uint8]:
     """The images that `packed` stored. Raises `ValueError`."""
     turns = np.zeros(len(runs), np.bool_)
     turns[1::2] = True
-    inked = np.repeat(turns, runs)
+    inked = np.repeat(turns, runs).reshape(-1, 28, 28)
     images = np.zeros(inked.shape, np.uint8)
     ink = np.zeros(len(high) + len(low), np.uint8)
-    is_high = np.unpackbits(bright, count=len(ink)).view(np.bool_)
+    is_high = np.unpackbits(bright, count=len(ink)).view(np.bool_) ^ deep(inked)[inked]
     ink[is_high], ink[~is_high] = high, low
     images[inked] = ink
-    return images.reshape(-1, 28, 28)
+    return images
 
 
 def load_idx_folder(folder: str | Path, split: Split) -> DigitSet:
