@@ -25,7 +25,7 @@ from sumnist.lab.suites import tables as suite
 from sumnist.lab.suites.pages import Images
 from sumnist.lab.suites.sheets import Ink
 from sumnist.tables.batch import export, pages_of, proposed, read_tables, summary_of
-from sumnist.tables.grid import bend_of, cells_of, grid_of
+from sumnist.tables.grid import bend_of, cells_of, grid_of, without_lines
 from sumnist.tables.layout import TableLayout, places_in, spans_of
 from sumnist.tables.reading import AN_END, Table, TableReader, least_of
 from sumnist.tables.rules import Rule, cell_name, column_of, found, holes_in, last_totals, letters, place_named
@@ -306,6 +306,30 @@ def test_a_row_of_lone_digits_is_one_and_other_writing_beside_a_number_makes_it_
     cells = cells_of(grid, sight)
     assert {place: one.text for place, one in cells.items()} == {**texts, (3, 2): "2"}
     assert [place for place, one in cells.items() if one.suspect] == [(3, 2)]
+
+
+@pytest.mark.parametrize("slope", [-0.08, 0.08])
+def test_printed_lines_go_and_strokes_at_the_edge_of_a_slanted_page_stay_whatever_the_light(slope: float) -> None:
+    y, x = np.mgrid[:600, :700]
+    numbers, every = several(
+        *(("11", int(left + slope * (top - 300)), int(top + slope * (left - 350)), 24)
+          for top in range(60, 560, 60) for left in (300, 500, 660))
+    )  # fmt: skip
+    grid = grid_of(numbers)
+    assert grid is not None
+    strokes = np.zeros((600, 700), bool)
+    for middle, height in zip(every.x.astype(int), every.y.astype(int), strict=True):
+        strokes[height - 12 : height + 12, middle - 2 : middle + 2] = True
+    squared = np.where((x % 40 == 0) | (y % 40 == 0), 0.85, 1.0)
+    lit = np.linspace(240, 60, 700) * squared
+    grey = np.where(strokes, 0.4 * lit, lit).astype(np.uint8)
+    sight = Sight(grey, 255 * strokes.astype(np.uint8), 1.0, every)
+    assert without_lines(grid, sight) is None
+    line = np.abs(x - slope * (y - 300) - 400) < 1.5
+    clean = without_lines(grid, sight._replace(grey=np.where(line, 40, grey).astype(np.uint8)))
+    assert clean is not None
+    assert np.median(clean[line]) > 100
+    assert (clean[strokes] == grey[strokes]).all()
 
 
 def test_rows_and_columns_are_found_and_each_number_is_in_its_cell(reader: Reader, tally: suite.Photographed) -> None:

@@ -243,8 +243,14 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
     origin, size = np.array([u.min(), v.min()]), (int(np.ptp(u) * scale) + 1, int(np.ptp(v) * scale) + 1)
     finer = max(1, int(1 / scale))
     small = Image.fromarray(grey).reduce(finer)
-    flat = np.asarray(bent(small, size, lambda at: grid.points(at / scale + origin) / finer, Image.Resampling.BILINEAR))
-    dark, is_dark = darkness(flat, sight, grey)
+
+    def straight(at: Floats) -> Floats:
+        return grid.points(at / scale + origin) / finer
+
+    flat = np.asarray(bent(small, size, straight, Image.Resampling.BILINEAR))
+    on_page = np.asarray(bent(Image.new("L", small.size, 1), size, straight, Image.Resampling.NEAREST)) > 0
+    dark = darkness(sight, grey)
+    is_dark = dark(np.where(on_page, flat, 0)) & on_page  # nothing beside the page counts as bright
     ruled = np.zeros(flat.shape, np.uint8)
     for bit, axis, long in ((1, 0, LONG[0]), (2, 1, LONG[1])):
         lines = runs(joined(is_dark, axis), axis) >= long * UNIT
@@ -262,20 +268,19 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
     return np.where(grown(erased) & (ruled > 0), grounds, grey)
 
 
-def darkness(
-    flat: NDArray[np.uint8], sight: Sight, grey: NDArray[np.uint8]
-) -> tuple[Callable[[NDArray[np.uint8]], NDArray[np.bool_]], NDArray[np.bool_]]:
-    """What says which pixels of a picture are as dark as a line, and which of the straightened one are."""
+def darkness(sight: Sight, grey: NDArray[np.uint8]) -> Callable[[NDArray[np.uint8]], NDArray[np.bool_]]:
+    """What says which pixels of a picture are as dark as a line."""
     small = np.asarray(Image.fromarray(grey).resize(sight.ink.shape[::-1], Image.Resampling.BOX))
     weights = (sight.ink / 255.0) ** 2 + 1e-6
     stroke, ground = float(np.average(small, weights=weights)), float(np.median(small))
-    least = FAINT * (ground - stroke)
+    darkest = 1 - FAINT * (ground - stroke) / max(ground, 1.0)  # by the ground around: in a shadow all is less bright
 
     def dark(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
         near = Image.fromarray(ground_of(picture)).resize(picture.shape[::-1], Image.Resampling.BILINEAR)
-        return np.asarray(near).astype(np.int16) - picture > least
+        least: NDArray[np.uint8] = np.asarray(near.point([int(darkest * level) for level in range(256)]))
+        return picture < least
 
-    return dark, dark(flat)
+    return dark
 
 
 def ground_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

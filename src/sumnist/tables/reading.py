@@ -382,7 +382,7 @@ def judge_of(reader: Reader, page: Page, place: Place) -> Judge:
 
     def judged(asked: Sequence[str] = ()) -> FoundNumber:
         seen = read.judged(opinions, CANDIDATES, None, asked=asked)
-        is_line = alone is None and not seen.digits.strip("1")  # of which a part is left
+        is_line = alone is None and not seen.digits.strip("01")  # of which a part is left, or a pattern of the paper
         is_one = seen.is_number_probability >= LEAST_WHOLE and seen.confidence >= LIKELY and not is_line
         reason = UNSURE if is_one else NOT_A_NUMBER
         corners = tuple((float(x), float(y)) for x, y in page.sight.placed(number)[0])
