@@ -144,8 +144,13 @@ def grid_of(found: Sequence[Found]) -> Grid | None:
     middles, lefts, rights = sides_of(several)
     beside, below = neighbours(middles, lefts[:, 0], rights[:, 0], em)
     down, across = bend_of(middles, beside, 1, em), bend_of(rights, below, 0, em)
-    middles, lefts, rights = sides_of([one for one in found if 1 / LIKE < one.em / em < LIKE])
+    middles, lefts, rights = sides_of([one for one in found if is_like(one, em)])
     return Grid(em, across, down, rows_of(down(middles), em), edges_of(across(lefts), across(rights), em))
+
+
+def is_like(one: Found, em: float) -> bool:
+    """Whether a number is about as high as the usual digits."""
+    return 1 / LIKE < one.em / em < LIKE
 
 
 def sides_of(found: Sequence[Found]) -> tuple[Floats, Floats, Floats]:
@@ -253,7 +258,7 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
     is_dark = dark(np.where(on_page, flat, 0)) & on_page  # nothing beside the page counts as bright
     ruled = np.zeros(flat.shape, np.uint8)
     for bit, axis, long in ((1, 0, LONG[0]), (2, 1, LONG[1])):
-        lines = runs(joined(is_dark, axis), axis) >= long * UNIT
+        lines = runs(joined(is_dark if axis else wider(is_dark), axis), axis) >= long * UNIT
         ruled |= np.where(grown(lines), bit, 0).astype(np.uint8)
     if not ruled.any():
         return None
@@ -264,6 +269,7 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
     ruled, inked = np.asarray(back), dark(grey)
     erased = (ruled & 1 > 0) & inked & (runs(inked, 1) <= WIDE * grid.em)
     erased |= (ruled & 2 > 0) & inked & (runs(inked, 0) <= WIDE * grid.em)
+    erased |= (ruled == 3) & inked  # where two lines cross
     grounds = np.asarray(Image.fromarray(ground_of(grey)).resize((wide, high), Image.Resampling.BILINEAR))
     return np.where(grown(erased) & (ruled > 0), grounds, grey)
 
@@ -322,14 +328,15 @@ def joined(some: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
     return some | ((runs(~some, axis) <= BROKEN) & ~some)
 
 
+def wider(some: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The same, and what is left and right of it: a line that leans a little is none that is broken."""
+    padded = np.pad(some, ((0, 0), (1, 1)))
+    return padded[:, :-2] | some | padded[:, 2:]
+
+
 def grown(some: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The same, and what is next to it."""
-    found = some.copy()
-    found[1:] |= some[:-1]
-    found[:-1] |= some[1:]
-    found[:, 1:] |= some[:, :-1]
-    found[:, :-1] |= some[:, 1:]
-    return found
+    return wider(some) | wider(some.T).T
 
 
 class Laid(NamedTuple):

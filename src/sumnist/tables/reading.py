@@ -41,7 +41,7 @@ from sumnist.inference.numbers import (
 from sumnist.inference.reader import Reader
 from sumnist.pictures.decode import Picture, pixels_of
 from sumnist.pictures.proposals import LineProposal
-from sumnist.tables.grid import Floats, Grid, cells_of, laid
+from sumnist.tables.grid import Floats, Grid, cells_of, is_like, laid
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.rules import Finding, Place, cell_name, counted, fits, found, holes_in, last_totals
 
@@ -400,14 +400,15 @@ def nothing_at(page: Page, corners: Floats) -> Found:
 
 
 def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
-    """The rows (axis 0) or columns of a grid that are some: most of their cells read as numbers; where these are few,
-    most of those with several digits, since a lone speck may pass for a number."""
+    """The rows (axis 0) or columns of a grid that are some: most of their cells that are high enough read as numbers;
+    where these are few, most of those with several digits, since a lone speck may pass for a number."""
     lines = defaultdict[int, list[Place]](list)
     for place in page.found:
         lines[place[axis]].append(place)
     usual = float(np.median([len(line) for line in lines.values() or [()]]))
 
     def is_real(line: Sequence[Place]) -> bool:
+        line = [place for place in line if is_like(page.found[place], page.grid.em)]
         if is_sparse := len(line) < SPARSE * usual:
             line = [place for place in line if len(page.found[place].digits) > 1]
 
@@ -532,7 +533,8 @@ def cell_of(place: Place, reading: FoundNumber, solved: Solved, decimals: int, r
     elif value is not None and probability >= SURE:
         state = "corrected" if first is None or value != int(first) else "checked"
     if not related:
-        state = "read" if reading.accepted else state if state == "struck out" else "doubtful"
+        by_itself = reading.accepted and reading.confidence >= SURE
+        state = "read" if by_itself else state if state == "struck out" else "doubtful"
     return Cell(
         *place, None if value is None else scaled(value, decimals), probability, state, reading.text,
         tuple(likely[:CANDIDATES]), reading.corners,

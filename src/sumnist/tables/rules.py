@@ -62,7 +62,7 @@ SIGNS = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
 SIMPLER = 0.5
 """Of means with one total that with the fewest terms is taken, if the logarithm of its probability is at least so large
 beside the best rule's: a mean is rather a part of the sum above it than of all that is in it."""
-FULL = 0.8
+FULL = 0.75
 """The share of the cells of a row, or a column, with a number, from which on an empty one is a hole."""
 MOSTLY = 0.3
 """The share of the rows of one kind in which a rule of columns must hold to count there."""
