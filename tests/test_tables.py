@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -19,7 +20,9 @@ from sumnist.arithmetic.values import Values
 from sumnist.cli import main
 from sumnist.errors import ConfigError, DataError, LayoutError, MissingExtraError, SheetError
 from sumnist.formulas import Relation
+from sumnist.inference.ctc import Candidate
 from sumnist.inference.finder import Sight
+from sumnist.inference.numbers import FoundNumber
 from sumnist.inference.reader import Reader
 from sumnist.lab.suites import tables as suite
 from sumnist.lab.suites.pages import Images
@@ -27,7 +30,7 @@ from sumnist.lab.suites.sheets import Ink
 from sumnist.tables.batch import export, pages_of, proposed, read_tables, summary_of
 from sumnist.tables.grid import bend_of, cells_of, grid_of, without_lines
 from sumnist.tables.layout import TableLayout, places_in, spans_of
-from sumnist.tables.reading import AN_END, Table, TableReader, least_of
+from sumnist.tables.reading import AN_END, Table, TableReader, cell_of, least_of
 from sumnist.tables.rules import Rule, cell_name, column_of, found, holes_in, last_totals, letters, place_named
 
 Kept = Callable[[np.random.Generator], suite.Kept]
@@ -334,7 +337,6 @@ def test_printed_lines_go_and_strokes_at_the_edge_of_a_slanted_page_stay_whateve
 
 def test_rows_and_columns_are_found_and_each_number_is_in_its_cell(reader: Reader, tally: suite.Photographed) -> None:
     page = TableReader(reader=reader).page(tally.picture, None)
-    assert (len(page.grid.rows), len(page.grid.edges) - 1) == tally.numbers.shape
     assert set(page.cells) == set(np.ndindex(tally.numbers.shape))
     assert len(page.found) >= 0.95 * tally.numbers.size
 
@@ -370,6 +372,25 @@ def test_a_slip_of_the_writer_is_told_and_not_read_away(reader: Reader) -> None:
     for place in wrong.slips:
         cell = said.cells[place]
         assert cell.state == "doubtful" or cell.value == wrong.numbers[place]
+
+
+@pytest.mark.parametrize(("confidence", "state"), [(0.9, "corrected"), (0.9999, "doubtful")])
+def test_what_is_read_clearly_is_not_corrected_by_what_holds(confidence: float, state: str, reader: Reader) -> None:
+    written = np.array([[12, 30, 32], [25, 46, 71], [37, 76, 113]])  # 32 stands where 42 would be right
+    shares = np.where(written == 32, confidence, 1.0)
+    readings = {
+        place: FoundNumber(
+            str(value), int(value), share,
+            (Candidate(str(value), int(value), share), Candidate("42", 42, 1 - share)), 0.0, True, None, 1.0,
+        )
+        for (place, value), share in zip(np.ndenumerate(written), shares.ravel().tolist(), strict=True)
+    }  # fmt: skip
+    rules = tuple(map(Rule.of, ("C = A + B", "r3 = r1 + r2")))
+    judges = {place: partial(lambda one, asked=(): one, one) for place, one in readings.items()}
+    solved = TableReader(TableLayout(rules=rules), reader).solved(judges, readings)
+    cells = {place: cell_of(place, one, solved, 0, related=True) for place, one in readings.items()}
+    assert (cells[0, 2].value, cells[0, 2].state, cells[0, 2].read) == (42, state, "32")
+    assert {cell.state for place, cell in cells.items() if place != (0, 2)} == {"checked"}
 
 
 def test_a_picture_without_numbers_is_no_table(reader: Reader) -> None:

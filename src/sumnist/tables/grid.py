@@ -258,7 +258,7 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
     is_dark = dark(np.where(on_page, flat, 0)) & on_page  # nothing beside the page counts as bright
     ruled = np.zeros(flat.shape, np.uint8)
     for bit, axis, long in ((1, 0, LONG[0]), (2, 1, LONG[1])):
-        lines = runs(joined(is_dark if axis else wider(is_dark), axis), axis) >= long * UNIT
+        lines = runs(joined(is_dark, axis), axis) >= long * UNIT
         ruled |= np.where(grown(lines), bit, 0).astype(np.uint8)
     if not ruled.any():
         return None
@@ -269,7 +269,6 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
     ruled, inked = np.asarray(back), dark(grey)
     erased = (ruled & 1 > 0) & inked & (runs(inked, 1) <= WIDE * grid.em)
     erased |= (ruled & 2 > 0) & inked & (runs(inked, 0) <= WIDE * grid.em)
-    erased |= (ruled == 3) & inked  # where two lines cross
     grounds = np.asarray(Image.fromarray(ground_of(grey)).resize((wide, high), Image.Resampling.BILINEAR))
     return np.where(grown(erased) & (ruled > 0), grounds, grey)
 
@@ -290,12 +289,17 @@ def darkness(sight: Sight, grey: NDArray[np.uint8]) -> Callable[[NDArray[np.uint
 
 
 def ground_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The brightness of the ground around each place of a picture, one for each `GROUND` pixels."""
+    """The brightness of the ground around each place of a picture, one for each `GROUND` pixels; where there is just
+    black, as beside a page, that of what is next to it."""
     high, wide = (-(-side // GROUND) * GROUND for side in picture.shape)
     whole = np.pad(picture, ((0, high - picture.shape[0]), (0, wide - picture.shape[1])), mode="edge")
     blocks = whole.reshape(high // GROUND, GROUND, wide // GROUND, GROUND).swapaxes(1, 2)
     few = blocks[:, :, ::4, ::4].reshape(*blocks.shape[:2], -1)
-    return np.quantile(few, 0.8, axis=2, method="nearest").astype(np.uint8)
+    ground = np.quantile(few, 0.8, axis=2, method="nearest").astype(np.uint8)
+    while ground.any() and not ground.all():
+        around = np.lib.stride_tricks.sliding_window_view(np.pad(ground, 1), (3, 3)).max((2, 3))
+        ground = np.where(ground, ground, around)
+    return ground
 
 
 def bent(
@@ -328,15 +332,10 @@ def joined(some: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
     return some | ((runs(~some, axis) <= BROKEN) & ~some)
 
 
-def wider(some: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The same, and what is left and right of it: a line that leans a little is none that is broken."""
-    padded = np.pad(some, ((0, 0), (1, 1)))
-    return padded[:, :-2] | some | padded[:, 2:]
-
-
 def grown(some: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """The same, and what is next to it."""
-    return wider(some) | wider(some.T).T
+    padded = np.pad(some, 1)
+    return padded[1:-1, :-2] | padded[1:-1, 2:] | padded[:-2, 1:-1] | padded[2:, 1:-1] | some
 
 
 class Laid(NamedTuple):

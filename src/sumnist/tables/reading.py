@@ -74,6 +74,8 @@ ROUNDS = 2
 """How often a table is read again with what was learned."""
 LESSONS = 200
 """Numbers of a page that teach the hand, at most."""
+CLEARLY = 0.999
+"""The probability from which on a reading is not corrected by what holds: rather, the writer has slipped."""
 WRONG = 0.9
 """The probability from which on a relation is said not to hold."""
 ANY = TableLayout()
@@ -413,8 +415,8 @@ def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
             line = [place for place in line if len(page.found[place].digits) > 1]
 
         def reads(place: Place) -> bool:
-            reason = judge_of(reader, page, place)().reason
-            return reason in NUMBER if is_sparse else reason != NOT_A_NUMBER
+            seen = judge_of(reader, page, place)()
+            return seen.reason in NUMBER and seen.confidence >= LIKELY if is_sparse else seen.reason != NOT_A_NUMBER
 
         some = line[:: -(-len(line) // ASKED) or 1]
         return len(line) > 0 and (all(map(reads, some)) or 2 * sum(map(reads, line)) > len(line))
@@ -531,7 +533,8 @@ def cell_of(place: Place, reading: FoundNumber, solved: Solved, decimals: int, r
     if reading.reason == STRUCK:
         state = "struck out"
     elif value is not None and probability >= SURE:
-        state = "corrected" if first is None or value != int(first) else "checked"
+        same = first is not None and value == int(first)
+        state = "checked" if same else "corrected" if reading.confidence < CLEARLY else "doubtful"
     if not related:
         by_itself = reading.accepted and reading.confidence >= SURE
         state = "read" if by_itself else state if state == "struck out" else "doubtful"
