@@ -462,6 +462,85 @@ def test_what_holds_on_most_pages_is_proposed_as_a_layout(tables: Path, tally: s
     assert {rule.relation for rule in layout.rules or ()} == {rule.relation for rule in tally.layout.rules or ()}
 
 
+OBSERVED = """
+[columns.A]
+name = "max"
+decimals = 1
+variable = "Tx"
+statistic = "maximum"
+unit = "C"
+
+[columns.C]
+variable = "rr"
+statistic = "sum"
+unit = "mm"
+
+[station]
+id = "203"
+name = "Binga"
+lat = 2.3
+lon = 20.5
+source = "diaries"
+"""
+
+
+def february(name: str, rows: int, total: str) -> dict[str, object]:
+    """A page of one month whose numbers are 20.1, 20.2, …; the fourth one is doubtful, and the fifth not there."""
+    cells = [
+        {"cell": f"A{row}", "row": row, "column": 1, "value": f"20.{row}", "probability": 1.0, "read": f"20{row}",
+         "state": "doubtful" if row == 4 else "checked", "candidates": [], "corners": [[0.0, 0.0]] * 4, "seen": []}
+        for row in range(1, rows + 1) if row != 5
+    ]  # fmt: skip
+    rules = [{"formula": total, "places": None, "held": 1, "seen": 1}]
+    return {"path": name, "rows": rows, "columns": 1, "rules": rules, "broken": [], "beside": 0, "cells": cells}
+
+
+def test_weather_is_written_for_archives_a_line_for_each_day_and_none_for_totals(tmp_path: Path) -> None:
+    layout = TableLayout.of_toml(OBSERVED.encode())
+    assert TableLayout.of_toml(layout.to_toml().encode()) == layout
+    pages = [february("b_195703.png", 32, "r32 = r1 + … + r31"), february("b_1957-02.png", 29, "r6 = r1 + … + r5")]
+    pages.append({"path": "b_195704.png", "error": "b_195704.png: no numbers found on it"})
+    export(pages, tmp_path / "station.zip", layout)
+    with ZipFile(tmp_path / "station.zip") as archive:
+        assert archive.namelist() == ["diaries_203_19570201-19570331_Tx.tsv", "diaries_203_19570201-19570331_rr.tsv"]
+        lines = [line.split("\t") for line in archive.read(archive.namelist()[0]).decode().splitlines()]
+    head = [line[0] for line in lines[:12]]
+    assert head == ["SEF", "ID", "Name", "Lat", "Lon", "Alt", "Source", "Link", "Vbl", "Stat", "Units", "Meta"]
+    assert [line[1] for line in lines[:12]][:6] == ["1.0.0", "203", "Binga", "2.3", "20.5", "NA"]
+    assert lines[12] == ["Year", "Month", "Day", "Hour", "Minute", "Period", "Value", "Meta"]
+    days = lines[13:]
+    assert len(days) == 28 + 31
+    assert days[0][:7] == ["1957", "02", "01", "NA", "NA", "day", "20.1"]
+    assert days[0][7] == "orig=201C|state=checked|page=b_1957-02.png|cell=A1"
+    assert [line[6] for line in days[2:7]] == ["20.3", "NA", "NA", "20.7", "20.8"]  # doubtful, not there; 6 is a total
+    assert days[28][:3] == ["1957", "03", "01"]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "days", "message"),
+    [
+        ("b.png", 29, "", "b.png: no month in its name"),
+        ("b_195702.png", 32, "", r"31 rows of days \(1-5, 7-32\), expected 28 in 1957-02"),
+        ("b_195702.png", 32, 'days = "1-27"', r"27 rows of days \(1-27\), expected 28"),
+    ],
+)
+def test_weather_whose_days_are_not_known_is_not_written(
+    name: str, rows: int, days: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=message):
+        export(
+            [february(name, rows, "r6 = r1 + … + r5")],
+            tmp_path / "b.zip",
+            TableLayout.of_toml((OBSERVED + days).encode()),
+        )
+    assert not list(tmp_path.iterdir())
+
+
+def test_weather_of_no_station_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"needs a layout with \[station\]"):
+        read_tables([tmp_path], tmp_path / "b.zip")
+
+
 @pytest.mark.parametrize("line", ["{", '{"path": 3}', '{"path": "a", "cells": [3]}', "[]"])
 def test_a_line_that_is_no_table_is_named(line: str, tmp_path: Path) -> None:
     (tmp_path / "tables.jsonl").write_text(line + "\n")

@@ -690,7 +690,7 @@ class TableRead:
     pictures: tuple[Path, ...]
     """photographs, scans, PDF files, or folders of them"""
     out: Path
-    """file to write: .xlsx, .csv, .parquet or .jsonl"""
+    """file to write: .xlsx, .csv, .parquet, .jsonl, or .zip for weather in the Station Exchange Format"""
     layout: Path | None = None
     """TOML file of what is known of these tables (default: it is found on each page)"""
     mistakes: Annotated[float, Range(0, 0.5, "a probability from 0 to 0.5, such as 0.02")] = MISTAKE

@@ -10,7 +10,7 @@ import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from importlib.util import find_spec
@@ -30,8 +30,9 @@ from sumnist.sheets.pictures import PdfPage, colours_of
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.reading import ANY, TableReader
 from sumnist.tables.rules import Rule, letters
+from sumnist.tables.sef import archive_of, station_of
 
-FORMATS = ".jsonl", ".csv", ".xlsx", ".parquet"
+FORMATS = ".jsonl", ".csv", ".xlsx", ".parquet", ".zip"
 """What tables are written as."""
 NEEDED = {".xlsx": "xlsxwriter", ".parquet": "pyarrow"}
 """The library that writes it."""
@@ -82,8 +83,9 @@ class TableTask:
 
     def settings(self) -> dict[str, Any]:
         """The layout, the options and the networks."""
+        layout = replace(self.layout, observed={}, station=None).to_toml()
         return {
-            "task": "tables", "--layout": self.layout.to_toml(), "--mistakes": self.mistake, "learns": self.learn,
+            "task": "tables", "--layout": layout, "--mistakes": self.mistake, "learns": self.learn,
             "network of numbers": fingerprint(NUMBERS), "network of digits": fingerprint(PRETRAINED / ONNX),
             "network that finds": fingerprint(FINDER), **fingerprint_of(self.hand),
         }  # fmt: skip
@@ -113,7 +115,8 @@ def read_tables(
 
     Args:
         paths: Pictures, PDF files, and folders of both.
-        out: A .jsonl with a line for each page; or a .csv, .parquet or .xlsx of all numbers, and the .jsonl beside it.
+        out: A .jsonl with a line for each page; or a .csv, .parquet or .xlsx of all numbers, or a .zip of the weather
+            of a station, and the .jsonl beside it.
         layout: What is known of these tables.
         mistake: The probability that a writer makes a mistake, for each relation.
         learn: Whether the hand of each page is learned by what holds there.
@@ -135,6 +138,8 @@ def read_tables(
     library = NEEDED.get(out.suffix)
     if library and find_spec(library) is None:  # known before the work
         raise MissingExtraError(library, EXTRAS[library], f"writing {out.suffix}")
+    if out.suffix == ".zip":
+        station_of(layout)
     asked = {"source": os.pathsep.join(str(path.resolve()) for path in paths)}
     return tabulate(
         sheets_in(paths), rows, TableTask(layout, mistake, learn, hand), asked, engine, workers, overwrite, progress,
@@ -176,7 +181,8 @@ def numbers_of(page: Page, layout: TableLayout) -> Iterator[tuple[Any, ...]]:
 
 
 def export(pages: Sequence[Page], out: Path, layout: TableLayout = ANY) -> None:
-    """Write all numbers of pages as .csv, .parquet or .xlsx, whole or not at all. Raises `OutputError`."""
+    """Write all numbers of pages as .csv, .parquet or .xlsx, or those of a station as a .zip of the Station Exchange
+    Format, whole or not at all. Raises `OutputError`, `DataError`, `ConfigError`."""
     lines = [line for page in pages for line in numbers_of(page, layout)]
     if out.suffix == ".csv":
         rows = [dict(zip(HEAD, line, strict=True)) for line in lines]
@@ -184,6 +190,8 @@ def export(pages: Sequence[Page], out: Path, layout: TableLayout = ANY) -> None:
         write_atomically(out, "".join([csv_line(dict(zip(HEAD, HEAD, strict=True))), *texts]))
     elif out.suffix == ".parquet":
         write_parquet(lines, out)
+    elif out.suffix == ".zip":
+        write_atomically(out, archive_of(pages, layout))
     else:
         write_workbook(pages, lines, out, layout)
 

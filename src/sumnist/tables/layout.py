@@ -5,6 +5,14 @@ title = "Station 203"
 [columns.B]
 name = "max"
 decimals = 1
+variable = "Tx"    # for the Station Exchange Format, as `[station]`
+statistic = "maximum"
+unit = "C"
+
+[station]
+id = "203"
+lat = 2.3
+lon = 20.5
 
 [[rules]]
 formula = "r6 = r1 + … + r5"    # rows, in every column, and the same five times more, each seven rows further down
@@ -21,10 +29,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from sumnist.errors import LayoutError
 from sumnist.formulas import NAME, NAME_EXPECTED, Relation
@@ -40,6 +48,45 @@ text = partial(json.dumps, ensure_ascii=False)
 """A text as TOML has it."""
 
 
+class Observed(NamedTuple):
+    """What a column is of, in the codes of the Station Exchange Format: the variable, the statistic, the unit."""
+
+    variable: str
+    statistic: str = "point"
+    unit: str = "?"
+
+
+@dataclass(frozen=True)
+class Station:
+    """Where weather was observed, as the Station Exchange Format has it.
+
+    Attributes:
+        id, name: Of the station.
+        lat, lon: Degrees north and east.
+        alt: Metres above the sea.
+        source, link: Of the collection, and where more is said of it.
+        period: What time a number is of, as the format has it.
+        days: The rows of the days of a month, from 0, in their order; none if those are all that are no totals.
+    """
+
+    id: str
+    name: str = ""
+    lat: float | str = "NA"
+    lon: float | str = "NA"
+    alt: float | str = "NA"
+    source: str = ""
+    link: str = ""
+    period: str = "day"
+    days: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, entry: Mapping[str, Any]) -> Station:
+        """The station of a layout. Raises `LayoutError`."""
+        kinds = dict.fromkeys(("id", "name", "source", "link", "period", "days"), str)
+        check_keys("station", entry, kinds | dict.fromkeys(("lat", "lon", "alt"), (int, float)), ("id",))
+        return cls(**{**entry, "days": tuple(places_in(entry["days"], False)) if "days" in entry else ()})
+
+
 @dataclass(frozen=True)
 class TableLayout:
     """What is known of tables.
@@ -49,12 +96,16 @@ class TableLayout:
         names: What columns are called, by their places from 0.
         decimals: How many decimals the numbers of a column have, by its place.
         rules: What holds; None if that is to be found.
+        observed: What columns of weather are of, by their places.
+        station: Where that was observed.
     """
 
     title: str = ""
     names: Mapping[int, str] = field(default_factory=dict)
     decimals: Mapping[int, int] = field(default_factory=dict)
     rules: tuple[Rule, ...] | None = None
+    observed: Mapping[int, Observed] = field(default_factory=dict)
+    station: Station | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> TableLayout:
@@ -65,15 +116,18 @@ class TableLayout:
     def of_toml(cls, content: bytes) -> TableLayout:
         """The layout that is written as TOML. Raises `LayoutError`."""
         values = values_of(content)
-        check_keys("the layout of a table", values, {"title": str, "columns": dict, "rules": list})
-        names, decimals = dict[int, str](), dict[int, int]()
+        check_keys("the layout of a table", values, {"title": str, "columns": dict, "rules": list, "station": dict})
+        names, decimals, observed = dict[int, str](), dict[int, int](), dict[int, Observed]()
         for letter, entry in values.get("columns", {}).items():
             if not isinstance(entry, dict) or not re.fullmatch("[A-Z]{1,2}", letter):
                 raise LayoutError(
                     f"columns: {letter[:40]!r}, expected the letter of a column, as in [columns.B]: correct it"
                 )
-            check_keys(f"column {letter}", entry, {"name": str, "decimals": int})
+            check_keys(f"column {letter}", entry, dict.fromkeys(("name", *Observed._fields), str) | {"decimals": int})
             column = column_of(letter)
+            if said := {key: entry[key] for key in Observed._fields if key in entry}:
+                check_keys(f"column {letter}", said, dict.fromkeys(said, str), Observed._fields[:1])
+                observed[column] = Observed(**said)
             if "name" in entry:
                 names[column] = entry["name"]
             if "decimals" in entry:
@@ -85,17 +139,27 @@ class TableLayout:
         rules = None if "rules" not in values else tuple(
             rule for entry in values["rules"] for rule in rules_of(entry, by_name)
         )  # fmt: skip
-        return cls(values.get("title", ""), names, decimals, rules)
+        station = Station.of(values["station"]) if "station" in values else None
+        return cls(values.get("title", ""), names, decimals, rules, observed, station)
 
     def to_toml(self) -> str:
         """As TOML."""
         lines = [f"title = {text(self.title)}", ""] if self.title else []
-        for column in sorted({*self.names, *self.decimals}):
+        for column in sorted({*self.names, *self.decimals, *self.observed}):
             lines.append(f"[columns.{letters(column)}]")
             if column in self.names:
                 lines.append(f"name = {text(self.names[column])}")
             if column in self.decimals:
                 lines.append(f"decimals = {self.decimals[column]}")
+            if column in self.observed:
+                lines += [f"{key} = {text(value)}" for key, value in self.observed[column]._asdict().items()]
+            lines.append("")
+        if self.station:
+            said = asdict(self.station) | {"days": spans_of(self.station.days, number)}
+            lines += [
+                "[station]",
+                *(f"{key} = {text(value)}" for key, value in said.items() if value not in ("", "NA")),
+            ]
             lines.append("")
         for rule, every, times in together(self.rules or ()):
             lines += ["[[rules]]", f"formula = {text(renamed(rule.relation, self.names).text)}"]
