@@ -37,7 +37,7 @@ class Broken(Reader):
         super().__init__()
         self.error = error
 
-    def read(self, picture: Any, number: Any, ink: Any = "auto") -> Any:
+    def read(self, picture: Any, number: Any = 0, ink: Any = "auto") -> Any:
         raise self.error
 
 
@@ -52,7 +52,7 @@ class Slow(Reader):
         super().__init__()
         self.folder = folder
 
-    def read(self, picture: Any, number: Any, ink: Any = "auto") -> Any:
+    def read(self, picture: Any, number: Any = 0, ink: Any = "auto") -> Any:
         (self.folder / "begun").touch()
         end = time.monotonic() + 20
         while not (self.folder / "go").exists():
@@ -68,7 +68,7 @@ def slow(folder: Path) -> Readers:
 class Mortal(Reader):
     """A reader whose process is killed by the number 9."""
 
-    def read(self, picture: Any, number: Any, ink: Any = "auto") -> Any:
+    def read(self, picture: Any, number: Any = 0, ink: Any = "auto") -> Any:
         if number == 9:
             os.kill(os.getpid(), signal.SIGKILL)
         reading: Reading = super().read(picture, number, ink)

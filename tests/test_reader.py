@@ -155,6 +155,16 @@ def test_a_list_with_a_bad_picture_has_no_readings_but_read_each_has_those_of_th
         assert result.digit_probabilities == pytest.approx(single.digit_probabilities, abs=1e-6)
 
 
+def test_a_reader_adds_nothing_unless_it_is_told_to_and_one_number_does_for_all_pictures(exact: Reader) -> None:
+    pictures = list(PIXELS[:2])
+    assert exact.read(pictures) == exact.read_each(pictures) == [exact.read(one, 0) for one in pictures]
+    assert [one.sum == one.digit for one in exact.read(pictures)] == [True, True]
+    assert exact.read_each(pictures, 7) == exact.read(pictures, [7, 7])
+    assert exact.read_shown(pictures[0])[0] == exact.read(pictures[0])
+    with pytest.raises(NumberError, match="3 numbers for 2 pictures"):
+        exact.read_each(pictures, [1, 2, 3])
+
+
 def test_known_ink_is_looked_for_in_every_picture_be_it_an_image_already(exact: Reader) -> None:
     for pixels in PIXELS[:5]:
         light = exact.read(pixels, 3)

@@ -386,7 +386,7 @@ def test_whatever_a_row_holds_it_is_a_row_and_the_others_are_read(
 class Hungry(Reader):
     """A reader without the memory for one picture."""
 
-    def read_each(self, pictures: Any, numbers: Any, ink: Any = "auto") -> Any:
+    def read_each(self, pictures: Any, numbers: Any = 0, ink: Any = "auto") -> Any:
         if any("03.png" in str(picture) for picture in pictures):
             raise MemoryError
         return super().read_each(pictures, numbers, ink)

@@ -146,7 +146,7 @@ def hand_of(source: Path, model: str | Path, ink: InkColour, numbers: NumberOpti
         reader.numbers = Numbers(strips_file(model, numbers.engine))
     with closing(source_of(source, 0, sums=False).rows) as rows:
         pictures = [row.picture for row in islice(rows, LEARNED) if row.picture is not None]
-    read: Sequence[Any] = reader.read_each(pictures, [0] * len(pictures), ink)
+    read: Sequence[Any] = reader.read_each(pictures, ink=ink)
     if numbers:
         read = reader.numbers.read_each(pictures, numbers.engine, numbers.digits, numbers.decimal, ink)
     sure = [

@@ -247,13 +247,13 @@ def each(pictures: Sequence[Path], read: Callable[[Path], Shown], as_json: bool,
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(OfNumbers):
-    """Read pictures of one digit each, and add a number, as in `sumnist predict five.png --number 7`.
+    """Read pictures of one digit each, and add a number if there is one, as in `sumnist predict five.png --number 7`.
     They may be light on dark or dark on light. With --numbers: of one number each."""
 
     pictures: tuple[Path, ...]
     """picture files: a photograph, a scan, a drawing, from 8 pixels on the longer side on"""
     number: str | None = None
-    """the number to add (required, unless --numbers)"""
+    """the number to add"""
     ink: InkColour = "auto"
     """whether the ink is darker than its ground (dark) or lighter (light), if that is known"""
     json: bool = False
@@ -275,16 +275,16 @@ class Predict(OfNumbers):
         from sumnist.inference.reader import Reader
         from sumnist.pictures.steps import strip
 
-        if self.number is None:
-            stray = [str(path) for path in self.pictures if isinstance(whole(str(path)), int) and not path.exists()]
-            hint = f"; did you mean --number {stray[-1]}?" if stray else ", such as --number 7"
-            raise ConfigError(f"predict: no --number, expected the whole number to add{hint}")
+        stray = [str(path) for path in self.pictures if isinstance(whole(str(path)), int) and not path.exists()]
+        if stray and self.number is None:
+            raise ConfigError(f"predict: {stray[-1]} is no picture; did you mean --number {stray[-1]}?")
         reader = Reader(self.model, hand=self.hand)
-        number = addend(self.number, reader.exact)
+        number = 0 if self.number is None else addend(self.number, reader.exact)
 
         def read(picture: Path) -> Shown:
             reading, steps = reader.read_shown(picture, number, self.ink, steps=self.show is not None)
-            return reading.as_dict(), described(str(picture), reading), strip(steps) if self.show else None
+            said = described(str(picture), reading, with_sum=self.number is not None)
+            return reading.as_dict(), said, strip(steps) if self.show else None
 
         return read
 

@@ -36,19 +36,19 @@ LEAST_SHOWN = 5e-5
 """A smaller probability would be shown as 0.00%."""
 
 
-def described(name: str, reading: Reading) -> str:
-    """The reading of the picture `name`: both answers, each with its probability and that of the next best ones. If it
-    is not accepted, why, and what helps; of a blank picture nothing else, since every digit is equally probable. What
-    was taken for the digit is said unless it was what is usual."""
+def described(name: str, reading: Reading, with_sum: bool = True) -> str:
+    """The reading of the picture `name`: the digit, and the sum if it was asked for, each with its probability and that
+    of the next best ones. If it is not accepted, why, and what helps; of a blank picture nothing else, since every
+    digit is equally probable. What was taken for the digit is said unless it was what is usual."""
     heading = headed(name, reading)
     if reading.reason == REASONS["blank"]:
         return heading
     digit = ranked(range(len(reading.digit_probabilities)), reading.digit_probabilities)
-    total = ranked(reading.sums, reading.sum_probabilities)
-    return (
-        f"{heading}\n  digit {reading.digit:4}  {digit}\n"
-        f"  sum   {reading.sum:4}  {total}  ({added(reading.digit, reading.number)})"
-    )
+    lines = [heading, f"  digit {reading.digit:4}  {digit}"]
+    if with_sum:
+        total = ranked(reading.sums, reading.sum_probabilities)
+        lines.append(f"  sum   {reading.sum:4}  {total}  ({added(reading.digit, reading.number)})")
+    return "\n".join(lines)
 
 
 def number_described(name: str, reading: NumberReading, number: int | None = None) -> str:

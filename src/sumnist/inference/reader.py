@@ -63,7 +63,7 @@ UNSURE = "unsure"
 second of what may be a digit as others write it, more probably than not."""
 ADVICE = {
     "blank": "write something, or come nearer",
-    "several digits": "one digit a picture; several are read as a number",
+    "several digits": "one digit a picture; several are read as a number (`read_number`, `--numbers`)",
     "cut off at the border": "move the camera, so that there is paper all around the digit",
     "too small": "come nearer, or crop the picture closer to the digit",
     "too little contrast": "a darker pen, or more light",
@@ -371,18 +371,18 @@ class Reader:
 
     # A str is a sequence of str too; the first signature is meant for it.
     @overload
-    def read(self, picture: Picture, number: Number, ink: InkColour = "auto") -> Reading: ...  # type: ignore[overload-overlap]
+    def read(self, picture: Picture, number: Number = 0, ink: InkColour = "auto") -> Reading: ...  # type: ignore[overload-overlap]
     @overload
     def read(
-        self, picture: Sequence[Picture], number: Number | Sequence[Number] | NDArray[Any], ink: InkColour = "auto"
+        self, picture: Sequence[Picture], number: Number | Sequence[Number] | NDArray[Any] = 0, ink: InkColour = "auto"
     ) -> list[Reading]: ...
-    def read(self, picture: Any, number: Any, ink: InkColour = "auto") -> Reading | list[Reading]:
+    def read(self, picture: Any, number: Any = 0, ink: InkColour = "auto") -> Reading | list[Reading]:
         """Read a picture, or a list of pictures.
 
         Args:
             picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of those.
             number: What to add: any whole number if the reader is `exact`, otherwise 0..9. With a list of pictures one
-                for all of them, or one for each.
+                for all of them, or one for each. By default nothing is added.
             ink: "dark" or "light", if it is known that the ink is darker or lighter than its ground; else "auto".
 
         Returns:
@@ -401,29 +401,33 @@ class Reader:
         return readings if several else readings[0]
 
     def read_each(
-        self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour = "auto"
+        self, pictures: Sequence[Picture], numbers: Number | Sequence[Number] = 0, ink: InkColour = "auto"
     ) -> list[Reading | SumnistError]:
         """Read a list of pictures, whatever is wrong with some of them.
 
         Args:
             pictures: As for `read`.
-            numbers: One for each picture.
+            numbers: One for all pictures, or one for each. By default nothing is added.
             ink: As for `read`.
 
         Returns:
             A reading for each picture; in its place the error, not raised, of a picture or number that is no good.
 
+        Raises:
+            ConfigError: `ink` is another word.
+            NumberError: There are not as many numbers as pictures.
+
         Examples:
-            >>> five, missing = Reader().read_each(["examples/five.png", "missing.png"], [7, 7])
+            >>> five, missing = Reader().read_each(["examples/five.png", "missing.png"], 7)
             >>> five.sum
             12
             >>> missing
             ImageError('missing.png: does not exist, expected a picture: check the name')
         """
-        return self._read(pictures, numbers, check_ink(ink))
+        return self._read(pictures, listed(numbers, len(pictures)), check_ink(ink))
 
     def read_shown(
-        self, picture: Picture, number: Number, ink: InkColour = "auto", steps: bool = True
+        self, picture: Picture, number: Number = 0, ink: InkColour = "auto", steps: bool = True
     ) -> tuple[Reading, tuple[Step, ...]]:
         """Read a picture, as `read` does, and say how.
 
@@ -433,7 +437,7 @@ class Reader:
         return self.read_tried(picture, number, ink, steps)[:2]
 
     def read_tried(
-        self, picture: Picture, number: Number, ink: InkColour = "auto", steps: bool = True
+        self, picture: Picture, number: Number = 0, ink: InkColour = "auto", steps: bool = True
     ) -> tuple[Reading, tuple[Step, ...], list[Verdict]]:
         """As `read_shown`, with what was tried: a verdict on each proposal alone, in order. The `image` of the one that
         was chosen is that of the reading."""
@@ -732,11 +736,16 @@ class TorchNetwork:
 
 def check_numbers(numbers: Any, count: int, exact: bool) -> list[int]:
     """The numbers of `count` pictures: one for all of them, or one each. Raises `NumberError`."""
+    return [check_number(number, exact) for number in listed(numbers, count)]
+
+
+def listed(numbers: Any, count: int) -> Sequence[Any]:
+    """A number for each of `count` pictures. Raises `NumberError` if there is neither one for all nor one for each."""
     if not isinstance(numbers, list | tuple) and not (isinstance(numbers, np.ndarray) and numbers.ndim):
-        return [check_number(numbers, exact)] * count
+        return [numbers] * count
     if len(numbers) != count:
         raise NumberError(f"{len(numbers)} numbers for {count} pictures: expected one for all of them, or one each")
-    return [check_number(number, exact) for number in numbers]
+    return list(numbers)
 
 
 def check_number(number: Any, exact: bool) -> int:

@@ -138,7 +138,7 @@ def answers_of(reader: Reader, pictures: Sequence[Picture], ink: InkColour = "au
     network trained without outliers, that of the most probable digit.
     """
     found: list[tuple[int, bool, float, str]] = []
-    for result in reader.read_each(pictures, [0] * len(pictures), ink):
+    for result in reader.read_each(pictures, ink=ink):
         if isinstance(result, SumnistError):
             found.append((NO_READING, False, -1.0, str(result)))
             continue
