@@ -183,6 +183,8 @@ PRESETS_ARE = f"expected one of {', '.join(PRESETS)}; did you mean"
         ("train --batch_size=3", "train: --batch_size: no such flag; did you mean --batch-size?"),
         ("demo 5", "demo: unrecognized arguments: 5; see `sumnist demo --help`"),
         ("score x --number 7", "score: the following arguments are required: --out; see `sumnist score --help`"),
+        ("graph --out network.png", "--out network.png: expected a name that ends in .svg"),
+        ("predict FIVE --show steps.jpg", "--show steps.jpg: expected a name that ends in .png"),
         ("predict five.png 7", "predict: 7 is no picture; did you mean --number 7?"),
         ("predict five.png --json -3", "predict: -3 is no picture; did you mean --number -3?"),
         ("evaluate", "evaluate: no RUN, expected a run folder, --suite or --folder"),

@@ -15,7 +15,7 @@ from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
-from sumnist.errors import OutputError, RunError
+from sumnist.errors import ConfigError, OutputError, RunError
 
 try:
     import fcntl
@@ -73,6 +73,14 @@ def check_replaceable(path: Path) -> None:
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "a device or a pipe"
         raise OutputError(f"{path}: is {kind}, expected the name of a file: give another name")
+
+
+def check_suffix(flag: str, path: Path, *suffixes: str) -> None:
+    """Raise `ConfigError` if the name that a flag has does not say what is written."""
+    if path.suffix not in suffixes:
+        *others, last = suffixes
+        expected = f"{', '.join(others)} or {last}" if others else last
+        raise ConfigError(f"{flag} {path}: expected a name that ends in {expected}")
 
 
 def remove_abandoned(path: Path) -> None:

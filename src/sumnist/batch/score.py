@@ -174,8 +174,7 @@ def tabulate(
         What `score` does.
     """
     began = time.monotonic()
-    if out.suffix not in (".csv", ".jsonl"):
-        raise ConfigError(f"--out {out}: expected a name that ends in .csv or .jsonl")
+    files.check_suffix("--out", out, ".csv", ".jsonl")
     if workers < 0:
         raise ConfigError(f"--workers {workers}: expected a whole number of at least 0, which is one for each core")
     check_apart(out, found.files)

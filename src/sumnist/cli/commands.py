@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from sumnist.cli.door import complain, say
 from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine, flag
 from sumnist.errors import ConfigError, HandError, ImageError, LayoutError, OutputError, SumnistError
-from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, read_whole, write_atomically
+from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, check_suffix, read_whole, write_atomically
 from sumnist.serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -228,6 +228,8 @@ def each(pictures: Sequence[Path], read: Callable[[Path], Shown], as_json: bool,
     """Say what is read of each picture, and write the drawings; the exit code. Raises the error of a picture alone."""
     from sumnist.pictures.steps import as_png
 
+    if show is not None and show.suffix:
+        check_suffix("--show", show, ".png")
     failed, drawings = 0, []
     for picture in pictures:
         try:
@@ -572,8 +574,7 @@ class SheetRead:
         from sumnist.sheets.batch import read_batch
         from sumnist.sheets.layout import Layout, read_people
 
-        if self.out.suffix not in (".xlsx", ".csv", ".jsonl"):
-            raise ConfigError(f"--out {self.out}: expected a name that ends in .xlsx, .csv or .jsonl")
+        check_suffix("--out", self.out, ".xlsx", ".csv", ".jsonl")
         if self.people is not None and self.out.suffix == ".csv":
             raise ConfigError(f"--people {self.people}: is for .xlsx and .jsonl: leave it out, or change --out")
         layout = Layout.load(self.layout)
@@ -957,12 +958,14 @@ class Graph:
 
     config: Config = field(default_factory=Config)
     out: Path | None = None
-    """file to write (default: print the SVG)"""
+    """.svg file to write (default: print the SVG)"""
 
     def run(self) -> int:
         """Do it; the exit code."""
         from sumnist.model.diagram import draw
 
+        if self.out is not None and self.out.suffix:
+            check_suffix("--out", self.out, ".svg")
         picture = draw(self.config)
         if self.out is None:
             say(picture)

@@ -21,7 +21,7 @@ from sumnist.arithmetic.relations import MISTAKE
 from sumnist.batch.score import Read, Result, Scored, csv_line, fingerprint, fingerprint_of, tabulate
 from sumnist.config import Engine
 from sumnist.errors import EXTRAS, ConfigError, DataError, MissingExtraError, SumnistError
-from sumnist.files import FINDER, NUMBERS, ONNX, PRETRAINED, fits, parse_json, write_atomically
+from sumnist.files import FINDER, NUMBERS, ONNX, PRETRAINED, check_suffix, fits, parse_json, write_atomically
 from sumnist.inference.hand import Hand
 from sumnist.inference.reader import Reader
 from sumnist.sheets.batch import sheets_in
@@ -149,8 +149,7 @@ def read_tables(
 
 def rows_beside(out: Path) -> Path:
     """The .jsonl of what is written. Raises `ConfigError`."""
-    if out.suffix not in FORMATS:
-        raise ConfigError(f"--out {out}: expected a name that ends in {', '.join(FORMATS[:-1])} or {FORMATS[-1]}")
+    check_suffix("--out", out, *FORMATS)
     return out.with_suffix(".jsonl")
 
 
