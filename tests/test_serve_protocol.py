@@ -236,8 +236,7 @@ def test_schemathesis_finds_no_answer_that_the_document_does_not_promise() -> No
     try:
         result = subprocess.run(
             [Path(sys.executable).parent / "schemathesis", "run", f"http://127.0.0.1:{server.port}/openapi.json",
-             "--phases=examples,coverage,fuzzing", "--max-examples=10", "--seed=1", "--request-timeout=60",
-             "--no-color"],
+             "--phases", "examples,coverage,fuzzing", "--max-examples", "10", "--seed", "1", "--no-color"],
             cwd=Path(__file__).resolve().parent.parent, capture_output=True, text=True, check=False, timeout=240,
         )  # fmt: skip
         assert result.returncode == 0, result.stdout

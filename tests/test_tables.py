@@ -337,6 +337,7 @@ def test_printed_lines_go_and_strokes_at_the_edge_of_a_slanted_page_stay_whateve
 
 def test_rows_and_columns_are_found_and_each_number_is_in_its_cell(reader: Reader, tally: suite.Photographed) -> None:
     page = TableReader(reader=reader).page(tally.picture, None)
+    assert (len(page.grid.rows), len(page.grid.edges) - 1) == tally.numbers.shape
     assert set(page.cells) == set(np.ndindex(tally.numbers.shape))
     assert len(page.found) >= 0.95 * tally.numbers.size
 
@@ -484,7 +485,7 @@ source = "diaries"
 """
 
 
-def february(name: str, rows: int, total: str) -> dict[str, object]:
+def days_on(name: str, rows: int, total: str) -> dict[str, object]:
     """A page of one month whose numbers are 20.1, 20.2, …; the fourth one is doubtful, and the fifth not there."""
     cells = [
         {"cell": f"A{row}", "row": row, "column": 1, "value": f"20.{row}", "probability": 1.0, "read": f"20{row}",
@@ -498,7 +499,7 @@ def february(name: str, rows: int, total: str) -> dict[str, object]:
 def test_weather_is_written_for_archives_a_line_for_each_day_and_none_for_totals(tmp_path: Path) -> None:
     layout = TableLayout.of_toml(OBSERVED.encode())
     assert TableLayout.of_toml(layout.to_toml().encode()) == layout
-    pages = [february("b_195703.png", 32, "r32 = r1 + … + r31"), february("b_1957-02.png", 29, "r6 = r1 + … + r5")]
+    pages = [days_on("b_195703.png", 32, "r32 = r1 + … + r31"), days_on("b_1957-02.png", 29, "r6 = r1 + … + r5")]
     pages.append({"path": "b_195704.png", "error": "b_195704.png: no numbers found on it"})
     export(pages, tmp_path / "station.zip", layout)
     with ZipFile(tmp_path / "station.zip") as archive:
@@ -529,7 +530,7 @@ def test_weather_whose_days_are_not_known_is_not_written(
 ) -> None:
     with pytest.raises(DataError, match=message):
         export(
-            [february(name, rows, "r6 = r1 + … + r5")],
+            [days_on(name, rows, "r6 = r1 + … + r5")],
             tmp_path / "b.zip",
             TableLayout.of_toml((OBSERVED + days).encode()),
         )

@@ -283,7 +283,10 @@ class TableReader:
         columns = real_lines(self.reader, page, 1)
         if not columns:
             raise none
-        cells = {(row, new): (row, old) for row in range(len(page.grid.rows)) for new, old in enumerate(columns)}
+        edges = page.grid.edges[columns[0] : columns[-1] + 2]
+        if len(edges) < len(page.grid.edges):  # what is none at the side takes no room
+            page = Page.of(replace(page.grid, edges=edges), page.sight)
+        cells = {(row, new): (row, old - columns[0]) for row in range(len(rows)) for new, old in enumerate(columns)}
         found = {new: page.found[old] for new, old in cells.items() if old in page.found}
         return page._replace(found=found, cells=cells)
 

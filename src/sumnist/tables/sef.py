@@ -16,7 +16,7 @@ from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from sumnist.errors import ConfigError, DataError
-from sumnist.tables.layout import Station, TableLayout, spans_of
+from sumnist.tables.layout import Station, TableLayout, number, spans_of
 from sumnist.tables.rules import Rule
 
 HEAD = "Year", "Month", "Day", "Hour", "Minute", "Period", "Value", "Meta"
@@ -92,14 +92,12 @@ def month_of(page: Mapping[str, Any]) -> tuple[int, int]:
 def days_of(page: Mapping[str, Any], month: tuple[int, int], layout: TableLayout) -> list[int]:
     """The rows of the days of a month, in their order: those that no rule of rows makes of others, if the layout does
     not say which. Raises `DataError` if they are not as many."""
-    assert layout.station
     rules = map(Rule.of, (one["formula"] for one in page["rules"]))
     totals = {int(rule.relation.total[1:]) - 1 for rule in rules if rule.of_rows}
-    days = list(layout.station.days) or [row for row in range(page["rows"]) if row not in totals]
+    days = list(station_of(layout).days) or [row for row in range(page["rows"]) if row not in totals]
     if len(days) != (length := monthrange(*month)[1]):
-        shown = spans_of(days, lambda row: str(row + 1))
         raise DataError(
-            f"{page['path']}: {len(days)} rows of days ({shown}), expected {length} in {month[0]}-{month[1]:02}: say "
-            'which rows they are in the layout, as in [station] days = "1-5, 8-12"'
+            f"{page['path']}: {len(days)} rows of days ({spans_of(days, number)}), expected {length} in "
+            f'{month[0]}-{month[1]:02}: say which rows they are in the layout, as in [station] days = "1-5, 8-12"'
         )
     return days
