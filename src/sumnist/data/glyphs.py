@@ -348,15 +348,20 @@ def drawn(paths: list[Points], random: Random, thickest: float = THICKEST) -> Dr
         along = (steps @ light) / np.maximum(np.hypot(*steps.T) * np.hypot(*light), 1e-6)
         thick = np.maximum(THINNEST, width * (1 - lighter * np.maximum(along, 0))) * FINE
         for (x, y), (to_x, to_y), wide in zip(points.tolist(), points[1:].tolist(), thick.tolist(), strict=False):
-            r = wide / 2
-            pen.line([x, y, to_x, to_y], fill=255, width=round(wide))
-            pen.ellipse([to_x - r, to_y - r, to_x + r, to_y + r], fill=255)
-        (x, y), r = points[0].tolist(), thick[0] / 2
-        pen.ellipse([x - r, y - r, x + r, y + r], fill=255)
+            pen.line(exact(x, y, to_x, to_y), fill=255, width=round(wide))
+            pen.ellipse(exact(to_x - wide / 2, to_y - wide / 2, to_x + wide / 2, to_y + wide / 2), fill=255)
+        (x, y), r = points[0].tolist(), float(thick[0]) / 2
+        pen.ellipse(exact(x - r, y - r, x + r, y + r), fill=255)
     if random.random() > COARSE_SHARE:
         return centred(bright(reduced(ink)))
     coarse = bright(reduced(ink, int(random.integers(*COARSE))))
     return centred(((coarse - 0.5) * random.uniform(1, 3) + 0.5).clip(0, 1))
+
+
+def exact(*places: float) -> list[float]:
+    """Places without the last digits of a processor's own: the outermost ink ends just where a pixel does, and these
+    digits would say in which of two."""
+    return [round(place, 6) for place in places]
 
 
 def fitted(paths: list[Points], size: float) -> list[Points]:

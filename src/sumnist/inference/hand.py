@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64decode, b64encode
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -204,23 +205,26 @@ def fitted(rows: Rows) -> Floats:
 def learned(rows: Rows, others: Rows) -> tuple[NDArray[np.float32], list[int]]:
     """The weights that a network learns from the rows of a writer, and the places of the examples that were left out.
 
-    Examples whose labels the network contradicts are left out, one after the other, as long as the weights harm the
-    reading of `others`; then the weights are made smaller until they do not.
+    As few of the examples whose labels the network contradicts most are left out as make the weights harmless to the
+    reading of `others`, found by bisection; then the weights are made smaller until they are.
     """
-    base, left_out = others.told(), list[int]()
+    base = others.told()
 
     def harm(weights: Floats) -> float:
         return float(np.maximum(base - others.told(weights), 0).mean())
 
+    def without(count: int) -> Floats:
+        return fitted(rows.of_examples(np.setdiff1d(rows.owners, contrary[:count])))
+
     contrary = rows.owners[np.argsort(rows.told(), kind="stable")][: int((rows.told() < CONTRARY).sum())].tolist()
     contrary = list(dict.fromkeys(contrary))[: max(1, len(np.unique(rows.owners)) // 10)]
-    weights = fitted(rows)
-    while harm(weights) > HARM and len(left_out) < len(contrary):
-        left_out.append(contrary[len(left_out)])
-        weights = fitted(rows.of_examples(np.setdiff1d(rows.owners, left_out)))
+    count, weights = 0, fitted(rows)
+    if contrary and harm(weights) > HARM:
+        count = bisect_left(range(len(contrary)), True, lo=1, key=lambda count: harm(without(count)) <= HARM)
+        weights = without(count)
     while harm(weights) > HARM:
         weights = weights * 0.7
-    return weights.astype(np.float32), left_out
+    return weights.astype(np.float32), contrary[:count]
 
 
 class Trial(NamedTuple):
