@@ -347,11 +347,10 @@ def drawn(paths: list[Points], random: Random, thickest: float = THICKEST) -> Dr
         steps = np.diff(points, axis=0)
         along = (steps @ light) / np.maximum(np.hypot(*steps.T) * np.hypot(*light), 1e-6)
         thick = np.maximum(THINNEST, width * (1 - lighter * np.maximum(along, 0))) * FINE
-        for (x, y), (to_x, to_y), wide in zip(points.tolist(), points[1:].tolist(), thick.tolist(), strict=False):
-            pen.line(exact(x, y, to_x, to_y), fill=255, width=round(wide))
-            pen.ellipse(exact(to_x - wide / 2, to_y - wide / 2, to_x + wide / 2, to_y + wide / 2), fill=255)
-        (x, y), r = points[0].tolist(), float(thick[0]) / 2
-        pen.ellipse(exact(x - r, y - r, x + r, y + r), fill=255)
+        for begin, end, wide in zip(points.tolist(), points[1:].tolist(), thick.tolist(), strict=False):
+            pen.line(exact(*begin, *end), fill=255, width=round(wide))
+        for (x, y), r in zip(points.tolist(), (np.append(thick[0], thick) / 2).tolist(), strict=True):
+            pen.ellipse(exact(x - r, y - r, x + r, y + r), fill=255)
     if random.random() > COARSE_SHARE:
         return centred(bright(reduced(ink)))
     coarse = bright(reduced(ink, int(random.integers(*COARSE))))
