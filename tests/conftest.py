@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -40,6 +41,7 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
 
 
 @pytest.fixture(autouse=True)

@@ -108,23 +108,22 @@ def counted(
     rooms: Mapping[str, range], relations: list[Relation], shares: Mapping[str, NDArray[np.float64]], mistake: float
 ) -> tuple[dict[str, NDArray[np.float64]], float]:
     """The weight of each value of each number, and of all, by counting out."""
-    weights = {name: np.zeros(len(room)) for name, room in rooms.items()}
     names = list(rooms)
-    channels = {
-        relation: {
-            values: channel(relation, list(values), rooms[relation.total], mistake)
-            for values in itertools.product(*(rooms[name] for _, name in relation.terms))
-        }
-        for relation in relations
-    }
-    for values in itertools.product(*rooms.values()):
-        of = dict(zip(names, values, strict=True))
-        weight = float(np.prod([shares[name][of[name] - rooms[name].start] for name in names]))
-        for relation in relations:
-            weight *= channels[relation][tuple(of[name] for _, name in relation.terms)][of[relation.total]]
-        for name in names:
-            weights[name][of[name] - rooms[name].start] += weight
-    return weights, float(weights[names[0]].sum())
+    joint = np.ones([len(room) for room in rooms.values()])  # the weight of each way to have a value for every number
+    tables = [([name], shares[name]) for name in names]
+    for relation in relations:
+        terms = [name for _, name in relation.terms]
+        ways = itertools.product(*(rooms[name] for name in terms))
+        totals = [list(channel(relation, list(values), rooms[relation.total], mistake).values()) for values in ways]
+        of = [*terms, relation.total]
+        tables.append((of, np.reshape(totals, [len(rooms[name]) for name in of])))
+    for of, table in tables:
+        order = sorted(of, key=names.index)
+        joint *= np.transpose(table, [of.index(name) for name in order]).reshape(
+            [len(rooms[name]) if name in of else 1 for name in names]
+        )
+    rest = {name: tuple(axis for axis in range(len(names)) if axis != place) for place, name in enumerate(names)}
+    return {name: joint.sum(rest[name]) for name in names}, float(joint.sum())
 
 
 def readings(shares: Mapping[str, NDArray[np.float64]], rooms: Mapping[str, range]) -> dict[str, Values]:

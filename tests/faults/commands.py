@@ -6,6 +6,7 @@ A new command needs a line in `COMMANDS`; `test_faults.py` fails for one that ha
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,7 @@ table.SAVE_EVERY = 0.0
 CELL = {"cell": "A1", "row": 1, "column": 1, "value": 7, "probability": 0.9, "state": "doubtful", "read": "7",
         "candidates": [{"value": 7, "probability": 0.9}], "corners": [[0, 0], [9, 0], [9, 9], [0, 9]],
         "seen": [[7, 0.9]]}
-READ = {"rows": 1, "columns": 1, "cells": [CELL], "rules": [], "broken": [], "exact": True, "beside": 0,
+READ = {"rows": 28, "columns": 1, "cells": [CELL], "rules": [], "broken": [], "exact": True, "beside": 0,
         "learned": False}
 def read_one(reader, picture):
     return READ | {"file": picture}
@@ -159,6 +160,7 @@ READ = (
     "--out marks.xlsx --workers 1"
 )
 TABLES = "table read INPUTS/pictures/1.png INPUTS/pictures/2.png --out tables.csv --workers 1"
+STATION = "table read INPUTS/1969-02.png --layout INPUTS/station.toml --out station.zip --workers 1"
 RELATIONS = "table relations INPUTS/tables.jsonl --out station.toml"
 HALF_READ = Step(READ, stopped=("", 12))
 ONE_ROW = Step(STUDY, stopped=("write rows.jsonl", 2))
@@ -202,6 +204,7 @@ COMMANDS = (
     Command("sheet read --overwrite", f"{READ} --overwrite", steps=(Step(f"{READ} --mistakes 0.1"),)),
     Command("table read", TABLES, keeps=False),
     Command("table read, killed before", TABLES, steps=(Step(TABLES, stopped=("", 12)),), keeps=False),
+    Command("table read, station", f"{STATION} --overwrite", steps=(Step(STATION),), keeps=False),
     Command("table relations", f"{RELATIONS} --overwrite", steps=(Step(RELATIONS),)),
     Command("hand new", "hand new --out form.pdf", keeps=False),
     Command("hand learn", HAND, steps=(Step(HAND),)),
@@ -238,6 +241,11 @@ def make_inputs(folder: Path) -> None:
         json.dumps({"path": "a.png", "rows": 3, "columns": 2, "cells": [], "broken": [], "beside": 0,
                     "rules": [{"formula": "r3 = r1 + r2", "places": None, "held": 2, "seen": 2}]}) + "\n"
     )  # fmt: skip
+    shutil.copy(folder / "pictures" / "1.png", folder / "1969-02.png")
+    (folder / "station.toml").write_text(
+        '[station]\nid = "9"\nname = "Here"\nlat = 1\nlon = 2\n'
+        '[columns.A]\nvariable = "Tx"\nstatistic = "mean"\nunit = "C"\n'
+    )
     (folder / "cover.toml").write_text(Layout.of_line("9,7").to_toml())
 
 

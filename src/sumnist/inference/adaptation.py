@@ -221,14 +221,20 @@ def steps_of(text: str, owner: int, features: Grey, emissions: Grey) -> Rows:
 @lru_cache(4)
 def others(network: OnnxFile) -> Rows:
     """What a network says of the digits of other writers."""
-    random = np.random.default_rng(0)
-    training = load_mnist("train")
-    some = random.permutation(len(training.digits))[:OTHERS]
-    drawn, written = pen_digits(random, most=OTHERS)
-    images = np.concatenate([training.images[some], drawn]).astype(np.float32) / np.float32(255)
-    labels = np.concatenate([training.digits[some], written])
+    images, labels = digits_of_others()
     lines = [
         (line_of([*images[start : start + 5]]), "".join(map(str, labels[start : start + 5])), start)
         for start in range(0, len(labels), 5)
     ]
     return rows_of(network, images, labels, np.arange(len(labels)), lines)
+
+
+@cache
+def digits_of_others() -> tuple[Grey, NDArray[np.int64]]:
+    """Images `[N, 28, 28]` of digits by other writers, and the digits `[N]`."""
+    random = np.random.default_rng(0)
+    training = load_mnist("train")
+    some = random.permutation(len(training.digits))[:OTHERS]
+    drawn, written = pen_digits(random, most=OTHERS)
+    images = np.concatenate([training.images[some], drawn]).astype(np.float32) / np.float32(255)
+    return images, np.concatenate([training.digits[some], written])
