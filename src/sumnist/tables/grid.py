@@ -340,12 +340,16 @@ def long_lines(some: NDArray[np.bool_], axis: int, long: int, broken: int) -> ND
     """What is on lines along an axis or a little askew, at least so many pixels `long`, `broken` by so many at most."""
     if axis == 0:
         return np.ascontiguousarray(long_lines(np.ascontiguousarray(some.T), 1, long, broken).T)
-    high, wide = some.shape
-    found, across = np.zeros_like(some), np.arange(wide)
+    found, wide = np.zeros_like(some), some.shape[1]
     for slope in SLOPES:
-        rows = (np.arange(high)[:, None] + np.rint(slope * (across - wide / 2)).astype(np.int64)) % high
-        level = np.ascontiguousarray(some[rows, across])
-        found[rows, across] |= (runs(level | (runs(~level, 1) <= broken), 1) >= long) & level
+        offs = np.rint(slope * (np.arange(wide) - wide / 2)).astype(int)
+        parts = [slice(*ends) for ends in pairwise([0, *(np.flatnonzero(np.diff(offs)) + 1).tolist(), wide])]
+        level = np.empty_like(some)
+        for part in parts:
+            level[:, part] = np.roll(some[:, part], -offs[part.start], 0)
+        level &= runs(level | (runs(~level, 1) <= broken), 1) >= long
+        for part in parts:
+            found[:, part] |= np.roll(level[:, part], offs[part.start], 0)
     return found
 
 

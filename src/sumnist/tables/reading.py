@@ -69,7 +69,8 @@ number, and of the most probable one, from which on it is one where the finder s
 may be any."""
 SPARSE, ASKED = 0.7, 3
 """A row or a column with fewer numbers than this share of the usual has few. So many of its cells are asked first
-whether they read as numbers do; of few cells each must be more probable than `LIKELY`."""
+whether they read as numbers do; where there are few, a cell must be more probable than `LIKELY`, if it has two
+digits, and less so with more."""
 ROUNDS = 2
 """How often a table is read again with what was learned."""
 LESSONS = 200
@@ -423,7 +424,8 @@ def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
                 return False
             if (seen.reason and set(seen.digits) == {"1"}) or (is_sparse and len(page.found[place].digits) == 1):
                 return None
-            return not is_sparse or seen.reason is None or seen.confidence >= LIKELY
+            likely: float = LIKELY ** (len(seen.digits) / 2)  # as two digits are
+            return not is_sparse or seen.reason is None or seen.confidence >= likely
 
         if all(map(reads, line[:: -(-len(line) // ASKED)])):
             return True
