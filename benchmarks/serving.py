@@ -112,7 +112,7 @@ class Server:
             stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(root / "src")},
         )  # fmt: skip
         assert self.process.stdout is not None
-        port = re.search(r":(\d+): reading", self.process.stdout.readline())
+        port = re.search(r":(\d+)( \(|: reading)", self.process.stdout.readline())
         if port is None:
             raise SystemExit("serving: the server did not start")
         self.port = int(port[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -46,7 +47,7 @@ def served(*words: str, folder: Path | None = None) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().partition(": ")[0]
+            yield "".join(re.findall(r"http://\S+", process.stdout.readline())[:1]).rstrip(":")
         finally:
             process.terminate()
     if process.returncode:

@@ -79,7 +79,7 @@ class Session:
         self.servers.callback(server.terminate)
         assert server.stdout is not None
         line = server.stdout.readline()
-        self.address = line.removeprefix("http://").partition(": ")[0]
+        self.address = line.partition("http://")[2].partition(" ")[0]
         return line.replace(self.address, ADDRESS)
 
     def python(self, code: str) -> str:

@@ -93,7 +93,7 @@ class Server:
         self.ended: tuple[int, str] | None = None
         assert self.process.stdout is not None
         self.line = self.process.stdout.readline()
-        self.port = int(self.line.partition(": ")[0].rpartition(":")[2] or 0)
+        self.port = int(self.line.partition(" (")[0].rpartition(":")[2] or 0)
 
     def connect(self) -> socket.socket:
         """A connection, closed at the latest when the server is."""

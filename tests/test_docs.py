@@ -159,6 +159,7 @@ def test_the_commands_of_the_page_on_sheets_and_its_python_print_and_read(tmp_pa
     assert first.startswith("2 sheets: corrected 1, ")
     assert missing.startswith(f"People without a readable sheet, {len(PUPILS) - 2}: Pupil 01; ")
     assert last.startswith("marks.xlsx: 2 sheets, 0 unreadable")
+    assert last.endswith(f"; next: sumnist {review}")
     assert shlex.split(review) == ["sheet", "review", "marks.jsonl"]
     for name in ("cover.pdf", "cover.toml", "marks.jsonl", "marks.toml", "marks.xlsx"):
         assert (tmp_path / name).stat().st_size > 0

@@ -87,7 +87,8 @@ def sending(server: Server, content: bytes) -> socket.socket:
 
 
 def test_it_tells_its_url_and_listens_on_this_machine_alone(shared: Server) -> None:
-    assert shared.line == f"http://127.0.0.1:{shared.port}: reading; its API: http://127.0.0.1:{shared.port}/docs\n"
+    url = f"http://127.0.0.1:{shared.port}"
+    assert shared.line == f"open {url} (its API: {url}/docs); Ctrl-C ends it\n"
     wanted = f"{shared.port:04X}"
     lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
     assert {line[1] for line in lines if line[3] == "0A" and line[1].endswith(f":{wanted}")} == {f"0100007F:{wanted}"}

@@ -246,7 +246,7 @@ def test_a_workbook_comes_with_its_rows_and_its_layout_and_can_be_reviewed(
         "On several sheets, 1: 000002", "Not among the people, 2: 000002",
     ]  # fmt: skip
     assert last.startswith("marks.xlsx: 4 sheets, 1 unreadable; ")
-    assert last.endswith(" a second")
+    assert last.endswith(" a second; next: sumnist sheet review marks.jsonl")
     doubts = Doubts(Path("marks.jsonl"), Layout.load("marks.toml"))
     with closing(Recorder(beside(Path("marks.jsonl")))) as recorder:
         client = TestClient(app_of(Review(doubts, recorder), "token"), "http://127.0.0.1:8000/token")

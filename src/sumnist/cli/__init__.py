@@ -28,7 +28,11 @@ TRACEBACK = "--traceback"
 USAGE = """\
 usage: sumnist COMMAND [OPTIONS]
 
-Reads a handwritten digit, adds a number to it, and says how sure it is of both.
+Reads handwritten digits and numbers, adds them, and says how sure it is.
+
+  sumnist predict photo.jpg --number 7     read a digit, and add 7 to it
+  sumnist find page.jpg --show found.png   find every number on a picture
+  sumnist serve                            draw digits on a page in the browser
 
 commands:
 {commands}

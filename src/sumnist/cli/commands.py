@@ -587,7 +587,8 @@ class SheetRead:
             hand=None if self.hand is None else Hand.load(self.hand),
         )  # fmt: skip
         counts = f"{done.rows:,} sheet{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
-        say(f"{self.out}: {counts}; {done.read_now / max(done.seconds, 1e-9):,.1f} a second")
+        review = "" if self.out.suffix == ".csv" else f"; next: sumnist sheet review {self.rows}"
+        say(f"{self.out}: {counts}; {done.read_now / max(done.seconds, 1e-9):,.1f} a second{review}")
         return 1 if done.failed else 0
 
     @property
@@ -723,7 +724,8 @@ class TableRead:
             self.workers, self.overwrite, progress=sys.stderr.isatty(),
         )  # fmt: skip
         say(summary_of(pages_of(rows)))
-        say(f"{self.out}: {done.rows:,} page{'s' * (done.rows != 1)}, {done.failed:,} unreadable")
+        counts = f"{done.rows:,} page{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
+        say(f"{self.out}: {counts}; next: sumnist table review {rows}")
         return 1 if done.failed else 0
 
 
@@ -895,7 +897,7 @@ class Serve:
         """Do it; the exit code."""
         from sumnist.serve.app import serve
 
-        serve(self.settings, lambda url: say(f"{url}: reading; its API: {url}/docs"))
+        serve(self.settings, lambda url: say(f"open {url} (its API: {url}/docs); Ctrl-C ends it"))
         return 0
 
 
