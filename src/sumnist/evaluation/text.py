@@ -41,7 +41,7 @@ def table(evaluation: Evaluation) -> str:
         lines.append(accuracy_line("sum by bits", e.sum_by_bits))
         notes.append("Sum by bits: each bit set or not on its own, instead of the likeliest of 0 … 18.")
     if e.risk_at_99 is not None:
-        notes.append(f"Of the 99 % of the digits it is surest of, {percent(e.risk_at_99)} % are wrong.")
+        notes.append(f"Without the 1 % of digits it doubts most, {percent(e.risk_at_99)} % are wrong.")
     by = ("number", e.digit_by_number, e.sum_by_number), ("digit", e.digit_by_digit, e.sum_by_digit)
     for name, digits, sums in by:
         lines += ["", cells(f"by {name}", range(10))]

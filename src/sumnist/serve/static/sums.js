@@ -144,7 +144,7 @@ class Sums {
     if (one.given && two.given) return null;
     const wrong = unreadable(one, NAMES[0]) ?? unreadable(two, NAMES[1]);
     if (wrong) return wrong;
-    if (one.blank && two.blank) return ["Write two numbers.", "The total may stay open, or say what they are."];
+    if (one.blank && two.blank) return ["Write two numbers.", "Leave the total empty, or enter it to help the reading."];
     if ([one, two].some((pad) => !pad.blank && !pad.given)) return ["Reading …", ""];
     return [`And the ${NAMES[one.given ? 1 : 0]}?`, ""];
   }
