@@ -887,3 +887,23 @@ def test_counts_and_seeds_of_a_demo_that_make_no_sense_are_refused(unsure: Reade
     ((name, value),) = given.items()
     with pytest.raises(ConfigError, match=f"^--{name} {value}: expected a whole number from "):
         demo(unsure, **given)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_bash_completes_commands_their_flags_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--completion"]) == 0
+    (tmp_path / "completion.sh").write_text(capsys.readouterr().out)
+    (tmp_path / "five.png").touch()
+    ask = 'COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _sumnist; echo "${COMPREPLY[@]}"'
+
+    def completed(*words: str) -> list[str]:
+        script = ["bash", "-c", f"source completion.sh; {ask}", "bash", "sumnist", *words]
+        return subprocess.run(script, cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()
+
+    assert completed("pre") == ["predict"]
+    assert {"train", "sheet", "--version"} < set(completed(""))
+    assert completed("sheet", "") == ["new", "read", "review"]
+    assert completed("sheet", "r") == ["read", "review"]
+    assert completed("sheet", "new", "--ou") == ["--out"]
+    assert completed("predict", "--num") == ["--number", "--numbers"]
+    assert completed("predict", "fi") == completed("sheet", "read", "fi") == ["five.png"]

@@ -39,10 +39,27 @@ commands:
 
 `sumnist COMMAND --help` lists a command's options. With --traceback, before or
 after the command, an error that was not foreseen is shown instead of written
-into a report.
+into a report. `source <(sumnist --completion)` has bash complete all of them.
 
 exit codes: 0 done; 1 failed; 2 asked wrongly; 70 an error that was not
 foreseen; 130 stopped by Ctrl-C; 141 nobody read the output to its end"""
+
+COMPLETION = """\
+_sumnist() {{
+  local word="${{COMP_WORDS[COMP_CWORD]}}" before="" more=""
+  [ "$COMP_CWORD" -gt 1 ] && before="${{COMP_WORDS[1]}}"
+  case "$before:" in {groups}) [ "$COMP_CWORD" -gt 2 ] && before="$before ${{COMP_WORDS[2]}}" ;; esac
+  case "$before" in
+{cases}
+  esac
+  case "$before:" in {groups}) before="" ;; esac
+  case "$before:$word" in
+    :*|*:-*) COMPREPLY=($(compgen -W "$more" -- "$word")) ;;
+    *) COMPREPLY=($(compgen -f -- "$word")) ;;
+  esac
+}}
+complete -o filenames -F _sumnist sumnist"""
+"""What `completion` fills in."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -72,6 +89,9 @@ def run(given: list[str]) -> int:
 
         say(f"sumnist {__version__}")
         return 0
+    if name == "--completion":
+        say(completion())
+        return 0
     if name not in COMMANDS:
         raise ConfigError(unknown("command", name, tuple(COMMANDS)))
     command = parse(name, rest)
@@ -87,6 +107,18 @@ def listed(start: str) -> str:
     kinds = {name: kind for name, kind in COMMANDS.items() if name.startswith(start)}
     width = max(map(len, kinds), default=0)
     return "\n".join(f"  {name:{width}} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in kinds.items())
+
+
+def completion() -> str:
+    """What has bash complete commands and flags, and zsh after `bashcompinit`; other words are completed as files."""
+    groups = {name.partition(" ")[0] for name in COMMANDS if " " in name}
+    after = {"": [*sorted({name.partition(" ")[0] for name in COMMANDS}), "--help", "--version", "--completion"]}
+    after |= {group: [name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{group} ")] for group in groups}
+    for name in COMMANDS:
+        actions = parser_of(name, preset("default"))._actions
+        after[name] = [option for action in actions for option in action.option_strings if option.startswith("--")]
+    cases = "\n".join(f'    "{before}") more="{" ".join(words)}" ;;' for before, words in after.items())
+    return COMPLETION.format(groups="|".join(f"{group}:" for group in sorted(groups)), cases=cases)
 
 
 # Flags.
