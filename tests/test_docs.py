@@ -19,6 +19,7 @@ import pytest
 import write_docs
 from figures import FIGURES
 from pictures import PUPILS, REVIEWED, SHOWN, write_class
+from sumnist import Reading, load
 from sumnist.cli import parse
 from sumnist.cli.commands import COMMANDS
 from sumnist.errors import MissingExtraError
@@ -108,15 +109,20 @@ def test_the_first_screen_of_the_readme_is_what_comes_without_torch(place: Path,
     assert (len(code.splitlines()), len(said)) == (7, 2)
     for words, told in (([sys.executable, "-c", code], said), (command, shown.splitlines())):
         result = subprocess.run(words, cwd=place, env=without_torch, capture_output=True, text=True, check=False)
-        assert roughly(result.stdout.splitlines()) == roughly(told), result.stderr
+        assert (result.returncode, roughly(result.stdout.splitlines())) == (0, roughly(told)), result.stderr
 
 
-def test_what_needs_torch_says_so_and_a_folder_is_scored_without_it(place: Path, without_torch: dict[str, str]) -> None:
+def test_all_that_reads_works_without_torch_and_training_says_so(place: Path, without_torch: dict[str, str]) -> None:
     def run(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "sumnist", *words]
         return subprocess.run(command, cwd=place, env=without_torch, capture_output=True, text=True, check=False)
 
-    assert run("score", "examples", "--number", "7", "--out", "readings.csv").returncode == 0
+    for words in (
+        "predict examples/five.png --number 7 --show steps.png", "predict --numbers examples/1480.png",
+        "find examples/1480.png --show found.png", "demo --count 3", "score examples --number 7 --out readings.csv",
+    ):  # fmt: skip
+        assert run(*words.split()).returncode == 0, words
+    assert all((place / name).stat().st_size > 0 for name in ("steps.png", "found.png"))
     several, five = (place / "readings.csv").read_text().splitlines()[1:]
     assert five.startswith("1,five.png,7,5,12,0.9")
     assert several.endswith("False,several digits,")
@@ -298,3 +304,10 @@ def test_links_between_the_pages_lead_to_a_file_and_to_a_heading_of_it() -> None
                 file = page.parent / target if target else page
                 assert file.exists(), f"{page.name}: {target}"
                 assert not anchor or anchor in anchors_of(file), f"{page.name}: {target}#{anchor}"
+
+
+def test_a_missing_picture_is_an_error_in_its_own_place() -> None:
+    first, second = load().read_each([ROOT / "examples/five.png", "missing.png"], 7)
+    assert isinstance(first, Reading)
+    assert first.sum == 12
+    assert str(second) == "missing.png: does not exist, expected a picture: check the name"

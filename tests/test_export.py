@@ -103,9 +103,10 @@ def test_int8_is_small_nearly_as_accurate_and_no_two_products_overflow_the_16_bi
     done = export_run(exported, int8=True)
     assert done.path.name == "model.int8.onnx"
     assert done.bytes < (exported / "model.onnx").stat().st_size
-    many = load_mnist("test").part(np.arange(3000))
-    exact, small = (grid_accuracy(OnnxNetwork(path), many) for path in (exported / "model.onnx", done.path))
-    assert small == pytest.approx(exact, abs=0.02)
+    own, many = load_mnist("test", load_network(exported)[1].data_dir), load_mnist("test").part(np.arange(3000))
+    exact, small = (OnnxNetwork(path) for path in (exported / "model.onnx", done.path))
+    assert done.accuracy == {"fp32": grid_accuracy(exact, own), "int8": grid_accuracy(small, own)}
+    assert grid_accuracy(small, many) == pytest.approx(grid_accuracy(exact, many), abs=0.02)
     weights = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(done.path).graph.initializer]
     weights = [array.astype(int) for array in weights if array.dtype == np.int8 and array.ndim > 1]
     assert len(weights) == 6  # two convolutions, four linear layers

@@ -52,13 +52,10 @@ _sumnist() {{
   case "$before" in
 {cases}
   esac
-  case "$before:" in {groups}) before="" ;; esac
-  case "$before:$word" in
-    :*|*:-*) COMPREPLY=($(compgen -W "$more" -- "$word")) ;;
-    *) COMPREPLY=($(compgen -f -- "$word")) ;;
-  esac
+  case "$before:" in :|{groups}) ;; *) [ "${{word#-}}" = "$word" ] && return ;; esac
+  COMPREPLY=($(compgen -W "$more" -- "$word"))
 }}
-complete -o filenames -F _sumnist sumnist"""
+complete -o default -F _sumnist sumnist"""
 """What `completion` fills in."""
 
 
@@ -110,7 +107,7 @@ def listed(start: str) -> str:
 
 
 def completion() -> str:
-    """What has bash complete commands and flags, and zsh after `bashcompinit`; other words are completed as files."""
+    """What has bash complete commands and flags, and zsh after `bashcompinit`; other words are files."""
     groups = {name.partition(" ")[0] for name in COMMANDS if " " in name}
     after = {"": [*sorted({name.partition(" ")[0] for name in COMMANDS}), "--help", "--version", "--completion"]}
     after |= {group: [name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{group} ")] for group in groups}

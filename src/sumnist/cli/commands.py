@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from sumnist.cli.door import complain, say
@@ -587,7 +588,7 @@ class SheetRead:
             hand=None if self.hand is None else Hand.load(self.hand),
         )  # fmt: skip
         counts = f"{done.rows:,} sheet{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
-        review = "" if self.out.suffix == ".csv" else f"; next: sumnist sheet review {self.rows}"
+        review = "" if self.out.suffix == ".csv" else f"; next: sumnist sheet review {quote(str(self.rows))}"
         say(f"{self.out}: {counts}; {done.read_now / max(done.seconds, 1e-9):,.1f} a second{review}")
         return 1 if done.failed else 0
 
@@ -725,7 +726,7 @@ class TableRead:
         )  # fmt: skip
         say(summary_of(pages_of(rows)))
         counts = f"{done.rows:,} page{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
-        say(f"{self.out}: {counts}; next: sumnist table review {rows}")
+        say(f"{self.out}: {counts}; next: sumnist table review {quote(str(rows))}")
         return 1 if done.failed else 0
 
 

@@ -348,16 +348,16 @@ def drawn(paths: list[Points], random: Random, thickest: float = THICKEST) -> Dr
         along = (steps @ light) / np.maximum(np.hypot(*steps.T) * np.hypot(*light), 1e-6)
         thick = np.maximum(THINNEST, width * (1 - lighter * np.maximum(along, 0))) * FINE
         for begin, end, wide in zip(points.tolist(), points[1:].tolist(), thick.tolist(), strict=False):
-            pen.line(exact(*begin, *end), fill=255, width=round(wide))
+            pen.line(rounded(*begin, *end), fill=255, width=round(wide))
         for (x, y), r in zip(points.tolist(), (np.append(thick[0], thick) / 2).tolist(), strict=True):
-            pen.ellipse(exact(x - r, y - r, x + r, y + r), fill=255)
+            pen.ellipse(rounded(x - r, y - r, x + r, y + r), fill=255)
     if random.random() > COARSE_SHARE:
         return centred(bright(reduced(ink)))
     coarse = bright(reduced(ink, int(random.integers(*COARSE))))
     return centred(((coarse - 0.5) * random.uniform(1, 3) + 0.5).clip(0, 1))
 
 
-def exact(*places: float) -> list[float]:
+def rounded(*places: float) -> list[float]:
     """Places without the last digits of a processor's own: the outermost ink ends just where a pixel does, and these
     digits would say in which of two."""
     return [round(place, 6) for place in places]

@@ -220,7 +220,7 @@ def learned(rows: Rows, others: Rows) -> tuple[NDArray[np.float32], list[int]]:
     contrary = list(dict.fromkeys(contrary))[: max(1, len(np.unique(rows.owners)) // 10)]
     count, weights = 0, fitted(rows)
     if contrary and harm(weights) > HARM:
-        count = bisect_left(range(len(contrary)), True, lo=1, key=lambda count: harm(without(count)) <= HARM)
+        count = bisect_left(range(len(contrary)), True, lo=1, key=lambda some: harm(without(some)) <= HARM)
         weights = without(count)
     while harm(weights) > HARM:
         weights = weights * 0.7
