@@ -33,12 +33,10 @@ from sumnist.lab.study.designs import VARIANTS
 from sumnist.lab.study.report import report
 from sumnist.model.diagram import draw
 
-PAGES = [ROOT / "README.md", *(ROOT / f"docs/{name}.md" for name in (
-    "the-task", "benchmarks", "training", "scoring", "reliability", "your-own-pictures", "numbers", "arithmetic",
-    "sheets", "tables", "serving", "the-page", "how-to/hands", "appendix-runs", "appendix-benchmarks", "index",
-    "tutorial", "architecture"))]  # fmt: skip
 COMMAND_LINE = ROOT / "docs/command-line.md"
 MARK = re.compile(r"(<!-- figure(?::([\w-]+)|\n(.*?))\s*-->)(.*?)(<!-- /figure -->)", re.DOTALL)
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+         if MARK.search(page.read_text(encoding="utf-8"))]  # fmt: skip
 
 
 def filled(page: str, rows: Rows) -> str:
