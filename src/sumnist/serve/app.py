@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import os
+import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,9 +20,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Query, Request, Response
+from fastapi import Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.security import HTTPBearer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from pydantic import BaseModel, ConfigDict
@@ -36,6 +38,7 @@ from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL
 from sumnist.memory import return_freed_memory
 from sumnist.serve import models
+from sumnist.serve.access import Access, check_open
 from sumnist.serve.bodies import AskedDigit, AskedExample, AskedNumber, AskedNumbers, Inbox, body_of
 from sumnist.serve.models import problems
 from sumnist.serve.pool import Pool
@@ -142,6 +145,7 @@ class Service:
         processes = settings.workers or core_count()
         self.pool = Pool(processes, settings.queue, settings.reading_seconds, partial(answering, load))
         self.inbox = Inbox(settings)
+        self.access = Access(settings.token_file, settings.allow_host)
 
     async def answer(self, request: Request, **wanted: Any) -> Response:
         """The answer to a request to read, as JSON, or a problem; `wanted` are fields of its `Job`."""
@@ -186,7 +190,7 @@ def create_app(settings: Settings, load: Load | None = None) -> FastAPI:
         The application; its `state.service` is the `Service`.
 
     Raises:
-        ConfigError: The second network computes its sum.
+        ConfigError: The second network computes its sum, or the file of tokens is no good.
         RunError: One of the networks is none of sumnist.
     """
     load = load or partial(load_readers, settings)
@@ -257,6 +261,7 @@ class Envelope:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the server leaves the body out
         asking: Scope = {**scope, "method": method}
         try:
+            self._service.access.check(scope)
             await self._app(asking, receiving, sending)
         except Exception as error:
             await self._service.refusal(error, path)(asking, receiving, sending)
@@ -308,11 +313,13 @@ class Flags(BaseModel):
 def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
     """Those that read, and those that say how the server is."""
     most, of_state = service.settings.batch, problems(*models.OF_STATE)
+    token = HTTPBearer(scheme_name="token", description="One of the server's tokens.", auto_error=False)
+    guarded = [Depends(token)] if service.settings.token_file else []  # it is told of here; `Access` checks it
 
     @app.post(
         "/v1/read", operation_id="read", summary="Read one picture and add a number", tags=["readings"],
         response_model=models.Reading, response_description="The reading, accepted or not.",
-        responses=problems(*models.OF_READING), openapi_extra=body_of(AskedDigit, exact),
+        responses=problems(*models.OF_READING), openapi_extra=body_of(AskedDigit, exact), dependencies=guarded,
     )  # fmt: skip
     async def read(request: Request, flags: Annotated[Flags, Query()]) -> Response:
         return await service.answer(request, **{name: flag == "true" for name, flag in flags})
@@ -320,7 +327,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
     @app.post(
         "/v1/read/batch", operation_id="readBatch", summary="Read several pictures", tags=["readings"],
         response_model=models.Readings, response_description="A reading or a problem for each picture.",
-        responses=problems(*models.OF_BATCH), openapi_extra=body_of(AskedDigit, exact, most),
+        responses=problems(*models.OF_BATCH), openapi_extra=body_of(AskedDigit, exact, most), dependencies=guarded,
     )  # fmt: skip
     async def read_batch(request: Request, image: Annotated[Flag, Query(description=IMAGE)] = "false") -> Response:
         return await service.answer(request, image=image == "true", most=most)
@@ -328,7 +335,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
     @app.post(
         "/v1/read-number", operation_id="readNumber", summary="Read a number of any length", tags=["readings"],
         response_model=models.NumberReading, response_description="The reading, accepted or not.",
-        responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumber),
+        responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumber), dependencies=guarded,
     )  # fmt: skip
     async def read_number(request: Request) -> Response:
         return await service.answer(request, of_a_number=True)
@@ -336,7 +343,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
     @app.post(
         "/v1/find", operation_id="find", summary="Find and read every number on a picture", tags=["readings"],
         response_model=models.FoundNumbers, response_description="The numbers, each accepted or not.",
-        responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumbers),
+        responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumbers), dependencies=guarded,
     )  # fmt: skip
     async def find(request: Request) -> Response:
         return await service.answer(request, of_all=True)
@@ -345,6 +352,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
         "/v1/hands", operation_id="learnHand", summary="Learn how someone writes from labelled pictures",
         tags=["hands"], response_model=models.LearnedHand, response_description="The hand, and whether it helps.",
         responses=problems(*models.OF_HAND), openapi_extra=body_of(AskedExample, most=service.settings.examples),
+        dependencies=guarded,
     )  # fmt: skip
     async def learn(request: Request) -> Response:
         return await service.answer(request, of_a_hand=True, most=service.settings.examples)
@@ -352,7 +360,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
     @app.delete(
         "/v1/hands/{name}", operation_id="forgetHand", summary="Forget a hand that is kept", tags=["hands"],
         response_model=models.Status, response_description="It is gone.",
-        responses=problems(*models.OF_STATE, "not-found"),
+        responses=problems(*models.OF_TOKENS, "not-found"), dependencies=guarded,
     )  # fmt: skip
     async def forget(name: str) -> Response:
         kept = service.settings.kept
@@ -379,7 +387,8 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
 
     @app.get(
         "/metrics", operation_id="metrics", summary="Counts and times, for Prometheus", tags=["server"],
-        response_class=MetricsText, response_description="Its text format.", responses=of_state,
+        response_class=MetricsText, response_description="Its text format.",
+        responses=problems(*models.OF_TOKENS), dependencies=guarded,
     )  # fmt: skip
     async def metrics() -> Response:
         return service.metrics.answer()
@@ -425,7 +434,8 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
         started: Called once with the URL, as soon as requests are answered there.
 
     Raises:
-        ConfigError: The address cannot be listened on, or the second network computes its sum.
+        ConfigError: The address cannot be listened on, or others can reach it and nobody said who may; the file of
+            tokens is no good; or the second network computes its sum.
         RunError: One of the networks is none of sumnist.
         ServeError: The processes that read cannot be started, or not any more.
     """
@@ -434,6 +444,9 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
     app = create_app(settings)
     host, port = settings.host, settings.port
     with listening(host, port, f"--host {host} --port {port}") as listener:
+        check_open(listener.getsockname()[0], settings.token_file, settings.open)
+        if settings.token_file is not None and hasattr(signal, "SIGHUP"):  # Windows has none
+            signal.signal(signal.SIGHUP, lambda *_: app.state.service.access.reload())
         server = ReadingServer(app, app.state.service, lambda: started(url_of(listener)))
         server.run(sockets=[listener])
     if server.failure is not None:

@@ -300,9 +300,10 @@ class Status(Model):
     status: str
 
 
-OF_STATE = ("malformed-request", "headers-too-large", "internal", "busy")
+OF_STATE = ("malformed-request", "headers-too-large", "forbidden", "internal", "busy")
+OF_TOKENS = (*OF_STATE, "unauthorized")
 OF_BODIES = (
-    *OF_STATE, "malformed-body", "request-timeout", "body-too-large", "unsupported-media-type", "invalid-request",
+    *OF_TOKENS, "malformed-body", "request-timeout", "body-too-large", "unsupported-media-type", "invalid-request",
     "reading-timeout",
 )  # fmt: skip
 OF_PICTURES = ("damaged-picture", "picture-too-large", "unknown-format")

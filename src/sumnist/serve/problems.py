@@ -34,6 +34,8 @@ KINDS = {
         Kind("malformed-request", 400, "Not an HTTP request", CLOSED),
         Kind("malformed-body", 400, "The body cannot be parsed"),
         Kind("damaged-picture", 400, "The picture cannot be read"),
+        Kind("unauthorized", 401, "A token is needed"),
+        Kind("forbidden", 403, "Not under this name"),
         Kind("not-found", 404, "There is nothing here"),
         Kind("method-not-allowed", 405, "Not with this method"),
         Kind("request-timeout", 408, "The request came too slowly", CLOSED),

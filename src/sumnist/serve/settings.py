@@ -22,7 +22,13 @@ class Settings:
     """Where to listen, with what, and the limits. Raises `ConfigError` for a value that makes no sense."""
 
     host: str = "127.0.0.1"
-    """address to listen on; 0.0.0.0 is every address of this machine, so that others can ask"""
+    """address to listen on; one that others can reach, such as 0.0.0.0, needs --token-file or --open"""
+    token_file: Path | None = None
+    """file of tokens, one a line: whoever asks must send one; it is read again on SIGHUP (default: none is needed)"""
+    open: bool = False
+    """listen for others without tokens, so that everybody who reaches the address may ask"""
+    allow_host: tuple[str, ...] = ()
+    """names by which the server may be called, such as digits.example.org (default: any)"""
     port: Annotated[int, Range(0, 65_535)] = 8000
     """port to listen on; 0 takes a free one"""
     workers: Annotated[int, Range(0, 256)] = 0

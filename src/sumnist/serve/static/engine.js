@@ -25,12 +25,34 @@ export async function answerTo({ kind, picture, pixels, fields, ...wanted }, sig
     const body = drawing ? jsonOf(drawing, fields) : formOf(await picture(), fields);
     const headers = drawing ? { "content-type": "application/json" } : {};
     const flags = MORE.filter((name) => wanted[name]).map((name) => `&${name}=true`);
+    if (token()) headers.authorization = `Bearer ${token()}`;
     const limit = AbortSignal.any([signal, AbortSignal.timeout(SLOW)]);
     const response = await fetch(PATHS[kind] + flags.join(""), { method: "POST", headers, body, signal: limit });
+    askForToken(response.status === 401);
     return response.ok ? { reading: await response.json() } : { problem: await problemIn(response, kind) };
   } catch (error) {
     return { problem: error.name === "TimeoutError" ? SLOW_SERVER : UNREACHABLE };
   }
+}
+
+// A server that asks for a token: the page keeps it until it is closed, and sends it with each question.
+
+const KEY = "sumnist-token";
+
+function token() {
+  return sessionStorage.getItem(KEY);
+}
+
+/** Show the field for the token, or hide it; once there is one, the window gets an event "token". */
+function askForToken(wanted) {
+  const form = document.getElementById("token-form");
+  form.hidden = !wanted;
+  form.onsubmit = (event) => {
+    event.preventDefault();
+    sessionStorage.setItem(KEY, form.elements.token.value.trim());
+    form.hidden = true;
+    dispatchEvent(new Event("token"));
+  };
 }
 
 function formOf(picture, fields) {
@@ -52,11 +74,13 @@ const UNREACHABLE = {
   detail: "Is it still running, and this device connected to it?",
 };
 
+const NO_TOKEN = { title: "A token is needed.", detail: "Whoever runs this server has one: type it above." };
 const SLOW_PICTURE = { title: "There is too much on this picture.", detail: "Crop it to fewer numbers." };
 
 /** The problem in a response, by RFC 9457 if it is one, and after how many seconds to ask again (0: not at all). */
 async function problemIn(response, kind) {
   const problem = await response.json().catch(() => ({}));
+  if (response.status === 401) return { ...NO_TOKEN, wait: 0 };
   const { type = "", title = `The server answered ${response.status}`, detail = "" } = problem;
   if (kind === "find" && type.endsWith(":reading-timeout")) return { ...SLOW_PICTURE, wait: 0 }; // it would be again
   const wait = response.status === 503 ? Number(response.headers.get("retry-after")) || 1 : 0;

@@ -219,6 +219,7 @@ for (const name of document.getElementsByName("task")) {
 }
 addEventListener("hashchange", () => choose(addressed()));
 addEventListener("online", () => ask());
+addEventListener("token", () => (at.main.hidden ? location.reload() : ask()));
 
 /** One of the numbers 0 to 9 by chance, not the one that is there. */
 function another(number) {

@@ -1,0 +1,102 @@
+"""Who may ask a server: whoever sends one of its tokens, if it has any, and calls it by one of its names."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import re
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+
+from starlette.types import Scope
+
+from sumnist.errors import ConfigError
+from sumnist.serve.problems import Problem
+
+LOG = logging.getLogger("sumnist.serve")
+TOKEN = re.compile(r"[!-~]{16,200}")
+"""A token: 16 to 200 visible characters."""
+PROBES = ("/healthz", "/readyz")
+"""Paths that anybody may ask, under any name: a balancer knows neither tokens nor names."""
+GUARDED = ("/v1/", "/metrics")
+"""What the paths that need a token begin with. The page needs none: it holds nothing, and it asks for the token."""
+
+
+class Access:
+    """Who may ask.
+
+    Args:
+        tokens: The file of tokens, one a line; None asks for no token.
+        names: What the server may be called; any name will do if there are none.
+
+    Raises:
+        ConfigError: The file cannot be read, has no token, or has a line that is none.
+    """
+
+    def __init__(self, tokens: Path | None = None, names: tuple[str, ...] = ()) -> None:
+        self.path, self.names, self.digests = tokens, {name.lower() for name in names}, list[bytes]()
+        if tokens is not None:
+            self.digests = digests_in(tokens)
+
+    def reload(self) -> None:
+        """Read the tokens again. If the file is no good, log why and keep the tokens that were read before."""
+        if self.path is not None:
+            try:
+                self.digests = digests_in(self.path)
+            except ConfigError as error:
+                LOG.error("%s; the tokens stay as they were", error)
+
+    def check(self, scope: Scope) -> None:
+        """Raise the `Problem` with a request that may not be asked."""
+        path, headers = scope["path"], dict[bytes, list[str]]()
+        for name, value in scope["headers"]:
+            headers.setdefault(name, []).append(value.decode("latin-1"))
+        if path in PROBES:
+            return
+        host = headers.get(b"host", [""])[0]
+        if self.names and re.sub(r":\d*$", "", host).lower() not in self.names:
+            raise Problem("forbidden", f"host {host!r:.100}: expected a name that --allow-host gives")
+        if not self.digests or not path.startswith(GUARDED):
+            return
+        kind, _, token = (headers.get(b"authorization") or [""])[0].partition(" ")
+        said = sha256(token.strip().encode("latin-1")).digest()
+        # All tokens are compared, each in constant time, so that the time to answer tells nothing of them.
+        if kind.lower() != "bearer" or True not in [compare_digest(said, digest) for digest in self.digests]:
+            given = "another token" if token else "no token"
+            raise Problem(
+                "unauthorized", f"{given} was sent, expected a header 'Authorization: Bearer TOKEN' with one that this "
+                "server knows: ask who runs it for one", **{"www-authenticate": "Bearer"},
+            )  # fmt: skip
+
+
+def digests_in(path: Path) -> list[bytes]:
+    """The SHA-256 of each token in a file. Raises `ConfigError`."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        reason = str(getattr(error, "strerror", None) or error).lower()
+        raise ConfigError(
+            f"--token-file {path}: cannot be read ({reason}): expected a text file, a token a line"
+        ) from error
+    tokens = {number: line.strip() for number, line in enumerate(lines, 1) if line.strip() and line.strip()[0] != "#"}
+    for number, token in tokens.items():
+        if not TOKEN.fullmatch(token):
+            raise ConfigError(
+                f"--token-file {path}, line {number}: {len(token)} characters, expected 16 to 200 visible ones: "
+                "`python -c 'import secrets; print(secrets.token_urlsafe())'` makes a token"
+            )
+    if not tokens:
+        raise ConfigError(f"--token-file {path}: has no token: write at least one, each on a line of its own")
+    return [sha256(token.encode()).digest() for token in tokens.values()]
+
+
+def check_open(address: str, tokens: Path | None, is_open: bool) -> None:
+    """Raise `ConfigError` if a server on an address would be open to others although nobody said so."""
+    if tokens is not None and is_open:
+        raise ConfigError("--token-file and --open: expected one of them: with tokens, the server is not open")
+    if tokens is None and not is_open and not ipaddress.ip_address(address.partition("%")[0]).is_loopback:
+        raise ConfigError(
+            f"--host {address}: others can reach this address, expected --token-file FILE, so that only those with a "
+            "token may ask, or --open, if everybody may"
+        )
