@@ -3,11 +3,12 @@
 VENV := .venv
 BIN := $(VENV)/bin
 SUMNIST := $(BIN)/sumnist
+WHEEL := 26214400
 CANDIDATES := python3.11 python3 python3.12 python3.13
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: main setup test test-long check faults bench study study-quick ship docs site serve static clean
+.PHONY: main setup test test-long check faults bench study study-quick ship docs site release publish serve static clean
 
 main: setup  ## train on all of MNIST with the exact and with a learned fusion, measure both on the grid, read a picture
 	$(SUMNIST) train --preset fast --fusion exact --validation 0 --out runs/fast-exact --overwrite
@@ -59,6 +60,20 @@ docs: setup  ## rewrite the generated parts of the README and docs/ from the com
 
 site: setup web/node_modules  ## build the site from docs/ and the docstrings into build/site; nothing in it is loaded from elsewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+release: setup  ## build and check what is published, in dist/: source and wheel, and a folder of the network as hubs of models have it
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[release]'
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
+	@test $$(cat dist/*.whl | wc -c) -le $(WHEEL) || { echo "the wheel has more than $(WHEEL) bytes"; exit 1; }
+	mkdir dist/hub
+	cp $(addprefix src/sumnist/pretrained/,README.md config.json model.safetensors model.onnx evaluation.json) dist/hub
+	$(SUMNIST) predict examples/five.png --number 7 --model dist/hub
+
+publish: release  ## publish what `make release` built; asks for the credentials of the package index
+	$(BIN)/python -m twine upload dist/*.whl dist/*.tar.gz
 
 serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:8000
 	$(SUMNIST) serve

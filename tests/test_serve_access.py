@@ -44,8 +44,8 @@ def guarded(tokens: Path) -> Iterator[Server]:
 def status(server: Server, token: str | None, path: str = "/v1/read") -> int:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
     if path == "/v1/read":
-        return server.get(path, "POST", form(FIVE), **headers, **KIND)[0]
-    return server.get(path, **headers)[0]
+        return server.get(path, "POST", form(FIVE), **headers | KIND)[0]
+    return server.get(path, "GET", None, **headers)[0]
 
 
 def test_each_of_the_tokens_opens_what_reads_and_no_other_word_does(guarded: Server) -> None:
