@@ -143,7 +143,7 @@ def run_python(code: str, place: Path) -> list[str]:
 
 
 def test_the_python_of_the_page_on_numbers_reads_the_example(place: Path) -> None:
-    (code,) = python_of("docs/numbers.md")
+    code, _ = python_of("docs/how-to/numbers.md")
     read, *candidates, other, sums, known = run_python(code, place)
     assert read == "1,480 1480 1480 True"
     assert len(candidates) == 3
@@ -155,7 +155,7 @@ def test_the_python_of_the_page_on_numbers_reads_the_example(place: Path) -> Non
 @pytest.mark.long
 def test_the_commands_of_the_page_on_sheets_and_its_python_print_and_read(tmp_path: Path) -> None:
     write_class(tmp_path, [SHOWN, REVIEWED])
-    page = (ROOT / "docs/sheets.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/sheets.md").read_text(encoding="utf-8")
     new, read, review = re.findall(r"^ *\$ sumnist (sheet .+)$", page, re.MULTILINE)
     for words in new, read:
         command = [sys.executable, "-m", "sumnist", *shlex.split(words)]
@@ -169,14 +169,14 @@ def test_the_commands_of_the_page_on_sheets_and_its_python_print_and_read(tmp_pa
     assert shlex.split(review) == ["sheet", "review", "marks.jsonl"]
     for name in ("cover.pdf", "cover.toml", "marks.jsonl", "marks.toml", "marks.xlsx"):
         assert (tmp_path / name).stat().st_size > 0
-    (code,) = python_of("docs/sheets.md")
+    (code,) = python_of("docs/how-to/sheets.md")
     one, corrected = run_python(code, tmp_path)
     assert one == "Pupil 07 corrected {'q1': 6, 'q2': 3, 'q3': 3, 'q4': 5, 'total': 17}"
     assert corrected == "q1 0 → 6"  # as below the photograph
 
 
 def test_what_the_page_on_sheets_says_of_files_is_what_is_there() -> None:
-    page = (ROOT / "docs/sheets.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/sheets.md").read_text(encoding="utf-8")
     (layout,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
     assert Layout.of_toml(layout.encode()).names == ("cakes", "gifts", "rent", "income", "left")
     keys = page[page.index("| in a row of") : page.index("A CSV has")]
@@ -187,7 +187,7 @@ def test_what_the_page_on_sheets_says_of_files_is_what_is_there() -> None:
 
 @pytest.mark.long
 def test_the_python_of_the_page_on_arithmetic_adds_numbers_exactly(place: Path) -> None:
-    (code,) = python_of("docs/arithmetic.md")
+    (code,) = python_of("docs/how-to/arithmetic.md")
     total, digit, most_probable, candidates = run_python(code, place)
     assert float(total) == pytest.approx(2 * 0.9**2 * 0.7 * 0.3)  # 14 + 19 + 7
     assert [float(share) for share in digit.strip("[]").split()] == [0, 0, 0, 0, 0.5, 0, 0, 0, 0, 0.5]

@@ -447,7 +447,8 @@ def test_the_lines_with_curl_run(shared: Server) -> None:
 
 
 def test_the_python_runs(shared: Server) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    page = (ROOT / "docs/how-to/serve.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     command = [sys.executable, "-W", "error", "-c", here(code, shared)]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.stdout, result.stderr) == ("5 12 True\n", "")
@@ -466,7 +467,7 @@ def test_the_page_names_every_problem_metric_flag_field_and_member(shared: Serve
     document = json.loads(shared.get("/openapi.json")[1])
     _, numbers = PAGE.split("### Numbers of any length")
     _, found = PAGE.split("### Every number on a picture")
-    parts = {READ: PAGE, NUMBER: numbers.split("###", 1)[0], FIND: numbers.split("### From", 1)[0]}
+    parts = {READ: PAGE, NUMBER: numbers.split("###", 1)[0], FIND: numbers.split("### Hands", 1)[0]}
     for path, part in parts.items():
         content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         assert set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)) >= set(content["properties"])

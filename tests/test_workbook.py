@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import gc
+import math
 import tempfile
 import weakref
 from collections.abc import Iterator
@@ -102,6 +103,34 @@ def test_what_a_formula_comes_to_is_written_beside_it(values: dict[str, float | 
             place = f"{marks.column(title)}2"
             assert marks.values[place] == expected
             assert worked_out(marks, marks.formulas[place]) == expected
+
+
+WEIGHED = Layout.of_toml(b"""
+title = "Weights"
+identity = {kind = "none"}
+field = [{name = "a", largest = 9}, {name = "b", largest = 9}, {name = "c", largest = 9}]
+total = [
+  {name = "points", formula = "points = 2 * a + 3 * b - c"}, {name = "mean", formula = "mean = (a + b) / 2"},
+  {name = "amount", formula = "amount = a * b"},
+]
+""")
+
+
+@settings(max_examples=20, deadline=None)
+@given(values=st.fixed_dictionaries(dict.fromkeys(WEIGHED.names, st.integers(0, 9))))
+def test_weights_means_and_products_are_worked_out_as_they_are_written(values: dict[str, int]) -> None:
+    a, b, c = (values[name] for name in "abc")
+    due = {"points": 2 * a + 3 * b - c, "mean": math.floor((a + b) / 2 + 0.5), "amount": a * b}
+    with tempfile.TemporaryDirectory() as folder:
+        marks = written(Path(folder), row(layout=WEIGHED, identity=None, values=values), layout=WEIGHED)["Marks"]
+    for total, expected in due.items():
+        place = f"{marks.column(f'{total}, added up')}2"
+        assert marks.values[place] == expected
+        assert worked_out(marks, marks.formulas[place]) == expected
+    found = by_hand(row(layout=WEIGHED, values=values), {"a": a}, WEIGHED)["wrong"]
+    assert {one["field"]: one["sum"] for one in found} == {
+        name: sums for name, sums in due.items() if values[name] != sums
+    }
 
 
 def test_long_numbers_are_shown_in_full_and_identities_keep_zeros_that_lists_lack(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,7 +62,7 @@ def worked_out(sheet: Sheet, formula: str) -> Any:
         return sum(isinstance(value, (int, float)) and not isinstance(value, Blank) for value in values)
 
     text = PLACE.sub(r'cell("\1")', formula.removeprefix("=")).replace("=", "==")
-    return eval(text, {"cell": cell, "COUNT": count, "IF": lambda asked, yes, no: yes if asked else no})
+    return eval(text, {"cell": cell, "COUNT": count, "INT": math.floor, "IF": lambda asked, yes, no: yes if asked else no})
 
 
 def opened(path: Path) -> dict[str, Sheet]:

@@ -520,7 +520,7 @@ class Reader:
         clearest. What the networks that read take for none is left out. What is written there counts: -123 is
         negative, 12.50 and 12,50 have decimals, 1'234 and 1 234 have none. What is no number alone, such as a date, an
         expression or something struck out, is found, but not accepted, and its `reason` says which it is, as far as the
-        finder sees that: docs/numbers.md has how often it does not.
+        finder sees that: docs/appendix-numbers.md has how often it does not.
 
         Args:
             picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of those.

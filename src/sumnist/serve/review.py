@@ -123,7 +123,8 @@ class Review(Answers):
             fields.append({"name": field.name, "label": field.label, "halves": field.halves, "largest": most})
         return {
             "title": layout.title, "file": self.doubts.path.name, "fields": fields,
-            "formulas": [{"total": formula.total, "terms": formula.terms} for formula in layout.formulas],
+            "formulas": [{"total": formula.total, "terms": formula.terms} for formula in layout.formulas
+                         if formula.divisor == 1 and not formula.times],
             "sheets": [[row, marks.get(row)] for row in self.doubts], "count": self.doubts.count,
         }  # fmt: skip
 

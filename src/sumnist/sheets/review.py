@@ -25,6 +25,7 @@ from PIL import Image, ImageOps
 
 from sumnist.errors import DataError, ImageError, MissingExtraError
 from sumnist.files import Journal, fits, parse_json
+from sumnist.formulas import rounded
 from sumnist.sheets.batch import BY_HAND, Summary
 from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle, read_or
 from sumnist.sheets.pictures import PdfPage, colours_of
@@ -258,11 +259,12 @@ def by_hand(row: Mapping[str, Any], typed: Mapping[str, Value], layout: Layout) 
     said, wrong = {told["field"]: told for told in row.get("wrong") or ()}, []
     for formula in layout.formulas:
         old, written = said.get(formula.total), values[formula.total]
-        parts = [(sign, values[name]) for sign, name in formula.terms]
+        parts = [values[name] for _, name in formula.terms]
         if {formula.total, *(name for _, name in formula.terms)}.isdisjoint(fields):
             wrong += [old] if old else []
-        elif None not in (written, *(part for _, part in parts)):
-            now = {"field": formula.total, "written": written, "sum": sum(sign * part for sign, part in parts)}
+        elif None not in (written, *parts):
+            due = rounded(formula.value(parts), formula.divisor)
+            now = {"field": formula.total, "written": written, "sum": due}
             if now["sum"] != written:
                 same = old is not None and now.items() <= old.items()
                 wrong.append(old if same else now | {"kind": "anything", "probability": None})

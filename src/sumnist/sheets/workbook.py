@@ -21,6 +21,7 @@ from xlsxwriter.utility import xl_rowcol_to_cell
 from sumnist.arithmetic.relations import Kind
 from sumnist.errors import OutputError
 from sumnist.files import replacing
+from sumnist.formulas import rounded
 from sumnist.sheets.batch import BY_HAND, STATES, UNREADABLE, Summary, state, visible
 from sumnist.sheets.layout import Field, Layout, Person
 
@@ -138,13 +139,18 @@ class Marks:
         ])  # fmt: skip
 
     def added(self, name: str, values: Mapping[str, float | None], shape: dict[str, Any]) -> tuple[Cell, Cell]:
-        """What the terms of a total add up to, and whether it is the total that is written."""
-        terms, written, line = self.formulas[name].terms, values.get(name), self.table.line
+        """What the terms of a total come to, and whether it is the total that is written."""
+        formula, written, line = self.formulas[name], values.get(name), self.table.line
+        terms = formula.terms
         total, ours = (xl_rowcol_to_cell(line, self.columns[name] + beside) for beside in (0, 1))
         places = [xl_rowcol_to_cell(line, self.columns[term]) for _, term in terms]
-        sums = "".join("+-"[sign < 0] + place for (sign, _), place in zip(terms, places, strict=True)).removeprefix("+")
-        parts = [sign * value for sign, term in terms if (value := values.get(term)) is not None]
-        found = sum(parts) if len(parts) == len(terms) else ""
+        parts = [f"{weight}*{place}".removeprefix("1*").replace("-1*", "-")
+                 for (weight, _), place in zip(terms, places, strict=True)]  # fmt: skip
+        sums = "*".join(parts) if formula.times else "+".join(parts).replace("+-", "-")
+        if (divisor := formula.divisor) > 1:
+            sums = f"INT((2*({sums})+{divisor})/{2 * divisor})"
+        known = [value for _, term in terms if (value := values.get(term)) is not None]
+        found = rounded(formula.value(known), divisor) if len(known) == len(terms) else ""
         agrees = "" if found == "" or written is None else "yes" if found == written else "no"
         return (
             Cell(Live(f'=IF(COUNT({",".join(places)})={len(terms)},{sums},"")', found), shape),

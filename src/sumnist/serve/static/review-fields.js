@@ -316,7 +316,8 @@ export class Fields {
       const sum = numbers.reduce((before, [sign, value]) => before + sign * (value ?? 0), 0);
       const left = numbers.map(([sign, value], place) => {
         const before = place || sign < 0 ? (sign < 0 ? "− " : "+ ") : "";
-        return `${before}${value === undefined ? "?" : shown(value, scale)}`;
+        const weight = Math.abs(sign) > 1 ? `${Math.abs(sign)} × ` : "";
+        return `${before}${weight}${value === undefined ? "?" : shown(value, scale)}`;
       });
       const wrong = known && sum !== written;
       const result = wrong
