@@ -7,15 +7,14 @@ where numbers have one v; columns are parted where few numbers reach. Each chara
 column where it stands, however the finder joined it to others.
 
 Printed lines run along u or v far longer than strokes do. They are erased where no ink crosses them, since a network
-takes a piece of one for a 1, and what is left is looked at once more. Of a pale line only what is pale is erased, so
-that ink that runs along it stays.
+takes a piece of one for a 1, and what is left is looked at once more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,8 +41,6 @@ INSET, TALL = 0.15, 0.7
 """By the height of the digits: what is left out beside the edges of a cell, and how far it reaches up and down."""
 LIKE = 1.6
 """How many times as high as the usual a number of a table may be, or it as high as the number."""
-DUST = 0.4
-"""By the height of the digits: what is less high is no digit, but what is left of a crossing of printed lines."""
 VALLEY = 0.4
 """Columns are parted where no more than this share of the numbers of the shorter one of both reach."""
 LOOKED_AT = 1_600
@@ -215,8 +212,7 @@ def cells_of(grid: Grid, sight: Sight) -> dict[tuple[int, int], Found]:
     points = np.stack([characters.x, characters.y], 1).astype(np.float64)
     rows, columns = grid.places(points)
     kinds, u = characters.kinds.argmax(1), grid.across(points)
-    large = (characters.em >= DUST * grid.em) | characters.are_signs
-    good = np.flatnonzero((characters.seen >= SEEN) & large & (rows >= 0) & (columns >= 0))
+    good = np.flatnonzero((characters.seen >= SEEN) & (rows >= 0) & (columns >= 0))
     good = good[np.lexsort((u[good], columns[good], rows[good]))]
     found = {}
     keys = rows[good] * len(grid.edges) + columns[good]
@@ -231,20 +227,19 @@ def cells_of(grid: Grid, sight: Sight) -> dict[tuple[int, int], Found]:
 
 # Printed lines.
 
-UNIT, MESH = 32.0, 64
+UNIT, MESH = 16.0, 64
 """Pixels of the height of a digit, where lines are looked for, and of a side of the pieces of which the page is
 straightened."""
-BROKEN, LONG, WIDE = 0.19, (4.0, 2.5), 0.25
-"""By how much a line may be broken; how long lines down and across are at least; and how wide at most, by the
+BROKEN, LONG, WIDE = 3, (4.0, 2.5), 0.25
+"""Pixels by which a line may be broken; how long lines down and across are at least; and how wide at most, by the
 height of the digits."""
-DARK, PALE, GROUND = 0.4, 0.2, 32
-"""How dark a line is, by the darkness of ink, and a pale one; and the pixels in which the brightest are the ground."""
+FAINT, GROUND = 0.4, 32
+"""How dark a line is, by the darkness of ink; and the pixels in which the brightest are the ground."""
 
 
 def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
     """The picture without printed lines; None if there are none."""
-    grey, scale = sight.grey, min(1.0, UNIT / grid.em)
-    em = scale * grid.em
+    grey, scale = sight.grey, UNIT / grid.em
     if grey.dtype != np.uint8:
         grey = np.rint(255 * grey).astype(np.uint8)
     high, wide = grey.shape
@@ -259,40 +254,38 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
 
     flat = np.asarray(bent(small, size, straight, Image.Resampling.BILINEAR))
     on_page = np.asarray(bent(Image.new("L", small.size, 1), size, straight, Image.Resampling.NEAREST)) > 0
-    on_paper, levels = np.where(on_page, flat, 0), levels_of(sight, grey)  # nothing beside the page counts as bright
+    dark = darkness(sight, grey)
+    is_dark = dark(np.where(on_page, flat, 0)) & on_page  # nothing beside the page counts as bright
     ruled = np.zeros(flat.shape, np.uint8)
-    for place, (level, (axis, long)) in enumerate(product(levels, enumerate(LONG))):
-        lines = long_lines(below(on_paper, level) & on_page, axis, round(long * em), round(BROKEN * em))
-        ruled |= np.where(grown(lines), 1 << place, 0).astype(np.uint8)
+    for bit, axis, long in ((1, 0, LONG[0]), (2, 1, LONG[1])):
+        lines = runs(joined(is_dark, axis), axis) >= long * UNIT
+        ruled |= np.where(grown(lines), bit, 0).astype(np.uint8)
     if not ruled.any():
         return None
     back = bent(
         Image.fromarray(ruled), (wide, high),
         lambda at: (np.stack([grid.across(at), grid.down(at)], 1) - origin) * scale, Image.Resampling.NEAREST,
     )  # fmt: skip
-    ruled, (dark, pale) = np.asarray(back), [below(grey, level) for level in levels]
-    ground = np.asarray(Image.fromarray(ground_of(grey)).resize((wide, high), Image.Resampling.BILINEAR))
-    clean, widest = grey, round(WIDE * grid.em)
-    for on, inked, kept in ((ruled, dark, np.zeros_like(dark)), (ruled >> 2, pale, dark)):
-        thin = (on & 1 > 0) & (runs(inked, 1) <= widest) | (on & 2 > 0) & (runs(inked, 0) <= widest)
-        thin |= (on & 3 == 3) & ~dark  # where pale lines cross
-        clean = np.where(grown(thin & inked & ~kept) & (on & 3 > 0) & ~kept, ground, clean)
-    return clean
+    ruled, inked = np.asarray(back), dark(grey)
+    erased = (ruled & 1 > 0) & inked & (runs(inked, 1) <= WIDE * grid.em)
+    erased |= (ruled & 2 > 0) & inked & (runs(inked, 0) <= WIDE * grid.em)
+    grounds = np.asarray(Image.fromarray(ground_of(grey)).resize((wide, high), Image.Resampling.BILINEAR))
+    return np.where(grown(erased) & (ruled > 0), grounds, grey)
 
 
-def levels_of(sight: Sight, grey: NDArray[np.uint8]) -> list[float]:
-    """How bright a dark line and a pale one are at most, by the ground around: in a shadow all is less bright."""
+def darkness(sight: Sight, grey: NDArray[np.uint8]) -> Callable[[NDArray[np.uint8]], NDArray[np.bool_]]:
+    """What says which pixels of a picture are as dark as a line."""
     small = np.asarray(Image.fromarray(grey).resize(sight.ink.shape[::-1], Image.Resampling.BOX))
     weights = (sight.ink / 255.0) ** 2 + 1e-6
     stroke, ground = float(np.average(small, weights=weights)), float(np.median(small))
-    return [1 - share * (ground - stroke) / max(ground, 1.0) for share in (DARK, PALE)]
+    darkest = 1 - FAINT * (ground - stroke) / max(ground, 1.0)  # by the ground around: in a shadow all is less bright
 
+    def dark(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        near = Image.fromarray(ground_of(picture)).resize(picture.shape[::-1], Image.Resampling.BILINEAR)
+        least: NDArray[np.uint8] = np.asarray(near.point([int(darkest * level) for level in range(256)]))
+        return picture < least
 
-def below(picture: NDArray[np.uint8], level: float) -> NDArray[np.bool_]:
-    """Which pixels of a picture are darker than this share of the ground around."""
-    near = Image.fromarray(ground_of(picture)).resize(picture.shape[::-1], Image.Resampling.BILINEAR)
-    least: NDArray[np.uint8] = np.asarray(near.point([int(level * bright) for bright in range(256)]))
-    return picture < least
+    return dark
 
 
 def ground_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -334,9 +327,9 @@ def runs(some: NDArray[np.bool_], axis: int) -> NDArray[np.int32]:
     return found.reshape(len(some), -1)[:, 1:-1]
 
 
-def long_lines(some: NDArray[np.bool_], axis: int, long: int, broken: int) -> NDArray[np.bool_]:
-    """What is on lines along an axis, at least so many pixels `long`, `broken` by so many at most."""
-    return some & (runs(some | (runs(~some, axis) <= broken), axis) >= long)
+def joined(some: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
+    """The same with short gaps along an axis filled."""
+    return some | ((runs(~some, axis) <= BROKEN) & ~some)
 
 
 def grown(some: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -362,7 +355,7 @@ def laid(grey: NDArray[Any], find: Find) -> Laid | None:
     clean = without_lines(grid, sight)
     if clean is not None:
         again, look = looked(clean, find)
-        if (better := grid_of([one for one in again if one.em >= DUST * grid.em])) is not None:
+        if (better := grid_of(again)) is not None:
             matrix = np.vstack([sight.matrix, [0, 0, 1]]) @ np.vstack([look.matrix, [0, 0, 1]])
             grid, sight = better, look._replace(matrix=matrix[:2])
     return Laid(grid, sight)

@@ -67,10 +67,9 @@ WHOLE, LEAST_WHOLE, LIKELY = 1.0, 0.95, 0.5
 """The weight of all that stands in a cell, beside the number that the finder sees there; and the probabilities of a
 number, and of the most probable one, from which on it is one where the finder sees none: what is left of a printed line
 may be any."""
-SPARSE, ASKED = 0.7, 3
+SPARSE, ASKED, NUMBER = 0.7, 3, (None, UNSURE, STRUCK)
 """A row or a column with fewer numbers than this share of the usual has few. So many of its cells are asked first
-whether they read as numbers do; where there are few, a cell must be more probable than `LIKELY`, if it has two
-digits, and less so with more."""
+whether they read as numbers do; of few cells a reading must say that of what is one, struck out or not."""
 ROUNDS = 2
 """How often a table is read again with what was learned."""
 LESSONS = 200
@@ -406,31 +405,24 @@ def nothing_at(page: Page, corners: Floats) -> Found:
 
 
 def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
-    """The rows (axis 0) or columns of a grid that are some: of digits about as high as the usual, more stand in cells
-    that read as numbers than in others. An unsure 1 says nothing, since squared paper reads so, nor does a single digit
-    where there are few."""
+    """The rows (axis 0) or columns of a grid that are some: most of their cells that are high enough read as numbers;
+    where these are few, most of those with several digits, since a lone speck may pass for a number."""
     lines = defaultdict[int, list[Place]](list)
     for place in page.found:
-        if is_like(page.found[place], page.grid.em):
-            lines[place[axis]].append(place)
+        lines[place[axis]].append(place)
     usual = float(np.median([len(line) for line in lines.values() or [()]]))
 
     def is_real(line: Sequence[Place]) -> bool:
-        is_sparse = len(line) < SPARSE * usual
+        line = [place for place in line if is_like(page.found[place], page.grid.em)]
+        if is_sparse := len(line) < SPARSE * usual:
+            line = [place for place in line if len(page.found[place].digits) > 1]
 
-        def reads(place: Place) -> bool | None:
+        def reads(place: Place) -> bool:
             seen = judge_of(reader, page, place)()
-            if seen.reason == NOT_A_NUMBER:
-                return False
-            if (seen.reason and set(seen.digits) == {"1"}) or (is_sparse and len(page.found[place].digits) == 1):
-                return None
-            likely: float = LIKELY ** (len(seen.digits) / 2)  # as two digits are
-            return not is_sparse or seen.reason is None or seen.confidence >= likely
+            return seen.reason in NUMBER and seen.confidence >= LIKELY if is_sparse else seen.reason != NOT_A_NUMBER
 
-        if all(map(reads, line[:: -(-len(line) // ASKED)])):
-            return True
-        votes = [(len(page.found[place].digits), reads(place)) for place in line]
-        return sum(size for size, vote in votes if vote) > sum(size for size, vote in votes if vote is False)
+        some = line[:: -(-len(line) // ASKED) or 1]
+        return len(line) > 0 and (all(map(reads, some)) or 2 * sum(map(reads, line)) > len(line))
 
     return [at for at, line in sorted(lines.items()) if is_real(line)]
 
