@@ -1,1 +1,1 @@
-"""Images, digits, numbers, sums: what the network is trained and measured on."""
+"""The data that networks are trained and measured on: images, digits, numbers and sums."""

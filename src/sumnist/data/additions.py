@@ -1,9 +1,9 @@
-"""Sums of numbers whose digits are images, of which only the totals are told.
+"""Make sums of numbers whose digits are images; a network learns from the totals alone.
 
-The images are shuffled once by the seed and taken in order: the digits of the first number of the first sum, the most
-significant first, those of its second number, and so on; what does not fill a sum is left out. So each image is used
-once, and which of them stand in one sum never changes: other groups would tell more than the totals do. This is the
-protocol of DeepProbLog (Manhaeve and others, 2018) and of those that are compared with it.
+The seed shuffles the images once. They are then taken in order: the digits of the first number of the first sum, most
+significant digit first, then the digits of its second number, and so on. Images that do not fill a sum are left out.
+Each image is thus used once, always in the same sum: other groups would reveal more than the totals do. DeepProbLog
+(Manhaeve and others, 2018) and the methods compared with it use this protocol.
 """
 
 from __future__ import annotations
@@ -22,12 +22,15 @@ from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import as_image, shuffled
 
 SAFE_DIGITS = 16
-"""Digits up to which 100 numbers add up to what int64 holds."""
+"""Largest number of digits with which the sum of 100 numbers still fits int64."""
 
 
 class SumBatch(NamedTuple):
-    """S sums of K numbers of N digits: `image` float32 `[S · K · N, 1, 28, 28]` in [0, 1]; `total` `[S]`, int64 or
-    Python's integers; `digit` int64 `[S, K, N]`, which is not for those who learn from totals."""
+    """S sums of K numbers of N digits.
+
+    `image`: float32 `[S · K · N, 1, 28, 28]` in [0, 1]. `total`: `[S]`, int64 or Python integers. `digit`: int64
+    `[S, K, N]`; training on totals does not use it.
+    """
 
     image: Tensor
     total: NDArray[Any]
@@ -35,18 +38,18 @@ class SumBatch(NamedTuple):
 
 
 def per_sum(config: Config) -> int:
-    """The images in a sum, K · N."""
+    """Images per sum: K · N."""
     return config.addends * config.digits
 
 
 def grouped(values: NDArray[Any], config: Config) -> NDArray[Any]:
-    """`[count, ...]` → `[S, K, N, ...]`, in order, as many as fill whole sums."""
+    """Group `[count, ...]` into `[S, K, N, ...]`, in order; leave out values that do not fill a sum."""
     count = len(values) // per_sum(config)
     return values[: count * per_sum(config)].reshape(count, config.addends, config.digits, *values.shape[1:])
 
 
 def totals(digits: NDArray[np.int64], operation: Operation) -> NDArray[Any]:
-    """What becomes of numbers with these digits, `[..., K, N]` → `[...]`: int64, or Python's integers if they are
+    """Add or subtract numbers with these digits, `[..., K, N]` → `[...]`: int64, or Python integers if the numbers are
     long."""
     numbers = numeral(digits)
     if digits.shape[-1] > SAFE_DIGITS:
@@ -57,14 +60,14 @@ def totals(digits: NDArray[np.int64], operation: Operation) -> NDArray[Any]:
 class SumBatches:
     """The sums of a training in shuffled batches, made on `device`, where the images stay as uint8.
 
-    Groups, order and augmentation are functions of the seed and the epoch alone.
+    Groups, order and augmentation depend only on the seed and the epoch.
 
     Args:
-        digits: The images; of the digits only the totals are told, and `SumBatch.digit`.
-        config: Says what a sum is, how many images a batch has, and the seed.
+        digits: The images. Batches contain their digits only as totals and as `SumBatch.digit`.
+        config: Sets the size of a sum, the images per batch, and the seed.
         device: Where the batches are made.
-        augment: Images `[B, 1, 28, 28]`, a generator and an intensity → images.
-        share: (rank, size): of every batch, only part `rank` of `size`.
+        augment: Function of images `[B, 1, 28, 28]`, a generator and an intensity that returns changed images.
+        share: (rank, size): yield only part `rank` of `size` of every batch.
     """
 
     def __init__(
@@ -84,12 +87,12 @@ class SumBatches:
         self.seed, self.device, self.augment, self.share = config.seed, device, augment, share
 
     def __len__(self) -> int:
-        """Batches per epoch, all of one size or of two that differ by one sum."""
+        """Batches per epoch; their sizes differ by at most one sum."""
         return (len(self.place) + self.at_once - 1) // self.at_once
 
     @property
     def least(self) -> int:
-        """Sums that a process gets at once, at least."""
+        """Least number of sums that a process gets in a batch."""
         return len(self.place) // max(1, len(self)) // self.share[1]
 
     def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[SumBatch]:
@@ -99,6 +102,6 @@ class SumBatches:
             yield sums if self.augment is None else sums._replace(image=self.augment(sums.image, generator, intensity))
 
     def of(self, chosen: Tensor) -> SumBatch:
-        """Some of the sums, by their places, as they are."""
+        """The sums with these indices, without augmentation."""
         image = as_image(self.images[self.place[chosen].flatten()])
         return SumBatch(image, self.total[chosen.cpu().numpy()], self.digit[chosen])

@@ -1,10 +1,11 @@
-"""Random changes to training images: a whole batch at once, each image its own, one resampling for all of them.
+"""Change training images at random: a whole batch at once, each image in its own way, with one resampling.
 
-Affine: rotation, scale, shear and shift. Elastic: the affine map plus a smooth random displacement (Simard, Steinkraus
-and Platt, 2003), here noise on a coarse mesh, interpolated. Handwriting: elastic, and strokes of another width, as
-other pens make them. Robust: handwriting, and the disturbances of `disturbed`, each of which happens to a small share
-of the images of a batch: half of them meet none, few more than one. None is one of the corruptions by which robustness
-is measured (`suites/corruptions`), though some are similar.
+Shift moves an image by whole pixels. The other kinds build on each other. Affine: rotation, scale, shear and shift.
+Elastic: the affine map plus a smooth random displacement (Simard, Steinkraus and Platt, 2003), made here from noise on
+a coarse mesh, interpolated. Handwriting: elastic, with wider or narrower strokes, as other pens make them. Robust:
+handwriting plus the disturbances of `disturbed`. Each disturbance changes a small share of the images of a batch: half
+of the images meet none, few meet more than one. No disturbance is one of the corruptions that measure robustness
+(`lab/suites/corruptions`), though some are similar.
 """
 
 from __future__ import annotations
@@ -20,38 +21,38 @@ from sumnist.config import Augmentation
 
 SIDE = 28
 COARSE = (9, 11, 14, 18, 22)
-"""Pixels a side to which an image is reduced: 11 leave 8 for the digit's box, 22 leave 16."""
+"""Pixels per side of a reduced image: 11 leave 8 for the digit's box, 22 leave 16."""
 COARSE_SHARE = 0.12
 LIGHT_SHARE = BLUR_SHARE = NOISE_SHARE = COVER_SHARE = EDGE_SHARE = 0.08
 DARKEST = 0.5
-"""The brightest ink is made at most this much darker."""
+"""Largest amount by which the brightest ink is darkened."""
 SLOPE = 0.5
-"""The light on the ground rises at most to this, from one side to the other."""
+"""Highest intensity of a lit ground; the light rises from one side to the other."""
 NOISE = 0.25
-"""Standard deviation of the noise, at most."""
+"""Largest standard deviation of the noise."""
 COVER = 3, 9
-"""Sides of the rectangle that covers a part of the image, in pixels: from, to but not including."""
+"""Range of the sides of the rectangle that covers part of an image, in pixels; the upper end is excluded."""
 COVER_INK_SHARE = 0.25
-"""Share of these rectangles that are ink; the others are ground."""
+"""Share of the covering rectangles that are ink; the others are ground."""
 LEAST_CONTRAST = 0.2
-"""Between ink and ground, of an image with another light."""
+"""Least contrast between ink and ground in an image with changed light."""
 STEEP = 6.0
-"""How many times steeper an edge from ground to ink is made, at most."""
+"""Largest factor by which an edge from ground to ink is made steeper."""
 LINE_SHARE = OUTLINE_SHARE = STRIPE_SHARE = WORN_SHARE = 0.04
 MOST_LINES = 3
-"""Lines across an image, at most."""
+"""Largest number of lines across an image."""
 LINE = 0.4, 1.2
-"""Half the width of such a line, in pixels: from, to."""
+"""Range of half the width of a line across an image, in pixels."""
 STRIPE = 0.2, 0.6
-"""Width of the stripe by the image's side: from, to."""
+"""Range of the width of a stripe, as a share of the image's side."""
 GAPS = 9
-"""Cells a side of the noise by which ink comes and goes."""
+"""Cells per side of the noise that makes ink fade."""
 
 
 def disturbed(image: Tensor, generator: torch.Generator, strength: float = 1.0) -> Tensor:
-    """Images `[B, 1, 28, 28]` in [0, 1] → as many, some of them coarse, dim, blurred, noisy, covered in part or sharp.
+    """Images `[B, 1, 28, 28]` in [0, 1] → as many, some of them coarse, dim, blurred, noisy, partly covered or sharp.
 
-    `strength` multiplies the shares of the images to which each happens.
+    `strength` multiplies the share of the images that each disturbance changes.
     """
     draw = Draw(len(image), generator, image.device, strength)
     for disturb in (outlined, worn, crossed, striped, coarse, blurred, sharpened, lit, covered, noisy):
@@ -66,25 +67,25 @@ class Draw:
         self.count, self.generator, self.device, self.strength = count, generator, device, strength
 
     def uniform(self) -> Tensor:
-        """`[B, 1, 1, 1]` in [0, 1)."""
+        """Uniform values in [0, 1), `[B, 1, 1, 1]`."""
         return torch.rand(self.count, 1, 1, 1, generator=self.generator, device=self.device)
 
     def chosen(self, share: float) -> Tensor:
-        """Which images, `[B, 1, 1, 1]`: 1 for the `share` to which something happens, 0 for the others."""
+        """Choose images, each with probability `share`: `[B, 1, 1, 1]`, 1 for a chosen image, 0 for the others."""
         return (self.uniform() < share * self.strength).float()
 
     def some(self, share: float) -> Tensor:
-        """The places of the `share` of the images to which something costly happens."""
+        """Indices of a random `share` of the images, for a change that is costly to compute."""
         order = torch.randperm(self.count, generator=self.generator, device=self.device)
         return order[: round(share * self.strength * self.count)]
 
     def between(self, low: float, high: float, count: int) -> Tensor:
-        """`[count, 1, 1]` from `low` to `high`."""
+        """Uniform values from `low` to `high`, `[count, 1, 1]`."""
         return low + (high - low) * torch.rand(count, 1, 1, generator=self.generator, device=self.device)
 
 
 def coarse(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images reduced to fewer pixels and enlarged again."""
+    """Reduce some images to fewer pixels and enlarge them again."""
     order = torch.randperm(draw.count, generator=draw.generator, device=draw.device)
     each = round(COARSE_SHARE * draw.strength * draw.count / len(COARSE))
     result = image.clone()
@@ -97,7 +98,7 @@ def coarse(image: Tensor, draw: Draw) -> Tensor:
 
 
 def blurred(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images less sharp: part of the way to the mean over 3×3 pixels, or over twice that."""
+    """Blur some images: move each pixel part of the way to the mean over 3×3 pixels, taken once or twice."""
     amount = draw.chosen(BLUR_SHARE) * draw.uniform() * 2
     once = smooth(image)
     twice = smooth(once)
@@ -105,7 +106,7 @@ def blurred(image: Tensor, draw: Draw) -> Tensor:
 
 
 def smooth(image: Tensor) -> Tensor:
-    """The mean of each pixel's 3×3 neighbourhood, along one axis and then the other; outside all is dark."""
+    """The mean of each pixel's 3×3 neighbourhood, along one axis and then the other; pixels outside are dark."""
     for axis, pad in ((2, (0, 0, 1, 1)), (3, (1, 1, 0, 0))):
         padded = functional.pad(image, pad)
         image = (padded.narrow(axis, 0, SIDE) + image + padded.narrow(axis, 2, SIDE)) / 3
@@ -113,14 +114,14 @@ def smooth(image: Tensor) -> Tensor:
 
 
 def sharpened(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with harder edges, up to black and white, and with wider or narrower strokes."""
+    """Give some images harder edges, up to black and white, and wider or narrower strokes."""
     steep = 1 + draw.chosen(EDGE_SHARE) * draw.uniform() * (STEEP - 1)
     middle = 0.3 + 0.4 * draw.uniform()
     return torch.where(steep > 1, ((image - middle) * steep + 0.5).clamp(0, 1), image)
 
 
 def lit(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with fainter ink, on a ground that is lighter, and not everywhere the same."""
+    """Give some images fainter ink on a lighter, unevenly lit ground."""
     chosen = draw.chosen(LIGHT_SHARE)
     ink = 1 - chosen * draw.uniform() * DARKEST
     angle = draw.uniform() * (2 * torch.pi)
@@ -131,7 +132,7 @@ def lit(image: Tensor, draw: Draw) -> Tensor:
 
 
 def covered(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with a rectangle over them: ground or, more rarely, ink."""
+    """Cover part of some images with a rectangle of ground or, more rarely, of ink."""
     chosen = draw.chosen(COVER_SHARE) > 0
     least, most = COVER
     place = torch.arange(SIDE, device=image.device)
@@ -143,14 +144,14 @@ def covered(image: Tensor, draw: Draw) -> Tensor:
 
 
 def noisy(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with noise in every pixel."""
+    """Add noise to every pixel of some images."""
     amount = draw.chosen(NOISE_SHARE) * draw.uniform() * NOISE
     noise = torch.randn(image.shape, generator=draw.generator, device=draw.device)
     return image + noise * amount
 
 
 def outlined(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with the edges of their strokes instead of the strokes, as an outline font has them."""
+    """Replace the strokes of some images by the edges of the strokes, as in an outline font."""
     some = draw.some(OUTLINE_SHARE)
     solid = (image[some] > draw.between(0.3, 0.7, len(some))[:, None]).float()
     wider = functional.max_pool2d(solid, 3, 1, 1)
@@ -159,7 +160,7 @@ def outlined(image: Tensor, draw: Draw) -> Tensor:
 
 
 def worn(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with ink that fades here and there, as a dry pen's."""
+    """Make the ink of some images fade here and there, like that of a dry pen."""
     some = draw.some(WORN_SHARE)
     noise = torch.rand(len(some), 1, GAPS, GAPS, generator=draw.generator, device=draw.device)
     noise = functional.interpolate(noise, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
@@ -168,7 +169,7 @@ def worn(image: Tensor, draw: Draw) -> Tensor:
 
 
 def crossed(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with straight lines across them, some of these dotted."""
+    """Draw straight lines, some of them dotted, across some images."""
     some = draw.some(LINE_SHARE)
     lined, place = image[some, 0], torch.linspace(-1, 1, SIDE, device=image.device) * (SIDE / 2)
     for i in range(MOST_LINES):
@@ -184,7 +185,7 @@ def crossed(image: Tensor, draw: Draw) -> Tensor:
 
 
 def striped(image: Tensor, draw: Draw) -> Tensor:
-    """Some of the images with ink and ground exchanged in a stripe, upright or level."""
+    """Exchange ink and ground of some images within an upright or level stripe."""
     some = draw.some(STRIPE_SHARE)
     place = torch.linspace(0, 1, SIDE, device=image.device)
     first, wide = draw.between(0, 1 - STRIPE[0], len(some)), draw.between(*STRIPE, len(some))
@@ -198,21 +199,21 @@ ROTATION = math.radians(12)
 SCALE = 0.12
 SHEAR = 0.15
 SHIFT = 2 / 14
-"""2 pixels, in half-widths of the image."""
+"""Largest shift: 2 pixels, in half-widths of the image."""
 MOST_SHIFT = 2
-"""Whole pixels, for `Shift`."""
+"""Largest shift by `Shift`, in whole pixels."""
 SIDE = 28
 MESH = 5
 WARP = 0.055
 """Standard deviation of a mesh point's displacement, in half-widths of the image: 0.77 pixels."""
 STROKE = 0.4
-"""Standard deviation of what is added to either side of a stroke, in pixels; a negative value is taken away."""
+"""Standard deviation of the change at either side of a stroke, in pixels; a negative one makes it narrower."""
 MOST_STROKE = 0.8
-"""The most that is added or taken away, in pixels."""
+"""Largest change at either side of a stroke, in pixels."""
 
 
 Change = Callable[[Tensor, torch.Generator, float], Tensor]
-"""Images `[B, 1, 28, 28]`, a source of randomness, and an intensity from 0 to 1 → as many images."""
+"""A function of images `[B, 1, 28, 28]`, a generator, and an intensity from 0 to 1 that returns as many images."""
 
 
 def augmentation(kind: Augmentation, strength: float = 1.0) -> Change | None:
@@ -223,14 +224,16 @@ def augmentation(kind: Augmentation, strength: float = 1.0) -> Change | None:
 
 
 class Shift:
-    """Images `[B, 1, 28, 28]` → as many, each moved by up to `MOST_SHIFT` × `strength` whole pixels: every pixel keeps
-    its value, where a resampled image is softer than the images that a network will read."""
+    """Move each image `[B, 1, 28, 28]` by up to `MOST_SHIFT` × `strength` whole pixels.
+
+    Every pixel keeps its value. Resampling would make images softer than those that a network will read.
+    """
 
     def __init__(self, strength: float = 1.0) -> None:
         self.most = round(MOST_SHIFT * strength)
 
     def __call__(self, image: Tensor, generator: torch.Generator, intensity: float = 1.0) -> Tensor:
-        """Each image moved its own way, drawn from `generator`."""
+        """Move each image by a shift of its own, drawn from `generator`."""
         count, side, device = len(image), image.shape[-1], image.device
         moved = torch.randint(0, 2 * self.most + 1, (2, count, 1), generator=generator, device=device)
         rows, columns = moved + torch.arange(side, device=device)  # [B, 28] each, in the padded image
@@ -240,7 +243,7 @@ class Shift:
 
 
 class Augment:
-    """Images `[B, 1, 28, 28]` in [0, 1] → as many, each mapped at random; what comes in from outside is dark.
+    """Map each image `[B, 1, 28, 28]` in [0, 1] at random; areas from outside the image are dark.
 
     `strength` multiplies the size of every change.
     """
@@ -250,7 +253,7 @@ class Augment:
         self.disturbs, self.strength = kind == "robust", strength
 
     def __call__(self, image: Tensor, generator: torch.Generator, intensity: float = 1.0) -> Tensor:
-        """Each image mapped its own way, drawn from `generator`; `intensity`: of what "robust" adds to that."""
+        """Map each image in its own way, drawn from `generator`; `intensity` scales the disturbances of "robust"."""
         count, device = len(image), image.device
         grid = functional.affine_grid(self.maps(count, generator, device), list(image.shape), align_corners=False)
         if self.elastic:
@@ -276,15 +279,19 @@ class Augment:
 
 
 def with_strokes(image: Tensor, width: Tensor) -> Tensor:
-    """Each image `[B, 1, 28, 28]` with its strokes wider by `width` `[B, 1, 1, 1]` pixels on either side, -1 to 1:
-    part of the way to the brightest, or the darkest, of each pixel's neighbours."""
+    """Make the strokes of each image `[B, 1, 28, 28]` wider by `width` `[B, 1, 1, 1]` pixels on either side, -1 to 1.
+
+    Each pixel moves part of the way to its brightest neighbour or, for a negative width, to its darkest.
+    """
     wider, thinner = widest(image), -widest(-image)
     return torch.where(width > 0, image.lerp(wider, width.clamp_min(0)), image.lerp(thinner, (-width).clamp_min(0)))
 
 
 def widest(image: Tensor) -> Tensor:
-    """The largest value of each pixel's 3×3 neighbourhood, in images `[..., 28, 28]`, by one axis and then the other:
-    eight times as fast as `max_pool2d`."""
+    """The largest value of each pixel's 3×3 neighbourhood in images `[..., 28, 28]`.
+
+    It goes along one axis and then the other: eight times as fast as `max_pool2d`.
+    """
     for axis in (-2, -1):
         pairs = torch.maximum(image.narrow(axis, 0, SIDE - 1), image.narrow(axis, 1, SIDE - 1))
         inner = torch.maximum(pairs.narrow(axis, 0, SIDE - 2), image.narrow(axis, 2, SIDE - 2))

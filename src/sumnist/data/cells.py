@@ -1,9 +1,9 @@
-"""Training cells: pictures of the boxes and strips of forms, composed while a network learns to read them.
+"""Compose training cells: pictures of the boxes and strips of forms, made while a network learns to read them.
 
-What stands in a cell is one of `CELL_CLASSES`. Digits are MNIST's training images and drawn ones, by any pen
-(`data/pens`); fillers and crossings are paths (`data/marks`); printed lines and the camera are those of `data/forms`.
-Beside a box there are others, from which strokes reach in, as from the rows above and below. Sizes are those of
-paper: 3 pixels are a millimetre.
+Each cell has one class of `CELL_CLASSES`. Its digits are MNIST's training images and drawn digits, by any pen
+(`data/pens`). Fillers and crossings are paths (`data/marks`). `data/forms` adds the printed lines and the camera.
+Strokes reach into a cell from the boxes beside it, and from the rows above and below. Sizes are those of paper: 3
+pixels are a millimetre.
 """
 
 from __future__ import annotations
@@ -26,119 +26,119 @@ from sumnist.data.strips import mixed
 from sumnist.data.texts import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
 
 BOX = 24
-"""Pixels of a box's width, 8 mm."""
+"""Width of a box in pixels: 8 mm."""
 MARGIN = int(CELL_MARGIN * CELL_SCALE)
 BOX_WIDTH = BOX + 2 * MARGIN
-"""Pixels of the picture of a box."""
+"""Width of the picture of a box, in pixels."""
 TAIL = 33
-"""Pixels that a strip is wider for a half, 11 mm."""
+"""Additional width of a strip with room for a half, in pixels: 11 mm."""
 NUMBER, EMPTY, FILLER, CROSSED = range(10, 14)
-"""Classes that are no digits."""
+"""Classes that are not digits."""
 PRIORS = (
     np.array([0.061] * 10 + [0.05, 0.13, 0.09, 0.12]),
     np.array([0.03] * 10 + [0.36, 0.12, 0.10, 0.12]),
 )
-"""Shares of the classes among boxes, and among strips: none is rare, since what is read is divided by them."""
+"""Shares of the classes among boxes, and among strips. None is rare, because answers are divided by these shares."""
 STRIP_SHARE = 1 / 8
-"""Share of the cells of a batch that are strips; they are wider, and their digits are those of boxes."""
+"""Share of a batch's cells that are strips: few, because strips are wider and their digits are like those of boxes."""
 STRIP_DIGITS, HALVES_SHARE = (0.4, 0.25, 0.15, 0.1, 0.1), 0.25
-"""Shares of the strips for 2 to 6 digits, and of those with room for a half."""
+"""Shares of the strips with 2 to 6 digits, and share of the strips with room for a half."""
 DRAWN_DIGITS = 20_000
 """Digits that are drawn beforehand."""
 DRAWN_SHARES = 0.35, 0.65, 0.45, 0.4, 0.5, 0.45, 0.4, 0.6, 0.45, 0.55
-"""Share of each digit that is drawn (`data/glyphs`), not MNIST's: more where other countries write it otherwise."""
+"""Share of each digit that is drawn (`data/glyphs`), not MNIST's: higher where other countries write it differently."""
 
 # Writers, in pixels.
 
 USUAL_SHARE, USUAL, TALL = 0.75, (20.0, 3.2), (10.5, 30.0)
-"""Share of the digits of usual height, its mean and deviation, and the limits of all: 3.5 to 10 mm."""
+"""Share of the writers with digits of usual height; its mean and deviation; limits of every height, 3.5 to 10 mm."""
 PEN, PEN_SPREAD = (0.6, 4.2), (1.6, 3.4)
-"""Width of a pen, 0.2 to 1.4 mm, and the parameters of its beta distribution: thin ones are likelier."""
+"""Range of a pen's width, 0.2 to 1.4 mm, and parameters of its beta distribution: thin pens are likelier."""
 WIDEST = 0.19
-"""The widest pen, by the height of a digit."""
+"""Widest pen, relative to the height of a digit."""
 PENCIL_SHARE, PENCIL, INK = 0.22, (0.16, 0.42), (0.4, 1.0)
-"""Share of the pencils, and how dark these and other pens are."""
+"""Share of the pens that are pencils; range of a pencil's intensity, and of another pen's."""
 SLANT, TURN, BEND, ASPECT, STEEP = (0.08, 0.2), 0.06, 0.4, (0.72, 1.35), (1.0, 2.6)
-"""Mean and deviation of the slant; deviations of the angle and of how far a character bends; by how much it is wider
-than its image; how much steeper its edges are than resampling leaves them."""
+"""Mean and deviation of the slant; deviations of a character's angle and of its bending; ranges of its width relative
+to its image, and of how much steeper its edges are than resampling leaves them."""
 NARROWEST = 0.36
-"""Width of a digit by its height, at least, but for a 1."""
+"""Least width of a digit relative to its height, except for a 1."""
 OFF = (2.2, 2.0)
-"""Deviations of the place of a digit in its box, across and down."""
+"""Deviations of a digit's place in its box, across and down."""
 BAR_SHARE, BAR, BAR_HEIGHT = 0.25, (0.3, 0.75), (0.38, 0.68)
-"""Share of MNIST's 7s that are given a bar, its length by their height, and how far down it is."""
+"""Share of MNIST's 7s that get a bar; its length, and its distance from the top, relative to the height of the 7."""
 
 # Numbers.
 
 THREE_SHARE, SQUEEZED, SQUEEZED_PITCH = 0.15, {2: (9.0, 22.0), 3: (9.0, 17.0)}, (0.75, 1.02)
-"""Share of the numbers in a box with three digits, the others have two; the heights of these; and from each to the
-next, by what it would be if they filled the box."""
+"""Share of the numbers in a box that have three digits (the others have two); range of the digits' heights, for two and
+for three; range of the distance between digits, relative to an even filling of the box."""
 MORE_SHARE, BY_BOX_SHARE, PITCH = 0.06, 0.3, (0.5, 1.0)
-"""Shares of the strips with one digit more than there is room for, and of those written as if they had boxes; from a
-digit to the next on the others, by their height."""
+"""Share of the strips with one digit more than they have room for; share written as if the strip had boxes; range of
+the distance between digits on other strips, relative to the digits' height."""
 CLIMB, UNEVEN, STRAY, BROAD = 0.03, (0.9, 1.08), 0.05, 1.05
-"""Deviation of a line's slope; sizes of its digits by the usual one; deviation of their places, and how broad they are
-at most, both by what is from one to the next."""
+"""Deviation of a line's slope; range of its digits' sizes relative to the usual size; deviation of their places, and
+their greatest width, relative to the distance between digits."""
 SIGN_SHARE, SIGN_TAIL = 0.3, 3.0
-"""Share of the strips with a stop or comma before the last digit, and its length, at most."""
+"""Share of the strips with a stop or comma before the last digit, and the greatest length of its tail."""
 
-# What is no number.
+# Fillers, crossings and empty cells.
 
 LOCAL_SHARE, FILLER_OFF = 0.6, 1.8
-"""Share of the fillers of strips that are of the size of a box, and the deviation of the place of any."""
+"""Share of the fillers on strips that have the size of a box; deviation of the place of any filler."""
 THROUGH_FILLER_SHARE = 0.14
-"""Share of the fillers that go through all boxes of a field."""
+"""Share of the fillers that run through all boxes of a field."""
 CROSSED_NUMBERS = {False: 0.1, True: 0.75}
-"""Shares of the numbers of several digits among what is crossed out, in boxes and on strips."""
+"""Shares of the crossed-out cells that hold several digits: in boxes (False) and on strips (True)."""
 OTHER_PEN_SHARE, PALEST = 0.15, 0.5
-"""Share of the crossings by another pen, and how much paler than the digits' it may be."""
+"""Share of the crossings by another pen, and its least intensity relative to the pen of the digits."""
 SCRAWL_SHARE, BLACK_SHARE, THROUGH_SHARE = 0.08, 0.05, 0.12
-"""Shares of the crossings that are scribbles, that black out all, and that go through all boxes of a field."""
+"""Shares of the crossings that are scribbles, that black out the digits, and that run through all boxes of a field."""
 SCRAWL_SIZE, LEAST_SCRAWL, BLACK_PEN, BLACK_ROWS = (0.8, 1.3), 8.0, (2.2, 3.5), (1.5, 2.5)
-"""Height of a scribble by that of what is under it, of which so much counts at least; the pen that blacks out, and from
-each of its strokes to the next."""
+"""Height of a scribble relative to the ink under it; least height that this ink counts as; range of the width of a pen
+that blacks out, and of the distance between its strokes."""
 FLECK_SHARE, FLECK = 0.12, 1.2
-"""Share of the empty cells with a touch of the pen, the deviation of its length, and its width at most."""
+"""Share of the empty cells that the pen has touched; deviation of the length of this mark, and its greatest width."""
 
-# What is around.
+# Ink of other cells, and traces of earlier ink.
 
 BESIDE_SHARE, REACHING_SHARE, REACH = 0.5, 0.3, (-3.0, 4.0)
-"""Share of the boxes with ink in the one beside, of those whose ink reaches in, and how far beyond the line."""
+"""Probability of ink in the box on either side; share of this ink that reaches in; how far, beyond the line."""
 FILLED_SHARE, CROSSED_SHARE = 0.1, 0.1
-"""Shares of these with a filler, and with a digit that is crossed out."""
+"""Shares of the neighbouring boxes with ink that hold a filler, and that hold a digit that is crossed out."""
 ABOVE_SHARE, LONG_SHARE, LONG, SHORT = 0.12, 0.4, (0.5, 5.0), (-1.0, 2.0)
-"""Share of the cells with something above, and with something below, the share of these that reaches in far, and how
-far those and the others do."""
+"""Probability of ink from above, and likewise from below; share of this ink that reaches in far; ranges of how far it
+reaches, and of how far other ink reaches."""
 GHOST_SHARE, GHOST = 0.05, (0.02, 0.07)
-"""Share of the cells on which a digit was erased or shines through, and how dark that is."""
+"""Share of the cells on which a digit was erased or shines through; range of its intensity."""
 Random = np.random.Generator
 
 
 def strip_width(digits: int, halves: bool) -> int:
-    """Pixels of the picture of a strip for so many digits."""
+    """Width of the picture of a strip for this number of digits, in pixels."""
     return BOX * digits + TAIL * halves + 2 * MARGIN
 
 
 @dataclass(frozen=True)
 class CellBatch:
-    """Cells with their classes: boxes, and strips of one width."""
+    """A batch of cells with their classes: boxes, and strips of one width."""
 
     boxes: Tensor
     """float32 `[B, 1, 36, 30]` in [0, 1], light ink on dark ground."""
     strips: Tensor
     """float32 `[S, 1, 36, W]`."""
     target: Tensor
-    """int64 `[B + S]`: places in `CELL_CLASSES`, of the boxes first."""
+    """int64 `[B + S]`: indices into `CELL_CLASSES`, first of the boxes, then of the strips."""
 
     @property
     def image(self) -> Tensor:
-        """The boxes, which are as many in every batch of one size."""
+        """The boxes; every batch of one size has equally many."""
         return self.boxes
 
 
 @dataclass(frozen=True)
 class Writer:
-    """By what pen, and how, someone writes; in pixels."""
+    """A person's pen and handwriting, in pixels."""
 
     tall: float
     pen: float
@@ -147,11 +147,11 @@ class Writer:
     slant: float
     aspect: float
     drawn: float
-    """From 0 to 1: below a digit's share in `DRAWN_SHARES`, it is a drawn one."""
+    """From 0 to 1. The writer's form of a digit is a drawn one if this is below the digit's share in `DRAWN_SHARES`."""
 
     @classmethod
     def any(cls, random: Random) -> Writer:
-        """Someone."""
+        """A random writer."""
         usual = random.random() < USUAL_SHARE
         tall = min(max(random.normal(*USUAL) if usual else random.uniform(*TALL), TALL[0]), TALL[1])
         pen = PEN[0] + (PEN[1] - PEN[0]) * random.beta(*PEN_SPREAD)
@@ -163,18 +163,18 @@ class Writer:
 
 
 class Sketch:
-    """The ink of some cells while they are composed: characters and strokes of one `cell` after the other."""
+    """Collects the ink of cells while they are composed: the characters and strokes of one `cell` after another."""
 
     def __init__(self, bank: Bank, random: Random) -> None:
         self.bank, self.random, self.cell = bank, random, 0
         self.pieces: list[tuple[float, ...]] = []
-        """Of each the cell and the properties of `Pieces`, in their order."""
+        """For each character, its cell and the properties of `Pieces`, in their order."""
         self.strokes: list[tuple[float, ...]] = []
 
     def character(
         self, kind: int, x: float, y: float, tall: float, writer: Writer, broad: float = np.inf, light: float = 1.0
     ) -> Area:
-        """Write a character of a kind around (x, y), no broader than `broad`; where its ink is."""
+        """Write a character of a kind around (x, y), no broader than `broad`; return the area of its ink."""
         bank, random = self.bank, self.random
         place = int(bank.firsts[kind] + int(random.random() * bank.counts[kind]))
         rows, columns = float(bank.bottom[place] - bank.top[place]), float(bank.right[place] - bank.left[place])
@@ -190,7 +190,7 @@ class Sketch:
         self.pieces.append(
             (self.cell, place, x, y, wide, high, slant, angle, pen, writer.steep, min(light, 1.0), *bend)
         )
-        if kind == 7 and random.random() < BAR_SHARE:  # across the middle line of its stem
+        if kind == 7 and random.random() < BAR_SHARE:  # the bar goes across the middle of the stem
             low = (random.uniform(*BAR_HEIGHT) - 0.5) * (bank.bottom[place] - bank.top[place])
             row = int((bank.top[place] + bank.bottom[place]) / 2 + low)
             ink = bank.middle[place, row].astype(np.float64)
@@ -205,20 +205,20 @@ class Sketch:
         return x - half, x + half, y - high * rows / 2, y + high * rows / 2
 
     def path(self, points: NDArray[np.float64], pen: float, writer: Writer) -> None:
-        """A stroke through these points."""
+        """Draw a stroke through these points."""
         light = min(1.0, writer.light * self.random.uniform(0.88, 1.05) * min(1.0, pen) ** 0.5)
         radius = max(pen, 0.7) / 2
         for (x, y), (to_x, to_y) in zip(points.tolist(), points[1:].tolist(), strict=False):
             self.strokes.append((self.cell, x, y, to_x, to_y, radius, light))
 
     def paths(self, paths: Sequence[NDArray[np.float64]], writer: Writer, thick: float = 1.0) -> None:
-        """Strokes of one pen, about `thick` times as wide as usual."""
+        """Draw strokes of one pen, about `thick` times as wide as usual."""
         pen = writer.pen * self.random.uniform(0.85, 1.2) * thick
         for points in paths:
             self.path(points, pen, writer)
 
     def digit(self, digit: int, writer: Writer) -> int:
-        """The kind of image by which a writer writes a digit."""
+        """The kind of image that this writer uses for a digit."""
         return digit + DRAWN * (writer.drawn < DRAWN_SHARES[digit])
 
     def finished(self, count: int, width: int) -> NDArray[np.float32]:
@@ -236,14 +236,14 @@ class Sketch:
 
 
 class Cells:
-    """Batches of cells, each a function of the seed, the step and the size, whatever was asked for before.
+    """Batches of cells. Each batch depends only on the seed, the step and the size, not on earlier batches.
 
     Args:
         digits: Training images with their digits; every digit must occur.
-        seed: Another seed, other cells.
-        watch: May show how the drawing of digits goes on, before the first batch.
-        count: Digits that are drawn beforehand; fewer will do for fewer cells.
-        writers: Those by whose pens most of these are.
+        seed: Another seed gives other cells.
+        watch: Shows the progress of drawing digits, before the first batch.
+        count: Digits that are drawn beforehand; fewer suffice for fewer cells.
+        writers: Pen writers, whose strokes half of these digits have.
 
     Raises:
         DataError: `digits` lacks a digit.
@@ -257,8 +257,11 @@ class Cells:
         self.bank = Bank.of(digits, DRAWN_DIGITS if count is None else count, seed, watch, writers)
 
     def batch(self, step: int, size: int, strength: float = 1.0) -> CellBatch:
-        """`size` cells, most of them boxes. `strength` multiplies the shares of what is on a form beside the ink and of
-        what becomes of its picture: without it, cells are plain ink on plain ground."""
+        """`size` cells, most of them boxes.
+
+        `strength` multiplies the shares of printing, dirt and ink of other cells, and of changes to the picture. At 0,
+        cells are plain ink on plain ground.
+        """
         random = np.random.default_rng([self.seed, step, size])
         generator = torch.Generator().manual_seed(mixed(self.seed, step, size))
         strips = max(1, round(STRIP_SHARE * size))
@@ -286,7 +289,7 @@ class Cells:
 
 
 def compose(sketch: Sketch, kind: int, width: int, strength: float) -> float:
-    """Write what makes a cell one of a class, and what is around it; the height of its digits."""
+    """Write the content of a cell of class `kind`, and its surroundings; return the height of its digits."""
     random = sketch.random
     writer = Writer.any(random)
     inside = (float(MARGIN), float(width - MARGIN), float(MARGIN), float(CELL_HEIGHT - MARGIN))
@@ -307,14 +310,14 @@ def compose(sketch: Sketch, kind: int, width: int, strength: float) -> float:
         sketch.paths(mark(FILLERS, (left + x, right + x, top + y, bottom + y), random), writer)
     elif kind == CROSSED:
         cross_out(sketch, inside, writer)
-    elif random.random() < FLECK_SHARE * strength:  # shorter than any sign, mostly at the edge
+    elif random.random() < FLECK_SHARE * strength:  # a touch of the pen, shorter than any sign
         place = np.array([random.uniform(*inside[:2]), random.uniform(*inside[2:])])
         sketch.path(np.stack([place, place + random.normal(0, FLECK, 2)]), min(writer.pen, FLECK), writer)
     return writer.tall
 
 
 def spot(inside: Area, random: Random) -> tuple[float, float]:
-    """Where one digit may stand in a box, or a strip."""
+    """A random place for one digit in a box or on a strip."""
     left, right, top, bottom = inside
     first, last = left + BOX / 2, right - BOX / 2
     along = (0.0, 0.5, 1.0, random.random())[int(4 * random.random())]
@@ -323,13 +326,13 @@ def spot(inside: Area, random: Random) -> tuple[float, float]:
 
 
 def single(sketch: Sketch, digit: int, inside: Area, writer: Writer) -> Area:
-    """One digit."""
+    """Write one digit; return its area."""
     x, y = spot(inside, sketch.random)
     return sketch.character(sketch.digit(digit, writer), x, y, writer.tall, writer, 1.15 * BOX)
 
 
 def number(sketch: Sketch, inside: Area, writer: Writer) -> Area:
-    """A number of several digits: squeezed into a box, or along a strip."""
+    """Write a number of several digits, squeezed into a box or along a strip; return its area."""
     random = sketch.random
     left, right, top, bottom = inside
     wide, room = right - left, round((right - left) / BOX)
@@ -362,7 +365,7 @@ def number(sketch: Sketch, inside: Area, writer: Writer) -> Area:
 
 
 def cross_out(sketch: Sketch, inside: Area, writer: Writer) -> None:
-    """A digit, or a number, that was crossed out."""
+    """Write a digit or a number, and cross it out."""
     random = sketch.random
     strip = inside[1] - inside[0] > BOX + 1
     if random.random() < CROSSED_NUMBERS[strip]:
@@ -390,7 +393,7 @@ def cross_out(sketch: Sketch, inside: Area, writer: Writer) -> None:
 
 
 def around(sketch: Sketch, inside: Area, writer: Writer) -> None:
-    """What reaches in from other cells, and what was there before."""
+    """Write ink that reaches in from other cells, and the trace of an earlier digit."""
     random = sketch.random
     left, right = inside[:2]
     if random.random() < GHOST_SHARE:
@@ -411,7 +414,7 @@ def around(sketch: Sketch, inside: Area, writer: Writer) -> None:
 
 
 def beside(sketch: Sketch, inside: Area, side: int, writer: Writer) -> None:
-    """The ink of the box at the left (-1) or the right (1)."""
+    """Write the ink of the box on the left (-1) or right (1)."""
     random = sketch.random
     left, right, top, bottom = inside
     next_to = left + side * BOX, right + side * BOX, top, bottom

@@ -1,9 +1,9 @@
-"""What a cell of a form has on it beside its ink, and what becomes of its picture: printed lines, dirt, the rest of a
-shadow, a camera's tone curve, blur, coarse pixels, noise, JPEG.
+"""Add print and camera effects to cells of forms: printed lines, dirt, remains of shadows, a tone curve, blur, coarse
+pixels, noise, JPEG.
 
-Cells are `[B, 36, W]`, light ink on dark ground; each effect is drawn for a share of the cells of a batch, as in
-`data/papers`, of which some come from. Ink lets through light as a filter does: where there is ink over ink, what both
-let through is multiplied.
+Cells are `[B, 36, W]`, light ink on dark ground. Each effect changes a random share of the cells of a batch, as in
+`data/papers`, where some of the effects are defined. Ink lets light through as a filter does: where two inks overlap,
+the shares of light that they let through are multiplied.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from sumnist.data.texts import CELL_MARGIN, CELL_SCALE
 EDGE = CELL_MARGIN * CELL_SCALE
 """Pixels from the edge of the picture to the printed line."""
 SHIFT, STRETCH, SKEW = 0.75, 0.012, 0.01
-"""Standard deviations of how far the lines are off, in pixels, of how much larger the cell is, and of its slopes: the
-registration of a page is not perfect."""
+"""Standard deviations of the lines' shift in pixels, of the cell's scale and of its slopes: the registration of a page
+is not perfect."""
 MOST_SHIFT = 2.0
 LINE_LIGHT, LINE_WIDTH = (0.04, 0.34), (0.55, 1.3)
-"""Ink of the printed lines, pale as they are meant, paler or darker as cameras see them, and their width in pixels."""
+"""Ranges of the printed lines' ink, which cameras see paler or darker than it is, and of their width in pixels."""
 UNLINED_SHARE, DASHED_SHARE, BESIDE_SHARE = 0.06, 0.3, 0.65
-"""Shares of the cells without lines, with dashed ones, and with another cell on a side."""
+"""Shares of the cells without lines and with dashed lines; probability of another cell on each side."""
 DASH = 9.0
-"""Pixels of a printed dash and the gap behind it."""
+"""Length of a printed dash and the gap after it, in pixels."""
 POINT_SHARE, POINT = 0.08, 1.5
 """Share of the cells beside a printed point, and its radius in pixels."""
 TEXTURE_SHARE, TEXTURE, FIBRE_SHARE, FIBRE = 0.5, 0.07, 0.4, 0.05
-"""Shares of the cells with a cloudy ground and with fibres, and the ink that these count as, at most."""
+"""Share of the cells with a cloudy ground, and the most ink that it counts as; likewise for paper fibres."""
 RULED_SHARE, RULING, PITCH = 0.05, (0.05, 0.3), (12.0, 30.0)
-"""Share of the cells on ruled paper, the ink of the rulings, and the pixels between them."""
+"""Share of the cells on ruled paper; ranges of the rulings' ink and of their distance in pixels."""
 DIRTY_SHARE, DIRT, DIRT_RADIUS, MOST_DIRT = 0.14, (0.1, 0.8), (0.3, 1.4), 3
-"""Share of the cells with specks, their ink, their radius in pixels, and how many there are at most."""
+"""Share of the cells with specks; ranges of the specks' ink and radius in pixels; their largest number."""
 GROUND_SHARE, GROUND, SLOPE = 0.6, (-0.03, 0.1), 0.06
-"""Share of the cells whose ground is not quite what it was taken for: ink that it counts as, and how much more that is
-at one edge than in the middle."""
+"""Share of the cells whose ground was not estimated exactly; range of the error, as ink; the most by which the error
+grows from the middle to an edge."""
 SHADOW_SHARE, SHADOW, SOFT = 0.08, (0.05, 0.25), (2.0, 20.0)
-"""Share of the cells with the edge of a shadow, the ink that it counts as, and the pixels over which it rises."""
+"""Share of the cells with the edge of a shadow; ranges of the shadow, as ink, and of the pixels over which it rises."""
 TONE_SHARE, TONE, GAIN = 0.6, 0.22, 0.12
 """Share of the pictures with another tone curve, and the deviations of the logarithms of its exponent and gain."""
 NOISE_SHARE, NOISE = 0.5, 0.06
-"""Share of the noisy pictures, and the noise's standard deviation, at most."""
+"""Share of the noisy pictures, and the noise's largest standard deviation."""
 
 
 def on_form(ink: Tensor, draw: Draw) -> Tensor:
-    """Ink `[B, 36, W]` with what cells have on them beside it."""
+    """Ink `[B, 36, W]`, with printed lines, paper and dirt added."""
     clear = 1 - ink
     for printed in (lined, pointed, textured, fibrous, ruled, dirty):
         printed(clear, draw)
@@ -57,7 +57,7 @@ def on_form(ink: Tensor, draw: Draw) -> Tensor:
 
 
 def photographed(image: Tensor, em: Tensor, draw: Draw) -> Tensor:
-    """Pictures `[B, 36, W]` in [0, 1] of cells; `em`: height of their digits in pixels, `[B]`."""
+    """Cells `[B, 36, W]` in [0, 1] as a camera sees them; `em`: height of their digits in pixels, `[B]`."""
     blurred(image, em, draw)
     coarse(image, em, draw)
     toned(image, draw)
@@ -70,15 +70,15 @@ def photographed(image: Tensor, em: Tensor, draw: Draw) -> Tensor:
 
 
 def normal(deviation: float, count: int, draw: Draw) -> Tensor:
-    """`[count, 1, 1]`."""
+    """Normal values around 0, `[count, 1, 1]`."""
     return deviation * torch.randn(count, 1, 1, generator=draw.generator)
 
 
-# What lies on the paper; each changes the light `[B, 36, W]` that it lets through.
+# Marks on the paper. Each function changes `clear`, the light `[B, 36, W]` that the paper lets through.
 
 
 def lined(clear: Tensor, draw: Draw) -> None:
-    """The lines of the cell, and those of the ones beside it, which go on to the picture's edge."""
+    """Print the lines of the cell, and those of neighbouring cells, which run on to the picture's edge."""
     count, high, wide = clear.shape
     x, y = places(clear)
     skew = normal(SKEW, count, draw)
@@ -103,7 +103,7 @@ def lined(clear: Tensor, draw: Draw) -> None:
 
 
 def pointed(clear: Tensor, draw: Draw) -> None:
-    """A printed point beside the cell, of which little is in view."""
+    """Print a point beside the cell, mostly out of view."""
     chosen, count = some(draw, POINT_SHARE)
     x, y = places(clear)
     right = draw.between(0, 1, count) < 0.5
@@ -113,7 +113,7 @@ def pointed(clear: Tensor, draw: Draw) -> None:
 
 
 def textured(clear: Tensor, draw: Draw) -> None:
-    """A cloudy ground."""
+    """Make the ground cloudy."""
     chosen, count = some(draw, TEXTURE_SHARE)
     for cell in (4, 10):
         amount = draw.between(0, 1, count) ** 2 * TEXTURE
@@ -121,14 +121,14 @@ def textured(clear: Tensor, draw: Draw) -> None:
 
 
 def fibrous(clear: Tensor, draw: Draw) -> None:
-    """The grain of the paper, two pixels wide."""
+    """Add the grain of the paper, two pixels wide."""
     chosen, count = some(draw, FIBRE_SHARE)
     grain = torch.randn(count, *clear.shape[1:], generator=draw.generator)
     clear[chosen] *= 1 - smooth(grain) * draw.between(0, 1, count) * FIBRE
 
 
 def ruled(clear: Tensor, draw: Draw) -> None:
-    """Rulings of the paper, level and, on squared paper, upright."""
+    """Add rulings of the paper: level ones and, on squared paper, upright ones too."""
     chosen, count = some(draw, RULED_SHARE)
     x, y = places(clear)
     pitch, light = draw.between(*PITCH, count), draw.between(*RULING, count)
@@ -139,7 +139,7 @@ def ruled(clear: Tensor, draw: Draw) -> None:
 
 
 def dirty(clear: Tensor, draw: Draw) -> None:
-    """Specks."""
+    """Add specks."""
     chosen, count = some(draw, DIRTY_SHARE)
     x, y = places(clear)
     for number in range(MOST_DIRT):
@@ -148,11 +148,11 @@ def dirty(clear: Tensor, draw: Draw) -> None:
         clear[chosen] *= 1 - (draw.between(*DIRT_RADIUS, count) + 0.5 - apart).clamp_(0, 1) * light
 
 
-# What becomes of the picture; each changes the cells `[B, 36, W]` that it is given.
+# Changes to the picture. Each function changes the cells `[B, 36, W]` in place.
 
 
 def shaded(image: Tensor, draw: Draw) -> None:
-    """A ground that was taken for darker or lighter than it is, and what is left of shadows."""
+    """Make the ground darker or lighter than it was estimated, and add remains of shadows."""
     x, y = places(image)
     x, y = 2 * x / len(x) - 1, 2 * y / len(y) - 1
     for share, rising in ((GROUND_SHARE, False), (SHADOW_SHARE, True)):
@@ -170,13 +170,13 @@ def shaded(image: Tensor, draw: Draw) -> None:
 
 
 def toned(image: Tensor, draw: Draw) -> None:
-    """Another tone curve."""
+    """Apply another tone curve."""
     chosen, count = some(draw, TONE_SHARE)
     image[chosen] = image[chosen].clamp_(0, 1) ** normal(TONE, count, draw).exp() * normal(GAIN, count, draw).exp()
 
 
 def noisy(image: Tensor, draw: Draw) -> None:
-    """Noise in every pixel, of some pictures coarser."""
+    """Add noise to every pixel, coarser in some pictures."""
     chosen, count = some(draw, NOISE_SHARE)
     values = torch.randn(count, *image.shape[1:], generator=draw.generator)
     values = torch.where(draw.between(0, 1, count) < 0.4, 2 * smooth(values), values)

@@ -1,8 +1,9 @@
-"""Drawn characters: letters, signs and digits as strokes, and shapes without meaning, each as by another writer.
+"""Draw characters as strokes, each by a different writer: letters, signs, digits, and shapes without meaning.
 
-Training adds them, so that a network learns what is no digit (outlier exposure: Hendrycks, Mazeika and Dietterich,
-2019), with digits of the same pen among them, so that it cannot go by the manner of drawing. The strokes are in
-`glyphs.json`. All of it is the project's own: it holds no font, no data set, and no generator of the suites.
+Training adds these images so that a network learns which images show no digit (outlier exposure: Hendrycks, Mazeika and
+Dietterich, 2019). Digits drawn with the same pens are among them, so that the network cannot go by the manner of
+drawing. The strokes are the project's own (`glyphs.json`, `numerals.json`) and those of the pen digits (`pen_paths`).
+The module uses no font, and no generator of the suites.
 """
 
 from __future__ import annotations
@@ -23,41 +24,42 @@ from sumnist.data.sampling import NO_DIGIT
 
 SIDE, BOX, MIDDLE = 28, 20, 14
 FINE = 4
-"""The resolution at which strokes are drawn, as a multiple of the image's."""
+"""Resolution at which strokes are drawn, as a multiple of the image's."""
 THINNEST, THICKEST, THICKEST_DIGIT = 1.0, 4.8, 6.0
-"""Width of a pen in pixels of the image, from hairline to marker; thin ones are likelier."""
+"""Widths of the thinnest pen, the thickest, and the thickest for a digit, in pixels of the image; thin ones are
+likelier."""
 ROOM, LEAST_MARKER = 0.5, 2.2
-"""Share of the room beside its strokes that the widest pen of a character may take, and a width that it always may."""
+"""Share of the room beside its strokes that the widest pen of a character may take; a width that is always allowed."""
 NIBS, LIGHTEST = 0.3, 0.65
-"""Share of the pens that press less in one direction, most often upwards, and how much of the width that may take."""
+"""Share of the pens that press less in one direction, most often upwards; most of the width that this takes away."""
 HOOKED, HOOK = 0.15, (0.05, 0.14)
-"""Share of the writers whose strokes end in small hooks, and how long those are, by the height of a character."""
+"""Share of the writers whose strokes end in small hooks; range of their length, relative to the character's height."""
 NARROWEST, NARROWEST_DIGIT, WIDER = 0.6, 0.45, 0.7
-"""Least width of a character by its height, and how much more it may be."""
+"""Least width of a character, and of a digit, relative to its height; how much wider it may be."""
 CARELESS = 0.01, 0.07
-"""Standard deviation of a point's displacement, by the height of a character: drawn from this range."""
+"""Range of the standard deviation of a point's displacement, relative to the height of a character."""
 TURN, SLANT, SLANT_MEAN = 0.08, 0.16, 0.08
-"""Standard deviations of a character's angle, in radians, and of its slant to the right, a shear, around this mean."""
+"""Standard deviations of a character's angle, in radians, and of its slant to the right, a shear; the mean slant."""
 ROUNDED = 0.1
 """Share of the strokes with corners that are drawn as curves."""
 COARSE_SHARE = 0.15
 COARSE = 10, 17
-"""This share of the drawings is first reduced to 10 to 16 pixels a side, as a very small picture is."""
+"""Share of the drawings that are first reduced, like a very small picture, to 10 to 16 pixels per side."""
 LETTER_SHARE = 0.75
 """Share of the signs that are letters."""
 SERIFS = 0.2
 """Share of the letters that have serifs."""
 EVEN, UPRIGHT, HOLLOW = 0.4, 0.4, 0.3
-"""Shares of the forms that are the same on both sides, that are narrow, and that have bright edges around dim ink, as a
-filled form has when uneven light is taken out of a picture."""
+"""Shares of the forms that are symmetric, that are narrow, and that are hollow. A hollow form has bright edges around
+dim ink, like a filled form once uneven light is removed from a picture."""
 OPEN, SHADED = 0.5, 0.6
-"""Shares of the figures that are open below, of those that are open above, and of those that are shaded."""
+"""Probability that a figure is open below, and likewise above; share of the figures that are shaded."""
 UPRIGHT_WIDTH = 0.3, 0.6
-"""How much narrower those are made, which still leaves them wider than the stroke of a 1."""
+"""Range of the factor that makes forms narrow; they stay wider than the stroke of a 1."""
 BACK = 3
-"""Points behind the end of a stroke that tell where it goes."""
+"""Points before the end of a stroke that give its direction there."""
 CURVE = 6
-"""Straight pieces between two points of a curved stroke."""
+"""Number of straight pieces between two points of a curved stroke."""
 
 Points = NDArray[np.float64]
 """Points (x, y) `[N, 2]` of a stroke, about 0..1."""
@@ -66,39 +68,40 @@ Random = np.random.Generator
 Drawing = NDArray[np.float64]
 """An image `[28, 28]` in [0, 1]."""
 Watch = Callable[[Iterable[int]], Iterable[int]]
-"""Passes on what it is given, and may show how far that has come: `iter`, or a progress bar."""
+"""A function that passes its items on and may show progress: `iter`, or a progress bar."""
 
 SIGNS: dict[str, list[str]] = json.loads(files("sumnist.data").joinpath("glyphs.json").read_text(encoding="utf-8"))
 """The ways of writing each character: letters that look like no digit, signs, Greek, Cyrillic, Chinese, and the digits.
 
-Each way is a list of strokes, each stroke a list of points xy on a grid of 0..8, (0, 0) at the upper left. A stroke
-that begins with ~ is a curve through its points, the others have corners. A digit's ways stand in the order of how
-common they are: the first is `COMMONER` times as likely as the last.
+Each way is a list of strokes, each stroke a list of points xy on a grid of 0..8 with (0, 0) at the upper left. A stroke
+that begins with ~ is a curve through its points; other strokes have corners. The ways of a digit go from the most to
+the least common: the first is `COMMONER` times as likely as the last.
 """
 NUMERALS: dict[str, list[str]] = {
     digit: SIGNS[digit] + ways
     for digit, ways in json.loads(files("sumnist.data").joinpath("numerals.json").read_text(encoding="utf-8")).items()
 }
-"""The ways of writing each digit in a number, where its neighbours say that it is one: hasty forms too, which alone may
-pass for letters."""
+"""The ways of writing each digit within a number, where its neighbours show that it is a digit. They include hasty
+forms that alone could pass for letters."""
 COMMONER = 2.5
 WRITERS = 30
-"""Writers of the pen digits that may be learned from."""
+"""Number of pen-digit writers from whom networks may learn."""
 PENNED = 0.5
-"""Share of the drawn digits whose strokes are those of one of these writers, if nothing else is said."""
+"""Default share of the drawn digits that have the strokes of one of these writers."""
 ROUNDER_SHARE, ROUNDER = 0.6, (0.5, 0.06)
-"""Share of the strokes of digits that are made rounder, and how much: standard deviation of what is averaged, at least,
-in points, and what is added to it at most, by all the points."""
+"""Share of the strokes of loose digits that are smoothed. The standard deviation of the smoothing, in points, lies
+between `ROUNDER[0]` and 1 + `ROUNDER[1]` × the number of points."""
 ENDS_SHARE, LONGER, ASTRAY = 0.375, (-0.12, 0.15), 0.4
-"""Share of their ends that are longer or shorter, by how much of the digit's height, and the standard deviation of the
-angle, in radians, at which a longer one goes on."""
+"""Share of the stroke ends of loose digits that become longer or shorter; range of the change, relative to the digit's
+height; standard deviation of the angle, in radians, at which a longer end goes on."""
 APART, UNLIKE = 0.06, 0.1
-"""Standard deviations of the place of each of several strokes, by the digit's height, and of the logarithm of its
-size."""
+"""Standard deviations, for each of several strokes of a loose digit, of the displacement relative to the digit's
+height, and of the logarithm of the stroke's scale."""
 WAVE, WAVES = 0.05, (0.5, 1.2)
-"""Standard deviation of the height of the waves in which a digit bends, by its own, and how many it takes."""
+"""Standard deviation of the height of the waves that bend a loose digit, relative to the digit's height; range of the
+number of waves."""
 STRETCHED = 0.8, 1.25
-"""How many times as wide such a digit is made, between these."""
+"""Range of the factor that stretches the width of a pen writer's digit."""
 LETTERS = [way for name, ways in SIGNS.items() if name in ascii_letters for way in ways]
 OTHERS = [way for name, ways in SIGNS.items() if name not in digits + ascii_letters for way in ways]
 
@@ -113,11 +116,12 @@ def characters(
     penned: float = PENNED,
     loose: bool = False,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """`count` drawn images, uint8 `[N, 28, 28]`, by MNIST's convention, and the digit that each shows, int64 `[N]`.
+    """Draw `count` images, uint8 `[N, 28, 28]`, by MNIST's convention; also return the digit of each, int64 `[N]`.
 
-    The share `share` of them are digits; the others, labelled `NO_DIGIT`, are letters and signs (more than half),
-    strokes without meaning, filled forms and textures. The share `penned` of the digits is by the pens of `writers`, in
-    their order, and then come those in the ways of `numerals`; their strokes may be `loose`.
+    A fraction `share` of the images show digits. The others, labelled `NO_DIGIT`, are letters and signs (more than
+    half), strokes without meaning, filled forms and textures. A fraction `penned` of the digits have the strokes of the
+    `writers`; they come first, ordered by writer. The other digits are written in the ways of `numerals`. If `loose`,
+    the strokes of all digits are distorted.
     """
     random = np.random.default_rng([seed, 0x5167])
     labels = np.where(random.random(count) < share, random.integers(0, 10, count), NO_DIGIT)
@@ -145,8 +149,8 @@ def characters(
 def pen_digits(
     random: Random, writers: Collection[int] = range(WRITERS), most: int | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Each of the digits of these writers, or as many as `most` of them, as an image by a pen of any width, uint8
-    `[N, 28, 28]`, and which digit it is."""
+    """Draw the digits of these writers, or `most` of them at random, by pens of any width: images, uint8 `[N, 28, 28]`,
+    and their digits."""
     paths, digits, who = pen_paths()
     some = np.flatnonzero(np.isin(who, [*writers]))
     some = some if most is None else random.permutation(some)[:most]
@@ -155,7 +159,7 @@ def pen_digits(
 
 
 def sign(random: Random) -> Drawing:
-    """A letter, or a sign."""
+    """Draw a letter or a sign."""
     letter = random.random() < LETTER_SHARE
     ways = LETTERS if letter else OTHERS
     paths = written(ways[random.integers(len(ways))], random)
@@ -167,7 +171,7 @@ def sign(random: Random) -> Drawing:
 
 
 def written(way: str, random: Random) -> list[Points]:
-    """The strokes of a `way`, as no two writings are the same: bent, hooked, wide or narrow, slanted and turned."""
+    """The strokes of a `way`, varied as in handwriting: bent, hooked, wide or narrow, slanted and turned."""
     return leaning(bent(way, random), random.uniform(NARROWEST, NARROWEST + WIDER), random)
 
 
@@ -184,8 +188,8 @@ def bent(way: str, random: Random) -> list[Points]:
 
 
 def loosened(paths: list[Points], random: Random) -> list[Points]:
-    """The strokes of a digit as another hand writes them: rounder, longer or shorter at their ends, each in a place of
-    its own, and all bent by slow waves."""
+    """The strokes of a digit as another hand might write them: rounder, with longer or shorter ends, each stroke
+    displaced, and all bent by slow waves."""
     everything = np.concatenate(paths)
     low, size = everything.min(0), max(float(np.ptp(everything, 0).max()), 1e-6)
     high, often, phase = random.normal(0, WAVE, (2, 2)), random.uniform(*WAVES, (2, 2)), random.random((2, 2))
@@ -198,12 +202,12 @@ def loosened(paths: list[Points], random: Random) -> list[Points]:
 
 
 def free(path: Points, size: float, random: Random) -> Points:
-    """A stroke of a character of that `size`, rounder, and with other ends."""
+    """Make a stroke of a character of this `size` rounder, and change its ends."""
     if len(path) > BACK and random.random() < ROUNDER_SHARE:
         spread = random.uniform(ROUNDER[0], 1 + ROUNDER[1] * len(path))
-        for _ in range(round(2 * spread**2)):  # each adds a half to the variance
+        for _ in range(round(2 * spread**2)):  # each pass adds 1/2 to the variance
             path = np.concatenate([path[:1], (path[:-2] + 2 * path[1:-1] + path[2:]) / 4, path[-1:]])
-    for _ in range(2):  # one end, the other
+    for _ in range(2):  # one end, then the other
         if len(path) > BACK and random.random() < ENDS_SHARE:
             path = ending(path, size * random.uniform(*LONGER), random.normal(0, ASTRAY))
         path = path[::-1]
@@ -211,7 +215,7 @@ def free(path: Points, size: float, random: Random) -> Points:
 
 
 def apart(path: Points, size: float, random: Random) -> Points:
-    """One of several strokes of a character of that `size` in another place, and itself of another size."""
+    """Move and scale one of several strokes of a character of this `size`."""
     middle = path.mean(0)
     larger, away = np.exp(random.normal(0, UNLIKE, 2)), random.normal(0, APART, 2) * size
     moved: Points = middle + (path - middle) * larger + away
@@ -219,8 +223,8 @@ def apart(path: Points, size: float, random: Random) -> Points:
 
 
 def ending(path: Points, longer: float, angle: float, back: int = BACK) -> Points:
-    """A stroke whose end is so much longer, turned by an `angle` from where its last `back` points go; or so much
-    shorter, where `longer` is less than 0."""
+    """Lengthen the end of a stroke by `longer`, turned by an `angle` from the direction of its last `back` points;
+    shorten it if `longer` is negative."""
     if longer < 0:
         left = np.cumsum(np.hypot(*np.diff(path[::-1], axis=0).T))[::-1]
         return path[: max(2, int((left > min(-longer, left[0] / 4)).sum()))]
@@ -230,7 +234,7 @@ def ending(path: Points, longer: float, angle: float, back: int = BACK) -> Point
 
 
 def leaning(paths: list[Points], wide: float, random: Random) -> list[Points]:
-    """Strokes so many times as wide, slanted and turned."""
+    """Make strokes `wide` times as wide, slant them and turn them."""
     angle, slant = random.normal(0, TURN), random.normal(SLANT_MEAN, SLANT)
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
     matrix = np.array([[wide, 0], [-slant, 1]]) @ turn
@@ -238,20 +242,20 @@ def leaning(paths: list[Points], wide: float, random: Random) -> list[Points]:
 
 
 def legible(paths: list[Points]) -> float:
-    """The widest pen, in pixels, with which the strokes still show as what they are: they need room beside each other.
+    """The widest pen, in pixels, with which the strokes stay recognizable: they need room beside each other.
 
-    Room is the area of their box, shared by the length of what is more than one straight stroke across it.
+    The room is the area of the strokes' box, divided by their length beyond one straight stroke across the box.
     """
     paths = fitted(paths, BOX)
     everything = np.concatenate(paths)
     wide, high = everything.max(0) - everything.min(0)
-    # Not `sum`, whose last digits depend on the version of Python, and drawings on them.
+    # Not `sum`: its last digits depend on the version of Python, and drawings depend on these digits.
     length = reduce(add, (float(np.hypot(*np.diff(path, axis=0).T).sum()) for path in paths))
     return max(LEAST_MARKER, float(ROOM * (wide * high + 1) / max(length - np.hypot(wide, high), 1e-6)))
 
 
 def hooked(path: Points, random: Random) -> Points:
-    """A stroke that, as often as not, ends in a small hook to one side."""
+    """Add a small hook to the end of a stroke, to one side, half of the time."""
     if random.random() < 0.5 or not (path[-1] - path[-2]).any():
         return path
     angle = random.choice((-1, 1)) * random.uniform(0.8, 2.4)
@@ -272,7 +276,7 @@ def curve(points: Points) -> Points:
 @cache
 def pen_paths() -> tuple[list[list[Points]], NDArray[np.int64], NDArray[np.int64]]:
     """The strokes of the 7,494 digits of the 30 training writers of the pen digits (E. Alpaydin and F. Alimoglu, UCI
-    data set 81, CC BY 4.0), the digits, and whose they are, 0..29."""
+    data set 81, CC BY 4.0), with the digit and the writer, 0..29, of each."""
     with np.load(str(files("sumnist.data").joinpath("pen-digits.npz"))) as stored:
         points, lengths, strokes, digits, writers = (
             stored[name] for name in ("points", "lengths", "strokes", "digits", "writers")
@@ -306,7 +310,7 @@ def piece(random: Random) -> Points:
 
 
 def turned(random: Random) -> Points:
-    """A direction, `[2]`."""
+    """A random direction, `[2]`."""
     angle = random.uniform(0, 2 * np.pi)
     return np.array([np.cos(angle), np.sin(angle)])
 
@@ -320,7 +324,7 @@ def wandering(random: Random) -> Drawing:
 
 
 def swinging(random: Random) -> Drawing:
-    """A Lissajous figure: two oscillations at once, one of them of three to six periods."""
+    """A Lissajous figure: two oscillations at once, one of three to six periods."""
     t = np.linspace(0, 2 * np.pi, 120)
     fast, slow = random.integers(3, 7), random.integers(1, 4)
     path = np.stack([np.sin(fast * t + random.uniform(0, 2 * np.pi)), np.sin(slow * t)], 1)
@@ -328,7 +332,7 @@ def swinging(random: Random) -> Drawing:
 
 
 def corners(random: Random) -> Drawing:
-    """A closed outline with corners, and often a line through it."""
+    """A closed outline with corners, often with one or two lines through it."""
     count = int(random.integers(3, 9))
     angle = np.sort(random.uniform(0, 2 * np.pi, count))
     outline = random.uniform(0.4, 1, (count, 1)) * np.stack([np.cos(angle), np.sin(angle)], 1)
@@ -337,7 +341,7 @@ def corners(random: Random) -> Drawing:
 
 
 def drawn(paths: list[Points], random: Random, thickest: float = THICKEST) -> Drawing:
-    """Strokes of one pen in a 20×20 box, with their centre of mass in the middle."""
+    """Draw strokes by one pen in a 20×20 box, with their centre of mass in the middle of the image."""
     width = THINNEST + (thickest - THINNEST) * random.beta(1, 2)
     lighter = random.uniform(0, LIGHTEST) if random.random() < NIBS else 0.0
     light = random.normal((0.4, -1), 0.5)
@@ -358,13 +362,13 @@ def drawn(paths: list[Points], random: Random, thickest: float = THICKEST) -> Dr
 
 
 def rounded(*places: float) -> list[float]:
-    """Places without the last digits of a processor's own: the outermost ink ends just where a pixel does, and these
-    digits would say in which of two."""
+    """Places without their last decimals, which depend on the processor. The outermost ink ends exactly between two
+    pixels, so these decimals would decide which of the two it reaches."""
     return [round(place, 6) for place in places]
 
 
 def fitted(paths: list[Points], size: float) -> list[Points]:
-    """Paths around (0, 0), their longer side `size` long."""
+    """Paths centred on (0, 0), with a longer side of `size`."""
     everything = np.concatenate(paths)
     low, high = everything.min(0), everything.max(0)
     factor = size / max(float((high - low).max()), 1e-6)
@@ -372,19 +376,20 @@ def fitted(paths: list[Points], size: float) -> list[Points]:
 
 
 def canvas() -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    """An empty picture, fine enough for strokes, and what draws on it."""
+    """An empty picture, fine enough for strokes, and the tool to draw on it."""
     image = Image.new("L", (SIDE * FINE, SIDE * FINE))
     return image, ImageDraw.Draw(image)
 
 
 def reduced(ink: Image.Image, side: int = SIDE) -> Drawing:
-    """A canvas as an image in [0, 1], by way of `side` pixels a side."""
+    """A canvas as an image in [0, 1], reduced to `side` pixels per side on the way."""
     small = ink.resize((side, side), Image.Resampling.BOX).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     return np.asarray(small, np.float64) / 255
 
 
 def centred(image: NDArray[Any]) -> Drawing:
-    """The image moved by whole pixels until its centre of mass is in the middle; what would leave it comes back."""
+    """Move the image by whole pixels until its centre of mass is in the middle; ink that leaves on one side enters on
+    the other."""
     places, mass = np.arange(SIDE), max(float(image.sum()), 1e-6)
     down = round(MIDDLE - float(image.sum(1) @ places) / mass)
     right = round(MIDDLE - float(image.sum(0) @ places) / mass)
@@ -395,8 +400,10 @@ def centred(image: NDArray[Any]) -> Drawing:
 
 
 def form(random: Random) -> Drawing:
-    """One to four forms, filled or hollow, plain, shaded or patterned, some the same on both sides, some narrow; of any
-    size up to the image's, since what is no digit was not put into the box of one."""
+    """One to four forms, filled or hollow; plain, shaded or patterned; some symmetric, some narrow.
+
+    They may be as large as the image: only a digit is fitted into a digit's box.
+    """
     ink, pen = canvas()
     hollow = random.random() < HOLLOW
     outlines: list[Points] = []
@@ -422,7 +429,7 @@ def form(random: Random) -> Drawing:
 
 
 def texture(random: Random) -> Drawing:
-    """Random waves of every length, some in a frame, some black and white."""
+    """Random waves of every length, some within a frame, some black and white."""
     field = waves(random)
     if random.random() < 0.4:
         field = np.clip((field - random.uniform(0.4, 0.7)) * 20, 0, 1)
@@ -434,7 +441,7 @@ def texture(random: Random) -> Drawing:
 
 
 def waves(random: Random) -> Drawing:
-    """Noise whose power falls with the frequency, slowly or fast, often more in one direction: in [0, 1]."""
+    """Noise in [0, 1] whose power falls with the frequency, slowly or fast, often more in one direction."""
     y, x = np.meshgrid(np.fft.fftfreq(SIDE), np.fft.rfftfreq(SIDE), indexing="ij")
     along = turned(random)
     frequency = np.hypot(x, y) + random.uniform(0, 0.3) * np.abs(x * along[0] + y * along[1]) + 1 / SIDE
@@ -452,8 +459,7 @@ def bright(image: NDArray[Any]) -> Drawing:
 
 
 def figure(random: Random) -> Drawing:
-    """A body with limbs, the same on both sides, far broader than any pen: filled, shaded, open below or above, or
-    only outlines."""
+    """A symmetric body with limbs, far broader than any pen: filled, shaded, open below or above, or only outlined."""
     ink, pen = canvas()
     hollow, high, broad = random.random() < HOLLOW, random.uniform(0.5, 1), random.uniform(0.2, 0.45)
     side = np.array([[-broad * random.uniform(0.7, 1.3), high * down] for down in (0, 0.5, 1)])
@@ -484,4 +490,4 @@ def figure(random: Random) -> Drawing:
 
 KINDS = (sign, strokes, wandering, swinging, corners, form, figure, texture)
 SHARES = (0.54, 0.06, 0.06, 0.02, 0.03, 0.13, 0.11, 0.05)
-"""Shares of the kinds among what is no digit."""
+"""Share of each kind among the images without a digit."""

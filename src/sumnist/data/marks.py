@@ -1,10 +1,9 @@
-"""Marks that are no digits, as paths of a pen: by which people fill a cell that stays empty, and cross out what stands
-in one.
+"""Draw marks that are not digits, as paths of a pen: fillers of cells that stay empty, and crossings of written cells.
 
-A path is float64 `[N, 2]`, points (x, y) in pixels, y pointing down. An area is left, right, top and bottom. The
-numbers in a kind of mark are shares of half the area's width and height, and angles in radians, which make it the one
-that its docstring names; they were chosen by looking at many. A crossing covers the area of what it crosses out and
-goes beyond the strokes that digits have themselves: the bar of a 7 and the slash of a 0 are shorter.
+A path is float64 `[N, 2]`: points (x, y) in pixels, y pointing down. An area is left, right, top and bottom. The
+constants in each function are shares of half the area's width and height, and angles in radians. We chose them by
+looking at many marks. A crossing covers the area of the ink that it crosses out. It also reaches beyond the strokes
+that belong to digits: the bar of a 7 and the slash of a 0 are shorter.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ Path = NDArray[np.float64]
 Area = tuple[float, float, float, float]
 Random = np.random.Generator
 Mark = Callable[[float, float, float, float, Random], list[Path]]
-"""From the middle (x, y) of an area, and half its width and height."""
+"""A function of the middle (x, y) of an area, half its width and height, and a random generator; it returns paths."""
 
 POINTS = 5
-"""Points of a stroke that is almost straight."""
+"""Points of an almost straight stroke."""
 BOW, SHAKE = 0.05, 0.012
-"""Standard deviations of how far a stroke bows, and of each of its points, by its length."""
+"""Standard deviations of a stroke's bow, and of the shake of each of its points, relative to its length."""
 LEAST = 6.0
-"""Pixels, 2 mm, that count as the width or height of an area of less: that of a 1."""
+"""Least width or height of an area, in pixels (2 mm); a smaller area, such as that of a 1, counts as this large."""
 
 
 def stroke(x: float, y: float, to_x: float, to_y: float, random: Random) -> Path:
@@ -42,7 +41,7 @@ def stroke(x: float, y: float, to_x: float, to_y: float, random: Random) -> Path
 
 
 def at_angle(x: float, y: float, angle: float, half: float, random: Random) -> Path:
-    """A stroke with its middle at (x, y), `half` pixels to either end, rising by `angle` radians."""
+    """A stroke with its middle at (x, y) and `half` pixels to either end, rising by `angle` radians."""
     across, up = np.cos(angle) * half, np.sin(angle) * half
     return stroke(x - across, y + up, x + across, y - up, random)
 
@@ -65,13 +64,13 @@ def cross(x: float, y: float, wide: float, high: float, random: Random) -> list[
 
 
 def dash(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
-    """A –."""
+    """A dash: –."""
     half = min(wide, 1.4 * high) * random.uniform(0.3, 1.05)
     return [at_angle(x, y + random.normal(0, 0.15) * high, random.normal(0.02, 0.12), half, random)]
 
 
 def double_dash(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
-    """An =."""
+    """A double dash: =."""
     apart = high * random.uniform(0.15, 0.4)
     (first,), angle = dash(x, y, wide, high, random), random.normal(0, 0.08)
     x, y = first.mean(0)
@@ -80,7 +79,7 @@ def double_dash(x: float, y: float, wide: float, high: float, random: Random) ->
 
 
 def slash(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
-    """A /, from corner to corner, so that it is no 1; rarely two."""
+    """A / from corner to corner, unlike a 1; rarely two."""
     angle = np.arctan2(high, min(wide, 1.3 * high)) + random.normal(0, 0.08)
     half = np.hypot(min(wide, 1.3 * high), high) * random.uniform(0.75, 1.1)
     apart = random.uniform(0.25, 0.6) * min(wide, high)
@@ -95,7 +94,7 @@ def backslash(x: float, y: float, wide: float, high: float, random: Random) -> l
 
 
 def wave(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
-    """A ~ of half a period to three."""
+    """A ~ of 0.8 to 3 periods."""
     half, periods = min(wide, 2.2 * high) * random.uniform(0.5, 1.0), random.uniform(0.8, 3)
     along = np.linspace(-1, 1, 24)
     swing = high * random.uniform(0.08, 0.35) * np.sin(along * np.pi * periods + random.uniform(0, 2 * np.pi))
@@ -112,11 +111,11 @@ def dot(x: float, y: float, wide: float, high: float, random: Random) -> list[Pa
 FILLERS: dict[Mark, float] = {
     cross: 0.34, dash: 0.26, double_dash: 0.04, slash: 0.16, backslash: 0.07, wave: 0.09, dot: 0.03,
 }  # fmt: skip
-"""Shares of the fillers of one cell; the others are lines through all cells of a field (`through`)."""
+"""Shares of the fillers of one cell; other fillers are lines through all cells of a field (`through`)."""
 
 
 def through(area: Area, random: Random) -> list[Path]:
-    """A line through the boxes of a field, of which `area` is one: it enters and leaves, or begins or ends there."""
+    """A line through the boxes of a field, of which `area` is one: it crosses this box, or begins or ends in it."""
     left, right, top, bottom = area
     wide = right - left
     slope = random.normal(0, 0.08) if random.random() < 0.5 else random.uniform(-0.6, 0.6)
@@ -134,7 +133,7 @@ def through(area: Area, random: Random) -> list[Path]:
     return lines
 
 
-# Crossings of an area: that of the ink which is crossed out.
+# Crossings. The area is that of the ink to cross out.
 
 
 def one_line(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
@@ -170,7 +169,7 @@ def lines(x: float, y: float, wide: float, high: float, random: Random) -> list[
 
 
 def crossed(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
-    """An X over it."""
+    """An X over the ink."""
     wide, high = max(wide, 0.5 * high) * random.uniform(0.9, 1.5), high * random.uniform(0.7, 1.3)
     angle, half = np.arctan2(high, wide), np.hypot(wide, high)
     return [
@@ -183,7 +182,7 @@ def crossed(x: float, y: float, wide: float, high: float, random: Random) -> lis
 
 
 def zigzag(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
-    """To and fro, from the left to the right or from the top to the bottom, some so densely that all is black."""
+    """A zigzag from left to right or from top to bottom, sometimes so dense that all is black."""
     wide, high = max(wide, 0.45 * high) * random.uniform(0.9, 1.3), high * random.uniform(0.5, 1.15)
     turns = int(random.integers(4, 9)) if random.random() < 0.65 else int(random.integers(9, 18))
     along = np.linspace(-1, 1, turns + 1) + random.normal(0, 0.3 / turns, turns + 1)
@@ -197,7 +196,7 @@ def zigzag(x: float, y: float, wide: float, high: float, random: Random) -> list
 
 
 def loops(x: float, y: float, wide: float, high: float, random: Random) -> list[Path]:
-    """Loops from the left to the right, or a tangle on one place."""
+    """Loops from side to side, or a tangle in one place."""
     wide, high = max(wide, 0.4 * high) * random.uniform(0.8, 1.2), high * random.uniform(0.5, 1.1)
     rounds = random.uniform(2.5, 6)
     t = np.linspace(0, 1, int(9 * rounds))
@@ -211,11 +210,11 @@ def loops(x: float, y: float, wide: float, high: float, random: Random) -> list[
 CROSSINGS: dict[Mark, float] = {
     one_line: 0.38, lines: 0.16, crossed: 0.17, zigzag: 0.16, loops: 0.13,
 }  # fmt: skip
-"""Shares of the ways of crossing out."""
+"""Share of each way of crossing out."""
 
 
 def mark(shares: dict[Mark, float], area: Area, random: Random) -> list[Path]:
-    """One of these kinds of marks, by their shares."""
+    """A mark on the area, of a kind drawn by these shares."""
     left, right, top, bottom = area
     kind = [*shares][bisect([*accumulate(shares.values())], random.random() * sum(shares.values())) % len(shares)]
     return kind((left + right) / 2, (top + bottom) / 2, (right - left) / 2, (bottom - top) / 2, random)

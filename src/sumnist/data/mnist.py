@@ -1,7 +1,7 @@
-"""The 70,000 images of MNIST, packaged, with soft labels; and any other data set in the same IDX format.
+"""Load the packaged 70,000 images of MNIST, with soft labels, or any other data set in the same IDX format.
 
-MNIST is by Yann LeCun and Corinna Cortes, shared under CC BY-SA 3.0; `LICENSE-MNIST.txt` lies beside the data.
-Nothing is ever downloaded: the downloads of MNIST have failed, on every framework, for years.
+MNIST is by Yann LeCun and Corinna Cortes, shared under CC BY-SA 3.0; `LICENSE-MNIST.txt` lies beside the data. The
+module downloads nothing: for years, downloads of MNIST have failed in every framework.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FILES = {
 """The four files of an IDX folder: images (x) and labels (y) of both splits."""
 
 DISPUTED_TEST_LABELS = (947, 1621, 1901, 2130, 2462, 2597, 2654, 3520, 3558, 5937, 6651, 6783, 8527, 9679, 9729)
-"""Indices of MNIST test images whose label human raters did not confirm: most gave another label or none, or they
-disagreed. Source: the label-errors study of Northcutt, Athalye and Mueller, 2021, rated on Mechanical Turk."""
+"""Indices of MNIST test images whose label human raters did not confirm: most raters gave another label or none, or
+they disagreed. Source: the label-errors study of Northcutt, Athalye and Mueller, 2021, rated on Mechanical Turk."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class DigitSet:
     """Images with their digits.
 
     `images`: uint8 `[N, 28, 28]`, light ink on dark ground, 0..255. `digits`: int64 `[N]`, 0..9. `name`: their source,
-    for messages and records. `soft`: float32 `[N, 10]`, the probabilities of the digits to learn from, if not just
-    `digits` (`with_soft_labels`).
+    for messages and records. `soft`: float32 `[N, 10]`, the target probabilities of the digits (`with_soft_labels`), or
+    None to learn from `digits` alone.
     """
 
     images: NDArray[np.uint8]
@@ -69,7 +69,7 @@ class DigitSet:
         return len(self.images)
 
     def part(self, places: NDArray[np.int64]) -> DigitSet:
-        """The images at these `places`, with all that is known of them."""
+        """The images with these indices, with their digits and soft labels."""
         soft = None if self.soft is None else self.soft[places]
         return DigitSet(self.images[places], self.digits[places], self.name, soft)
 
@@ -85,7 +85,7 @@ def load_mnist(split: Split, data_dir: str | Path | None = None) -> DigitSet:
         The images, uint8 `[N, 28, 28]`, and their digits, int64 `[N]`.
 
     Raises:
-        DataError: The folder or a file of it is missing, cut, or not what its header says.
+        DataError: The folder or one of its files is missing, cut short, or contradicts its header.
     """
     if data_dir is not None:
         return load_idx_folder(data_dir, split)
@@ -99,17 +99,20 @@ def load_mnist(split: Split, data_dir: str | Path | None = None) -> DigitSet:
 
 
 PARTS = "runs", "bright", "high", "low"
-"""What the packaged MNIST has of the images of a split."""
+"""The arrays in which the packaged MNIST stores the images of a split (`packed`)."""
 BRIGHT = 251
-"""Intensities from this one on are stored apart, since most strokes are as bright inside."""
+"""Intensities from this one on are stored separately, because most strokes are this bright inside."""
 LONGEST_RUN = 255
 
 
 def packed(images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-    """How images `[N, 28, 28]` are stored, so that they are small once compressed: how many pixels in turn are empty
-    and inked (`runs`; one too long is in parts, with nothing between them), which of the inked ones are bright though
-    not `deep`, or deep and not bright, eight to a byte (`bright`), and the intensities of the bright ones (`high`) and
-    of the others (`low`), one after another."""
+    """Store images `[N, 28, 28]` as four arrays that compress well.
+
+    `runs`: lengths of alternating runs of empty and inked pixels. A run that is too long for a byte is split, with a
+    run of length 0 between its parts. `bright`: one bit for each inked pixel, eight to a byte, set if the pixel is
+    bright but not `deep`, or deep but not bright. `high` and `low`: intensities of the bright pixels, and of the other
+    inked pixels, in order.
+    """
     flat = images.reshape(-1)
     ink = flat[flat > 0]
     edges = np.flatnonzero(np.diff(flat > 0, prepend=False, append=False))
@@ -124,7 +127,7 @@ def packed(images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
 
 
 def deep(inked: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which pixels of images `[N, 28, 28]` are inked with all eight around them: those are bright, most of them."""
+    """Which pixels of images `[N, 28, 28]` are inked and have eight inked neighbours; most of these are bright."""
     padded = np.pad(inked, ((0, 0), (1, 1), (1, 1)))
     across = padded[:, :, :-2] & padded[:, :, 1:-1] & padded[:, :, 2:]
     around: NDArray[np.bool_] = across[:, :-2] & across[:, 1:-1] & across[:, 2:]
@@ -132,7 +135,7 @@ def deep(inked: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def unpacked(runs: NDArray[Any], bright: NDArray[Any], high: NDArray[Any], low: NDArray[Any]) -> NDArray[np.uint8]:
-    """The images that `packed` stored. Raises `ValueError`."""
+    """Restore the images that `packed` stored. Raises `ValueError` if the arrays do not match."""
     turns = np.zeros(len(runs), np.bool_)
     turns[1::2] = True
     inked = np.repeat(turns, runs).reshape(-1, 28, 28)
@@ -145,7 +148,7 @@ def unpacked(runs: NDArray[Any], bright: NDArray[Any], high: NDArray[Any], low: 
 
 
 def load_idx_folder(folder: str | Path, split: Split) -> DigitSet:
-    """One split of a folder that holds the four IDX files, gzipped or not, flat or under `MNIST/raw` or `raw`."""
+    """One split of a folder with the four IDX files, gzipped or not, directly in it or under `MNIST/raw` or `raw`."""
     root = Path(folder)
     if not root.is_dir():
         state = "is a file" if root.exists() else "does not exist"
@@ -173,7 +176,7 @@ def read_idx_bytes(folder: Path, name: str) -> tuple[Path, bytes]:
 
 
 def find_idx(folder: Path, name: str) -> Path | None:
-    """Where the IDX file `name` lies in `folder`, gzipped or not; None if it is not there."""
+    """The path of the IDX file `name` in `folder`, gzipped or not, or None if it is missing."""
     for place in (folder, folder / "MNIST" / "raw", folder / "raw"):
         for path in (place / name, place / f"{name}.gz"):
             if path.is_file():
@@ -182,7 +185,7 @@ def find_idx(folder: Path, name: str) -> Path | None:
 
 
 def parse_idx(data: bytes, path: str | Path) -> NDArray[np.uint8]:
-    """An IDX file's array of unsigned bytes; `path` is for the messages. Format: magic 0x0000 08 DIMS, sizes, bytes."""
+    """Parse an IDX file of unsigned bytes; `path` is for the messages. Format: magic 0x0000 08 DIMS, sizes, bytes."""
     if len(data) == 0:
         raise DataError(f"{path}: empty, expected an IDX file: copy or download it again")
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or data[3] not in (1, 3):
@@ -203,25 +206,28 @@ def parse_idx(data: bytes, path: str | Path) -> NDArray[np.uint8]:
     return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
 
 
-# Soft labels of the training images: what a digit may be, by its label and by networks that have not seen it.
+# Soft labels of the training images: how probable each digit is, given the image's label and the answers of networks
+# that were not trained on the image.
 #
-# Five networks, each trained without a fifth of the images, answer that fifth, augmented many ways; the mean of their
-# answers lies packaged in `soft-labels.npz`, which `ship.py labels` of commit 922c2e2 made. A soft label is a mixture:
-# what these teachers say (distillation: Hinton, Vinyals and Dean, 2015), and what must be true if the label is wrong
-# now and then. So a network learns which digits resemble each other, and is not made to repeat a wrong label. The
-# second counts for more: a teacher may err just where there is most to learn.
+# Five networks were each trained without a fifth of the images, and then answered that fifth, augmented in many ways.
+# The file `soft-labels.npz` holds the mean of their answers; `ship.py labels` of commit 922c2e2 made it. A soft label
+# is a mixture of two parts: the answer of these teachers (distillation: Hinton, Vinyals and Dean, 2015), and the
+# probabilities that follow if a label is wrong now and then. So a network learns which digits resemble each other, and
+# need not repeat a wrong label. The second part has more weight, because a teacher may err just where there is most to
+# learn.
 
 SOFT_LABELS = "soft-labels.npz"
 SOFT_STEP = 1 / 16
-"""Nats: the file holds negative log-probabilities as multiples of this, up to 255 of them."""
+"""In nats: the file holds negative log-probabilities as multiples of this step, at most 255."""
 TEACHERS = 0.25
-"""The share of a soft label that the teachers' answer is."""
+"""Weight of the teachers' answer in a soft label."""
 WRONG = 0.002
-"""The probability that a label of MNIST is wrong, any of the nine others then being as likely."""
+"""Probability that a label of MNIST is wrong; each of the nine other digits is then equally likely."""
 
 
 def with_soft_labels(digits: DigitSet) -> DigitSet:
-    """MNIST's training images with their soft labels. Raises `DataError` if these cannot be read, or are of others."""
+    """MNIST's training images with their soft labels. Raises `DataError` if these are unreadable or do not fit the
+    images."""
     try:
         with files("sumnist.data").joinpath(SOFT_LABELS).open("rb") as stream, np.load(stream) as archive:
             steps = archive["answers"]
@@ -235,8 +241,8 @@ def with_soft_labels(digits: DigitSet) -> DigitSet:
 
 
 def posterior(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The probabilities of the digits `[N, 10]` given the teachers' `answers` `[N, 10]` and the labels `[N]`, which are
-    wrong with the probability `WRONG` (Bayes)."""
+    """The probabilities of the digits `[N, 10]`, given the teachers' `answers` `[N, 10]` and the labels `[N]`, by
+    Bayes' rule; a label is wrong with probability `WRONG`."""
     likelihood = np.full(answers.shape, WRONG / 9, np.float32)
     likelihood[np.arange(len(labels)), labels] = 1 - WRONG
     joint = answers * likelihood
@@ -245,14 +251,14 @@ def posterior(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArra
 
 
 def encoded(answers: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Probabilities `[N, 10]` as the file holds them: `[10, N]`, images of one label side by side, since what is alike
-    takes less room."""
+    """Encode probabilities `[N, 10]` for the file: `[10, N]`, with images of one label side by side, because similar
+    neighbours compress better."""
     steps: NDArray[np.float64] = np.rint(-np.log(answers.clip(np.exp(-255 * SOFT_STEP))) / SOFT_STEP)
     return np.ascontiguousarray(steps.astype(np.uint8)[np.argsort(labels, kind="stable")].T)
 
 
 def decoded(steps: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The probabilities `[N, 10]` in the file, of the images with these labels."""
+    """Decode the probabilities `[N, 10]` in the file, of the images with these labels."""
     ordered = np.empty(steps.T.shape, np.uint8)
     ordered[np.argsort(labels, kind="stable")] = steps.T
     answers = np.exp(-SOFT_STEP * ordered.astype(np.float32))

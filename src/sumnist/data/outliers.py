@@ -1,10 +1,10 @@
-"""Images added to a training batch: some that show no digit, some drawn digits with the same pen, and loose digits.
+"""Make images to add to a training batch: images without a digit, drawn digits by the same pens, and loose digits.
 
-Some of those of no digit are made of the batch's own digits: mirrored, turned, with their quarters in another place,
-two side by side, with ink and ground exchanged, or small beside the printed lines of a cell. The last two are what is
-seen when it is not understood what the ink is and where. The rest is drawn beforehand (`data/glyphs`). So neither
-MNIST's ink nor the drawing pen tells whether an image shows a digit. Loose digits show forms that few writers have;
-some pass for another digit, so the end of a training is without them.
+Some images without a digit are made of the batch's own digits: mirrored, turned, with their quarters in other places,
+two side by side, with ink and ground exchanged, or small beside the printed lines of a cell. A reader sees images like
+the last two if it mistakes what the ink is, or where it is. The other images are drawn beforehand (`data/glyphs`). So
+neither MNIST's ink nor the drawing pen tells whether an image shows a digit. Loose digits show forms that few writers
+use. Some pass for another digit, so the end of a training has none.
 """
 
 from __future__ import annotations
@@ -20,27 +20,27 @@ from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NO_DIGIT
 
 DRAWN = 120_000
-"""Images that are drawn beforehand, and half as many loose digits."""
+"""Number of images that are drawn beforehand, besides half as many loose digits."""
 DRAWN_DIGITS, PENNED = 0.6, 0.75
-"""Share of them that are digits, and share of the digits whose strokes are those of pen writers, chosen by leaving half
-of these writers out."""
+"""Share of the drawn images that are digits; share of these digits, and of loose digits, with the strokes of pen
+writers. We chose the latter by leaving out half of the writers."""
 MADE = 0.35
-"""Share of the added images that are made of the batch's own."""
+"""Share of the added images, apart from loose digits, that are made of the batch's own digits."""
 LOOSE = 0.75
-"""Loose digits for each of these images, while a training changes its images most."""
+"""Loose digits for each of the other added images, at full intensity."""
 MIRRORED = (3, 4, 7, 9)
 TURNED = (2, 3, 4, 5, 7)
 INVERTED = (0, 2, 3, 4, 5, 6, 7, 8, 9)
-"""Digits that no longer look like any digit when they are mirrored, turned by a quarter, or seen as their ground."""
+"""Digits that look like no digit once they are mirrored, turned by a quarter, or inverted."""
 INKED = 0.25
-"""Intensity from which a pixel counts for the box around a digit's ink."""
+"""Intensity above which a pixel counts for the box around a digit's ink."""
 SIDE, BOX = 28, (4, 24)
-"""Pixels of an image's side, and where those begin and end that a fitted picture takes."""
+"""Side of an image in pixels; where the box of a fitted picture begins and ends."""
 
 
 class Outliers:
-    """Images to be added to each batch, `share` times as many as it has, some of them by the pens of `writers`. `watch`
-    may show how the drawing goes on."""
+    """Images to add to each batch: `share` times as many as it has, some by the pens of `writers`, and up to `LOOSE`
+    times that many loose digits. `watch` shows the progress of drawing."""
 
     def __init__(
         self, share: float, seed: int, device: torch.device, watch: Watch = iter,
@@ -56,8 +56,8 @@ class Outliers:
     def __call__(
         self, image: Tensor, digit: Tensor, generator: torch.Generator, intensity: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Images `[B, 1, 28, 28]` and digits `[B]` of a batch → the images to be added to it, and the digit that each
-        shows, or `NO_DIGIT`; with less `intensity`, fewer loose digits."""
+        """Images to add to a batch of images `[B, 1, 28, 28]` and digits `[B]`, with the digit that each shows, or
+        `NO_DIGIT`. A lower `intensity` adds fewer loose digits."""
         count = round(self.share * len(image))
         own = self.made(image, digit, round(MADE * count), generator)
         images, digits = [], []
@@ -69,7 +69,7 @@ class Outliers:
         return torch.cat([*images, own]), torch.cat(digits)
 
     def made(self, image: Tensor, digit: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """At most `count` images of no digit, made of some of the batch's digits, as many of each of six kinds."""
+        """Make at most `count` images without a digit from the batch's digits, equally many of each of six kinds."""
         if not count:
             return image[:0]
         each = (count + 5) // 6
@@ -87,23 +87,23 @@ class Outliers:
 
 
 def quarters(image: Tensor) -> Tensor:
-    """Images `[B, 1, 28, 28]` with their quarters moved round by one place."""
+    """Rotate the quarters of images `[B, 1, 28, 28]` by one place."""
     top, bottom = image.chunk(2, 2)
     (a, b), (c, d) = top.chunk(2, 3), bottom.chunk(2, 3)
     return torch.cat([torch.cat([c, a], 3), torch.cat([d, b], 3)], 2)
 
 
 def inverted(image: Tensor) -> Tensor:
-    """Images `[B, 1, 28, 28]` with ink and ground exchanged inside the box around the ink, and nothing outside it."""
+    """Exchange ink and ground of images `[B, 1, 28, 28]` inside the box around the ink; outside the box all is dark."""
     inside = [within(image, axis) for axis in (3, 2)]
     return (1 - image) * (inside[0].unsqueeze(3) & inside[1].unsqueeze(2))
 
 
 def bordered(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Images `[B, 1, 28, 28]` at 60 to 80 % of their size, or as large as there is room, beside straight lines.
+    """Images `[B, 1, 28, 28]` at 60 to 80 % of their size, or smaller for lack of room, beside straight lines.
 
-    The lines run along one to three sides of the box that a fitted picture takes, as a printed cell's border does: an
-    L, a ⊓, or two side by side.
+    The lines run along one to three sides of the box of a fitted picture, as a printed cell's border does: for example
+    an L, a ⊓, or two lines side by side.
     """
     count, device = len(image), image.device
 
@@ -120,7 +120,7 @@ def bordered(image: Tensor, generator: torch.Generator) -> Tensor:
     down, across = ends.any(2).unbind(1)
     lines = down[:, :, None] & in_box | across[:, None, :] & in_box[:, None]
 
-    # The box of the digit's ink goes into what the lines leave, a little apart from them.
+    # Fit the box of the digit's ink into the room that the lines leave, a little apart from them.
     apart = chosen * (thick[:, None] + uniform(1, 2.5, 1))[..., None]
     free = torch.stack([BOX[0] + apart[..., 0], BOX[1] - apart[..., 1]], 2)  # count, axis, low and high
     inside = torch.stack([within(image, axis, 0)[:, 0] for axis in (3, 2)], 1)
@@ -139,14 +139,14 @@ def bordered(image: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def within(image: Tensor, axis: int, least: float = INKED) -> Tensor:
-    """Which rows (`axis` 3, summed over) or columns (2) of images lie between the first and the last with ink above
+    """Which rows (`axis` 3, reduced over) or columns (2) of images lie between the first and the last with ink above
     `least`: `[B, 1, 28]`."""
     inked = (image > least).any(axis)
     return (inked.cumsum(2) > 0) & (inked.flip(2).cumsum(2) > 0).flip(2)
 
 
 def centred(image: Tensor) -> Tensor:
-    """Images `[B, 1, 28, 28]` moved by whole pixels, at most four, until their mass is about in the middle."""
+    """Move images `[B, 1, 28, 28]` by whole pixels, at most four, until their centre of mass is about in the middle."""
     place = torch.arange(SIDE, device=image.device)
     mass = image.sum((1, 2, 3)).clamp(min=1e-6)
     for axis in (2, 3):

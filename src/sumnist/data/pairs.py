@@ -1,4 +1,4 @@
-"""Pairs: an image, a number drawn for it, and the two answers; one by one, or in batches on a device."""
+"""Make pairs: an image, a number drawn for it, and both answers; one by one, or in batches on a device."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Pairs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch of pairs with soft labels: as `Pairs`, and `soft` float32 `[B, 10]`, what the probabilities of the digits
-    should be."""
+    """A batch of pairs with soft labels: the fields of `Pairs`, and `soft`, float32 `[B, 10]`, the target probabilities
+    of the digits."""
 
     image: Tensor
     number: Tensor
@@ -38,10 +38,11 @@ class Batch(NamedTuple):
 
 
 class PairDataset(Dataset[Pairs]):
-    """Pairs for a loop of your own and `torch.utils.data.DataLoader`.
+    """Pairs for your own training loop with `torch.utils.data.DataLoader`.
 
     Item i is `Pairs(image, number, digit, sum)`: `image` float32 `[1, 28, 28]` in [0, 1], the others int64 scalars.
-    Call `set_epoch(e)` before each epoch for fresh numbers: the workers of a `DataLoader` follow, persistent ones too.
+    Call `set_epoch(e)` before each epoch for fresh numbers. The workers of a `DataLoader` follow it, even persistent
+    ones.
 
     Args:
         digits: A `DigitSet`, or "train" or "test" of MNIST.
@@ -49,8 +50,8 @@ class PairDataset(Dataset[Pairs]):
         largest_number: Numbers are drawn uniformly from 0 to this one, both included.
 
     Raises:
-        ConfigError: `digits` is another word, or a number is out of its range.
-        IndexError: An item that is not there is asked for.
+        ConfigError: `digits` is another string, or a number is out of its range.
+        IndexError: The index of an item is out of range.
 
     Examples:
         >>> pairs = PairDataset("test", seed=1)
@@ -74,7 +75,7 @@ class PairDataset(Dataset[Pairs]):
 
     @property
     def epoch(self) -> int:
-        """The epoch whose numbers are drawn, in this process and in all workers that have a copy of this dataset."""
+        """The epoch whose numbers are drawn, in this process and in every worker with a copy of this dataset."""
         return int(self.shared_epoch)
 
     def set_epoch(self, epoch: SupportsIndex) -> None:
@@ -99,9 +100,9 @@ def as_image(pixels: Tensor) -> Tensor:
 
 
 class PairBatches:
-    """The training pairs in shuffled batches, made on `device` with nothing per sample in Python.
+    """The training pairs in shuffled batches, made on `device` without Python code for each sample.
 
-    Images stay there as uint8. Order, numbers and augmentation are functions of (seed, epoch) alone. The numbers are
+    Images stay on the device as uint8. Order, numbers and augmentation depend only on (seed, epoch). The numbers are
     those that `PairDataset` gives for the same indices.
 
     Args:
@@ -110,12 +111,13 @@ class PairBatches:
         seed: Fixes order, numbers and augmentation of every epoch.
         device: Where the batches are made.
         largest_number: Numbers are drawn uniformly from 0 to this one.
-        augment: Images `[B, 1, 28, 28]`, a generator and an intensity → images.
-        numbers_per_image: K; each number is followed by the next K − 1, and number, digit and sum are `[B · K]`.
-        share: (rank, size): of every batch, only part `rank` of `size`.
-        draw: epoch → the numbers of all images, int64 `[N]`, instead of those of `PairDataset`.
-        outliers: Images, digits, a generator and an intensity → images to be added to the batch, and their digits,
-            `NO_DIGIT` for those that show none; the sum of such a pair is `NO_DIGIT` too.
+        augment: Function of images `[B, 1, 28, 28]`, a generator and an intensity that returns changed images.
+        numbers_per_image: K: each image meets its number and the next K − 1; number, digit and sum are then `[B · K]`.
+        share: (rank, size): yield only part `rank` of `size` of every batch.
+        draw: Function of the epoch that returns the numbers of all images, int64 `[N]`, instead of those of
+            `PairDataset`.
+        outliers: Function of images, digits, a generator and an intensity that returns images to add to the batch, and
+            their digits. An image without a digit has the digit and the sum `NO_DIGIT`.
     """
 
     def __init__(
@@ -140,7 +142,7 @@ class PairBatches:
         self.draw = draw or (lambda epoch: draw_numbers(seed, epoch, np.arange(len(digits)), largest_number))
 
     def __len__(self) -> int:
-        """Batches per epoch, all of one size or of two that differ by one."""
+        """Batches per epoch; their sizes differ by at most one image."""
         return (len(self.images) + self.batch_size - 1) // self.batch_size
 
     def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[Pairs | Batch]:
@@ -152,7 +154,7 @@ class PairBatches:
             if self.outliers is not None:
                 others, theirs = self.outliers(image, digit, generator, intensity)
                 image, digit = torch.cat([image, others]), torch.cat([digit, theirs])
-                number = number.repeat(3)[: len(image)]  # at most 1.75 times as many join
+                number = number.repeat(3)[: len(image)]  # outliers add at most 1.75 times as many images
                 soft = None if soft is None else torch.cat([soft, as_soft(theirs)])
             if self.augment is not None:
                 image = self.augment(image, generator, intensity)
@@ -167,8 +169,7 @@ class PairBatches:
 def shuffled(
     count: int, batches: int, seed: int, epoch: int, share: tuple[int, int], device: torch.device
 ) -> Iterator[tuple[Tensor, torch.Generator]]:
-    """The places of `count` things in the batches of an epoch, of each the part `share` (rank, size), and the source of
-    all that is random in it."""
+    """Yield the indices of each batch of an epoch, or its part `share` (rank, size), and the generator for it."""
     generator = torch.Generator(device).manual_seed(epoch_seed(seed, epoch))
     order = torch.randperm(count, generator=generator, device=device)
     if share[0]:
@@ -183,6 +184,5 @@ def as_soft(digit: Tensor) -> Tensor:
 
 
 def smallest_batch(images: int, batch_size: int, processes: int = 1) -> int:
-    """Images of the smallest batch that `PairBatches` makes of so many `images`, for any of the processes, before
-    outliers are added."""
+    """Size of the smallest batch that `PairBatches` makes of so many `images` for any process, without outliers."""
     return images // -(-images // batch_size) // processes

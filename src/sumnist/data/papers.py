@@ -1,8 +1,8 @@
-"""What a line of writing lies on, and what becomes of its picture: printed patterns, rulings and borders, light, blur,
-coarse pixels, noise.
+"""Add paper and camera effects to strips of writing: printed patterns, rulings and borders, light, blur, coarse pixels,
+noise.
 
-Each is drawn for a share of the strips of a batch, all of these at once. Strips are `[B, 32, W]`, light ink on dark
-ground; `draw` gives the random values, and its strength multiplies all shares. None of it hides what is written.
+Each effect changes a random share of the strips of a batch, all of these at once. Strips are `[B, 32, W]`, light ink on
+dark ground. `draw` gives the random values, and its strength multiplies all shares. No effect hides the writing.
 """
 
 from __future__ import annotations
@@ -19,54 +19,55 @@ from torch.nn import functional
 from sumnist.data.augment import Draw
 
 GUILLOCHE_SHARE, WOVEN_SHARE, CLOUDED_SHARE, RULED_SHARE, BORDERED_SHARE = 0.35, 0.1, 0.12, 0.2, 0.2
-"""Shares of the strips with printed curves, a fabric's pattern, blotches, rulings, and a border."""
+"""Shares of the strips with printed curves, a woven pattern, blotches, rulings, and a border."""
 PATTERN = 0.05, 0.28
-"""Intensity of what is printed as a ground."""
+"""Range of the intensity of a printed ground."""
 FAMILIES, ONE_FAMILY_SHARE = 2, 0.5
-"""Families of printed curves, and the share of such grounds with only one."""
+"""Number of families of printed curves, and share of these grounds with only one family."""
 PITCH, WEAVE = (1.8, 6.0), (2.0, 6.0)
-"""Pixels from a printed curve to the next, and from a thread to the next."""
+"""Ranges of the pixels from one printed curve to the next, and from one thread to the next."""
 SWING, SWING_LENGTH = 3.0, (15.0, 120.0)
-"""How far a printed curve swings up and down, in pixels, at most, and over which length."""
+"""Largest swing of a printed curve up and down, and range of the length of one swing, in pixels."""
 STEEP_SHARE, STEEP_SLOPE, ARCH = 0.3, (0.4, 1.2), 0.004
-"""Share of the families that rise steeply, how steeply, and the deviation of how much they arch, per pixel squared."""
+"""Share of the families that rise steeply; range of their slope; deviation of a family's arch, per pixel squared."""
 BLOTCH = 8
-"""Pixels from a value of the noise in blotches to the next."""
+"""Pixels from one value of the noise in blotches to the next."""
 MOST_RULINGS, DOTTED_SHARE, OUTER_SHARE = 2, 0.3, 0.7
-"""Rulings of a strip, at most, and the shares of them that are dotted and that lie in the strip's outer fifths."""
+"""Largest number of rulings on a strip; shares of rulings that are dotted, and that lie in the strip's outer fifths."""
 LINE, LINE_LIGHT, TILT = (0.3, 1.1), (0.2, 0.9), 0.015
-"""Half the width of a printed line in pixels, its intensity, and the deviation of its slope."""
+"""Ranges of half the width of a printed line, in pixels, and of its intensity; deviation of its slope."""
 SIDE_SHARE, INSET = 0.5, 4.0
-"""Probability of each side of a border, and its distance from the strip's upper or lower edge, in pixels, at most."""
+"""Probability of each side of a border; its largest distance from the strip's upper or lower edge, in pixels."""
 CLEAR = 3.0
-"""Pixels, at least, between an upright border and what is written."""
+"""Least distance between an upright border and the writing, in pixels."""
 SPECKED_SHARE, SPECKS = 0.06, 0.003
-"""Share of the strips with specks, and of their pixels that are one."""
+"""Share of the strips with specks, and share of the pixels of these strips that are specks."""
 WORN_SHARE, WORN, WORN_CELL = 0.06, (0.3, 0.6), 6
-"""Share of the strips whose ink comes and goes, how much of it goes, and pixels from one value of it to the next."""
+"""Share of the strips with fading ink; range of how much fades; pixels from one value of the fading to the next."""
 LIT_SHARE, GROUND, INK, LEAST_CONTRAST = 0.6, 0.3, 0.35, 0.45
-"""Share of the strips with another light, the lightest ground, the most that the ink is darkened, and the least
-difference between the two."""
+"""Share of the strips with changed light; lightest ground; largest amount by which the ink is darkened; least contrast
+between the two."""
 SHADED_SHARE, SHADE, SOFT = 0.1, (0.1, 0.3), (1.0, 12.0)
-"""Share of those with the edge of a shadow in view, how much lighter the ground is there, and the width of the edge in
-pixels."""
+"""Share of these strips with the edge of a shadow; ranges of how much lighter the ground is in the shadow, and of the
+width of the edge in pixels."""
 BLUR_SHARE, SHARPEN_SHARE, SHARPEN, NOISE_SHARE, NOISE = 0.4, 0.12, (0.3, 1.2), 0.3, 0.09
-"""Shares of the strips that are blurred, sharpened and noisy; how much of the difference to a blurred picture is added,
-and the noise's standard deviation, at most."""
+"""Share of blurred strips; share of sharpened strips, and range of how much of the difference to a blurred strip is
+added; share of noisy strips, and the noise's largest standard deviation."""
 MOST_BLUR = 1.6
-"""Times that a strip is averaged over its neighbourhood, at most."""
+"""Largest number of times that a strip is averaged over its neighbourhood."""
 BLURRED_EM = 24.0
-"""Height of a digit, in pixels, from which the blur is as wide as drawn."""
+"""Height of a digit in pixels from which the blur has its full width; smaller digits are blurred less."""
 COARSE_SHARE, COARSE, LEAST_COARSE = 0.12, (10, 12, 14, 17, 20), 10.0
-"""Share of the strips that are reduced, the heights to which they are, and pixels that a digit keeps, at least."""
+"""Share of the strips that are reduced; heights to which they are reduced; least height that a digit keeps; in
+pixels."""
 JPEG_SHARE, QUALITY = 0.1, (12, 50)
-"""Share of the strips that are compressed, and the quality of that: from, to but not including."""
+"""Share of the strips that are compressed, and range of the JPEG quality; the upper end is excluded."""
 
 
 def on_paper(ink: Tensor, width: Tensor, free: Tensor, draw: Draw) -> Tensor:
-    """Ink `[B, 32, W]` with what the strips have on them beside it.
+    """Ink `[B, 32, W]`, with print and dirt of the paper added.
 
-    `width`: of each strip, `[B]`; `free`: columns without writing at its left and right, `[B, 2]`, in pixels.
+    `width`: width of each strip, `[B]`; `free`: columns without writing at its left and right, `[B, 2]`; in pixels.
     """
     paper = torch.zeros_like(ink)
     for printed in (guilloche, woven, clouded, ruled, specked):
@@ -77,7 +78,7 @@ def on_paper(ink: Tensor, width: Tensor, free: Tensor, draw: Draw) -> Tensor:
 
 
 def pictured(image: Tensor, width: Tensor, em: Tensor, draw: Draw) -> Tensor:
-    """Strips `[B, 32, W]` as pictures of them: `[B, 32, W]` in [0, 1], with nothing behind each strip's `width`.
+    """Strips `[B, 32, W]` as a camera or scanner sees them: `[B, 32, W]` in [0, 1], dark beyond each strip's `width`.
 
     `em`: height of a digit in pixels, `[B]`.
     """
@@ -92,28 +93,28 @@ def pictured(image: Tensor, width: Tensor, em: Tensor, draw: Draw) -> Tensor:
 
 
 def some(draw: Draw, share: float) -> tuple[Tensor, int]:
-    """The places of the strips to which something happens, each with the same probability, and how many these are."""
+    """Indices of the strips that an effect changes, each chosen with the same probability, and their number."""
     chosen = draw.chosen(share).flatten().nonzero()[:, 0]
     return chosen, len(chosen)
 
 
 def places(image: Tensor) -> tuple[Tensor, Tensor]:
-    """Columns `[W]` and rows `[32, 1]`, in pixels."""
+    """Middles of the columns, `[W]`, and of the rows, `[32, 1]`, in pixels."""
     return torch.arange(image.shape[2]) + 0.5, (torch.arange(image.shape[1]) + 0.5)[:, None]
 
 
 def noise(count: int, image: Tensor, cell: int, draw: Draw) -> Tensor:
-    """Smooth noise `[count, 32, W]` in [0, 1]: a value for every `cell` pixels, interpolated."""
+    """Smooth noise `[count, 32, W]` in [0, 1]: one value for every `cell` pixels, interpolated."""
     high, wide = image.shape[1:]
     values = torch.rand(count, 1, high // cell + 2, wide // cell + 2, generator=draw.generator)
     return functional.interpolate(values, size=(high, wide), mode="bilinear", align_corners=True)[:, 0]
 
 
-# What is printed; each is added to the paper `[B, 32, W]`.
+# Printed grounds. Each function adds to the paper `[B, 32, W]`.
 
 
 def guilloche(paper: Tensor, draw: Draw) -> None:
-    """Families of fine curves, as on security paper."""
+    """Print families of fine curves, as on security paper."""
     chosen, count = some(draw, GUILLOCHE_SHARE)
     x, y = places(paper)
     pattern, turn = torch.zeros(count, *paper.shape[1:]), 2 * math.pi
@@ -134,7 +135,7 @@ def guilloche(paper: Tensor, draw: Draw) -> None:
 
 
 def woven(paper: Tensor, draw: Draw) -> None:
-    """Threads across and down."""
+    """Print woven threads, across and down."""
     chosen, count = some(draw, WOVEN_SHARE)
     waves = [
         ((place / draw.between(*WEAVE, count) + draw.between(0, 1, count)) * (2 * math.pi)).sin()
@@ -144,20 +145,20 @@ def woven(paper: Tensor, draw: Draw) -> None:
 
 
 def clouded(paper: Tensor, draw: Draw) -> None:
-    """Blotches."""
+    """Print blotches."""
     chosen, count = some(draw, CLOUDED_SHARE)
     paper[chosen] += noise(count, paper, BLOTCH, draw) * draw.between(*PATTERN, count)
 
 
 def specked(paper: Tensor, draw: Draw) -> None:
-    """Specks of dirt."""
+    """Add specks of dirt."""
     chosen, count = some(draw, SPECKED_SHARE)
     chance = torch.rand(count, *paper.shape[1:], generator=draw.generator)
     paper[chosen] += (chance < SPECKS) * draw.between(0.3, 0.9, count)
 
 
 def ruled(paper: Tensor, draw: Draw) -> None:
-    """Printed lines to write on, full or dotted, some through the writing."""
+    """Print lines to write on, full or dotted, some through the writing."""
     chosen, count = some(draw, RULED_SHARE)
     x, y = places(paper)
     for number in range(MOST_RULINGS):
@@ -172,7 +173,7 @@ def ruled(paper: Tensor, draw: Draw) -> None:
 
 
 def line(paper: Tensor, chosen: Tensor, across: Tensor, along: Tensor, light: Tensor, draw: Draw) -> None:
-    """A printed line where `across`, the distance to it in pixels, is little: the lighter ink counts."""
+    """Print a line; `across` is the distance of each pixel from it. Where it meets other print, the lighter counts."""
     count = len(chosen)
     tilt = TILT * torch.randn(count, 1, 1, generator=draw.generator)
     ink = (draw.between(*LINE, count) + 0.5 - (across + tilt * along).abs_()).clamp_(0, 1) * light
@@ -180,7 +181,7 @@ def line(paper: Tensor, chosen: Tensor, across: Tensor, along: Tensor, light: Te
 
 
 def bordered(paper: Tensor, width: Tensor, free: Tensor, draw: Draw) -> None:
-    """One to four sides of a printed box; the upright ones keep clear of what is written."""
+    """Print one to four sides of a box; upright sides keep clear of the writing."""
     chosen, count = some(draw, BORDERED_SHARE)
     x, y = places(paper)
     light = draw.between(*LINE_LIGHT, count)
@@ -197,17 +198,17 @@ def bordered(paper: Tensor, width: Tensor, free: Tensor, draw: Draw) -> None:
 
 
 def worn(ink: Tensor, draw: Draw) -> Tensor:
-    """Ink `[B, 32, W]`, some of which fades here and there."""
+    """Ink `[B, 32, W]` that fades here and there on some strips."""
     chosen, count = some(draw, WORN_SHARE)
     gone = draw.between(*WORN, count) * noise(count, ink, WORN_CELL, draw)
     return ink.index_copy(0, chosen, ink[chosen] * (1 - gone))
 
 
-# What becomes of the picture; each changes the strips `[B, 32, W]` that it is given.
+# Changes to the picture. Each function changes the strips `[B, 32, W]` in place.
 
 
 def lit(image: Tensor, draw: Draw) -> None:
-    """Fainter ink on a lighter ground, not everywhere the same, some with the edge of a shadow."""
+    """Make the ink fainter, on a lighter, unevenly lit ground, sometimes with the edge of a shadow."""
     chosen, count = some(draw, LIT_SHARE)
     x, y = places(image)
     x, y = 2 * x / len(x) - 1, 2 * y / len(y) - 1
@@ -224,14 +225,14 @@ def lit(image: Tensor, draw: Draw) -> None:
 
 
 def smooth(image: Tensor) -> Tensor:
-    """Strips `[B, 32, W]`, each pixel as the weighted mean of its 3×3 neighbourhood, weights 1 2 1 along each axis."""
+    """The weighted mean of each pixel's 3×3 neighbourhood in strips `[B, 32, W]`, weights 1 2 1 along each axis."""
     wide = functional.pad(image[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     down = (wide[:, :-2] + wide[:, 2:]).add_(wide[:, 1:-1], alpha=2)
     return (down[:, :, :-2] + down[:, :, 2:]).add_(down[:, :, 1:-1], alpha=2).div_(16)
 
 
 def blurred(image: Tensor, em: Tensor, draw: Draw) -> None:
-    """Less sharp: up to the mean of the neighbourhood, and of that one's again; small digits less."""
+    """Blur: move each pixel towards the mean of its neighbourhood, taken once or twice; blur small digits less."""
     chosen, count = some(draw, BLUR_SHARE)
     once = smooth(image[chosen])
     amount = draw.between(0, MOST_BLUR, count) * (em[chosen] / BLURRED_EM).clamp_(max=1)[:, None, None]
@@ -239,14 +240,14 @@ def blurred(image: Tensor, em: Tensor, draw: Draw) -> None:
 
 
 def sharpened(image: Tensor, draw: Draw) -> None:
-    """Edges with the overshoot of a scanner's sharpening."""
+    """Sharpen edges with overshoot, as a scanner does."""
     chosen, count = some(draw, SHARPEN_SHARE)
     part = image[chosen]
     image[chosen] = part + (part - smooth(smooth(part))) * draw.between(*SHARPEN, count)
 
 
 def coarse(image: Tensor, em: Tensor, draw: Draw) -> None:
-    """Reduced to fewer pixels and enlarged again, as long as a digit keeps enough of them."""
+    """Reduce strips to fewer pixels and enlarge them again, as long as a digit keeps enough pixels."""
     chosen, count = some(draw, COARSE_SHARE)
     high, wide = image.shape[1:]
     sides = torch.tensor(COARSE, dtype=torch.float32)
@@ -262,14 +263,14 @@ def coarse(image: Tensor, em: Tensor, draw: Draw) -> None:
 
 
 def noisy(image: Tensor, draw: Draw) -> None:
-    """Noise in every pixel."""
+    """Add noise to every pixel."""
     chosen, count = some(draw, NOISE_SHARE)
     values = torch.randn(count, *image.shape[1:], generator=draw.generator)
     image[chosen] += values.mul_(draw.between(0, 1, count) ** 2 * NOISE)
 
 
 def compressed(image: Tensor, width: Tensor, draw: Draw) -> None:
-    """Through JPEG, at a low quality."""
+    """Compress by JPEG, at a low quality."""
     chosen, count = some(draw, JPEG_SHARE)
     quality = torch.randint(*QUALITY, (count,), generator=draw.generator)
     for place, level in zip(chosen.tolist(), quality.tolist(), strict=True):

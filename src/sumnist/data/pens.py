@@ -1,8 +1,8 @@
-"""Characters written into strips: each image of a bank under a map of its own, by a pen of a width of its own.
+"""Write characters into strips: map each image of a bank in its own way, and redraw it by a pen of any width.
 
-A bank keeps, of every image, how deep inside the ink each pixel lies and the middle line of its strokes. So any pen can
-write it: MNIST's is about 3 pixels wide, far wider beside its digits than a ball pen on a cheque. All characters of a
-batch are mapped by one `grid_sample` for each width of patch; only their pasting goes one by one.
+For each image, a bank stores how deep inside the ink each pixel lies, and the middle line of the strokes. So any pen
+can write the image. MNIST's own pen is about 3 pixels wide, far wider relative to its digits than a ball pen on a
+cheque. One `grid_sample` for each width of patch maps all characters of a batch; only their pasting goes one by one.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from sumnist.errors import DataError
 SIDE = 28
 """Pixels of an image's side."""
 INKED = 64
-"""Intensity, of 255, from which a pixel counts for the box around the ink."""
+"""Intensity, of 255, above which a pixel counts for the box around the ink."""
 PART = 4096
-"""Images that are measured at a time."""
+"""Number of images that are measured at a time."""
 DEEPEST = 4
-"""Pixels inside the ink that are told apart; a stroke of 8 pixels is deeper nowhere."""
+"""Largest depth inside the ink that is measured, in pixels; strokes up to 8 pixels wide are no deeper."""
 LOOSE_PENNED = 0.75
-"""The share of loose digits that are by pen writers."""
+"""Share of the loose digits that are by pen writers."""
 UNIT = 63
-"""How one pixel of depth is kept in a byte."""
+"""How many units of a stored byte make one pixel of depth."""
 FATTEST = 6.0
-"""Pixels of a pen beyond which an image is left out: its loops are filled, and no thinner pen opens them again. One
-without any line, all blot or blank, is left out too."""
+"""Widest stroke, in pixels, of an image in the bank. Images with wider strokes are left out: their loops are filled,
+and no thinner pen opens them again. Images without any line, all blot or blank, are left out too."""
 MOST_SLANT = 0.7
-"""The most slant that is taken for one: beyond it, ink lies flat and has none."""
+"""Limit of a measured slant: beyond it, ink lies flat and has no slant."""
 PATCHES = (20, 28, 40, 64)
-"""Widths, in pixels, of the patches in which characters are mapped; the narrowest that holds one is taken."""
+"""Widths, in pixels, of the patches in which characters are mapped; each takes the narrowest that holds it."""
 EDGE = 64
-"""Columns beside a canvas on either side, so that a patch may begin outside."""
+"""Additional columns on either side of a canvas, so that a patch may begin outside the strip."""
 BENDING = 5.0
-"""Pixels of the strip for one radian of the wave in which a character bends."""
+"""Pixels of the strip for one radian of the wave that bends a character."""
 TURNING = 0.2
-"""Intensity that a steeper edge between ink and ground leaves as it is: below the middle, so that fine lines stay."""
+"""Intensity that stays fixed when an edge is made steeper. It lies below the middle, so that fine lines stay."""
 
 DRAWN, LETTER, CURRENCY, HASH, STAR, SCRAWL, BANK_KINDS = 10, 20, 21, 22, 23, 24, 25
-"""Kinds of images in a bank: from 0 MNIST's digits, from `DRAWN` drawn ones, then signs; and how many there are."""
+"""Kinds of images in a bank: MNIST's digits from 0, drawn digits from `DRAWN`, letters, signs; number of kinds."""
 SIGN_COUNTS = {LETTER: 2000, CURRENCY: 400, HASH: 100, STAR: 100, SCRAWL: 400}
-"""How many images of each are drawn."""
+"""Number of images that are drawn of each kind."""
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -62,18 +62,18 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass(frozen=True)
 class Pieces:
-    """Characters to be written; an array `[N]` for each property, and `place` says which image of the bank."""
+    """Characters to write: an array `[N]` for each property; `place` is the index of the image in the bank."""
 
     strip: Places
     place: Places
     x: Floats
-    """Middle of the ink's box, in pixels from the strip's left edge, its own slant taken away."""
+    """Middle of the ink's box, in pixels from the strip's left edge, without the image's own slant."""
     y: Floats
     """Middle of the ink's box, in pixels from the strip's top edge."""
     wide: Floats
-    """Pixels of the strip for one of the image, across."""
+    """Pixels of the strip for one pixel of the image, across."""
     high: Floats
-    """Pixels of the strip for one of the image, down."""
+    """Pixels of the strip for one pixel of the image, down."""
     slant: Floats
     """Pixels to the right for one pixel upwards."""
     angle: Floats
@@ -81,11 +81,12 @@ class Pieces:
     pen: Floats
     """Width of a stroke, in pixels of the strip."""
     steep: Floats
-    """How many times steeper the edges of strokes are than resampling leaves them, at least 1."""
+    """Factor by which the edges of strokes are steeper than resampling leaves them, at least 1."""
     light: Floats
     """Intensity of the ink, 0 to 1."""
     bend: Floats
-    """`[N, 2, 2]`: by how much the character bends across and down, in pixels of the image, and where (radians)."""
+    """`[N, 2, 2]`: for across and down, how far the character bends, in pixels of the image, and the phase in
+    radians."""
 
     def __getitem__(self, some: NDArray[np.bool_] | Places) -> Pieces:
         return Pieces(**{name: values[some] for name, values in vars(self).items()})
@@ -93,7 +94,7 @@ class Pieces:
 
 @dataclass(frozen=True)
 class Strokes:
-    """Straight strokes with round ends, from (x, y) to (to_x, to_y); an array `[N]` for each property, in pixels."""
+    """Straight strokes with round ends, from (x, y) to (to_x, to_y), in pixels: an array `[N]` for each property."""
 
     strip: Places
     x: Floats
@@ -105,12 +106,12 @@ class Strokes:
 
 
 class Bank:
-    """Images of characters by kind, made ready for any pen.
+    """Images of characters by kind, ready for any pen.
 
     Args:
         images: uint8 `[N, 28, 28]`, by MNIST's convention.
-        kinds: int64 `[N]`: what each image shows, as any small number from 0.
-        count: How many kinds there are; each must have an image.
+        kinds: int64 `[N]`: the kind of each image, a small number from 0.
+        count: Number of kinds; each must have an image.
 
     Raises:
         DataError: A kind has no image.
@@ -131,19 +132,19 @@ class Bank:
         images, kinds = images[order], kinds[order]
         self.firsts = np.cumsum(self.counts) - self.counts
         self.depth, self.middle, self.pen = depth[order], middle[order], pen[order]
-        """Width of the strokes of each image, in its pixels `[N]`."""
+        """Width of the strokes of each image, in pixels of the image, `[N]`."""
         slant = in_parts(slants, images)
         mean = np.bincount(kinds, slant, count) / self.counts
         self.slant: Floats = (slant - mean[kinds]).astype(np.float32)
-        """How much more each image slants to the right than its kind does, `[N]`."""
+        """How much more each image slants to the right than the mean of its kind, `[N]`."""
         self.left, self.right, self.top, self.bottom = boxes(images, self.slant)
 
     @classmethod
     def of(
         cls, digits: DigitSet, drawn: int, seed: int, watch: glyphs.Watch, writers: Collection[int], loose: float = 0.0
     ) -> Bank:
-        """Make the bank of all `BANK_KINDS`: training images, so many drawn digits, of each those of one of the
-        `writers` beside each other, a share of them loose, and signs. Raises `DataError`."""
+        """Make the bank of all `BANK_KINDS`: training images, `drawn` drawn digits and signs. A fraction `loose` of the
+        drawn digits are loose. The digits by each of the `writers` lie side by side. Raises `DataError`."""
         count = round(loose * drawn)
         images, shown = glyphs.characters(drawn - count, 1.0, seed, watch, glyphs.NUMERALS, writers)
         if count:
@@ -156,11 +157,11 @@ class Bank:
         return cls(np.concatenate([digits.images, images, others]), kinds, BANK_KINDS)
 
     def choose(self, kinds: Places, chance: NDArray[np.float64]) -> Places:
-        """One image of each kind, by a `chance` in [0, 1) of the same shape."""
+        """Choose one image of each kind; `chance`, of the same shape, is in [0, 1)."""
         return self.firsts[kinds] + (chance * self.counts[kinds]).astype(np.int64)
 
     def penned(self, place: Places, pen: Floats) -> Tensor:
-        """The images at `place` with strokes of width `pen`, in their pixels: `[N, 1, 28, 28]`."""
+        """The images at `place` with strokes of width `pen`, in pixels of the image: `[N, 1, 28, 28]`."""
         depth = torch.from_numpy(self.depth[place]).float().div_(UNIT)
         off = torch.from_numpy((self.pen[place] - pen) / 2)[:, None, None]
         image = (depth - off.clamp_min(0)).clamp_(0, 1)
@@ -173,8 +174,8 @@ class Bank:
 
 
 def written(bank: Bank, pieces: Pieces, canvas: Floats) -> None:
-    """Write the pieces into `canvas` `[B, H, W + 2·EDGE]`, whose strips begin `EDGE` columns from its left: where
-    strokes meet, the lighter ink counts."""
+    """Write the pieces into `canvas` `[B, H, W + 2·EDGE]`, whose strips begin at column `EDGE`. Where strokes meet, the
+    lighter ink counts."""
     across, upright = abs(pieces.wide), abs(pieces.high)
     tall = upright * (bank.bottom - bank.top)[pieces.place]
     lean = abs(pieces.slant) + abs(pieces.angle)
@@ -194,7 +195,7 @@ def written(bank: Bank, pieces: Pieces, canvas: Floats) -> None:
 
 
 def mapped(bank: Bank, part: Pieces, first: Places, size: tuple[int, int]) -> Floats:
-    """Patches of the pieces, `[N, *size]`, the first column of each at column `first` of its strip."""
+    """Patches of the pieces, `[N, *size]`; the left column of each lies at column `first` of its strip."""
     source = bank.penned(part.place, part.pen / np.sqrt(part.wide * part.high))
     grid = torch.from_numpy(grids(bank, part, first, size))
     image = functional.grid_sample(source, grid, align_corners=False)[:, 0]
@@ -205,10 +206,11 @@ def mapped(bank: Bank, part: Pieces, first: Places, size: tuple[int, int]) -> Fl
 
 
 def grids(bank: Bank, part: Pieces, first: Places, shape: tuple[int, int]) -> Floats:
-    """Where each pixel of a patch lies in its image, `[N, *shape, 2]`, x and y in -1..1, as `grid_sample` asks."""
+    """The place in its image of each pixel of a patch, `[N, *shape, 2]`: x and y in -1..1, as `grid_sample` expects."""
     tall, wide = shape
     cosine, sine = np.cos(part.angle), np.sin(part.angle)
-    # From the image: its own slant away, its size, the strip's slant, the turn. y points down, so slants are negative.
+    # Image to strip: remove the image's slant, scale, add the strip's slant, turn. y points down, so slants are
+    # negative.
     a, d = part.wide, part.high
     b = part.wide * bank.slant[part.place] - part.slant * part.high
     forth = np.array([[cosine * a, cosine * b - sine * d], [sine * a, sine * b + cosine * d]])
@@ -228,7 +230,7 @@ def grids(bank: Bank, part: Pieces, first: Places, shape: tuple[int, int]) -> Fl
 
 
 def stroked(strokes: Strokes, canvas: Floats) -> None:
-    """Draw the strokes into `canvas` `[B, H, W + 2·EDGE]`: where they meet other ink, the lighter counts."""
+    """Draw the strokes into `canvas` `[B, H, W + 2·EDGE]`. Where they meet other ink, the lighter ink counts."""
     reach = strokes.radius + 1
     rows, columns = canvas.shape[1:]
     left = np.clip(np.floor(np.minimum(strokes.x, strokes.to_x) - reach) + EDGE, 0, columns).astype(np.int64)
@@ -248,7 +250,7 @@ def stroked(strokes: Strokes, canvas: Floats) -> None:
 
 
 def drawn_ways(ways: Sequence[str], count: int, random: Random) -> Bytes:
-    """`count` images, uint8 `[N, 28, 28]`, of characters that are written in one of these `ways` of `data/glyphs`."""
+    """Draw `count` images, uint8 `[N, 28, 28]`, of characters in random `ways` of `data/glyphs`."""
     images = np.empty((count, SIDE, SIDE))
     for i, chosen in enumerate(random.integers(0, len(ways), count).tolist()):
         paths = glyphs.written(ways[chosen], random)
@@ -257,27 +259,27 @@ def drawn_ways(ways: Sequence[str], count: int, random: Random) -> Bytes:
 
 
 def signs(random: Random) -> tuple[Bytes, Places]:
-    """Drawn images of letters, signs and scribbles, uint8 `[N, 28, 28]`, and the kind of each, int64 `[N]`."""
+    """Draw images of letters, signs and scribbles, uint8 `[N, 28, 28]`; also return the kind of each, int64 `[N]`."""
     currency = [way for name in ("$", "euro", "pound", "yen") for way in glyphs.SIGNS[name]]
     ways = {LETTER: glyphs.LETTERS, CURRENCY: currency, HASH: glyphs.SIGNS["#"], STAR: glyphs.SIGNS["*"]}
     images = [drawn_ways(ways[kind], SIGN_COUNTS[kind], random) for kind in ways]
-    # One alone may look like a digit.
+    # A scribble is two drawings on top of each other, because one alone may look like a digit.
     scrawls = [np.maximum(glyphs.wandering(random), glyphs.strokes(random)) for _ in range(SIGN_COUNTS[SCRAWL])]
     images.append(np.rint(np.stack(scrawls) * 255).astype(np.uint8))
     return np.concatenate(images), np.repeat([*ways, SCRAWL], list(SIGN_COUNTS.values()))
 
 
-# What a bank knows of its images.
+# Measurements of a bank's images.
 
 
 def in_parts(measure: Callable[..., NDArray[Scalar]], *arrays: NDArray[Any]) -> NDArray[Scalar]:
-    """What `measure` finds, for some images at a time: for all at once it would need a gigabyte."""
+    """Apply `measure` to some images at a time: all at once would need a gigabyte."""
     starts = range(0, len(arrays[0]), PART)
     return np.concatenate([measure(*(array[start : start + PART] for array in arrays)) for start in starts])
 
 
 def eroded(image: Bytes) -> Bytes:
-    """Each pixel as dark as the darkest of itself and its four neighbours; outside all is dark."""
+    """Make each pixel as dark as the darkest of itself and its four neighbours; pixels outside are dark."""
     result = np.zeros_like(image)
     inner = np.minimum(np.minimum(image[:, :-2, 1:-1], image[:, 2:, 1:-1]), image[:, 1:-1, 1:-1])
     result[:, 1:-1, 1:-1] = np.minimum(inner, np.minimum(image[:, 1:-1, :-2], image[:, 1:-1, 2:]))
@@ -285,7 +287,7 @@ def eroded(image: Bytes) -> Bytes:
 
 
 def depths(images: Bytes) -> Bytes:
-    """How deep inside the ink each pixel lies, in pixels by `UNIT`: the sum of the images eroded again and again."""
+    """Depth of each pixel inside the ink, in pixels times `UNIT`: the sum of the images, eroded again and again."""
     deep = np.zeros(images.shape, np.uint16)
     for _ in range(DEEPEST):
         deep += images
@@ -294,8 +296,11 @@ def depths(images: Bytes) -> Bytes:
 
 
 def middle_lines(images: Bytes) -> Bytes:
-    """The middle lines of the strokes, a little wider than a pixel: what an opening takes away from the images, eroded
-    again and again (the soft skeleton of Shit and others, 2021), here of softened images, so that lines stay whole."""
+    """The middle lines of the strokes, a little wider than a pixel.
+
+    The images are eroded again and again. The lines are the pixels that an opening removes on the way (the soft
+    skeleton of Shit and others, 2021). The images are softened first, so that lines stay whole.
+    """
     image = softened(images)
     line = np.zeros_like(image)
     for _ in range(DEEPEST + 1):
@@ -306,14 +311,14 @@ def middle_lines(images: Bytes) -> Bytes:
 
 
 def widths(depth: Bytes, middle: Bytes) -> Floats:
-    """Widths of the strokes in pixels, `[N]`: about twice the mean depth of their middle lines."""
+    """Stroke widths in pixels, `[N]`: about twice the mean depth of the strokes' middle lines."""
     deep = np.einsum("nyx,nyx->n", depth.astype(np.float32), middle.astype(np.float32))
     pen: Floats = 2 * deep / (UNIT * np.maximum(middle.sum((1, 2), dtype=np.float32), 1)) - np.float32(0.5)
     return pen
 
 
 def softened(images: Bytes) -> Bytes:
-    """Each pixel as the weighted mean of its 3×3 neighbourhood, weights 1 2 1 along each axis."""
+    """Each pixel as the weighted mean of its 3×3 neighbourhood, with weights 1 2 1 along each axis."""
     wide = np.pad(images, ((0, 0), (1, 1), (1, 1))).astype(np.uint16)
     down = wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]
     mean: Bytes = ((down[:, :, :-2] + 2 * down[:, :, 1:-1] + down[:, :, 2:]) // 16).astype(np.uint8)
@@ -321,8 +326,8 @@ def softened(images: Bytes) -> Bytes:
 
 
 def slants(images: Bytes) -> NDArray[np.float64]:
-    """How far the ink leans to the right for one pixel upwards, `[N]`: its covariance across and down by its variance
-    down."""
+    """How far the ink leans to the right for one pixel upwards, `[N]`: its covariance across and down, divided by its
+    variance down."""
     place = np.arange(SIDE) + 0.5
     rows, columns = images.sum(2, dtype=np.float64), images.sum(1, dtype=np.float64)
     mass = np.maximum(rows.sum(1), 1)
@@ -333,14 +338,14 @@ def slants(images: Bytes) -> NDArray[np.float64]:
 
 
 def boxes(images: Bytes, slant: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Where the ink begins and ends, left, right, top and bottom, in pixels `[N]`, once the images slant by `slant`
-    less around the middle between top and bottom."""
+    """Left, right, top and bottom of the ink in pixels, `[N]` each, after each image is slanted by `slant` less around
+    the middle between top and bottom."""
     inked: NDArray[np.bool_] = images > INKED
     place = np.arange(SIDE)
     rows = np.logical_or.reduce(inked, 2)
     top = np.argmax(rows, 1).astype(np.float32)
     bottom = (SIDE - np.argmax(rows[:, ::-1], 1)).astype(np.float32)
-    # In each row the ink begins and ends somewhere; a row without ink has neither.
+    # Where the ink of each row begins and ends; rows without ink do not count.
     begin, end = np.argmax(inked, 2), SIDE - np.argmax(inked[:, :, ::-1], 2)
     moved = slant[:, None] * (place + 0.5 - (top + bottom)[:, None] / 2)
     left = np.where(rows, begin + moved, np.inf).min(1)

@@ -1,8 +1,8 @@
-"""Random choices, without torch: the numbers of the pairs, and which images are held out.
+"""Draw the numbers of the pairs, and choose the images that are held out, without torch.
 
 The number of a pair is a pure function of (seed, epoch, index): the SplitMix64 mixer (Steele, Lea and Flood, 2014)
-applied to a counter. So it is the same with any number of loader workers, in any order and after any restart, and
-differs from epoch to epoch. Both ends of 0..9 are drawn.
+applied to a counter. It is therefore the same with any number of loader workers, in any order and after any restart,
+and differs from epoch to epoch. Both ends of 0..9 are drawn.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ def mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
-    """The seed of everything random in one epoch, in one of the processes that train together."""
+    """The seed of all randomness in one epoch, for one of the processes that train together."""
     return (seed * 1_000_003 + epoch + rank * 0x9E3779B97F4A7C15) % 2**63
 
 
 def hold_out(digits: NDArray[np.int64], count: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices (rest, held out), `count` of them held out in proportion to the digits; the same every time."""
+    """Indices (rest, held out): `count` are held out, digits in proportion; a seed always gives the same split."""
     if count >= len(digits):
         raise ConfigError(f"--validation {count}: expected fewer than the {len(digits):,} training images there are")
     random = np.random.default_rng(seed)
     place = np.empty(len(digits))
-    for digit in np.unique(digits):  # spread each digit evenly over 0..1; the first of all together are held out
+    for digit in np.unique(digits):  # spread each digit evenly over 0..1; the `count` lowest places are held out
         where = np.flatnonzero(digits == digit)
         place[where] = (random.permutation(len(where)) + random.random()) / len(where)
     order = np.argsort(place, kind="stable")

@@ -1,10 +1,10 @@
-"""Training scenes: pieces of pages and photographs with numbers and other writing, composed while a finder learns.
+"""Compose training scenes: pieces of pages and photographs with numbers and other writing, made while a finder learns.
 
-A scene is up to 192×192 pixels. On it stand lines of characters, each line anywhere, in a table, in a text, in a box,
-or alone; beside them words, rules, borders, scribbles, dark margins and the edge of a desk. All that stands on
-a page turns with it. Digits are MNIST's training images, drawn ones, those of the 30 writers of the pen digits, and
-print (`characters`); `data/papers` has what becomes of a picture. Of every character the composer knows where it
-stands, how large it is, which way its line runs, and which character follows it in its number (`Scenes.batch`).
+A scene has up to 192×192 pixels. It shows lines of characters: anywhere, in a table, in a text, in a box, or alone.
+Beside them are words, rules, borders, scribbles, dark margins and the edge of a desk. Everything on a page turns with
+it. Digits are MNIST's training images, drawn digits, those of the 30 writers of the pen digits, and print (`bank_of`).
+`data/papers` has effects of paper and camera. For each character, the composer knows its place, its size, the direction
+of its line, and the next character of its number (`Scenes.batch`).
 """
 
 from __future__ import annotations
@@ -47,34 +47,35 @@ from sumnist.data.strips import mixed
 from sumnist.data.texts import CHARACTERS
 
 SIZES = ((192, 192), 0.5), ((128, 128), 0.16), ((96, 96), 0.1), ((64, 160), 0.12), ((144, 96), 0.12)
-"""Heights and widths of scenes in pixels, the same for all of a batch, and the share of each."""
+"""Height and width of the scenes of a batch, in pixels, and the share of the batches with this size."""
 CELL = 4
-"""Pixels of a side of what the finder answers for."""
+"""Side of the cells for which the finder answers, in pixels."""
 PEN, PRINT, PRINTED_LETTER, KINDS = BANK_KINDS, BANK_KINDS + 10, BANK_KINDS + 20, BANK_KINDS + 21
-"""Kinds of images beside those of `data/pens`: digits of the pen writers, printed digits, printed letters."""
+"""Kinds of images besides those of `data/pens`: pen writers' digits, printed digits and letters; number of all
+kinds."""
 DRAWN_DIGITS = 10_000
 """Digits that are drawn beforehand."""
 OTHER = len(CHARACTERS) - 1
-"""The class of a letter, or of any character that is in no number."""
+"""Class of a letter, or of any other character outside numbers."""
 PATCHES = 16, 24, 32, 48, 64, 96, 128, 224
-"""Sides of the patches in which characters are written: the smallest that holds one is taken."""
+"""Sides of the patches in which characters are written, in pixels; each character takes the smallest that holds it."""
 EMS = 9.0, 130.0
-"""Pixels of the height of a digit."""
+"""Least and greatest height of a digit, in pixels."""
 NEAR, MOST_NEAR = 0.2, 3.0
-"""How far from a character's middle a cell still answers for it, by its height, and in cells at most."""
+"""Standard deviation of the heat around a character's middle, relative to its height; its maximum, in cells."""
 FONTS = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Bold",
     "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmb10",
 )  # fmt: skip
-"""Fonts of Matplotlib's, which trainings have beside torch."""
+"""Fonts of Matplotlib, which is installed for training along with torch."""
 
 EXPRESSION_SHARE, STRUCK_SHARE, TILTED_SHARE, LABELLED_SHARE = 0.34, 0.09, 0.2, 0.12
-"""Shares of the lines with signs or more than one number, of those struck out, of those that run another way than the
-page, and of those with a word just before them."""
+"""Shares of the lines with signs or several numbers, of lines that are struck out, of lines that run in another
+direction than the page, and of lines with a word just before them."""
 CARELESS_SHARE, CARELESS = 0.2, 2.2
-"""Share of the hands whose digits are far from alike in size and height, and how many times as far as others'."""
+"""Share of the hands whose digits vary much in size and height, and how many times as much as those of other hands."""
 SQUARED_SHARE, PITCH = 0.3, (6.0, 70.0)
-"""Share of the scenes on squared, ruled or dotted paper, and pixels from a line of it to the next."""
+"""Share of the scenes on squared, ruled or dotted paper; range of the pixels from one of its lines to the next."""
 
 Random = np.random.Generator
 Floats = NDArray[np.float32]
@@ -86,7 +87,7 @@ Points = NDArray[np.float64]
 
 @cache
 def fonts() -> list[ImageFont.FreeTypeFont]:
-    """The fonts, large enough for images."""
+    """The fonts, in a size large enough for images."""
     import matplotlib
 
     folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -94,7 +95,7 @@ def fonts() -> list[ImageFont.FreeTypeFont]:
 
 
 def printed(text: str) -> NDArray[np.uint8]:
-    """A character in every font, uint8 `[F, 28, 28]`, its height that of a digit of the font on 20 pixels."""
+    """A character in every font, uint8 `[F, 28, 28]`, scaled so that a digit of the font is 20 pixels high."""
     images = []
     for font in fonts():
         _, top, _, bottom = font.getbbox("0")
@@ -108,7 +109,7 @@ def printed(text: str) -> NDArray[np.uint8]:
 
 
 def bank_of(digits: DigitSet, drawn: int, seed: int, watch: Watch, writers: Collection[int]) -> Bank:
-    """All images of which scenes are made. Raises `DataError`: `digits` lacks a digit."""
+    """Make the bank of all images for scenes. Raises `DataError` if `digits` lacks a digit."""
     random = np.random.default_rng([seed, 0x5CE])
     images, shown = glyphs.characters(drawn, 1.0, seed, watch, glyphs.NUMERALS, writers)
     others, kinds = signs(np.random.default_rng([seed, 0x516]))
@@ -123,11 +124,11 @@ def bank_of(digits: DigitSet, drawn: int, seed: int, watch: Watch, writers: Coll
     return Bank(np.concatenate([part for part, _ in parts]), np.concatenate([kind for _, kind in parts]), KINDS)
 
 
-# What is written.
+# Texts.
 
 
 def number_text(random: Random, long: bool = False) -> str:
-    """A number as people write it, without sign."""
+    """A number as people write it, without a sign."""
     shares = [0.04, 0.08, 0.2, 0.22, 0.22, 0.14, 0.06, 0.04] if long else [0.2, 0.24, 0.2, 0.14, 0.1, 0.06, 0.04, 0.02]
     count = int(random.choice([1, 2, 3, 4, 5, 6, 7, 8], p=shares))
     digits = "".join(map(str, random.integers(0, 10, count).tolist()))
@@ -166,11 +167,11 @@ EXPRESSIONS: Sequence[Callable[[Random], str]] = (
     lambda r: "=" + number_text(r),
     lambda r: small(r, 99) + "-" + small(r, 99),
 )
-"""Ways in which digits and signs stand together."""
+"""Ways in which digits and signs stand together, such as dates, times and amounts."""
 
 
 def word_text(random: Random) -> str:
-    """Letters, and sometimes digits among them, as ? and digits."""
+    """A word: letters, written as ?, sometimes with digits."""
     letters = "?" * int(random.integers(1, 9))
     if random.random() < 0.12:
         digits = small(random, 999)
@@ -178,7 +179,7 @@ def word_text(random: Random) -> str:
     return letters
 
 
-# How it is written.
+# Handwriting and print.
 
 SIGN_PATHS: dict[str, list[list[tuple[float, float]]]] = {
     "-": [[(-0.22, -0.42), (0.22, -0.44)]],
@@ -196,15 +197,15 @@ SIGN_PATHS: dict[str, list[list[tuple[float, float]]]] = {
         [(0.25 + 0.13 * math.cos(t), -0.2 + 0.17 * math.sin(t)) for t in np.linspace(0, 6.5, 9)],
     ],
 }
-"""Strokes of the signs: points by the height of a digit, from the middle of their room on the line, y down."""
+"""Strokes of the signs: points by the height of a digit, from the middle of the sign's room on the line, y down."""
 SIGN_ROOM = {"-": 0.5, "+": 0.6, "=": 0.6, "×": 0.5, "/": 0.4, ".": 0.14, ":": 0.16, ",": 0.16, "'": 0.14, "%": 0.85}
-"""Room that a sign takes on the line, by the height of a digit."""
+"""Room that a sign takes on the line, relative to the height of a digit."""
 
 
 @dataclass(frozen=True)
 class Hand:
-    """How a line is written: the height of its digits `em` in pixels, the source of its characters, and the rest by
-    that height, but for `light` and `steep`."""
+    """How a line is written: the height of its digits, `em`, in pixels, the source of its characters, and its style.
+    Lengths are relative to `em`; `light` is an intensity, and `steep` a factor."""
 
     em: float
     source: str
@@ -218,11 +219,11 @@ class Hand:
     wobble: float
     letters: int
     font: float = 0.0
-    """Which of the fonts, from 0 to 1."""
+    """Selects one of the fonts, from 0 to 1."""
 
     @classmethod
     def any(cls, random: Random, em: float, share_printed: float = 0.12) -> Hand:
-        """Someone's, or a printer's."""
+        """A random person's hand, or a printer's."""
         source = str(random.choice(["mnist", "drawn", "pen"], p=[0.4, 0.2, 0.4]))
         if random.random() < share_printed:
             return cls(
@@ -241,8 +242,8 @@ class Hand:
 
 @dataclass(frozen=True)
 class Frame:
-    """How something lies on a scene: its own (u, v) are turned by `angle`, clockwise, around a point that is (u, v) for
-    itself and (x, y) on the scene."""
+    """A coordinate system on a scene: turned by `angle`, clockwise, around a point that is (`u`, `v`) in this system
+    and (`x`, `y`) on the scene."""
 
     angle: float
     u: float
@@ -251,7 +252,7 @@ class Frame:
     y: float
 
     def at(self, u: float, v: float) -> tuple[float, float]:
-        """A point of it on the scene."""
+        """Where the point (u, v) of this system lies on the scene."""
         cosine, sine = math.cos(self.angle), math.sin(self.angle)
         u, v = u - self.u, v - self.v
         return self.x + cosine * u - sine * v, self.y + sine * u + cosine * v
@@ -260,37 +261,37 @@ class Frame:
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom on the page."""
 Part = tuple[str, int, float, float, float]
-"""A character of a line, its image in the bank or −1, pixels for one of that across and down, and its width."""
+"""A character of a line, its image in the bank or −1, pixels for one of the image across and down, and its width."""
 
 
 class Sketch:
-    """The ink of some scenes while they are composed, and what is known of their characters."""
+    """Collects the ink of scenes while they are composed, and the properties of their characters."""
 
     def __init__(self, bank: Bank, random: Random, size: tuple[int, int]) -> None:
         self.bank, self.random, (self.high, self.wide) = bank, random, size
         self.turn(0, 0.0)
         self.pieces: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = [], []
         self.strokes: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = [], []
-        """Of other ink, and of numbers: the scene and the properties of `Pieces`, or of `Strokes`."""
+        """A list for other ink, and a list for numbers: the scene and the properties of `Pieces`, or of `Strokes`."""
         self.characters: list[tuple[float, ...]] = []
-        """Scene, x, y, em, width, angle, class, place of the next character in this list or −1, struck out."""
+        """Scene, x, y, em, width, angle, class, index in this list of the next character or −1, struck out."""
 
     def turn(self, scene: int, angle: float) -> None:
-        """Begin a scene, whose page is turned by an angle."""
+        """Begin a scene whose page is turned by `angle`."""
         u, v = self.wide / 2, self.high / 2
         self.scene, self.frame = scene, Frame(angle, u, v, u, v)
         self.taken: list[Box] = []
 
     @contextmanager
     def tilted(self, u: float, v: float, angle: float) -> Iterator[None]:
-        """For a while, all that is written is turned by an angle around a point of the page."""
+        """Within this context, turn all writing by `angle` around a point of the page."""
         page = self.frame
         self.frame = Frame(page.angle + angle, u, v, *page.at(u, v))
         yield
         self.frame = page
 
     def free(self, box: Box, margin: float = 1.0) -> bool:
-        """Whether nothing stands there yet; then it is taken."""
+        """Whether the box is still free; if it is, take it."""
         left, top, right, bottom = box
         for a, b, c, d in self.taken:
             if left - margin < c and right + margin > a and top - margin < d and bottom + margin > b:
@@ -299,7 +300,7 @@ class Sketch:
         return True
 
     def path(self, points: Sequence[tuple[float, float]], pen: float, light: float, number: bool = False) -> None:
-        """A stroke through points of the page."""
+        """Draw a stroke through points of the page."""
         places = [self.frame.at(u, v) for u, v in points]
         radius, light = max(pen, 0.7) / 2, min(1.0, light * min(1.0, pen) ** 0.5)
         for (x, y), (to_x, to_y) in pairwise(places):
@@ -312,7 +313,8 @@ class Sketch:
                 self.strokes[number].append((self.scene, x, y, to_x, to_y, radius, light))
 
     def glyph(self, place: int, u: float, v: float, high: float, wide: float, hand: Hand, number: bool) -> None:
-        """An image of the bank with its middle at (u, v), so many pixels for one of the image."""
+        """Write an image of the bank with its middle at (u, v); `high` and `wide` are pixels of the scene for one of
+        the image."""
         random, bank = self.random, self.bank
         x, y = self.frame.at(u, v)
         reach = 20 * max(high, wide)
@@ -330,7 +332,7 @@ class Sketch:
         )
 
     def kind_of(self, character: str, hand: Hand) -> int:
-        """The kind of image by which a hand writes a digit or a letter."""
+        """The kind of image that a hand uses for a digit or a letter."""
         if character == "?":
             return hand.letters
         if character == "¤":
@@ -339,7 +341,7 @@ class Sketch:
         return base + int(character)
 
     def measured(self, text: str, hand: Hand) -> tuple[list[Part], float]:
-        """What a line is made of, and its width."""
+        """The parts of a line with this text, and its width."""
         random, bank = self.random, self.bank
         parts: list[Part] = []
         apart = random.random() < 0.3
@@ -348,7 +350,7 @@ class Sketch:
                 parts.append((" ", -1, 0.0, 0.0, hand.em * random.uniform(0.25, 0.5)))
             elif character in SIGN_PATHS:
                 parts.append((character, -1, 0.0, 0.0, hand.em * SIGN_ROOM[character] * random.uniform(0.8, 1.3)))
-                if apart and character in ".,-":  # more room behind it, as many leave
+                if apart and character in ".,-":  # more room after the sign, as many people leave
                     parts.append((" ", -1, 0.0, 0.0, hand.em * random.uniform(0.1, 0.6)))
             else:
                 kind = self.kind_of(character, hand)
@@ -368,7 +370,7 @@ class Sketch:
         return parts, total + hand.em * max(hand.gap, -0.05) * max(len(parts) - 1, 0)
 
     def line(self, parts: list[Part], u: float, v: float, hand: Hand, number: bool = True, struck: bool = False) -> Box:
-        """Write a line of characters from (u, v), the left end of the line on which they stand. Gives its box."""
+        """Write a line of characters from (u, v), the left end of the line on which they stand; return its box."""
         random, em = self.random, hand.em
         start, first, last = u, len(self.characters), -1
         climb = 0.0 if hand.source == "print" else random.normal(0, 0.02)
@@ -401,7 +403,7 @@ class Sketch:
         return start, v - em, end, v + 0.2 * em
 
     def sign(self, character: str, u: float, v: float, em: float, hand: Hand, number: bool) -> None:
-        """A sign in the middle of its room."""
+        """Write a sign in the middle of its room."""
         random = self.random
         shake = 0.0 if hand.source == "print" else 0.03
         pen = hand.em * (0.1 if hand.source == "print" else hand.pen)
@@ -414,7 +416,7 @@ class Sketch:
             self.path([*zip(across, down, strict=True)], pen, hand.light, number)
 
     def strike(self, left: float, right: float, base: float, hand: Hand) -> None:
-        """Cross a line out: by one stroke, several, or a zigzag."""
+        """Cross a line out by one stroke, several, or a zigzag."""
         random, em = self.random, hand.em
         pen, light = hand.pen * em * random.uniform(0.8, 1.3) + 0.3, min(1.0, hand.light * random.uniform(0.9, 1.3))
         way, low = random.random(), base
@@ -434,10 +436,10 @@ class Sketch:
             self.path([(left - out, low), (right + out, low - em)], pen, light)
             self.path([(left - out, low - em), (right + out, low)], pen, light)
 
-    # What is no number.
+    # Ink that is no number.
 
     def rule(self, u: float, v: float, to_u: float, to_v: float, pen: float, light: float) -> None:
-        """A printed line, full, dashed or dotted."""
+        """Draw a printed line: full, dashed or dotted."""
         random = self.random
         length = math.hypot(to_u - u, to_v - v)
         if random.random() < 0.85 or length < 12:
@@ -446,14 +448,14 @@ class Sketch:
         self.dots(u, v, to_u, to_v, random.uniform(3, 9), pen, light)
 
     def dots(self, u: float, v: float, to_u: float, to_v: float, pitch: float, pen: float, light: float) -> None:
-        """A printed line of dots or dashes, `pitch` pixels from one to the next."""
+        """Draw a printed line of dots or dashes, `pitch` pixels from one to the next."""
         length, full = math.hypot(to_u - u, to_v - v), self.random.uniform(0.15, 0.6)
         for i in range(int(length / pitch)):
             a, b = i * pitch / length, (i + full) * pitch / length
             self.path([(u + a * (to_u - u), v + a * (to_v - v)), (u + b * (to_u - u), v + b * (to_v - v))], pen, light)
 
     def cursive(self, u: float, v: float, length: float, hand: Hand) -> None:
-        """Joined writing, whose letters nobody could tell apart."""
+        """Draw joined writing whose letters nobody could tell apart."""
         random, em = self.random, hand.em
         steps = max(4, int(length / em * 10))
         t = np.linspace(0, 1, steps)
@@ -468,7 +470,7 @@ class Sketch:
         )
 
     def scribble(self, u: float, v: float, size: float) -> None:
-        """A scrawl, a tick, a stroke or two, a zigzag, a coil, blots, or something solid."""
+        """Draw a scrawl, a tick, a stroke or two, a zigzag, a coil, blots, or something solid."""
         random = self.random
         pen, light, way = random.uniform(0.8, 3), random.uniform(0.3, 1), random.random()
         if way < 0.25:
@@ -497,7 +499,7 @@ class Sketch:
                 self.path(ends, wide * random.uniform(0.3, 1), light)
 
     def wind(self, u: float, v: float, size: float, pen: float, light: float, straight: bool) -> None:
-        """A stroke to and fro, straight or in coils, around a point."""
+        """Draw a stroke to and fro around a point, straight or in coils."""
         random = self.random
         turns, long = int(random.integers(4, 14)), random.uniform(0.6, 1.6) * size
         t = np.linspace(0, 1, turns * (2 if straight else 9))
@@ -513,7 +515,7 @@ class Sketch:
 
 
 def any_text(random: Random) -> tuple[str, bool]:
-    """What is written on a line that has a number in it, and whether it is struck out."""
+    """A random text with a number in it, and whether it is struck out."""
     text = number_text(random)
     if random.random() < EXPRESSION_SHARE:
         text = EXPRESSIONS[int(random.integers(len(EXPRESSIONS)))](random)
@@ -521,14 +523,14 @@ def any_text(random: Random) -> tuple[str, bool]:
 
 
 def tilt_of(random: Random) -> float:
-    """How far a line runs another way than its page, in radians."""
+    """How far the direction of a line differs from its page's, in radians."""
     if random.random() >= TILTED_SHARE:
         return 0.0
     return float(random.normal(0, 0.3) if random.random() < 0.85 else random.choice([-1, 1]) * np.pi / 2)
 
 
 def ground(sketch: Sketch) -> None:
-    """What a page has on it beforehand: squares, lines or dots all over."""
+    """Draw the pattern of a page: squares, lines or dots all over, or nothing."""
     random = sketch.random
     if random.random() >= SQUARED_SHARE:
         return
@@ -549,7 +551,7 @@ def ground(sketch: Sketch) -> None:
 
 
 def alone(sketch: Sketch) -> None:
-    """One number, of any size, somewhere."""
+    """Write one number of any size, anywhere."""
     random = sketch.random
     most = min(EMS[1], 0.95 * sketch.high)
     em = random.uniform(12, most) if random.random() < 0.5 else float(np.exp(random.uniform(np.log(12), np.log(most))))
@@ -574,7 +576,7 @@ def alone(sketch: Sketch) -> None:
 
 
 def around(sketch: Sketch, box: Box, hand: Hand) -> None:
-    """Lines below and around a number: underlined, or in a box of which one to four sides are in view."""
+    """Draw lines around a number: an underline, or a box with one to four sides in view."""
     random, em = sketch.random, hand.em
     left, top, right, bottom = box
     pen = random.uniform(0.6, 1 + 0.05 * em)
@@ -599,7 +601,7 @@ def around(sketch: Sketch, box: Box, hand: Hand) -> None:
 
 
 def beside(sketch: Sketch, count: int) -> None:
-    """Words, scribbles and rules where there is room."""
+    """Add words, scribbles and rules where there is room."""
     random = sketch.random
     for _ in range(count):
         em = random.uniform(6, 26)
@@ -625,7 +627,7 @@ def beside(sketch: Sketch, count: int) -> None:
 
 
 def scattered(sketch: Sketch) -> None:
-    """Several numbers and words."""
+    """Write several numbers and words."""
     random = sketch.random
     em = float(np.exp(random.uniform(np.log(EMS[0]), np.log(40))))
     for _ in range(int(random.integers(3, 26))):
@@ -649,7 +651,7 @@ def scattered(sketch: Sketch) -> None:
 
 
 def table(sketch: Sketch) -> None:
-    """Rows and columns of numbers, some of them ruled, ticked, added up."""
+    """Write rows and columns of numbers, sometimes ruled or ticked."""
     random = sketch.random
     em = float(np.exp(random.uniform(np.log(EMS[0]), np.log(34))))
     hand = Hand.any(random, em, 0.15)
@@ -701,7 +703,7 @@ def table(sketch: Sketch) -> None:
 
 
 def text(sketch: Sketch) -> None:
-    """Lines of words, with numbers among them."""
+    """Write lines of words, with numbers among them."""
     random = sketch.random
     em = float(np.exp(random.uniform(np.log(EMS[0]), np.log(24 if random.random() < 0.7 else 60))))
     hand = Hand.any(random, em, 0.5)
@@ -727,7 +729,7 @@ def text(sketch: Sketch) -> None:
 
 
 def empty(sketch: Sketch) -> None:
-    """Nothing but what is no number."""
+    """Compose a scene without numbers: other ink, or none."""
     random = sketch.random
     beside(sketch, int(random.integers(0, 9)))
     way = random.random()
@@ -755,7 +757,7 @@ THEMES: tuple[tuple[Callable[[Sketch], None], float], ...] = (
     (text, 0.08),
     (empty, 0.12),
 )
-"""What scenes show, and the share of each."""
+"""Kinds of scenes, and the share of each."""
 
 
 def angle_of(random: Random) -> float:
@@ -772,7 +774,7 @@ def angle_of(random: Random) -> float:
 
 @dataclass(frozen=True)
 class SceneBatch:
-    """Scenes, and all that a finder shall say of them."""
+    """Scenes, and all targets of a finder."""
 
     image: Tensor
     """float32 `[B, 1, H, W]` in [0, 1], dark on light or light on dark."""
@@ -781,21 +783,21 @@ class SceneBatch:
     heat: Tensor
     """float32 `[B, H / 4, W / 4]`: 1 in the cell of a character's middle, less around it."""
     owner: Tensor
-    """int64 `[B, H / 4, W / 4]`: which of `characters` a cell answers for, −1 for none."""
+    """int64 `[B, H / 4, W / 4]`: index in `characters` of the one that a cell answers for, −1 for none."""
     characters: Tensor
-    """float32 `[N, 9]`: scene, x, y, height of a digit, width, angle of the line, class, next character or −1, struck
-    out; in pixels and radians."""
+    """float32 `[N, 9]`: scene, x, y, height of a digit, width, angle of the line, class, index of the next character or
+    −1, struck out; in pixels and radians."""
 
 
 class Scenes:
-    """Batches of scenes, each a function of the seed, the step and the size, whatever was asked for before.
+    """Batches of scenes. Each batch depends only on the seed, the step and the size, not on earlier batches.
 
     Args:
         digits: Training images with their digits; every digit must occur.
-        seed: Another seed, other scenes.
-        watch: May show how the drawing of digits goes on, before the first batch.
-        count: Digits that are drawn beforehand; fewer will do for fewer scenes.
-        writers: Those by whose pens most of these are.
+        seed: Another seed gives other scenes.
+        watch: Shows the progress of drawing digits, before the first batch.
+        count: Digits that are drawn beforehand; fewer suffice for fewer scenes.
+        writers: Pen writers, whose strokes half of these digits have.
 
     Raises:
         DataError: `digits` lacks a digit.
@@ -809,7 +811,7 @@ class Scenes:
         self.bank = bank_of(digits, DRAWN_DIGITS if count is None else count, seed, watch, writers)
 
     def batch(self, step: int, size: int, strength: float = 1.0) -> SceneBatch:
-        """`size` scenes. `strength` multiplies the shares of what becomes of their pictures."""
+        """`size` scenes; `strength` multiplies the shares of paper and camera effects."""
         random = np.random.default_rng([self.seed, step, size])
         shape = SIZES[int(random.choice(len(SIZES), p=[share for _, share in SIZES]))][0]
         sketch = Sketch(self.bank, random, shape)
@@ -831,7 +833,7 @@ class Scenes:
 def written(
     bank: Bank, pieces: list[tuple[float, ...]], strokes: list[tuple[float, ...]], size: tuple[int, int, int]
 ) -> Floats:
-    """The ink of scenes, `[B, H, W]`: where strokes meet, the lighter counts."""
+    """The ink of scenes, `[B, H, W]`; where strokes meet, the lighter ink counts."""
     count, high, wide = size
     canvas = np.zeros((count, high, wide + 2 * EDGE), np.float32)
     if pieces:
@@ -858,7 +860,7 @@ def written(
 def pasted(
     patches: Floats, scene: NDArray[np.int64], left: NDArray[np.int64], top: NDArray[np.int64], canvas: Floats
 ) -> None:
-    """Put patches `[N, s, s]` into their scenes, cut off at the edges."""
+    """Paste patches `[N, s, s]` into their scenes, cut off at the edges."""
     side, (_, high, wide) = patches.shape[1], canvas.shape
     for one, at, x, y in zip(patches, scene.tolist(), left.tolist(), top.tolist(), strict=True):
         a, b, c, d = max(x, 0), max(y, 0), min(x + side, wide - 2 * EDGE), min(y + side, high)
@@ -868,14 +870,15 @@ def pasted(
 
 
 def ems(characters: Floats, size: int) -> Tensor:
-    """Height of the smallest digits of each scene, in pixels, `[size]`."""
+    """Height of the smallest digits of each scene, in pixels, at most 40: `[size]`."""
     least = np.full(size, 40, np.float32)
     np.minimum.at(least, characters[:, 0].astype(np.int64), characters[:, 3])
     return torch.from_numpy(least)
 
 
 def targets(characters: Floats, clear: Floats) -> tuple[Tensor, Tensor]:
-    """The heat of characters, `[B, H / 4, W / 4]`, and which one each cell answers for, where scenes are `clear`."""
+    """The heat of characters, and the index of the character that each cell answers for, both `[B, H / 4, W / 4]`. A
+    character counts only if its scene is `clear` at its middle."""
     size, high, wide = clear.shape
     shape = size, high // CELL, wide // CELL
     heat, owner = np.zeros(shape, np.float32), np.full(shape, -1, np.int64)
@@ -898,24 +901,24 @@ def targets(characters: Floats, clear: Floats) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(heat), torch.from_numpy(owner)
 
 
-# What becomes of a scene's picture.
+# Effects on a scene's picture.
 
 PLANE_SHARE, PLANES = 0.35, (1, 4)
-"""Share of the scenes with the edge of something dark or light in view, and how many such edges."""
+"""Share of the scenes with dark or light planes at their sides; `PLANES[1]` is the largest number of planes."""
 PATTERNED_SHARE = 0.5
-"""Share of the scenes that lie on patterned paper."""
+"""Factor on the shares of patterned paper in `data/papers`."""
 GRAINY_SHARE, GRAIN = 0.04, 0.3
-"""Share of the scenes with strong noise, and its standard deviation, at most, beside digits that are not small."""
+"""Share of the scenes with strong noise; its largest standard deviation, less for small digits."""
 BINARIZED_SHARE = 0.1
 """Share of the scenes in black and white."""
 DARK_ON_LIGHT = 0.85
 """Share of the scenes whose ink is darker than the paper."""
 CONTRAST = 0.12, 1.0
-"""Between ink and paper, of all that a picture could have."""
+"""Range of the contrast between ink and paper; 1 is the most that a picture can have."""
 
 
 def photographed(ink: Tensor, em: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
-    """Ink `[B, H, W]` as pictures of it, and how far nothing lies over it, 0 to 1."""
+    """Ink `[B, H, W]` as a camera or scanner sees it, and how clear each pixel is of covering planes, 0 to 1."""
     paper = torch.zeros_like(ink)
     calm = Draw(draw.count, draw.generator, draw.device, PATTERNED_SHARE * draw.strength)
     for pattern in (papers.guilloche, papers.woven, papers.clouded, papers.specked):
@@ -940,14 +943,14 @@ def photographed(ink: Tensor, em: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
 
 
 def grainy(image: Tensor, em: Tensor, draw: Draw) -> None:
-    """As noisy as pictures by little light are; small digits less, or nobody could read them."""
+    """Add the noise of pictures taken in little light; less to small digits, so that people can still read them."""
     chosen, count = papers.some(draw, GRAINY_SHARE)
     most = GRAIN * (em[chosen] / papers.BLURRED_EM).clamp(max=1)[:, None, None]
     image[chosen] += torch.randn(count, *image.shape[1:], generator=draw.generator) * most * draw.between(0, 1, count)
 
 
 def binarized(image: Tensor, draw: Draw) -> None:
-    """Black and white, or nearly so, as scanners make them, with rough edges."""
+    """Make pictures black and white, or nearly so, with rough edges, as scanners do."""
     chosen, count = papers.some(draw, BINARIZED_SHARE)
     rough = 0.1 * torch.randn(count, *image.shape[1:], generator=draw.generator)
     least = image[chosen].mean((1, 2), keepdim=True) + draw.between(0.1, 0.35, count)
@@ -955,7 +958,8 @@ def binarized(image: Tensor, draw: Draw) -> None:
 
 
 def bounded(image: Tensor, draw: Draw) -> Tensor:
-    """Dark or light planes at the sides: a scanner's margin, the next page, a desk. Gives what they leave."""
+    """Cover the sides with dark or light planes: a scanner's margin, the next page, a desk. Return how much stays
+    clear."""
     chosen, count = papers.some(draw, PLANE_SHARE)
     clear = torch.ones_like(image)
     x, y = papers.places(image)
@@ -975,7 +979,7 @@ def bounded(image: Tensor, draw: Draw) -> Tensor:
 
 
 def coarse(image: Tensor, em: Tensor, draw: Draw) -> None:
-    """Reduced to fewer pixels and enlarged again, as long as a digit keeps ten of them."""
+    """Reduce scenes to fewer pixels and enlarge them again, as long as a digit keeps ten pixels."""
     chosen, count = papers.some(draw, 0.2)
     factor = torch.rand(count, generator=draw.generator)
     for place, share in zip(chosen.tolist(), factor.tolist(), strict=True):

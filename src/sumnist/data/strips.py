@@ -1,10 +1,10 @@
-"""Training strips: pictures of one line of digits, composed while a network learns to read numbers of any length.
+"""Compose training strips: pictures of one line of digits, made while a network learns to read numbers of any length.
 
-A number is read in one look by connectionist temporal classification (CTC: Graves and others, 2006), so the target of a
-strip is only what is written on it, not where. Everything is made of MNIST's training images and of drawn characters:
-`data/texts` says what is written, `compose` where, `data/pens` writes it, `data/papers` adds the paper and the
-camera. There is no font in it, and nothing of the strips on which a network is measured. One core composes about 5,000
-strips a second, in batches of 64 (measured over 6,144 strips).
+The network reads a number in one look, by connectionist temporal classification (CTC: Graves and others, 2006). So the
+target of a strip is only its text, not the places of the characters. Everything is made of MNIST's training images and
+of drawn characters: `data/texts` chooses the text, `compose` places it, `data/pens` writes it, and `data/papers` adds
+the paper and the camera. It contains no font, and nothing of the strips that measure a network. One core composes about
+5,000 strips a second, in batches of 64 (measured over 6,144 strips).
 """
 
 from __future__ import annotations
@@ -26,107 +26,110 @@ from sumnist.data.papers import on_paper, pictured
 from sumnist.data.pens import CURRENCY, DRAWN, EDGE, HASH, LETTER, SCRAWL, STAR, Bank, Pieces, Strokes
 from sumnist.data.texts import HEIGHT, MOST, NONE, STEP, Flags, Random, Texts, Whole, string_of
 
-# Whose characters they are.
+# Sources of the characters.
 
 DRAWN_SHARES = 0.3, 0.65, 0.4, 0.3, 0.45, 0.4, 0.3, 0.6, 0.35, 0.5
-"""Share of each digit that is drawn (`data/glyphs`), not MNIST's: more where other countries write it otherwise."""
+"""Share of each digit that is drawn (`data/glyphs`), not MNIST's: higher where other countries write it differently."""
 ONE_WRITER_SHARE, SAME_FORM = 0.6, 0.7
-"""Share of the lines of one writer, whose digits come from one source and slant alike, and the probability that such a
-writer's digit is the very image that stands for this digit elsewhere in the line."""
+"""Share of the lines by one writer, whose digits have one source and a similar slant; probability that a digit by this
+writer uses the line's own image for that digit."""
 ONE_HAND = 0.03
-"""The share of a digit's images, which lie beside each other in the bank, from which one writer's are taken."""
+"""Share of a digit's images, side by side in the bank, from which the images of one writer are taken."""
 
-# How it is written, in ems.
+# Handwriting, in ems.
 
 OVERLAPPING_SHARE, OVERLAP, MOST_OVERLAP = 0.45, (-0.2, 0.02), 0.3
 WIDE_SHARE, WIDE_GAP = 0.15, (0.35, 0.9)
 GAP, UNEVEN_GAP = (0.02, 0.3), 0.3
-"""Shares of the lines whose digits overlap and that stand far apart, those gaps and the usual ones, and the standard
-deviation of each gap, by the line's. Of the narrower of two, so much lies over the other at most: who could read it?"""
+"""Share of the lines with overlapping digits, their gaps, and the most of the narrower digit that lies over the other,
+so that people can read it; share of the lines with wide gaps, and these gaps; the usual gaps, and the standard
+deviation of each gap relative to the line's."""
 ROOMY = 7
-"""Digits up to which a line's gaps are as wide as drawn; in a longer line they are narrower in proportion."""
+"""Largest number of digits with gaps as wide as drawn; longer lines have gaps that are narrower in proportion."""
 GROUP_GAP = 0.2, 0.5
-"""What is added to the gaps between the thousands of a grouped number."""
+"""Range of the addition to gaps between the thousands of a grouped number."""
 SIGN_WIDTH, DASH_WIDTH = (0.08, 0.4), (0.3, 0.6)
-"""Room for a stop or comma, up to that of a digit, and for a dash between digits."""
+"""Ranges of the room for a stop or comma, and for a dash, between digits."""
 COMMA_TAIL = 0.14, 0.3
-"""Length of a comma."""
+"""Range of the length of a comma."""
 LEAST_GAP = 0.03
-"""Between digits with a sign, beside the room for it."""
+"""Least gap between digits with a sign, in addition to the sign's room."""
 LEAST_ADVANCE, LEAST_REPEAT = 4, 8
-"""Pixels from a character to the next, at least, one step of the network, and two to one of the same class or
-behind a sign."""
+"""Least pixels from a character to the next: one step of the network, or two if the next has the same class or a sign
+stands between them."""
 TALL = 15
-"""Pixels of its image from which a character counts as of full height: a lower one stays lower in its line."""
+"""Least height, in pixels of its image, of a character of full height; a lower one stays lower in its line."""
 ASPECT, SCRAWL_ASPECT = (0.75, 1.35), 1.8
-"""How much wider than their images the characters of a line are, and how much wider than that scribbles are."""
+"""Range of the width of a line's characters relative to their images; additional factor for scribbles."""
 NARROWEST = 0.4
-"""Width of a character by its height, at least, but for a 1."""
+"""Least width of a character relative to its height, except for a 1."""
 UNEVEN = 0.02, 0.1
-"""Standard deviation of the sizes of a line's characters."""
+"""Range of the standard deviation of the sizes of a line's characters."""
 SMALL_ZEROS_SHARE, SMALL_ZERO = 0.15, (0.5, 0.85)
-"""Share of the lines whose zeros, but for the first digit, are smaller, and their size."""
+"""Share of the lines whose zeros, except the first digit, are smaller; range of their size."""
 RAISED_SHARE, RAISED, UNDERLINED_SHARE = 0.4, (0.5, 0.75), 0.6
-"""Share of the lines whose decimals, if there are any, are smaller and raised, their size, and the share of these with
-a line below them."""
+"""Share of the lines whose decimals, if they have any, are smaller and raised; range of their size; share of these
+lines with a line below the decimals."""
 DESCENDING_SHARE, DESCENT, DESCENDERS = 0.2, (0.1, 0.3), (4, 7, 9)
-"""Share of the lines in which these digits reach below the others, and how far."""
+"""Share of the lines in which some digits reach below the others; range of how far; which digits do."""
 CLIMB, WOBBLE = 0.03, (0.01, 0.07)
-"""Standard deviations of how much each digit stands above the one before, and of its place off that line."""
+"""Standard deviation of a line's rise from digit to digit; range of the standard deviation of a digit's distance from
+the line."""
 SLANT, OWN_SLANT, KEPT_SLANT = (0.08, 0.25), 0.05, (0.3, 0.9)
-"""Mean and standard deviation of the slant to the right that a line's characters share, the deviation of each one's
-own, and how much they keep of the slant of their images, of one writer and of several."""
+"""Mean and standard deviation of the slant to the right that a line's characters share; deviation of each character's
+own slant; how much of the slant of their images they keep, in lines by one writer and by several."""
 TURN, BEND = 0.05, 0.35
-"""Standard deviations of a character's angle, in radians, and of how far it bends, in pixels of its image."""
+"""Standard deviations of a character's angle, in radians, and of its bending, in pixels of its image."""
 PEN, PEN_SPREAD, PENS = (0.045, 0.18), (2.0, 2.8), (1.6, 5.5)
-"""Width of a line's pen, the parameters of its beta distribution between these, by which thin ones are likelier, and
-its limits in pixels."""
+"""Range of the width of a line's pen; parameters of its beta distribution over this range, in which thin pens are
+likelier; limits of the width in pixels."""
 WIDEST_PEN = 0.2, 0.12
-"""The widest pen by a character's height, of digits and of signs, whose strokes lie close."""
+"""Widest pen relative to a character's height: for digits, and for letters and signs, whose strokes lie close."""
 LIGHT, STEEP = (0.65, 1.0), (1.2, 2.5)
-"""Intensity of a line's ink, and how much steeper its edges are than resampling leaves them."""
+"""Ranges of the intensity of a line's ink, and of how much steeper its edges are than resampling leaves them."""
 JOINED_SHARE, JOINED_GAP = 0.4, 0.25
-"""Share of the lines in which zeros that follow each other closely are joined by a stroke, and the widest such gap: the
-stroke over a wider one is a dash."""
+"""Share of the lines in which a stroke joins zeros that follow each other closely; the widest gap that is joined,
+because a stroke over a wider gap is a dash."""
 AROUND_WIDTH = {
     "nothing": (0.0, 0.0), "dash": (0.25, 0.7), "line": (0.8, 3.0), "equals": (0.3, 0.6), "stop": (0.1, 0.3),
     "stop and dash": (0.5, 1.0), "colon": (0.1, 0.25), "currency": (0.5, 0.8), "hash": (0.5, 0.8), "stars": (0.4, 1.5),
 }  # fmt: skip
-"""Widths of what stands before and after."""
+"""Range of the width of each kind of ink before or after the text."""
 AROUND_GAP = 0.05, 0.5
-"""Room between that and what is written."""
+"""Range of the room between this ink and the text."""
 AROUND_IMAGES = {"currency": (CURRENCY, 0.9), "hash": (HASH, 0.8), "stars": (STAR, 0.5)}
-"""What of it is written with images: their kind and their height."""
+"""The kinds that are written with images, with the kind of image and its height."""
 MOST_STARS = 3
 AROUND_STROKES = {
     "dash": [(0.0, 0.45, 1.0, 0.45)], "line": [(0.0, 0.45, 1.0, 0.45)], "stop": [(0.5, 0.0, 0.3, -0.1)],
     "equals": [(0.0, 0.3, 1.0, 0.3), (0.0, 0.6, 1.0, 0.6)], "colon": [(0.5, 0.1, 0.5, 0.1), (0.5, 0.55, 0.5, 0.55)],
     "stop and dash": [(0.1, 0.0, 0.05, -0.1), (0.35, 0.4, 1.0, 0.4)],
 }  # fmt: skip
-"""And what with strokes: from (x, y) to (x, y) by its width and in ems above the line."""
+"""The kinds that are drawn with strokes: from (x, y) to (x, y), x relative to the width, y in ems above the line."""
 SHAKY = 0.05
-"""Standard deviation of the ends of strokes."""
+"""Standard deviation of the displacement of the ends of strokes."""
 RAISED_STOP_SHARE = 0.15
 """Share of the lines whose stops stand halfway up."""
 
-# Where it stands in its strip.
+# Places in the strip.
 
 HEIGHTS, HEIGHT_SPREAD = (0.4, 1.0), (2.6, 1.4)
-"""Height of the ink by the strip's, and the parameters of its beta distribution, which is highest at 0.88."""
+"""Range of the ink's height relative to the strip's; parameters of its beta distribution, which is highest at 0.88."""
 CUT_SHARE, CUT = 0.06, 0.08
-"""Share of the lines that touch the strip's upper or lower edge, and how much of the strip's height is cut at most."""
+"""Share of the lines that touch the strip's upper or lower edge; the most that is cut off, by the strip's height."""
 MARGIN, WIDE_MARGIN_SHARE, WIDE_MARGIN = (0.0, 0.4), 0.1, (0.5, 2.0)
-"""Room beside what is written, by the strip's height, and the share of the sides with much more of it."""
+"""Room beside the text, relative to the strip's height; share of the sides with much more room, and that room."""
 BLANK_WIDTH = 0.3, 4.0
-"""Ems of a blank line."""
+"""Range of the width of a blank line, in ems."""
 NEIGHBOUR_SHARE, NEIGHBOURS = 0.08, 3
-"""Share of the lines with ink of others at the edges, and how many characters of it at most."""
+"""Share of the lines with ink of other lines at the edges, and the largest number of its characters."""
 ENTERING, ENTERING_SIDE = (0.04, 0.2), (1, 4)
-"""How far these enter from above and below, by the strip's height, and from the sides, in pixels."""
+"""How far this ink enters from above and below, relative to the strip's height, and from the sides, in pixels."""
 BESIDE = 9
-"""Pixels of margin from which a neighbour may enter it."""
+"""Width of a margin in pixels above which a neighbour may enter it."""
 ZIGZAG_SHARE, CROSSINGS, BARS = 0.5, 10, (3, 6)
-"""Share of the numbers crossed out by a zigzag, its strokes, and those of the others: from, to but not including."""
+"""Share of the crossed-out numbers with a zigzag; number of its strokes; range of the number of strokes of other
+crossings, the upper end excluded."""
 
 Floats = NDArray[np.float64]
 Part = TypeVar("Part", Pieces, Strokes)
@@ -134,30 +137,30 @@ Part = TypeVar("Part", Pieces, Strokes)
 
 @dataclass(frozen=True)
 class Lines:
-    """Texts in their places, in pixels of their strips; an array `[N]` for each property, or `[N, 12]` for one of its
-    characters, or `[N, 2]` for one of what stands before and after."""
+    """Texts with the places of their characters, in pixels of their strips. A property of a line is an array `[N]`, one
+    of its characters `[N, 12]`, and one of the ink before and after the text `[N, 2]`."""
 
     text: Texts
     place: Whole
-    """`[N, 12]`: images of the bank."""
+    """`[N, 12]`: indices of images in the bank."""
     one_writer: Flags
     wide: Floats
     high: Floats
-    """`[N, 12]`: pixels of the strip for one of the image."""
+    """`[N, 12]`: pixels of the strip for one pixel of the image."""
     left: Floats
     right: Floats
     top: Floats
     bottom: Floats
     """`[N, 12]`: the boxes of the characters, without slant."""
     around: Floats
-    """`[N, 2, 2]`: where what stands before and after begins and ends."""
+    """`[N, 2, 2]`: where the ink before and after the text begins and ends."""
     base: Floats
-    """`[N, 12]`: where the line is on which the characters stand."""
+    """`[N, 12]`: y of the line on which each character stands."""
     em: Floats
     raised: Flags
-    """Whether the decimals are."""
+    """Whether the decimals are raised."""
     width: Whole
-    """Of the strip, a multiple of `STEP`."""
+    """Width of the strip, a multiple of `STEP`."""
     slant: Floats
     pen: Floats
     light: Floats
@@ -165,14 +168,14 @@ class Lines:
 
 
 def compose(bank: Bank, text: Texts, random: Random) -> tuple[Lines, Pieces, Strokes]:
-    """The lines of these texts, with the characters and strokes of which they are made."""
+    """Place these texts; return the lines, and the characters and strokes of which they are made."""
     lines = placed(bank, text, random)
     pieces = [make(bank, lines, random) for make in (characters, signs_around, neighbours)]
     return lines, together(pieces), together([*strokes_of(lines, random)])
 
 
 def together(parts: list[Part]) -> Part:
-    """All these pieces, or strokes, as one."""
+    """Join these pieces, or strokes, into one."""
     return type(parts[0])(**{name: np.concatenate([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
 
@@ -186,20 +189,20 @@ class Chance:
         self.count, self.random = count, random
 
     def some(self, share: float, *shape: int) -> Flags:
-        """Which, of the given share."""
+        """Which to choose, each with probability `share`: `[N, *shape]`."""
         return self.random.random((self.count, *shape)) < share
 
     def between(self, limits: tuple[float, float], *shape: int) -> Floats:
-        """`[N, *shape]`, uniform."""
+        """Uniform values, `[N, *shape]`."""
         return self.random.uniform(*limits, (self.count, *shape))
 
     def normal(self, deviation: float, *shape: int) -> Floats:
-        """`[N, *shape]`, around 0."""
+        """Normal values around 0, `[N, *shape]`."""
         return self.random.normal(0, deviation, (self.count, *shape))
 
 
 def placed(bank: Bank, text: Texts, random: Random) -> Lines:
-    """Where the characters of each text stand."""
+    """Place the characters of each text."""
     chance = Chance(len(text.kind), random)
     place, one_writer = chosen(bank, text, chance)
     raised = chance.some(RAISED_SHARE) & text.fraction.any(1)
@@ -237,7 +240,7 @@ def placed(bank: Bank, text: Texts, random: Random) -> Lines:
 
 
 def chosen(bank: Bank, text: Texts, chance: Chance) -> tuple[Whole, Flags]:
-    """Images of the bank for the characters, `[N, 12]`, and which lines are by one writer, `[N]`."""
+    """Choose the images of the characters, `[N, 12]`, and the lines that are by one writer, `[N]`."""
     one_writer = chance.some(ONE_WRITER_SHARE)
     source = np.where(one_writer[:, None], chance.between((0, 1), 1), chance.between((0, 1), MOST))
     kinds = text.digit + DRAWN * (source < np.array(DRAWN_SHARES)[text.digit])
@@ -260,8 +263,9 @@ def sizes(text: Texts, raised: Flags, chance: Chance) -> Floats:
 
 
 def across(text: Texts, broad: Floats, em: Floats, lean: Floats, chance: Chance) -> tuple[Floats, Floats, Whole]:
-    """Where the characters begin, `[N, 12]`, where what stands around them begins and ends, `[N, 2, 2]`, and the widths
-    of the strips, `[N]`. `broad`: the characters' widths; `lean`: how far slanted ones reach beyond them."""
+    """Where the characters begin, `[N, 12]`; where the ink around the text begins and ends, `[N, 2, 2]`; the widths of
+    the strips, `[N]`. `broad`: widths of the characters; `lean`: how far slanted characters reach beyond their
+    boxes."""
     narrower = np.minimum(broad, np.roll(broad, -1, 1))
     advance = broad + np.maximum(gaps(text, chance) * em[:, None], -MOST_OVERLAP * narrower)
     again = (text.sign != NONE) | (text.digit == np.roll(text.digit, -1, 1))
@@ -284,7 +288,7 @@ def across(text: Texts, broad: Floats, em: Floats, lean: Floats, chance: Chance)
 
 
 def gaps(text: Texts, chance: Chance) -> Floats:
-    """Ems between each character and the next, `[N, 12]`, with the room for a sign between them."""
+    """Gaps between each character and the next, in ems, `[N, 12]`, including the room for a sign."""
     kind = chance.between((0, 1), 1)
     gap = np.where(kind < WIDE_SHARE, chance.between(WIDE_GAP, 1), chance.between(GAP, 1))
     gap = np.where(kind > 1 - OVERLAPPING_SHARE, chance.between(OVERLAP, 1), gap)
@@ -299,7 +303,7 @@ def gaps(text: Texts, chance: Chance) -> Floats:
 
 
 def characters(bank: Bank, lines: Lines, random: Random) -> Pieces:
-    """The digits, letters and scribbles."""
+    """Pieces of the digits, letters and scribbles."""
     strip, slot = np.nonzero(lines.text.there)
     place = lines.place[strip, slot]
     x, y = (lines.left + lines.right)[strip, slot] / 2, (lines.top + lines.bottom)[strip, slot] / 2
@@ -310,7 +314,7 @@ def pieces_at(
     bank: Bank, lines: Lines, strip: Whole, place: Whole, x: Floats, y: Floats, wide: Floats, high: Floats,
     random: Random,
 ) -> Pieces:  # fmt: skip
-    """Images of the bank as characters of their lines, by the lines' pens."""
+    """Pieces of images at these places, with the style of their lines."""
     count = len(strip)
     kept = np.where(lines.one_writer[strip], *KEPT_SLANT)
     slant = lines.slant[strip] + random.normal(0, OWN_SLANT, count) + kept * bank.slant[place]
@@ -324,13 +328,13 @@ def pieces_at(
 
 
 def sized(bank: Bank, place: Whole, tall: Floats, random: Random) -> tuple[Floats, Floats]:
-    """Pixels for one of the image, across and down, that make the images at `place` so tall, in pixels."""
+    """Pixels of the strip for one of the image, across and down, that make the images at `place` `tall` pixels high."""
     high = tall / (bank.bottom - bank.top)[place]
     return high * random.uniform(*ASPECT, len(place)), high
 
 
 def signs_around(bank: Bank, lines: Lines, random: Random) -> Pieces:
-    """What stands before and after as images: stars, a # or a sign of a currency."""
+    """Pieces before and after the text: stars, a # or a sign of a currency."""
     names = [*texts.AROUND]
     kind, size = (np.array([AROUND_IMAGES.get(name, (-1, 0.0))[i] for name in names]) for i in (0, 1))
     code = lines.text.around  # N, 2
@@ -346,13 +350,13 @@ def signs_around(bank: Bank, lines: Lines, random: Random) -> Pieces:
 
 
 def level(lines: Lines) -> Floats:
-    """Where the line on which the characters stand is before and after them, `[N, 2]`."""
+    """y of the line on which the characters stand, before and after the text, `[N, 2]`."""
     last = np.maximum(lines.text.length - 1, 0)
     return np.stack([lines.base[:, 0], np.take_along_axis(lines.base, last[:, None], 1)[:, 0]], 1)
 
 
 def neighbours(bank: Bank, lines: Lines, random: Random) -> Pieces:
-    """Characters of other lines and columns, of which a little enters at the edges."""
+    """Pieces of other lines and columns that enter a little at the edges."""
     count = len(lines.em)
     has = random.random(count) < NEIGHBOUR_SHARE
     strip, _ = np.nonzero(np.arange(NEIGHBOURS) < (has * random.integers(1, NEIGHBOURS + 1, count))[:, None])
@@ -363,7 +367,7 @@ def neighbours(bank: Bank, lines: Lines, random: Random) -> Pieces:
     above, beside = random.random((2, len(strip))) < 0.5
     x = random.uniform(0, 1, len(strip)) * lines.width[strip]
     y = np.where(above, enters - tall / 2, HEIGHT - enters + tall / 2)
-    # To the sides only where the margin is wide enough.
+    # Enter from the sides only where the margin is wide enough.
     first, last = lines.around[:, 0, 0], lines.around[:, 1, 1]
     left, right = first[strip] > BESIDE, lines.width[strip] - last[strip] > BESIDE
     enters = random.uniform(*ENTERING_SIDE, len(strip))
@@ -377,7 +381,7 @@ def neighbours(bank: Bank, lines: Lines, random: Random) -> Pieces:
 
 
 def strokes_of(lines: Lines, random: Random) -> Iterator[Strokes]:
-    """Signs between the digits, what stands around them, and strokes that join, underline and cross out."""
+    """Yield strokes of signs between the digits, strokes around the text, joins, underlines and crossings."""
     yield signs_between(lines, random)
     names = [*texts.AROUND]
     for name, parts in AROUND_STROKES.items():
@@ -396,7 +400,7 @@ def strokes_of(lines: Lines, random: Random) -> Iterator[Strokes]:
 def strokes_at(
     lines: Lines, strip: Whole, x: Floats, y: Floats, to_x: Floats, to_y: Floats, random: Random, thick: float = 1.0
 ) -> Strokes:
-    """Strokes by the lines' pens, `thick` times as wide, their ends not quite there."""
+    """Strokes by the lines' pens, `thick` times as wide, with slightly displaced ends."""
     ends = np.stack([x, y, to_x, to_y]) + random.normal(0, SHAKY, (4, len(strip))) * lines.em[strip]
     radius = lines.pen[strip] / 2 * random.uniform(0.8, 1.2, len(strip)) * thick
     light = lines.light[strip] * random.uniform(0.85, 1, len(strip))
@@ -404,7 +408,7 @@ def strokes_at(
 
 
 def signs_between(lines: Lines, random: Random) -> Strokes:
-    """Stops, commas and dashes between digits, no lower than the strip reaches."""
+    """Stops, commas and dashes between digits, kept above the strip's lower edge."""
     strip, slot = np.nonzero((lines.text.sign > NONE) & lines.text.there)
     sign, em, count = lines.text.sign[strip, slot], lines.em[strip], len(strip)
     x = (lines.right[strip, slot] + lines.left[strip, slot + 1]) / 2
@@ -424,7 +428,7 @@ def signs_between(lines: Lines, random: Random) -> Strokes:
 
 
 def joins(lines: Lines, random: Random) -> Strokes:
-    """Strokes from a zero to the next."""
+    """Strokes that join a zero to the next one."""
     text, some = lines.text, random.random((len(lines.em), 1)) < JOINED_SHARE
     zero = (text.digit == 0) & text.there & ~np.isin(text.kind, (texts.WORD, texts.SCRIBBLE))[:, None]
     close = lines.left[:, 1:] - lines.right[:, :-1] < JOINED_GAP * lines.em[:, None]
@@ -435,7 +439,7 @@ def joins(lines: Lines, random: Random) -> Strokes:
 
 
 def underlines(lines: Lines, random: Random) -> Strokes:
-    """A line below raised decimals."""
+    """Lines below raised decimals."""
     strip = np.flatnonzero(lines.raised & (random.random(len(lines.em)) < UNDERLINED_SHARE))
     decimal = lines.text.fraction[strip]
     x = np.where(decimal, lines.left[strip], np.inf).min(1, initial=np.inf)
@@ -448,14 +452,14 @@ def underlines(lines: Lines, random: Random) -> Strokes:
 
 
 def crossings(lines: Lines, random: Random) -> Strokes:
-    """A zigzag, or some lines, through numbers that are crossed out."""
+    """Zigzags or bars through numbers that are crossed out."""
     rows = np.flatnonzero(lines.text.kind == texts.CROSSED)
     zigzag = (random.random(len(rows)) < ZIGZAG_SHARE)[:, None]
     corner = np.arange(CROSSINGS + 1)
     heights = np.where(corner % 2, 0.9, 0.1) + random.normal(0, 0.1, (len(rows), CROSSINGS + 1))
     bars = random.uniform(0.15, 0.85, (2, len(rows), CROSSINGS))
     there = zigzag | (corner[:-1] < random.integers(*BARS, len(rows))[:, None])
-    # Where each stroke begins and ends: how far along the number, and how far up in ems.
+    # Where each stroke begins and ends: how far along the number, and how far above the line in ems.
     along = [np.where(zigzag, corner[:-1] / CROSSINGS, 0)[there], np.where(zigzag, corner[1:] / CROSSINGS, 1)[there]]
     up = [np.where(zigzag, heights[:, :-1], bars[0])[there], np.where(zigzag, heights[:, 1:], bars[1])[there]]
     strip = rows[np.nonzero(there)[0]]
@@ -469,42 +473,42 @@ def crossings(lines: Lines, random: Random) -> Strokes:
 DRAWN_DIGITS = 60_000
 """Digits that are drawn beforehand."""
 ROUND = 16
-"""Batches that are composed together and share out their strips by width, so that little of a batch is padding."""
+"""Number of batches that are composed together and share out their strips by width, which leaves little padding."""
 
 
 @dataclass(frozen=True)
 class StripBatch:
-    """Strips with what is written on them."""
+    """A batch of strips with their texts."""
 
     image: Tensor
-    """float32 `[B, 1, 32, W]` in [0, 1], light ink on dark ground; behind a strip's width there is ground."""
+    """float32 `[B, 1, 32, W]` in [0, 1], light ink on dark ground; beyond a strip's width there is only ground."""
     target: Tensor
-    """int64, the classes of all strips, one strip after the other: places in `ALPHABET`, from 1."""
+    """int64: the classes of all strips, one strip after the other, as places in `ALPHABET` from 1."""
     lengths: Tensor
-    """int64 `[B]`: how many of them are each strip's; 0 where there is no number."""
+    """int64 `[B]`: how many classes each strip has; 0 where there is no number."""
     widths: Tensor
-    """int64 `[B]`: the strips' widths in pixels, multiples of `STEP`, at least 2·length − 1 steps."""
+    """int64 `[B]`: widths of the strips in pixels, multiples of `STEP`, at least 2·length − 1 steps."""
 
     def texts(self) -> list[str]:
-        """What is written on each strip."""
+        """The text to read on each strip."""
         return [string_of(part.numpy()) for part in self.target.split(self.lengths.tolist())]
 
 
 Round = tuple[Lines, Pieces, Strokes, NDArray[np.int64]]
-"""The lines of `ROUND` batches, their characters and strokes, and which of them are those of each batch,
+"""The lines of `ROUND` batches, their characters and strokes, and the indices of the lines of each batch,
 `[ROUND, B]`."""
 
 
 class Strips:
-    """Batches of strips, each a function of the seed, the step and the size, whatever was asked for before.
+    """Batches of strips. Each batch depends only on the seed, the step and the size, not on earlier batches.
 
     Args:
         digits: Training images with their digits; every digit must occur.
-        seed: Another seed, other strips.
-        watch: May show how the drawing of digits goes on, before the first batch.
-        count: Digits that are drawn beforehand; fewer will do for fewer strips.
-        writers: Those by whose pens most of these are.
-        loose: The share of them that are loose.
+        seed: Another seed gives other strips.
+        watch: Shows the progress of drawing digits, before the first batch.
+        count: Digits that are drawn beforehand; fewer suffice for fewer strips.
+        writers: Pen writers, whose strokes half of these digits have, and three quarters of the loose ones.
+        loose: Share of these digits that are loose.
 
     Raises:
         DataError: `digits` lacks a digit.
@@ -521,8 +525,8 @@ class Strips:
     def batch(self, step: int, size: int, strength: float = 1.0) -> StripBatch:
         """`size` strips of similar widths.
 
-        `strength` multiplies the shares of what lies under the writing and of what becomes of its picture, not of what
-        is written: without it, strips are plain ink on plain ground.
+        `strength` multiplies the shares of paper and camera effects, not of variations in the writing. At 0, strips are
+        plain ink on plain ground.
         """
         lines, pieces, strokes, batches = self.round(step // ROUND, size)
         chosen = batches[step % ROUND]
@@ -543,7 +547,7 @@ class Strips:
         return StripBatch(image[:, None], targets[targets > 0], (targets > 0).sum(1), width)
 
     def round(self, number: int, size: int) -> Round:
-        """The lines of `ROUND` batches that follow each other; the latest are kept."""
+        """The lines of `ROUND` consecutive batches; the latest result is kept."""
         key = number, size
         if self.latest is None or self.latest[0] != key:
             random = np.random.default_rng([self.seed, number, size])
@@ -554,12 +558,12 @@ class Strips:
 
 
 def of_batch(parts: Part, rank: NDArray[np.int64]) -> Part:
-    """The parts of the lines with a `rank`, which becomes their strip."""
+    """The parts of the lines whose `rank` is at least 0; the rank becomes their strip."""
     some = rank[parts.strip] >= 0
     values = {name: value[some] for name, value in vars(parts).items()}
     return type(parts)(**values | {"strip": rank[values["strip"]]})
 
 
 def mixed(*numbers: int) -> int:
-    """One seed of several."""
+    """Combine several numbers into one seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

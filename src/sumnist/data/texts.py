@@ -1,7 +1,8 @@
-"""What may be written: in a cell of a form, and on a line, numbers as people write amounts and marks, words, scribbles,
-and what stands around them; no torch.
+"""Define the classes of cells, and choose the texts of lines: numbers as people write them, words, scribbles, and signs
+around them.
 
-Everything on lines is drawn for many at once. Shares are those of the lines, or of the numbers, to which it happens.
+The module needs no torch. It draws the texts of many lines at once. Each share is that of the lines, or of the numbers,
+with a property.
 """
 
 from __future__ import annotations
@@ -11,59 +12,59 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# What reading and training share.
+# Constants that reading and training share.
 
 ALPHABET = "0123456789.,-"
-"""What may be a target, in the order of its classes, from 1: class 0 is the blank of CTC."""
+"""Characters of targets, in the order of their classes, from 1; class 0 is the blank of CTC."""
 HEIGHT = 32
-"""Pixels of a strip's height."""
+"""Height of a strip in pixels."""
 STEP = 4
-"""Pixels of a strip for one step of the network; widths are multiples of it."""
+"""Pixels along a strip for one step of the network; the widths of strips are multiples of it."""
 CHARACTERS = "0123456789-.,'/+×=%:¤?"
-"""What a finder tells apart: digits, signs, a sign of a currency (¤), and any other character (?)."""
+"""Characters that a finder distinguishes: digits, signs, a sign of a currency (¤), and any other character (?)."""
 CELL_CLASSES = (*"0123456789", "number", "empty", "filler", "crossed")
-"""A digit; "number": a number of more than one digit; "empty"; "filler": an X, a dash, a slash or the like, by which
-nothing is meant; "crossed": digits that were crossed out or scribbled over, which no longer count."""
+"""A digit; "number": a number of several digits; "empty"; "filler": an X, a dash or a slash, a sign for nothing;
+"crossed": digits that were crossed out or scribbled over, and no longer count."""
 CELL_SCALE = 3.0
-"""Pixels of a cell's picture for a millimetre of paper."""
+"""Pixels of a cell's picture for one millimetre of paper."""
 CELL_MARGIN = 1.0
 """Millimetres of paper around a cell that its picture shows."""
 CELL_HEIGHT = 36
-"""Pixels of its height: a cell is 10 mm high."""
+"""Height of a cell's picture in pixels: a cell is 10 mm high, and its margins add 2 mm."""
 
-# What is written on a line.
+# Texts of lines.
 
 NONE, STOP, COMMA, DASH = 0, 11, 12, 13
-"""Classes of the signs between digits, and of no sign there."""
+"""Classes of the signs between digits; `NONE` is no sign."""
 MOST = 12
-"""Digits of a line, at most."""
+"""Largest number of digits of a line."""
 LENGTHS = (0.09, 0.16, 0.15, 0.16, 0.15, 0.10, 0.06, 0.04, 0.03, 0.025, 0.02, 0.015)
-"""Shares of the lines with 1, 2, ... 12 digits, by their sum."""
+"""Shares of the lines with 1, 2, ... 12 digits, relative to their sum."""
 NUMBER, BLANK, WORD, SCRIBBLE, CROSSED = range(5)
 KINDS = (0.86, 0.04, 0.04, 0.03, 0.03)
-"""Shares of the lines that are a number, nothing, a word of letters, a scribble, and a number that is crossed out: all
+"""Shares of the lines that show a number, nothing, a word of letters, a scribble, and a number that is crossed out. All
 but the first have an empty target."""
 MOST_SCRIBBLES = 3
-"""Scribbles side by side, at most."""
+"""Largest number of scribbles side by side."""
 STYLES = {
     "plain": (NONE, NONE, 0.48), "grouped": (NONE, NONE, 0.05), "dashed": (NONE, NONE, 0.04),
     "1.000": (STOP, NONE, 0.19), "1,000": (COMMA, NONE, 0.05), "0,00": (NONE, COMMA, 0.06), "0.00": (NONE, STOP, 0.06),
     "1.000,00": (STOP, COMMA, 0.04), "1,000.00": (COMMA, STOP, 0.03),
 }  # fmt: skip
-"""The sign between thousands, the one before decimals, and the share of the numbers written so, as far as they are long
-enough: a grouped one has wider gaps between its thousands, a dashed one a dash between two of its digits."""
+"""For each style: the sign between thousands, the sign before decimals, and the share of the numbers, if they are long
+enough. A grouped number has wider gaps between its thousands. A dashed number has a dash between two of its digits."""
 ONE_DECIMAL_SHARE, NO_CENTS_SHARE = 0.2, 0.4
-"""Shares of the decimal numbers with one decimal, not two, and of those whose decimals are zeros."""
+"""Shares of the decimal numbers with one decimal instead of two, and with only zeros as decimals."""
 ROUND_SHARE = 0.2
-"""Share of the numbers whose last digits, from the last to all but one, are zeros."""
+"""Share of the numbers that end in zeros: from one zero to all digits but the first."""
 REPEATED_SHARE, REPEAT = 0.15, 0.6
-"""Share of the numbers with repeated digits: each is, with this probability, the one before once more."""
+"""Share of the numbers with repeated digits; probability that each of their digits repeats the one before."""
 AROUND = {
     "nothing": (0.73, 0.48), "dash": (0.06, 0.10), "line": (0.02, 0.06), "equals": (0.03, 0.06), "stop": (0.0, 0.13),
     "stop and dash": (0.0, 0.06), "colon": (0.0, 0.02), "currency": (0.08, 0.03), "hash": (0.03, 0.01),
     "stars": (0.05, 0.05),
 }  # fmt: skip
-"""Shares of the lines with each of these before and after what is written. None of it is part of the target, not even a
+"""Shares of the lines with each kind of ink before, and after, the text. None of it is part of the target, not even a
 stop or a dash: signs are targets only between digits."""
 BEFORE, AFTER = 0, 1
 
@@ -74,23 +75,23 @@ Random = np.random.Generator
 
 @dataclass(frozen=True)
 class Texts:
-    """What is written on `N` lines; an array `[N]`, or `[N, 12]` of its digits or letters, for each property."""
+    """The texts of `N` lines: an array `[N]` for each property, or `[N, 12]` for one of their digits or letters."""
 
     kind: Whole
     length: Whole
-    """Digits or letters or scribbles; 0 of a blank line."""
+    """Number of digits, letters or scribbles; 0 for a blank line."""
     digit: Whole
-    """`[N, 12]`, 0..9; those behind `length`, and those of words, are not written."""
+    """`[N, 12]`, 0..9. Digits from `length` on, and those of words, are not written."""
     sign: Whole
     """`[N, 12]`: the class of the sign after each digit, or `NONE`."""
     style: Whole
-    """The place in `STYLES`."""
+    """Index in `STYLES`."""
     fraction: Flags
     """`[N, 12]`: which digits are decimals."""
     group: Flags
-    """`[N, 12]`: after which digits of a grouped number the gap is wider."""
+    """`[N, 12]`: digits of a grouped number after which the gap is wider."""
     around: Whole
-    """`[N, 2]`: the places in `AROUND` of what stands before and after."""
+    """`[N, 2]`: indices in `AROUND` of the ink before and after the text."""
 
     @property
     def there(self) -> Flags:
@@ -99,18 +100,18 @@ class Texts:
 
     @property
     def targets(self) -> Whole:
-        """The classes of each line, `[N, 24]`, digits and signs as they follow each other, 0 where there is none."""
+        """The target classes of each line, `[N, 24]`: digits and signs in order, 0 where there is none."""
         counted = self.there & (self.kind == NUMBER)[:, None]
         return np.stack([(self.digit + 1) * counted, self.sign * counted], 2).reshape(len(self.kind), -1)
 
 
 def string_of(classes: Whole) -> str:
-    """The characters of these classes, `[L]`, without blanks: of [2, 0, 11, 6] "1.5"."""
+    """The characters of these classes, `[L]`, without blanks: [2, 0, 11, 6] gives "1.5"."""
     return "".join(ALPHABET[one - 1] for one in classes.tolist() if one)
 
 
 def texts(count: int, random: Random) -> Texts:
-    """What is written on `count` lines, and around it."""
+    """Draw the texts of `count` lines, and the kinds of ink around them."""
     kind = random.choice(len(KINDS), count, p=KINDS)
     length = random.choice(MOST, count, p=np.array(LENGTHS) / sum(LENGTHS)) + 1
     style = random.choice(len(STYLES), count, p=[share for *_, share in STYLES.values()])
@@ -120,7 +121,7 @@ def texts(count: int, random: Random) -> Texts:
     whole = length - decimals
 
     place = np.arange(MOST)
-    following = whole[:, None] - 1 - place  # digits of the whole part that follow
+    following = whole[:, None] - 1 - place  # how many digits of the whole part follow
     group = (following > 0) & (following % 3 == 0)
     sign = np.where(group, thousands[:, None], NONE)
     sign = np.where((following == 0) & (decimals > 0)[:, None], decimal[:, None], sign)
@@ -142,7 +143,7 @@ def texts(count: int, random: Random) -> Texts:
 
 
 def drawn_digits(length: Whole, random: Random) -> Whole:
-    """Digits of numbers of these lengths, `[N, 12]`: any, but some repeat and some numbers end in zeros."""
+    """Digits of numbers of these lengths, `[N, 12]`: random, but some repeat and some numbers end in zeros."""
     count = len(length)
     digit = random.integers(0, 10, (count, MOST))
     repeats = (random.random(count) < REPEATED_SHARE)[:, None] & (random.random((count, MOST)) < REPEAT)

@@ -1,1 +1,2 @@
-"""Answers → figures with intervals, plots and text; nothing here trains, and nothing but plots is written."""
+"""Turn the answers of a network into figures with intervals, plots and text. Nothing here trains, and only plots are
+written."""

@@ -1,13 +1,14 @@
-"""The figures of a network on the grid: every image with every number.
+"""Compute the figures of a network on the grid (every image with every number), or on sums of images.
 
-The ten pairs of one image are not independent, so the image is the unit of every interval. Where every image is right
-with all ten numbers or with none, Wilson's interval for a proportion; otherwise a percentile bootstrap over images.
+The ten pairs of one image are not independent, so the image is the unit of every interval. If every image is right with
+all ten numbers or with none, the interval is Wilson's for a proportion. Otherwise it is a percentile bootstrap over
+images.
 
-Of a network that learned from sums, the figures are of sums of test images and, always beside them, of their digits. A
-sum is right if the most probable digits add up to its total, as published figures have it. The most probable total is
-another thing: of sums with one more digit that is hard to read, several make the same total, and together they may be
-the more probable. The images stand in sums in their order, the protocol of those figures, but few long sums fit into a
-test set; so the mean over other orders stands beside it.
+A network that learned from sums has figures on sums of test images and, always beside them, on the digits. A sum is
+right if the most probable digits add up to its total, as in published figures. The most probable total can differ from
+that. If several digits are hard to read, several combinations of digits make the same total, and together they may be
+more probable. As in published figures, the sums take the images in their order. But few long sums fit into a test set,
+so the mean over other orders is given, too.
 """
 
 from __future__ import annotations
@@ -35,21 +36,21 @@ from sumnist.model.network import Network
 NORMAL_95 = 1.959963984540054
 RESAMPLES = 10_000
 COVERAGES = (*(round(0.9 + i / 200, 3) for i in range(16)), *(round(0.98 + i / 1000, 3) for i in range(21)))
-"""Shares of the answers at which the risk is given: 0.9 to 0.975 and, more finely, 0.98 to 1."""
+"""Shares of the answers at which the risk is given: from 0.9 to 0.975 and, in finer steps, from 0.98 to 1."""
 MNIST_TEST_LABELS = 0xEE8604D9
 """CRC-32 of the labels of MNIST's test set, one byte each."""
 REGROUPINGS = 100
-"""Random orders of the images over which the mean of sums is taken."""
+"""Number of random orders of the images over which the accuracy on sums is averaged."""
 
 
 @dataclass(frozen=True)
 class GridAnswers:
     """A network's answers to N images × 10 numbers.
 
-    `digit`, `sum`: the most probable, int64 `[N, 10]`. `digit_confidence`, `sum_confidence`: their probabilities.
-    `digit_nll`, `sum_nll`: −log probability of the truth, in nats. `sum_by_bits`: the number that the thresholded sum
-    bits spell, 0..31, or None for networks without bits. `sum_computed`: whether the sum follows from the digit by
-    arithmetic (exact fusion) instead of having been learned.
+    `digit`, `sum`: the most probable ones, int64 `[N, 10]`. `digit_confidence`, `sum_confidence`: their probabilities.
+    `digit_nll`, `sum_nll`: −log of the probability of the truth, in nats. `sum_by_bits`: the number that the
+    thresholded sum bits spell, 0..31, or None for networks without bits. `sum_computed`: whether the sum is computed
+    from the digit (exact fusion) instead of learned.
     """
 
     truth: NDArray[np.int64]  # [N]
@@ -64,17 +65,17 @@ class GridAnswers:
 
     @property
     def true_sum(self) -> NDArray[np.int64]:
-        """`[N, 10]`"""
+        """The right sums, `[N, 10]`."""
         return self.truth[:, None] + np.arange(NUMBERS)
 
     @property
     def digit_right(self) -> NDArray[np.bool_]:
-        """`[N, 10]`"""
+        """Whether each digit is right, `[N, 10]`."""
         return np.equal(self.digit, self.truth[:, None])
 
     @property
     def sum_right(self) -> NDArray[np.bool_]:
-        """`[N, 10]`"""
+        """Whether each sum is right, `[N, 10]`."""
         return np.equal(self.sum, self.true_sum)
 
 
@@ -83,7 +84,7 @@ def answer_grid(net: Network, digits: DigitSet, batch_size: int = 500) -> GridAn
     """A network's answers to every image with every number; the encoder sees each image once, the fusion ten times.
 
     Args:
-        net: On any device; it answers in evaluation mode and is given back as it came.
+        net: The network, on any device. It answers in evaluation mode, and comes back in the mode that it came in.
         digits: The images and their true digits.
         batch_size: How many images are answered at once.
     """
@@ -132,7 +133,7 @@ class Accuracy:
         per_image = right.mean(1)
         if np.isin(per_image, (0.0, 1.0)).all():
             return cls(float(per_image.mean()), *wilson(int(per_image.sum()), len(per_image)), "wilson")
-        # Only eleven values can occur, so resampling the images is drawing how often each value comes up.
+        # Only eleven values can occur, so to resample the images is to draw how often each value occurs.
         values, counts = np.unique(per_image, return_counts=True)
         drawn = np.random.default_rng(0).multinomial(len(per_image), counts / len(per_image), RESAMPLES)
         low, high = np.quantile(drawn @ values / len(per_image), (0.025, 0.975))
@@ -149,14 +150,15 @@ def wilson(right: int, count: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of a network on a grid: accuracies and calibration errors 0..1, losses in nats, `by_*` lists in order
-    of the number or digit (None for a digit that does not occur).
+    """The figures of a network on a grid.
 
-    `errors`: images with any wrong answer. `errors_outside_disputed`: those whose label is not one of the disputed ones
-    of MNIST's test set (None for other data). `sum_by_bits`: the sum counted by thresholding each bit (None for
-    networks without bits). `sum_computed`: whether the sum is computed from the digit (exact fusion), so that digit,
-    sum and joint accuracy are one figure; otherwise it is learned. `digit_risk`: the risk–coverage curve of the digit,
-    (coverage, share of wrong answers) at each of `COVERAGES`; None in evaluations of before it was measured.
+    Accuracies and calibration errors are from 0 to 1, losses in nats. The `by_*` lists are in order of the number or
+    digit, with None for a digit that does not occur. `errors`: images with any wrong answer. `errors_outside_disputed`:
+    those of them whose label is not one of the disputed labels of MNIST's test set (None for other data).
+    `sum_by_bits`: the accuracy of sums found by thresholding each bit (None for networks without bits). `sum_computed`:
+    whether the sum is computed from the digit (exact fusion), so that digit, sum and joint accuracy are one figure;
+    otherwise it is learned. `digit_risk`: the risk–coverage curve of the digit, (coverage, share of wrong answers) at
+    each of `COVERAGES`; None in evaluations from before it was measured.
     """
 
     data: str
@@ -180,7 +182,7 @@ class Evaluation:
 
     @classmethod
     def of(cls, answers: GridAnswers, data: str) -> Evaluation:
-        """The figures of `answers`; `data` is the name of the `DigitSet` they are for."""
+        """The figures of `answers`; `data` is the name of their `DigitSet`."""
         joint, bits = answers.digit_right & answers.sum_right, answers.sum_by_bits
         wrong: NDArray[np.bool_] = np.logical_not(joint.all(1))
         disputed = disputed_labels(answers.truth)
@@ -203,16 +205,17 @@ class Evaluation:
 
     @property
     def risk_at_99(self) -> float | None:
-        """The share of wrong digits among the 99 % that the network is most sure of."""
+        """The share of wrong digits among the 99 % of which the network is most sure."""
         return dict(self.digit_risk or ()).get(0.99)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The figures as a dictionary for JSON."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
-        """The evaluation that `as_dict` gave as `values`, which may hold more. Raises `KeyError` or `TypeError`."""
+        """The evaluation from the dictionary that `as_dict` made; `values` may hold more. Raises `KeyError` or
+        `TypeError`."""
         if not fits(values, SHAPE):
             raise TypeError("its figures are not those of an evaluation")
         known = {field.name: values[field.name] for field in fields(cls) if field.name != "digit_risk"}
@@ -230,12 +233,15 @@ SHAPE = {
     "sum_by_digit": [(float, None)], "digit_by_number": [float], "sum_by_number": [float], "errors": int,
     "errors_outside_disputed": (int, None), "sum_by_bits": (ACCURACY, None), "sum_computed": bool,
 }  # fmt: skip
-"""That of an `Evaluation` as JSON."""
+"""Structure of an `Evaluation` in JSON."""
 
 
 def risk_curve(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> list[tuple[float, float]]:
-    """Coverage and risk: of the answers `[N]` that the network is most sure of, the share that is wrong (El-Yaniv and
-    Wiener, 2010). Where it is equally sure of several, each counts as much as their mean."""
+    """Coverage and risk (El-Yaniv and Wiener, 2010): the share of the answers that is kept, and the share of these that
+    is wrong.
+
+    The answers `[N]` of which the network is most sure are kept. Answers of equal confidence each count as their mean.
+    """
     order = np.argsort(-confidence, kind="stable")
     _, first, count = np.unique(-confidence[order], return_index=True, return_counts=True)
     wrong = np.repeat(np.add.reduceat(~right[order], first, dtype=float) / count, count)  # shared among equals
@@ -244,9 +250,9 @@ def risk_curve(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) 
 
 
 def disputed_labels(truth: NDArray[np.int64]) -> NDArray[np.bool_] | None:
-    """Which of the labels `truth` `[N]` are disputed, if they are those of MNIST's test set; else None.
+    """Which labels `truth` `[N]` are disputed, if they are the labels of MNIST's test set; else None.
 
-    The labels are known by their checksum: a name does not tell, and any folder may hold a copy of MNIST.
+    A checksum recognises the labels. A name would not do, since any folder may hold a copy of MNIST.
     """
     if zlib.crc32(truth.astype(np.uint8).tobytes()) != MNIST_TEST_LABELS:
         return None
@@ -254,7 +260,8 @@ def disputed_labels(truth: NDArray[np.int64]) -> NDArray[np.bool_] | None:
 
 
 def calibration_error(confidence: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 15) -> float:
-    """Expected calibration error with equal-width bins: mean gap between confidence and accuracy, weighted by count."""
+    """Expected calibration error with bins of equal width: the mean gap between confidence and accuracy, weighted by
+    count."""
     found = calibration_bins(confidence, right, bins)
     return float(sum(abs(sure - accuracy) * share for sure, accuracy, share in found))
 
@@ -262,7 +269,7 @@ def calibration_error(confidence: NDArray[np.float32], right: NDArray[np.bool_],
 def calibration_bins(
     confidence: NDArray[np.float32], right: NDArray[np.bool_], bins: int = 15
 ) -> list[tuple[float, float, float]]:
-    """The bins (i/bins, (i+1)/bins] that hold any answer, lowest first: the mean confidence of the answers in it, the
+    """The bins (i/bins, (i+1)/bins] that hold answers, lowest first. Each has the mean confidence of its answers, the
     share of them that is right, and their share of all answers."""
     place = np.clip(np.ceil(confidence.ravel() * bins).astype(int) - 1, 0, bins - 1)
     count = np.bincount(place, minlength=bins).tolist()
@@ -276,10 +283,10 @@ def calibration_bins(
 
 @dataclass(frozen=True)
 class SumAnswers:
-    """What a network says of n images, and what a sum is.
+    """A network's answers to n images, and the configuration of the sums.
 
     `scores`: log-probabilities of the digits, float32 `[n, 10]`. `truth`: the digits, int64 `[n]`. `config`: says how
-    many digits a number has, how many numbers a sum, and what becomes of them.
+    many digits a number has, how many numbers a sum has, and whether they are added or subtracted.
     """
 
     scores: NDArray[np.float32]
@@ -292,27 +299,27 @@ class SumAnswers:
         return np.asarray(self.scores.argmax(1) == self.truth)
 
     def totals_of(self, digits: NDArray[np.int64]) -> NDArray[Any]:
-        """The totals `[S]` of digits `[n]`."""
+        """The totals `[S]` of the sums with these digits `[n]`."""
         return totals(grouped(digits, self.config), self.config.operation)
 
     def sums_right(self, order: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.bool_]:
-        """Whether the most probable digits add up to the right total, `[S]`: of the images in their order, or in
-        another one `[n]`."""
+        """Whether the most probable digits add up to the right total, `[S]`. `order` `[n]` puts the images in another
+        order."""
         return np.asarray(self.totals_of(self.scores.argmax(1)[order]) == self.totals_of(self.truth[order]), bool)
 
     @property
     def sums(self) -> Any:
-        """The sums `[S]` of the images in their order; in double precision, since their scores are sums over
-        thousands."""
+        """The distributions of the sums `[S]`, with the images in their order. They have double precision, since they
+        add up thousands of scores."""
         return sum_of(torch.from_numpy(grouped(self.scores, self.config)).double(), self.config.operation)
 
     def nll(self) -> NDArray[np.float64]:
-        """−log of the probability of the right total, `[S]`, in nats: of the images in their order."""
+        """−log of the probability of the right total, `[S]`, in nats, with the images in their order."""
         return np.asarray(-self.sums.log_prob(self.totals_of(self.truth)))
 
     def most_probable(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-        """Whether the most probable total that was found is right, and whether it certainly is the most probable one,
-        `[S]` each: of the images in their order."""
+        """Whether the most probable total that was found is right, and whether it is certain that no total is more
+        probable, `[S]` each, with the images in their order."""
         found = self.sums.most_probable_total()
         return np.asarray(found.total == self.totals_of(self.truth), bool), found.certain
 
@@ -322,7 +329,7 @@ def answer_sums(net: Network, digits: DigitSet, config: Config, batch_size: int 
     """A network's answers to every image.
 
     Args:
-        net: On any device; it answers in evaluation mode and is given back as it came.
+        net: The network, on any device. It answers in evaluation mode, and comes back in the mode that it came in.
         digits: The images and their digits.
         config: Says what a sum is.
         batch_size: How many images are answered at once.
@@ -341,19 +348,19 @@ class SumEvaluation:
     """The figures of a network on sums of test images.
 
     Attributes:
-        data: Where the images are from.
-        images: How many there are.
-        digits: Of each number.
-        addends: Numbers in a sum.
-        operation: What becomes of them.
+        data: The name of the images' `DigitSet`.
+        images: How many images there are.
+        digits: How many digits a number has.
+        addends: How many numbers a sum has.
+        operation: "add" or "sub".
         sums: How many sums the images make.
-        sum: The share of them whose most probable digits add up to the right total, the images in their order.
+        sum: The share of the sums whose most probable digits add up to the right total, with the images in their order.
         sum_nll: Mean −log of the probability of the right total, in nats.
-        total: The share of them whose most probable total is right.
-        total_certain: The share of them whose most probable total was found for certain.
-        regroupings: Random orders of the images.
-        regrouped: The mean of `sum` over them.
-        regrouped_sd: The standard deviation of one of them.
+        total: The share of the sums whose most probable total is right.
+        total_certain: The share of the sums whose most probable total was found for certain.
+        regroupings: How many random orders of the images were tried.
+        regrouped: The mean of `sum` over these orders.
+        regrouped_sd: The standard deviation of `sum` over these orders.
         digit: The share of the images whose most probable digit is right.
         digit_nll: Mean −log of the probability of the right digit, in nats.
     """
@@ -388,5 +395,5 @@ class SumEvaluation:
         )  # fmt: skip
 
     def as_dict(self) -> Mapping[str, Any]:
-        """For JSON."""
+        """The figures as a dictionary for JSON."""
         return asdict(self)

@@ -1,7 +1,7 @@
-"""The pictures of an evaluation, drawn with matplotlib on figures of their own: no window, no state outside.
+"""Draw the plots of an evaluation with matplotlib: confusion, calibration, mistakes and the course of the training.
 
-One style for all: blue is the digit, orange the sum (of Okabe and Ito's colours, which colour-blind readers can tell
-apart), dark red a mistake; the title states the finding.
+The figures need no window and change no global state. All plots have one style: blue is the digit, orange the sum (of
+Okabe and Ito's colours, which colour-blind readers can tell apart), dark red a mistake. The title states the finding.
 """
 
 from __future__ import annotations
@@ -44,12 +44,13 @@ STYLE: Any = {
     "legend.fontsize": 10, "lines.linewidth": 2, "lines.markersize": 5, "savefig.dpi": 130,
 }  # fmt: skip
 SHOWN = (1e-6, 1e3)
-"""Where curves on a logarithmic axis are clipped: a loss may be 0, and a network that is lost may have any."""
+"""Limits at which curves on a logarithmic axis are clipped: a loss may be 0, and in a failed training it may have any
+size."""
 SHOWN_MISTAKES = 20
 TILE = 3.15
 """Height in inches of a mistake with its caption."""
 FEW_PAIRS = 300
-"""A point of fewer, which are the pairs of 30 images, is drawn hollow: its share may be chance."""
+"""A point of fewer pairs (this is the number for 30 images) is drawn hollow: its share may be chance."""
 
 
 def draw_plots(
@@ -58,11 +59,11 @@ def draw_plots(
     """Write the plots of an evaluation as PNG files.
 
     Args:
-        folder: An existing one.
+        folder: An existing folder.
         answers: A network's answers to the images of `digits`.
         digits: The images and their true digits.
-        metrics: The rows of the training's `metrics.jsonl`; with none, `training.png` is left out.
-        checksum: That of the network's weights, which goes into the files.
+        metrics: The rows of the training's `metrics.jsonl`. Without rows there is no `training.png`.
+        checksum: The checksum of the network's weights, which goes into the files.
 
     Raises:
         OutputError: A file cannot be written.
@@ -79,7 +80,7 @@ def draw_plots(
 
 
 def new_figure(width: float, height: float, title: str, arranged: bool = True) -> Figure:
-    """An empty figure in this module's style, `width` × `height` inches; `arranged`: matplotlib places its parts."""
+    """An empty figure in this module's style, `width` × `height` inches. If `arranged`, matplotlib places its parts."""
     figure = Figure(figsize=(width, height), layout="constrained" if arranged else None, facecolor="white")
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.12 / width, ha="left", **({} if arranged else {"y": 1 - 0.12 / height}))
@@ -87,7 +88,7 @@ def new_figure(width: float, height: float, title: str, arranged: bool = True) -
 
 
 def as_svg(figure: Figure) -> str:
-    """The figure as an SVG text, the same for the same figure."""
+    """The figure as SVG text; the same figure gives the same text."""
     text = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": "sumnist", "svg.fonttype": "none"}):
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})  # type: ignore[no-untyped-call]
@@ -96,9 +97,9 @@ def as_svg(figure: Figure) -> str:
 
 @matplotlib.rc_context(STYLE)
 def training_curves(metrics: Sequence[dict[str, float]], bits: bool = False) -> Figure:
-    """Losses and shares of wrong answers by epoch, from the rows of a `metrics.jsonl`; bars where there is one epoch.
+    """Losses and shares of wrong answers by epoch, from the rows of a `metrics.jsonl`; bars if there is only one epoch.
 
-    `bits`: the sum was trained bit by bit.
+    `bits` says that the sum was trained bit by bit.
     """
     last, count = metrics[-1], len(metrics)
     held_out = "validation_digit" in last
@@ -118,12 +119,11 @@ def training_curves(metrics: Sequence[dict[str, float]], bits: bool = False) -> 
 def draw_curves(
     axes: Axes, metrics: Sequence[dict[str, float]], text: Callable[[float], str], templates: tuple[str, str]
 ) -> None:
-    """The figures of digit and sum that two templates name, of images held out (solid) and in training (hollow); digit
-    and sum as one where they are the same.
+    """Draw the figures of digit and sum that two templates name, for held-out images (solid) and for training (hollow).
 
-    They are curves on a logarithmic axis, where the last epochs can be told apart; dashed in training. The digit's are
-    broader, so that they show where the sum's lie upon them. The legend, below, has the last values. Of one epoch they
-    are bars.
+    If digit and sum have the same figures, they share a curve. The axis is logarithmic, so that the last epochs can be
+    told apart. The curves of training are dashed. The digit's curves are broader, so they can be seen under the sum's.
+    The legend, below, has the last values. A single epoch is drawn as bars.
     """
     curves = []
     for template, held_out in zip(templates, (True, False), strict=True):
@@ -163,9 +163,9 @@ def signed(share: float) -> str:
 
 @matplotlib.rc_context(STYLE)
 def confusion(answers: GridAnswers, name: str) -> Figure:
-    """How often each true digit (or sum: `name`) got each answer; colour is for the wrong answers alone.
+    """How often each true digit (or sum: `name`) got each answer; only wrong answers are coloured.
 
-    Counts images where the answer is the same with every number, else pairs.
+    Counts images if the digit's answer is the same with every number, else pairs.
     """
     truth = np.broadcast_to(answers.truth[:, None], answers.digit.shape) if name == "digit" else answers.true_sum
     answer, size = (answers.digit, NUMBERS) if name == "digit" else (answers.sum, SUMS)
@@ -202,7 +202,7 @@ def confusion(answers: GridAnswers, name: str) -> Figure:
 
 @matplotlib.rc_context(STYLE)
 def reliability(answers: GridAnswers) -> Figure:
-    """Confidence against accuracy in 15 bins, for digit and sum; one panel where the sum is computed from the digit."""
+    """Confidence against accuracy in 15 bins, for digit and sum; one panel if the sum is computed from the digit."""
     title = "digit and sum" if answers.sum_computed else "digit"
     panels = [(title, answers.digit_confidence, answers.digit_right)]
     panels += [] if answers.sum_computed else [("sum", answers.sum_confidence, answers.sum_right)]
@@ -211,7 +211,7 @@ def reliability(answers: GridAnswers) -> Figure:
     grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, height_ratios=(3.6, 1))
     for (above, below), (name, confidence, right) in zip(grid.T, panels, strict=True):
         colour = COLOURS["sum" if name == "sum" else "digit"]
-        # A point a bin, with its distance from the diagonal; hollow where too few answers stand behind it to be sure.
+        # One point per bin, with its distance from the diagonal; hollow if the bin has too few answers to be sure.
         above.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 2)), label="perfectly calibrated")
         for are_few, fill, size, width, label in (
             (False, colour, 8, 5, "answers of one bin"), (True, "white", 6, 1, f"fewer than {FEW_PAIRS} pairs"),
@@ -239,10 +239,10 @@ def reliability(answers: GridAnswers) -> Figure:
 
 
 def most_confident_mistakes(answers: GridAnswers, most: int = SHOWN_MISTAKES) -> list[tuple[int, int, float]]:
-    """The `most` surest mistakes, each of another image, surest first: image, number, and the confidence of the wrong
-    answer, of the surer one where both are wrong.
+    """The surest mistakes, up to `most` of them, at most one per image, surest first.
 
-    Where an image's numbers tie, as they all do when the sum is computed, they take turns from image to image.
+    Each has the image, the number, and the confidence of the wrong answer, or of the surer one if both answers are
+    wrong. Where an image's numbers tie, as they all do when the sum is computed, they take turns from image to image.
     """
     confidence = np.maximum(
         np.where(answers.digit_right, -1.0, answers.digit_confidence),
@@ -258,8 +258,8 @@ def most_confident_mistakes(answers: GridAnswers, most: int = SHOWN_MISTAKES) ->
 
 @matplotlib.rc_context(STYLE)
 def mistakes(answers: GridAnswers, digits: DigitSet) -> Figure:
-    """The most confident mistakes as pictures, with the number, the truth, both answers and their confidence, never
-    rounded up to certainty; what is wrong stands out."""
+    """The most confident mistakes as pictures, with the number, the truth, both answers and their confidence. Wrong
+    answers stand out, and no confidence is rounded up to certainty."""
     chosen = most_confident_mistakes(answers)
     if not chosen:
         figure = new_figure(7, 1.2, "No wrong answer", arranged=False)

@@ -1,6 +1,7 @@
-"""Figures as text for people: `table` shows one evaluation, `comparison` sets several networks side by side.
+"""Format figures as text: `table` and `sum_table` show one evaluation, `comparison` sets several networks side by side.
 
-Both fit 80 columns, and both say whether the sum was computed or learned. Importing this module does not import torch.
+The tables fit 80 columns. `table` and `comparison` say whether the sum was computed or learned. Importing this module
+does not import torch.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def sum_table(evaluation: SumEvaluation) -> str:
 
 
 def accuracy_line(name: str, accuracy: Accuracy, nll: float | None = None, ece: float | None = None) -> str:
-    """The line of a table that an accuracy has, with the loss in nats and the calibration error if there are any."""
+    """The line of a table for one accuracy, with the loss in nats and the calibration error if they are given."""
     line = f"{name:<12}{percent(accuracy.value):>6} %    {interval(accuracy):<18}"
     if nll is not None:
         line += f"{nll:>6.4f} nats"
@@ -81,15 +82,15 @@ def accuracy_line(name: str, accuracy: Accuracy, nll: float | None = None, ece: 
 
 
 def cells(name: str, values: Iterable[object]) -> str:
-    """A name and ten values, 80 columns."""
+    """A line with a name and ten values, 80 columns wide."""
     return f"{name:<10}" + "".join(f"{value:>7}" for value in values)
 
 
 def percent(share: float | None, digits: int = 2) -> str:
-    """The text of a share in percent, without the sign; a dash for None.
+    """A share in percent as text, without the sign; a dash for None.
 
     Args:
-        share: From 0 to 1, or None for what does not occur or was not measured.
+        share: From 0 to 1, or None if it does not occur or was not measured.
         digits: The number of decimals.
     """
     return "–" if share is None else f"{100 * share:.{digits}f}"
@@ -101,7 +102,7 @@ def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], figures: 
     Args:
         head: The titles of the columns.
         rows: The cells of each row, as many as there are titles.
-        figures: Whether the columns after the first hold figures, which are aligned to the right.
+        figures: Whether the columns after the first hold figures, which are then aligned to the right.
     """
     rule = ["---"] + ["---:" if figures else "---"] * (len(head) - 1)
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
@@ -113,15 +114,16 @@ def interval(accuracy: Accuracy) -> str:
 
 
 def counted(number: int, thing: str) -> str:
-    """`1 image`, `2,000 images`."""
+    """A number of things: `1 image`, `2,000 images`."""
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def comparison(rows: Sequence[tuple[str, Config, Evaluation, float]]) -> str:
-    """One table with a row for each network, by its label, its configuration, its evaluation and the seconds that its
-    training took, and a closing line that says which computes the sum and which learned it.
+    """One table with a row for each network, and a closing line that says which networks compute the sum and which
+    learned it.
 
-    At most 80 columns wide for labels of up to 15 characters; without a newline at the end.
+    Each of `rows` has a label, a configuration, an evaluation, and the seconds that the training took. The table is at
+    most 80 columns wide for labels of up to 15 characters. It has no newline at the end.
     """
     width = max([len("network"), *(len(label) for label, *_ in rows)])
     head = f"{'network':<{width}}  {'parameters':>10}  {'training':>11}  {'digit':>6}  {'sum':>6}  {'joint':>6}"
@@ -139,12 +141,13 @@ def comparison(rows: Sequence[tuple[str, Config, Evaluation, float]]) -> str:
 
 
 def listing(names: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+    """Names in a sentence: `a`, `a and b`, `a, b and c`."""
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def count_of(config: Config) -> int:
-    """Trainable numbers of the network that `config` describes; torch's random numbers stay as they were."""
+    """The number of trainable parameters of the network that `config` describes. It leaves torch's random state as it
+    was."""
     import torch
 
     from sumnist.model.encoders import count_parameters
@@ -155,8 +158,7 @@ def count_of(config: Config) -> int:
 
 
 def duration(seconds: float) -> str:
-    """Seconds with one decimal below a minute, else minutes and seconds, or hours and minutes; a dash for what is no
-    time."""
+    """Seconds with one decimal below a minute, else minutes and seconds, or hours and minutes; a dash if not finite."""
     if not math.isfinite(seconds):
         return "–"
     if seconds < 59.95:

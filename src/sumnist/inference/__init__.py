@@ -1,1 +1,1 @@
-"""A network that answers without torch, the `Reader` around it, and many pictures into a table."""
+"""The networks that answer without torch, and the `Reader` around them."""

@@ -1,9 +1,10 @@
-"""How readers learn a hand: labelled pictures of one writer → what each network says of them → its weights.
+"""Learns one person's handwriting from labelled pictures, as a hand: small corrections to the networks for digits,
+strips and cells.
 
-A picture of one digit teaches all three networks: that of digits as it is, that of strips as a line of one digit, and
-that of cells as a filled-in box. A picture of a number teaches that of strips by CTC, whose best path says on which
-steps each digit stands, and that of digits by the pieces that stand there. What others write, of whom nothing may be
-lost, are digits that come with the package.
+A picture of one digit teaches all three networks: the network of digits sees its image, the network of strips a line of
+one digit, and the network of cells a filled-in box. A picture of a number teaches the network of strips by CTC: the
+best path says on which steps each digit stands. The digits cut out of that picture teach the other two. Digits of other
+writers come with the package. They show whether a hand harms the reading of other people's writing.
 """
 
 from __future__ import annotations
@@ -30,25 +31,25 @@ from sumnist.pictures.normalize import cropped, placed
 
 Grey = NDArray[np.float32]
 Strip = tuple[Grey, str, int]
-"""A strip, the digits on it, and the example that it is of."""
+"""A strip, the digits on it, and the index of its example."""
 OTHERS = 200
-"""Digits of other writers, of each of two data sets, by which harm is measured."""
+"""How many digits by other writers we take from each of two data sets, MNIST and the pen digits, to measure harm."""
 DARK = 0.8
-"""Ink in a cell."""
+"""The intensity of full ink in the picture of a cell."""
 SURELY = -0.1
-"""The log-probability of the blank from which on a step says nothing."""
+"""A step counts as blank if the log-probability of the blank is above this threshold."""
 
 
 class Lesson:
-    """What one writer's examples say to each network.
+    """What one writer's examples teach each network.
 
     Args:
-        reader: A `Reader`, which this module must not import; what it is taught are its networks as they are.
-        pictures: Any number of pictures, of one digit or one number each, or of what was read on such.
-        labels: What each shows: a digit, or the digits of a number as a text, whose separators count for nothing.
+        reader: The `Reader` whose networks learn. This module must not import that class.
+        pictures: Any number of pictures of one digit or one number each, or readings of such pictures.
+        labels: What each picture shows: a digit, or the digits of a number as a text. Separators are ignored.
 
     Raises:
-        HandError: There are none or too many, labels that are none, or a picture on which nothing is found.
+        HandError: There are no examples or too many, a label shows no digits, or nothing is found on a picture.
         ImageError: A picture cannot be read; the first one is named.
     """
 
@@ -62,7 +63,7 @@ class Lesson:
         self.texts = texts
         networks = networks_of(reader)
         images: list[Grey] = []
-        shown: list[tuple[int, int]] = []  # the digit that an image shows, and the example that it is of
+        shown: list[tuple[int, int]] = []  # the digit on an image, and the index of its example
         single = [place for place, text in enumerate(texts) if len(text) == 1]
         for place, image in zip(single, digits_on(reader, [pictures[place] for place in single]), strict=True):
             if image is None:
@@ -88,7 +89,7 @@ class Lesson:
         self.nothing = {network.checksum: np.zeros((0, 0), np.float32) for network in networks}
 
     def hand(self) -> Hand:
-        """What is learned of all examples."""
+        """Learn a hand from all examples."""
         found = {network: learned(rows, others(network)) for network, rows in self.rows.items()}
         left_out = sorted({place for _, places in found.values() for place in places})
         counts = Counter("".join(self.texts))
@@ -98,8 +99,9 @@ class Lesson:
         )  # fmt: skip
 
     def trials(self, hand: Hand | None = None) -> dict[str, Trial]:
-        """By the name of a network what cross-validation says, of those that have enough examples; or what a hand does
-        with the examples, which it must not have been learned of. Raises `HandError` for one of other networks."""
+        """Test hands, by the name of the network. Without `hand`, cross-validate each network that has enough examples.
+        With `hand`, compare the readings of the examples with and without it; the hand must not have learned from them.
+        Raises `HandError` if it belongs to other networks."""
         if hand is not None:
             for one in self.rows:
                 hand.check(one.checksum, one.name)
@@ -111,7 +113,7 @@ class Lesson:
 
 
 def helps(trials: Mapping[str, Trial]) -> bool:
-    """Whether a hand does, by what is said of the network that the examples teach most directly."""
+    """Whether a hand helps, judged by the first network: the one that the examples teach most directly."""
     return bool(trials) and next(iter(trials.values())).helps
 
 
@@ -119,7 +121,7 @@ NAMES: dict[type, str] = {OnnxNetwork: "digits", StripRecognizer: "numbers", Cel
 
 
 def digits_of(label: Any) -> str:
-    """The digits of a label. Raises `HandError`."""
+    """The digits of a label, without separators. Raises `HandError` if there are none or too many."""
     text = label if isinstance(label, str) else "" if isinstance(label, bool) else str(label)
     digits = ctc.without_separators(text.strip())
     if not digits or not (digits.isascii() and digits.isdigit()) or len(digits) > MOST:
@@ -128,7 +130,7 @@ def digits_of(label: Any) -> str:
 
 
 def digits_on(reader: Any, pictures: Sequence[Picture | NumberReading]) -> list[Grey | None]:
-    """The image of the digit on each picture; None where there is none."""
+    """The image of the digit on each picture, or None if nothing is on it."""
     new = [one for one in pictures if not isinstance(one, NumberReading)]
     seen = iter(reader.read(new, 0) if new else ())
     images: list[Grey | None] = []
@@ -142,11 +144,12 @@ def digits_on(reader: Any, pictures: Sequence[Picture | NumberReading]) -> list[
 
 
 def pieces_of(number: NumberReading, count: int) -> list[Grey]:
-    """The images of a number's digits, by where each stands, if there are so many and ink in all of them."""
+    """The images of a number's digits, cut out where each one stands. Empty unless there are `count` digits with ink in
+    each."""
     if number.image is None or number.box is None or not number.places or len(number.digits) != count:
         return []
     left, scale = number.box[2], number.image.shape[1] / max(number.box[3] - number.box[2], 1)
-    signs = number.text[-len(number.places) :]  # without a minus, which the finder sees
+    signs = number.text[-len(number.places) :]  # without a minus: the finder reads that, so it has no place
     ends = [one for one, sign in zip(number.places, signs, strict=True) if sign.isdigit()]
     columns = [slice(*(max(0, round((end - left) * scale)) for end in pair)) for pair in ends]
     pieces = [number.image[:, some] for some in columns]
@@ -154,12 +157,12 @@ def pieces_of(number: NumberReading, count: int) -> list[Grey]:
 
 
 def blank(place: int) -> SumnistError:
-    """What to raise for a picture on which there is nothing."""
+    """The error for a picture with nothing on it."""
     return HandError(f"example {place + 1}: nothing is written on its picture: leave it out, or give another one")
 
 
 def networks_of(reader: Any) -> list[OnnxFile]:
-    """The networks that a reader's hand corrects. Raises `HandError`."""
+    """The networks of a reader that a hand corrects. Raises `HandError` if they cannot learn one."""
     if not isinstance(reader.network, OnnxNetwork) or not reader.exact:
         raise HandError(
             "this network learns no hand, expected one with --fusion exact that has been exported: name such a --model"
@@ -171,17 +174,18 @@ def networks_of(reader: Any) -> list[OnnxFile]:
 
 @cache
 def cells() -> CellReader:
-    """The network of cells."""
+    """The network of cells, loaded once."""
     return CellReader()
 
 
 def rows_of(
     network: OnnxFile, images: Grey, digits: NDArray[np.int64], owners: NDArray[np.int64], strips: Sequence[Strip]
 ) -> Rows:
-    """What a network says of images `[N, 28, 28]` of digits `[N]`, or of strips, each of the example that it is of."""
+    """Features and scores of a network for images `[N, 28, 28]` of `digits` `[N]`. The network of strips reads `strips`
+    instead. Each row carries the index of its example."""
     if isinstance(network, StripRecognizer):
         parts, widths = [], np.array([strip.shape[1] for strip, _, _ in strips])
-        for width in np.unique(widths):  # those of one width at once
+        for width in np.unique(widths):  # strips of one width make a batch
             same = [strips[place] for place in np.flatnonzero(widths == width).tolist()]
             given = {STRIP: np.stack([strip for strip, _, _ in same])[:, None]}
             for (_, text, owner), *said in zip(same, *network.features(EMISSIONS, given), strict=True):
@@ -201,13 +205,13 @@ def box_of(images: Grey) -> Grey:
 
 
 def line_of(images: Sequence[Grey]) -> Grey:
-    """Images `[28, 28]` as a strip."""
+    """Images `[28, 28]` side by side as a strip."""
     return strip_of(np.pad(np.concatenate(images, 1), ((0, 0), (2, 2))))
 
 
 def steps_of(text: str, owner: int, features: Grey, emissions: Grey) -> Rows:
-    """Of a strip with a text: for each digit, of the steps on which it stands by the best path, the one that says it
-    most; and as many steps that say nothing. Nothing if the strip has too few steps for so many digits."""
+    """Rows for a strip with a known text. Each digit gives one row: the step where the network is surest of it, among
+    the digit's steps on the best path. Up to as many blank steps follow. Empty if the strip has too few steps."""
     texts, places = ctc.Evidence(emissions).written([text])
     signs = zip(texts[0], places, strict=True) if places else ()
     digits = [(int(sign) + 1, *place) for sign, place in signs if sign.isdigit()]
@@ -220,7 +224,7 @@ def steps_of(text: str, owner: int, features: Grey, emissions: Grey) -> Rows:
 
 @lru_cache(4)
 def others(network: OnnxFile) -> Rows:
-    """What a network says of the digits of other writers."""
+    """Features and scores of a network for digits of other writers."""
     images, labels = digits_of_others()
     lines = [
         (line_of([*images[start : start + 5]]), "".join(map(str, labels[start : start + 5])), start)
@@ -231,7 +235,7 @@ def others(network: OnnxFile) -> Rows:
 
 @cache
 def digits_of_others() -> tuple[Grey, NDArray[np.int64]]:
-    """Images `[N, 28, 28]` of digits by other writers, and the digits `[N]`."""
+    """Images `[N, 28, 28]` of digits by other writers, and their labels `[N]`."""
     random = np.random.default_rng(0)
     training = load_mnist("train")
     some = random.permutation(len(training.digits))[:OTHERS]

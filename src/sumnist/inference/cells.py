@@ -1,7 +1,7 @@
-"""Cells of forms: the pictures of boxes and strips → how well each thing that may stand there explains them.
+"""Reads cells of forms: gives the likelihood of each digit or mark for a picture of a box or strip.
 
-The network says how probable each class is, given the shares of the classes in its training. Divided by these, that is
-a likelihood, to be multiplied with whatever is expected of a form.
+The network gives the probability of each class under the class shares of its training. Divided by these shares, the
+probabilities are likelihoods. The reader of a form multiplies them by what it expects in the cell.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from sumnist.files import CELLS
 from sumnist.inference.onnx import OnnxFile
 
 CELL, KIND = "cell", "kind"
-"""The input of the file, float32 `[batch, 1, 36, width]` in [0, 1], light ink on dark ground, and its output, the
-log-probabilities of `CELL_CLASSES`, `[batch, 14]`."""
+"""`CELL`: the input of the file, float32 `[batch, 1, 36, width]` in [0, 1], light ink on dark ground. `KIND`: its
+output, the log-probabilities of `CELL_CLASSES`, `[batch, 14]`."""
 CLASSES_KEY, PRIOR_KEYS = "classes", ("box_prior", "strip_prior")
-"""Keys of the metadata, whose values are separated by spaces: the names of the classes, and their shares among the
-boxes, and among the strips, that the network was trained on."""
+"""Keys of the metadata; their values are separated by spaces. `CLASSES_KEY`: the names of the classes. `PRIOR_KEYS`:
+the shares of the classes among the boxes, and among the strips, that the network learned from."""
 LEAST_WIDTH = round((8 + 2 * CELL_MARGIN) * CELL_SCALE)
-"""Pixels of a box's width; a wider cell is a strip, and a narrower one none."""
+"""Width of a box in pixels. A wider cell is a strip; a narrower one is an error."""
 TOGETHER = 64
-"""Cells that are read at once."""
+"""Cells in one batch."""
 
 
 class CellReader(OnnxFile):
     """Reads cells by the network in an ONNX file. Any number of threads may share it, and it can be pickled.
 
     Args:
-        model: The path of the file, or its content, by default the one that comes with the package.
+        model: The path of the file, or its content; by default the network that comes with the package.
         threads: How many processor threads a call may use.
 
     Raises:
-        RunError: It is no file of such a network, or answers with what is no number.
+        RunError: The file cannot be read or holds another network, or the network's answers are not finite.
     """
 
     def __init__(self, model: str | Path | bytes = CELLS, threads: int = 1) -> None:
@@ -57,14 +57,14 @@ class CellReader(OnnxFile):
         """The log-likelihoods of the classes, up to a constant for each image.
 
         Args:
-            images: Pictures of cells, float32 `[36, W]` in [0, 1], W at least 30: the ink, light on dark ground, at 3
-                pixels a millimetre, with 1 mm of margin.
+            images: Pictures of cells, float32 `[36, W]` in [0, 1], W at least 30: light ink on dark ground, 3 pixels
+                per millimetre, with a margin of 1 mm.
 
         Returns:
             float64 `[N, 14]`, in the order of `CELL_CLASSES`.
 
         Raises:
-            ImageError: A picture is of another height, or narrower.
+            ImageError: A picture has another height or is too narrow.
         """
         for place, image in enumerate(images, 1):
             if image.ndim != 2 or image.shape[0] != CELL_HEIGHT or image.shape[1] < LEAST_WIDTH:
@@ -85,5 +85,6 @@ class CellReader(OnnxFile):
         return found
 
     def posteriors(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cells `[B, 1, 36, W]` → log-probabilities of the classes, `[B, 14]`, under the prior of the training."""
+        """Cells `[B, 1, 36, W]` → log-probabilities of the classes, `[B, 14]`, under the class shares of the
+        training."""
         return self.scores(KIND, {CELL: cells})

@@ -1,21 +1,22 @@
-"""From what a network says at each step along a strip to the numbers that may stand there, with exact probabilities.
+"""Finds the most probable numbers on a line, with exact probabilities, from what a network says at each step.
 
-CTC (connectionist temporal classification: Graves, Fernández, Gomez and Schmidhuber, 2006): at each of `T` steps the
-network emits one class, a character or the blank. A path, one class a step, becomes a text when repeated classes count
-once and blanks are dropped: so a character that is written twice needs a blank in between. The probability of a text is
-that of all its paths.
+The network is trained with CTC (connectionist temporal classification: Graves, Fernández, Gomez and Schmidhuber, 2006).
+At each of `T` steps it emits one class, a character or the blank. A path is one class per step. It becomes a text when
+repeated classes are counted once and blanks are dropped, so a doubled character needs a blank in between. The
+probability of a text is the sum over all its paths.
 
-A value is a text without its separators. Whoever drops separators anyway may take them for blanks, since both part what
-stands on their sides: so the probability of a string of digits, with separators anywhere, is that of a text under
-emissions in which the blank has the separators' probability too. So is the distribution of the number of digits.
+A value is a text without its separators. Separators and blanks both part the characters on their sides, so separators
+that will be dropped may count as blanks. We therefore add the probability of the separators to that of the blank. Under
+these emissions, the probability of a string of digits is exact, with separators anywhere. So is the distribution of the
+number of digits.
 
-The most probable texts come from CTC's prefix search, for all prefixes of one length at once. The probability of a
-prefix is that of all allowed texts which begin with it. It is known exactly, since what may come after it is summed up
-beforehand. So the search ends where no text to come can be among the best, and what it has found are the best of all,
-unless a better prefix was dropped because there were too many.
+CTC's prefix search finds the most probable texts. It extends all prefixes of one length at once. The probability of a
+prefix is that of all allowed texts that begin with it. It is exact, because the sums over all continuations are
+computed first. The search ends when no text to come can be among the best. The texts found are then the best of all,
+unless the search dropped a better prefix because there were too many.
 
-Everything is computed in the logarithm, in float64. Emissions are normalised first, each step for itself: logits do as
-well as log-probabilities. `steps` `[T, C]` are such, of the blank, class 0, and of the characters.
+All computations use logarithms, in float64. Emissions are first normalised at each step, so logits do as well as
+log-probabilities. `steps` `[T, C]` are normalised emissions of the blank, class 0, and of the characters.
 """
 
 from __future__ import annotations
@@ -34,33 +35,33 @@ from numpy.typing import NDArray
 from sumnist.errors import RunError
 
 CHARACTERS = "0123456789.,-"
-"""The characters of the classes 1, 2, …; class 0 is the blank. What is no digit is a separator."""
+"""The characters of the classes 1, 2, …; class 0 is the blank. Every character that is no digit is a separator."""
 EVEN = math.log(0.5)
-"""Of a gap between digits: the log-probability of all its steps being blank, if they are no digit, from which on no
-separator is more probable."""
+"""If a gap between digits holds no digit, the log-probability that all its steps are blank is compared with this
+threshold. Above it, the gap has no separator."""
 LIKELY = math.log(1e-3)
-"""Of a separator at a step: the log-probability from which on one is looked for there."""
+"""A step may hold a separator if the log-probability of one reaches this threshold."""
 DIGITS = "0123456789"
 """The characters that make a value; all others are separators."""
 IMPOSSIBLE = -1e300
-"""The logarithm that stands for that of 0 in the sums over continuations: −∞ minus itself would be no number. It may be
-added up some millions of times."""
+"""Stands for log 0 in the sums over continuations: −∞ minus itself would be NaN. Millions of these can be added up."""
 POSSIBLE = -1e290
-"""Log-probabilities below this one come from `IMPOSSIBLE`."""
+"""A log-probability below this one comes from `IMPOSSIBLE`."""
 
 Floats = NDArray[np.float64]
 Positions = tuple[tuple[int, int], ...]
-"""For each character of a text the first and the last step, both included."""
+"""The first and last step of each character of a text, both included."""
 Digits = tuple[int, int | None]
-"""The least and the most number of digits, both included; None is as many as there are steps."""
+"""The least and the most number of digits, both included; None means no limit."""
 WIDTH = 12
-"""Prefixes of one length that are kept, unless more texts are wanted. On simulated strips, 60 steps with much noise, so
-many left 99 % of the ten best texts to be found, and 16 all of them."""
+"""How many prefixes of one length the search keeps, unless more texts are wanted. On simulated strips of 60 steps with
+much noise, 12 prefixes found 99 % of the ten best texts, and 16 found all of them."""
 FLOOR = -1e6
-"""The least log-probability of a class in the search, which subtracts sums over steps from each other: of 60 steps that
-leaves eight decimals, enough to choose texts."""
+"""The least log-probability of a class in the search, which subtracts sums over steps from each other. With 60 steps,
+this floor leaves eight decimals, enough to choose texts."""
 CERTAIN = -1e3
-"""Unless a class is less probable than this, eleven decimals are left; otherwise the texts are scored anew."""
+"""If any class is less probable than this, the search scores the found texts again. Otherwise eleven decimals are
+right."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +69,11 @@ class Candidate:
     """A value that a strip may show.
 
     Attributes:
-        text: How it is written: its digits, of leading zeros those of the most probable string, with the separators
-            that most probably stand between them.
-        value: The digits as a number, with the decimals that were asked for.
-        probability: Of the value, given that the number of digits is an allowed one: with separators anywhere, and
-            with those leading zeros that the search has found.
+        text: The value as it is written: its digits, with the leading zeros of its most probable string, and the most
+            probable separators between them.
+        value: The digits as a number, with decimals if a decimal sign was given.
+        probability: The probability of the value, given that the number of digits is allowed. It sums over separators
+            anywhere, and over the leading zeros that the search found.
     """
 
     text: str
@@ -89,9 +90,9 @@ class Candidates(NamedTuple):
     """The values that a strip may show. The probabilities of `candidates` and `other` sum to one.
 
     Attributes:
-        candidates: The most probable values, the best one first; none if no allowed number of digits is possible.
+        candidates: The most probable values, the best one first; empty if no allowed number of digits is possible.
         other: The probability of all other values.
-        positions: The first and the last step of each character of the best one's text, on its best path.
+        positions: The first and last step of each character of the best candidate's text, on its best path.
     """
 
     candidates: tuple[Candidate, ...]
@@ -100,12 +101,13 @@ class Candidates(NamedTuple):
 
 
 class Evidence:
-    """What the emissions of one line say of what stands there, given that its number of digits is an allowed one.
+    """The emissions of one line, ready to give the probabilities of strings, given that the number of digits is
+    allowed.
 
-    Strings are of digits, and of the decimal sign if one is given; other separators may stand anywhere in them.
+    A string consists of digits, and of the decimal sign if one is given. Other separators may stand anywhere in it.
 
     Attributes:
-        allowed: The log-probability that the number of digits is an allowed one; less than `POSSIBLE` if it cannot be.
+        allowed: The log-probability that the number of digits is allowed; less than `POSSIBLE` if it cannot be.
         is_number: The log-probability that there is a digit at all.
         decimal: The decimal sign.
     """
@@ -124,7 +126,7 @@ class Evidence:
         self.joined = joined if decimal is None else folded(self.steps, kept_classes(self.kept, self.alphabet))
 
     def strings(self, count: int) -> dict[str, float]:
-        """The strings that the search for the `count` most probable ones meets, and their probabilities, the best
+        """All strings that the search for the `count` most probable ones meets, with their probabilities, the best
         first."""
         if self.allowed < POSSIBLE:
             return {}
@@ -132,7 +134,7 @@ class Evidence:
         return {string: math.exp(logarithm - self.allowed) for string, logarithm in found}
 
     def probabilities(self, strings: Sequence[str]) -> Floats:
-        """The probability of each string of an allowed number of digits, `[N]`."""
+        """The probability of each string, `[N]`. Each string must have an allowed number of digits."""
         if self.allowed < POSSIBLE:
             return np.zeros(len(strings))
         codes = encoded(strings, alphabet_of(self.kept))
@@ -140,8 +142,8 @@ class Evidence:
         return probabilities
 
     def written(self, strings: list[str]) -> tuple[list[str], Positions]:
-        """Each string as a text with the separators that most probably stand where its best path leaves steps for them,
-        and the first and the last step of each character of the first one, if it has a path."""
+        """Write each string as a text: put the most probable separators into the gaps between the digits of its best
+        path. Also returns the first and last step of each character of the first text, if it has a path."""
         separators = alphabet_of(
             "".join([character for character in self.alphabet.classes if character not in self.kept])
         )
@@ -153,14 +155,14 @@ class Evidence:
 
         @cache
         def read(start: int, end: int) -> tuple[str, Positions]:
-            """What most probably stands on the steps from `start` to `end`, if it is no digit."""
+            """The most probable separators on the steps from `start` to `end`, and where they stand."""
             part = steps[start:end]
             text, _ = found_texts(part, np.zeros((len(part) + 1, 1, 1)), separators, 1)[0]
             places = positions_of(part, encoded([text], separators))[0]
             return text, tuple([(start + first, start + last) for first, last in places])
 
         def between(start: int, end: int) -> tuple[str, Positions]:
-            """The same; most gaps are blank, and the others mostly have the same separator."""
+            """As `read`, but a gap that is most probably blank costs nothing. Most gaps are blank."""
             within = likely[before[start] : before[end]]
             if not within or blanks[end] - blanks[start] > EVEN:
                 return "", ()
@@ -183,7 +185,7 @@ class Evidence:
 
 
 def candidates_by(evidence: Evidence, count: int, strings: Mapping[str, float]) -> Candidates:
-    """The `count` most probable values by the probabilities of `strings`."""
+    """The `count` most probable values, by the probabilities of `strings`."""
     ways: dict[int | Decimal, tuple[str, list[float]]] = {}
     for string, share in sorted(strings.items(), key=itemgetter(1), reverse=True):
         ways.setdefault(value_of(string, evidence.decimal), (string, []))[1].append(share)
@@ -195,20 +197,22 @@ def candidates_by(evidence: Evidence, count: int, strings: Mapping[str, float]) 
 
 
 def kept_classes(kept: str, alphabet: Alphabet) -> NDArray[np.bool_]:
-    """Which classes are of these characters, `[C]`."""
+    """Which classes stand for a character in `kept`, `[C]`."""
     return np.array([False] + [character in kept for character in alphabet.classes])
 
 
 def value_of(string: str, decimal: str | None) -> int | Decimal:
-    """The value of a string of digits, and perhaps the `decimal` sign. Signs that come twice part thousands."""
+    """The value of a string of digits, which may contain the `decimal` sign. A sign that comes twice separates
+    thousands."""
     if decimal is None:
         return int(string)
     return Decimal(string.replace(decimal, "." if string.count(decimal) == 1 else ""))
 
 
 class Alphabet(NamedTuple):
-    """What follows from the characters. `classes`: the class of each. `is_digit` `[C]`: of each class. `symbols` `[C]`:
-    the column of each class where separators are joined to the blank. `digits`: the digits among the characters."""
+    """Tables for a set of characters. `classes`: the class of each character. `is_digit` `[C]`: whether a class is a
+    digit. `symbols` `[C]`: the column of each class once separators are joined to the blank. `digits`: the digits among
+    the characters."""
 
     classes: dict[str, int]
     is_digit: NDArray[np.bool_]
@@ -218,7 +222,7 @@ class Alphabet(NamedTuple):
 
 @lru_cache(maxsize=16)
 def alphabet_of(characters: str) -> Alphabet:
-    """The alphabet of characters, each of which is there once."""
+    """The alphabet of distinct characters."""
     is_digit = np.array([False, *(character in DIGITS for character in characters)])
     classes = {character: index for index, character in enumerate(characters, 1)}
     return Alphabet(classes, is_digit, np.cumsum(is_digit) * is_digit, without_separators(characters))
@@ -235,9 +239,9 @@ def encoded(texts: Sequence[str], alphabet: Alphabet) -> list[list[int]]:
 
 
 def normalised(emissions: NDArray[Any], alphabet: Alphabet) -> Floats:
-    """Log-probabilities float64 `[T, C]` whose classes sum to one at each step.
+    """Emissions as log-probabilities, float64 `[T, C]`: at each step the probabilities sum to one.
 
-    Raises `RunError` if the emissions are of another shape, or leave a step without a distribution.
+    Raises `RunError` if the emissions have another shape, or if a step has no finite maximum.
     """
     emissions = np.asarray(emissions, np.float64)
     classes = len(alphabet.is_digit)
@@ -258,29 +262,30 @@ def normalised(emissions: NDArray[Any], alphabet: Alphabet) -> Floats:
 
 
 def folded(steps: Floats, kept: NDArray[np.bool_]) -> Floats:
-    """Steps `[T, C]` in which the classes that are not `kept` `[C]` count as the blank: `[T, 1 + kept]`."""
+    """Join the classes of steps `[T, C]` that are not `kept` `[C]` to the blank: `[T, 1 + kept]`."""
     blank = np.logaddexp.reduce(steps[:, ~kept], axis=1)
     return np.concatenate([blank[:, None], steps[:, kept]], axis=1)
 
 
-# Given texts.
+# Probabilities and positions of given texts.
 
 
 def recursion(steps: Floats, codes: list[list[int]], combine: np.ufunc) -> tuple[Floats, Floats]:
-    """How probable each state of each text is after each step: with `np.logaddexp` over all paths, with `np.maximum` on
-    the best one.
+    """The log-probability of each state of each text after each step: over all paths with `np.logaddexp`, on the best
+    path with `np.maximum`.
 
-    The states of a text are its characters, and a blank before, between and after them. Each is reached from itself and
-    from the one before; a character also past the blank, from a character that differs.
+    The states of a text are its characters, and a blank before, between and after them. A state is reached from itself
+    and from the state before it. A character that differs from the previous one is also reached directly from that one,
+    past the blank.
 
     Args:
         steps: Log-probabilities `[T, C]`.
         codes: The classes of `N` texts, the longest of `L` characters.
-        combine: What becomes of two ways into one state.
+        combine: Combines two ways into one state.
 
     Returns:
-        Log-probabilities `[T + 1, 2 + S, N]`, `S = 2 L + 1`: before any step all texts are at their first blank, and
-        two states that are never reached come before it. And `[L, N]`, 0 where a blank may be passed, −∞ elsewhere.
+        Log-probabilities `[T + 1, 2 + S, N]`, `S = 2 L + 1`. Before the first step, every text is at its first blank;
+        two states that are never reached precede it. Also `[L, N]`: 0 where a path may pass the blank, −∞ elsewhere.
     """
     longest = max(map(len, codes))
     classes = np.zeros((2 * longest + 1, len(codes)), np.int64)
@@ -301,7 +306,7 @@ def recursion(steps: Floats, codes: list[list[int]], combine: np.ufunc) -> tuple
 
 
 def texts_log_prob(steps: Floats, codes: list[list[int]]) -> Floats:
-    """The log-probability of each text, given as classes."""
+    """The log-probability of each text, `[N]`; texts are given as classes."""
     if not codes:
         return np.empty(0)
     states, _ = recursion(steps, codes, np.logaddexp)
@@ -311,7 +316,8 @@ def texts_log_prob(steps: Floats, codes: list[list[int]]) -> Floats:
 
 
 def positions_of(steps: Floats, codes: list[list[int]]) -> list[Positions]:
-    """The first and the last step of each character of each text on its best path (Viterbi); none if it has no path."""
+    """The first and last step of each character of each text on its best path (Viterbi); empty if a text has no
+    path."""
     if not codes:
         return []
     if len(codes) == 1:
@@ -339,7 +345,7 @@ def positions_of(steps: Floats, codes: list[list[int]]) -> list[Positions]:
 
 
 def best_path(steps: Floats) -> tuple[list[int], Positions]:
-    """The text of the best path of all, as classes, and the first and the last step of each character on it."""
+    """The text of the most probable path, as classes, and the first and last step of each of its characters."""
     path = steps.argmax(1)
     first = np.flatnonzero(np.diff(path, prepend=-1))
     last = np.append(first[1:], len(path)) - 1
@@ -347,13 +353,13 @@ def best_path(steps: Floats) -> tuple[list[int], Positions]:
     return path[first][said].tolist(), tuple(zip(first[said].tolist(), last[said].tolist(), strict=True))
 
 
-# Any texts.
+# Sums over all texts.
 
 
 def digit_to_come(joined: Floats) -> list[float]:
-    """The log-probability that there is a digit from each step on, and after the last one: `[T + 1]`, of folded steps.
+    """The log-probability that a digit comes at or after each step, `[T + 1]`, from folded steps.
 
-    A sum of what is positive: one minus the probability of no digit would lose what is tiny.
+    It adds up positive terms: one minus the probability of no digit would lose tiny values.
     """
     ahead = [-np.inf]
     for now, none in zip(np.logaddexp.reduce(joined[::-1, 1:], axis=1).tolist(), joined[::-1, 0].tolist(), strict=True):
@@ -364,31 +370,31 @@ def digit_to_come(joined: Floats) -> list[float]:
 
 
 def allowed_continuations(joined: Floats, digits: Digits) -> Floats:
-    """`continuations` to an allowed number of digits; the last row is that of a text that has no digit yet."""
+    """The `continuations` to an allowed number of digits. The last row is for a text that has no digit yet."""
     least, most = min(digits[0], len(joined) + 1), digits[1]
     if most is not None and most < len(joined):
         may_be_left = np.arange(most + 1) <= most - least
         return continuations(joined, np.where(may_be_left, 0.0, IMPOSSIBLE), IMPOSSIBLE)
     if least != 1:
         return continuations(joined, np.full(least, IMPOSSIBLE), 0.0)
-    ahead = np.full((len(joined) + 1, 2, joined.shape[1]), IMPOSSIBLE)  # a text without a digit did not end in one
+    ahead = np.full((len(joined) + 1, 2, joined.shape[1]), IMPOSSIBLE)  # a text without a digit cannot end in one
     ahead[:, 0], ahead[:, 1, 0] = 0, np.maximum(digit_to_come(joined), IMPOSSIBLE)
     return ahead
 
 
 def continuations(joined: Floats, at_the_end: Floats, beyond: float) -> Floats:
-    """How probable it is that what comes has a wanted number of digits, by the backward recursion.
+    """The log-probability that the rest of the line has a wanted number of digits, by the backward recursion.
 
-    A row says how many digits may, or must, come: each digit leads one row down, but not below row 0.
+    A row says how many digits may, or must, still come. Each digit moves one row down, but not below row 0.
 
     Args:
         joined: Folded steps `[T, S]`.
-        at_the_end: `[K]`, after the last step: 0 for those of the rows 1..K that are wanted, else `IMPOSSIBLE`.
-        beyond: The same for row 0, at any step: 0 if any number of digits may come then.
+        at_the_end: `[K]`, the values after the last step: 0 for the wanted rows among 1..K, else `IMPOSSIBLE`.
+        beyond: The value of row 0 at every step: 0 if any number of digits may follow, else `IMPOSSIBLE`.
 
     Returns:
-        Log-probabilities `[T + 1, K + 1, S]`: before a step, in a row, after a blank or separator (column 0) or after a
-        digit, which counts once if it is said again.
+        Log-probabilities `[T + 1, K + 1, S]`, by the next step, the row and the last symbol. Column 0 is for a blank or
+        separator, the others are for a digit, which counts once if it is repeated.
     """
     (count, symbols), rows = joined.shape, len(at_the_end)
     ahead = np.empty((count + 1, rows + 1, symbols))
@@ -414,9 +420,9 @@ def continuations(joined: Floats, at_the_end: Floats, beyond: float) -> Floats:
 
 
 class Beam(NamedTuple):
-    """Prefixes of one length. `last` `[W]`: the class of the last character, 0 if there is none. `rows` `[W]`: those of
-    the continuations. `blank`, `said` `[T + 1, W]`: the log-probability of just the prefix before each step, by paths
-    whose last class is the blank, and by all."""
+    """Prefixes of one length. `last` `[W]`: the class of the last character, 0 if there is none. `rows` `[W]`: the row
+    of each prefix in the continuations. `blank`, `said` `[T + 1, W]`: the log-probability of exactly this prefix before
+    each step, over the paths that end in a blank, and over all paths."""
 
     texts: list[str]
     last: NDArray[np.int64]
@@ -426,19 +432,19 @@ class Beam(NamedTuple):
 
 
 def found_texts(steps: Floats, ahead: Floats, alphabet: Alphabet, count: int) -> list[tuple[str, float]]:
-    """All texts that the search for the `count` most probable ones meets, and their log-probabilities: the best first.
+    """All texts that the search for the `count` most probable ones meets, with their log-probabilities, the best first.
 
     Args:
-        steps: `[T, C]`.
-        ahead: `allowed_continuations` of these steps.
-        alphabet: What the classes are.
-        count: The search ends where no text to come can be among so many.
+        steps: Log-probabilities `[T, C]`.
+        ahead: The `allowed_continuations` of these steps.
+        alphabet: The alphabet of the classes.
+        count: The search ends when no text to come can be among the `count` best.
     """
     characters, width = list(alphabet.classes), max(count, WIDTH)
     down, later = np.maximum(np.arange(ahead.shape[1]) - 1, 0), ahead[1:, :, alphabet.symbols]
-    # The log-probability of each class at a step and of allowed continuations then, by the row before: [T, R, C].
+    # The log-probability of a class at a step and of the allowed continuations, by the row before: [T, R, C].
     after = np.where(alphabet.is_digit, later[:, down], later) + np.maximum(steps, IMPOSSIBLE)[:, None]
-    after[:, :, 0] = IMPOSSIBLE  # the blank extends no text
+    after[:, :, 0] = IMPOSSIBLE  # a blank extends no text
     sums = np.zeros((len(steps) + 1, steps.shape[1]))
     np.cumsum(np.maximum(steps, FLOOR), axis=0, out=sums[1:])
     room = np.empty((len(steps), width, steps.shape[1]))
@@ -472,8 +478,8 @@ def found_texts(steps: Floats, ahead: Floats, alphabet: Alphabet, count: int) ->
 
 
 def extension_masses(beam: Beam, after: Floats, room: Floats) -> Floats:
-    """The log-probability of all allowed texts that begin with a prefix and one more character: `[W, C]`, the sum over
-    the steps at which that character may come. `room` `[T, W or more, C]` is written over."""
+    """The log-probability of all allowed texts that begin with a prefix and one more character, `[W, C]`. It sums over
+    the steps at which the character may come. The buffer `room` `[T, W or more, C]` is overwritten."""
     prefixes = np.arange(len(beam.texts))
     ways = room[:, : len(prefixes)]
     ways[:] = after[:, beam.rows]
@@ -487,9 +493,10 @@ def extension_masses(beam: Beam, after: Floats, room: Floats) -> Floats:
 
 
 def accumulated(entering: Floats, sums: Floats) -> Floats:
-    """The log-probability of having come to a class before each step and stayed: `[T + 1, W]`.
+    """The log-probability of having entered a class before each step and stayed in it, `[T + 1, W]`.
 
-    `entering` `[T + 1, W]`: that of being about to come there; `sums` `[T + 1, W]`: of the class over the steps before.
+    `entering` `[T + 1, W]`: the log-probability of being about to enter. `sums` `[T + 1, W]`: the log-probability of
+    the class, summed over the steps before.
     """
     stayed = np.full(entering.shape, IMPOSSIBLE)
     np.logaddexp.accumulate((entering - sums)[:-1], axis=0, out=stayed[1:])

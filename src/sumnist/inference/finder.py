@@ -1,10 +1,11 @@
-"""Where numbers are on a picture: the finder's maps → characters → numbers, each with its corners and as a strip.
+"""Finds the numbers on a picture with a network, and cuts each one out as a strip with its corners.
 
-The network (`model/finder_network`) looks at a picture at several sizes: whole, so small that it costs little, then
-twice as large where there is detail that the smaller one did not explain. At each size its maps have a peak at the
-middle of every character. A picture, or a group of characters on it, that does not stand upright is looked at once
-more as its characters are clearest. Characters that point at each other are a number, up to a word or a wide gap. A
-number is cut out of the picture along its line, and other ink is left out of the cut, by the network's map of ink.
+The network (`model/finder_network`) looks at a picture at several sizes. It first sees a copy so small that it costs
+little. Copies twice as large follow, where there is detail that the smaller copy did not explain. At each size, the
+network's maps have a peak at the middle of every character. If a picture, or a group of characters on it, is not
+upright, the network looks once more with the picture turned as the characters are clearest. Characters that point at
+each other make a number; a word or a wide gap ends it. A number is cut out along its line. The network's map of ink
+says which ink belongs to it; other ink is left out.
 """
 
 from __future__ import annotations
@@ -26,100 +27,110 @@ from sumnist.inference.onnx import OnnxFile
 from sumnist.pictures.filters import LEAST_GROUND, plane_of, spread
 
 PICTURE, MAPS, INK = "picture", "maps", "ink"
-"""The input of the file, float32 `[batch, 1, H, W]` in [0, 1], sides multiples of 16, and its outputs: what each 4×4
-pixels say, `[batch, 33, H / 4, W / 4]`, and the logits of ink, `[batch, 1, H, W]`."""
+"""`PICTURE`: the input of the file, float32 `[batch, 1, H, W]` in [0, 1], sides multiples of 16. `MAPS`, `INK`: its
+outputs, the maps with one place for each 4×4 pixels, `[batch, 33, H / 4, W / 4]`, and the logits of ink,
+`[batch, 1, H, W]`."""
 KINDS_KEY = "characters"
 """The key of the metadata whose value is `CHARACTERS`."""
 FIELDS = 11
-"""Maps before those of the characters (`model/finder_network.FIELDS`)."""
+"""The number of maps before those of the characters (`model/finder_network.FIELDS`)."""
 HEAT, EM, WIDTH, OFF_X, OFF_Y, COS, SIN, NEXT_X, NEXT_Y, LINKED, STRUCK = range(FIELDS)
 DIGITS, OTHER = 10, len(CHARACTERS) - 1
-"""Classes of characters below the first are digits; the second is that of any other character but a sign."""
+"""Classes of characters below `DIGITS` are digits. `OTHER` is the class of every character that is no digit and no
+sign."""
 CELL, STRIDE, UNIT = 4, 16, 16.0
-"""Pixels of a side of what a place of the maps answers for; of which sides are multiples; and the height of a digit of
-which the logarithm is 0."""
+"""`CELL`: pixels of a side of one place of the maps. `STRIDE`: sides of pictures are multiples of it. `UNIT`: the
+height of a digit in pixels whose logarithm is 0 in the map `EM`."""
 LEAST_WHOLE, SMALLEST, WHOLE, WINDOW, OVERLAP = 64, 128, 256, 192, 48
-"""Pixels of the longer side to which a smaller picture is enlarged, of that of the smallest copy that is looked at, of
-that of the largest that is looked at whole, of a side of a window on a larger one, and by which windows overlap."""
+"""`LEAST_WHOLE`: a smaller picture is enlarged until its longer side has this many pixels. `SMALLEST`, `WHOLE`: the
+longer side of the smallest copy, and of the largest copy that is looked at whole. `WINDOW`, `OVERLAP`: the side of a
+window on a larger copy, and by how much windows overlap. All in pixels."""
 ROOM = 0.15
-"""Ground that is put around a small picture, by its shorter side, since crops need not have any."""
+"""The ground put around a small picture, as a share of its shorter side: crops need not have any."""
 TOGETHER = 8
-"""Windows that are looked at together."""
+"""Windows in one batch."""
 SEEN, SUSPECTED = 0.35, 0.2
-"""The probabilities of a character from which on it counts, and of a sign from which on it leaves a number in doubt."""
+"""`SEEN`: a character counts from this probability on. `SUSPECTED`: from this one on, a sign makes a number
+doubtful."""
 SURELY = 0.6
-"""That from which on it need not be looked at larger."""
+"""A character with this probability need not be looked at in a larger copy."""
 OTHERS = 0.2
-"""By how much other characters are rarer where numbers are looked for than in training: what is proposed is judged by
-the networks that read."""
+"""The factor on the probability of the class `OTHER`. Other characters are rarer where people look for numbers than in
+training, and the networks that read judge each number again."""
 SIZES, LARGE = (7.0, 115.0), 35.0
-"""Heights of digits that are believed, in pixels of what was looked at; on the smallest copy only those from the second
-on, which are too large on the next."""
+"""`SIZES`: the least and greatest height of a digit that we believe, in pixels of the copy looked at. `LARGE`: the
+least height on the smallest copy, where we take only digits that are too large for the next copy."""
 CLEAR = 13.0
-"""Pixels of a digit's height from which on a larger picture would show no more of it."""
+"""The height of a digit in pixels from which a larger copy would not show it better."""
 WORTH = (7.0, 16.0, 70.0, 115.0), (0.5, 1.0, 1.0, 0.6)
-"""Heights of digits, in pixels of what was looked at, and how well such are seen."""
+"""Heights of digits, in pixels of the copy looked at, and how well the network sees each height."""
 ASLANT, NEIGHBOUR, AROUND = 0.25, 2.5, 1.0
-"""The angle in radians from which on what runs at it is looked at once more; and how near the next character of such a
-group is, and how much of the picture around it is looked at, by the height of the digits."""
+"""`ASLANT`: a picture whose characters lean by more than this angle, in radians, is looked at once more; so is a group
+that leans by more than half of it. `NEIGHBOUR`, `AROUND`: how near the next character of a leaning group is, and how
+much of the picture around the group is looked at, in digit heights."""
 ALONG = 4
-"""The power of the cosine between two lines that says how far they run alike."""
+"""The power of the cosine between two lines: how far they count as parallel."""
 MOST_TURNED, AT_ONCE = 1 << 24, 1 << 17
-"""Pixels of what is turned, at most, and how many of them at once."""
+"""`MOST_TURNED`: the most pixels of a turned part. `AT_ONCE`: how many of them are computed at once."""
 CLEARLY, CLARITY, LEAST_CLEAR, HARDLY_LESS, SAMPLE, PRIOR = 0.9, 4, 0.3, 0.7, 30, 8.0
-"""The mean probability of the characters' classes from which on they surely stand upright. A character is as clear as
-this power of the probability of its class. Where a picture is turned, characters must be at least so clear on average,
-and no less clear than this share of what they were before. So many characters are asked. To be turned on its head, a
-picture must become 1 + the last / their number times as clear."""
+"""`CLEARLY`: characters are surely upright if the mean probability of their classes reaches this. `CLARITY`: the
+clarity of a character is this power of the probability of its class. A picture is turned only if its mean clarity is
+then at least `LEAST_CLEAR`, and at least `HARDLY_LESS` times what it was. `SAMPLE`: how many characters are compared.
+To be turned upside down, a picture of n characters must become 1 + `PRIOR` / n times as clear."""
 SAME, INSIDE, WITHIN = 0.42, 0.3, 0.45
-"""Two characters nearer to each other than the first, by the height of the smaller one, or than the second, by that of
-the larger one, are one; nearer than the third, by that of a far larger one, one of them was seen at the wrong size."""
+"""Two characters are the same one if they are nearer to each other than `SAME` heights of the smaller one, or `INSIDE`
+heights of the larger one. If one is far larger, and they are nearer than `WITHIN` of its height, one of them was seen
+at the wrong size."""
 EXPLAINED, EXPLAINS = 0.75, 0.5
-"""A character explains the detail that is nearer to its middle than the first, by its height, if the probability of ink
-there is the second somewhere: a page on a dark desk, which may pass for a 0, explains nothing of what is on it."""
+"""A character explains all detail within `EXPLAINED` of its height from its middle, if ink there reaches the
+probability `EXPLAINS`. A page on a dark desk may pass for a 0, but has no ink, so it does not explain what is written
+on it."""
 BEFORE, OFF, BEHIND, CLOSE = 0.9, 0.7, 1.6, 0.6
-"""How far before or behind a number, and off its line, a sign may stand that it has, how far behind it what goes on,
-and how far from it another number is, at least; by the height of the larger one of the two."""
+"""Distances, in heights of the larger of a number and its neighbour. `BEFORE`, `OFF`: how far before or behind a
+number, and how far off its line, a sign of the number may stand. `BEHIND`: a character no farther behind a number goes
+on with it. `CLOSE`: a character nearer than this may belong to the number."""
 SHIFTED = (".", 0.45), (",", 0.5), ("'", -0.45)
-"""Signs that stand off the middle of the line, and how far below it, by the height of its digits."""
+"""Signs that stand off the middle of the line, and how far below the middle, in digit heights."""
 STARTS, ENDS = "=+¤", "=-.,'¤"
-"""Signs before and behind a number that leave it as it is."""
+"""Signs before a number, and behind it, that do not change what it means."""
 WIDE_GAP, WIDER, WORD_GAP, A_WORD, OF_A_WORD = 0.55, 1.6, 0.4, 3, 3
-"""Two numbers have a gap of at least the first, by the height of the digits, and the second times the usual gap. A word
-and a number have one of the third. So many letters are a word whatever the gap. Fewer digits than the last, nearer to a
-word than the third, are a part of it."""
+"""A gap parts two numbers if it is wider than `WIDE_GAP`, in digit heights, plus `WIDER` times the usual gap. A gap
+wider than `WORD_GAP` parts a word and a number. `A_WORD`: this many letters are a word whatever the gap is.
+`OF_A_WORD`: fewer digits than this belong to a word if they are nearer to it than `WORD_GAP`."""
 ASTRAY = 0.8
-"""How far from where a character points the next one may be, by their height."""
+"""How far the next character may be from the place that a character points at, in heights of the pointing character."""
 ALIKE, TURNED = 2.2, 0.5
-"""How many times as high as the next one a character may be; and the least cosine between the way that a character runs
-and the way to the next one, or, of a picture that was turned, the right."""
+"""`ALIKE`: how many times as high as its neighbour a character may be. `TURNED`: the least cosine between the direction
+of a character's line and the way to the next character. On a turned picture: between that direction and the right."""
 STRAIGHT, FRAME, ON_LINE = 0.8, 0.06, 0.5
-"""The least cosine between the lines of characters of one group, either way along; the room between characters and the
-corners; and how far off its line a number on the same row is. By the height of their digits."""
+"""`STRAIGHT`: the least cosine between the lines of characters of one group, in either direction. `FRAME`, `ON_LINE`:
+the room between characters and corners, and how far off its line a number on the same row may be, in digit heights."""
 THOUSANDS, THOUSANDS_APART = 3, (0.5, 1.1)
-"""The digits behind a gap that parts thousands. Up to the first gap, by their height, they are of the number before it;
-up to the second one they may be."""
+"""`THOUSANDS`: the digits after a gap that separates thousands. `THOUSANDS_APART`: up to the first gap, in digit
+heights, they belong to the number before it; up to the second, they may."""
 APART, LEVEL = 1.6, 0.6
-"""How far apart, and how far off each other's line, numbers are that may be one, by the height of their digits."""
+"""How far apart numbers that may be one are, and how far off each other's line, in digit heights."""
 DETAIL = 0.08
-"""Between neighbouring pixels: a difference that may be an edge of ink."""
+"""A difference between neighbouring pixels that may be an edge of ink."""
 EM_CUT, BEYOND, MARGIN = 40.0, 0.35, 0.12
-"""Pixels of a cut for the height of a digit, what is looked at beyond a number's corners, and the room that is left
-around its ink, by that height."""
+"""`EM_CUT`: the height of a digit in a cut, in pixels. `BEYOND`, `MARGIN`: how far a cut looks beyond a number's
+corners, and the room left around the ink, in digit heights."""
 INKED, SURELY_NONE, SOLID, NEARBY = 0.3, 0.12, 0.3, 2
-"""The probabilities of ink from which on a pixel is some, and below which it is ground; its darkness that counts; and
-how many pixels around it are of the same stroke."""
+"""`INKED`: a pixel is ink from this probability on. `SURELY_NONE`: below this one it is ground. `SOLID`: a pixel this
+dark counts as ink. `NEARBY`: a stroke reaches this many pixels around its ink."""
 REACHING, LEAST_INK = 0.6, 1e-6
-"""The probability of ink from which on it is the number's beyond its corners, and what is added where there is none."""
+"""`REACHING`: beyond a number's corners, ink of this probability still belongs to it. `LEAST_INK`: added to the weight
+of each pixel, so that the weights are never all zero."""
 FULL, LEAST_CONTRAST = 0.98, 0.02
-"""The quantile of ink that is surely some, of which half as dark is a stroke, and the least contrast that is one."""
+"""`FULL`: ink at this quantile of darkness is surely ink, and pixels more than half as dark are strokes.
+`LEAST_CONTRAST`: the least contrast of a stroke."""
 
 Floats = NDArray[np.float32]
 
 
 class Characters(NamedTuple):
-    """Characters found: an array `[N]` for each property, in pixels of the picture; `kinds`: `[N, 22]`, probabilities
-    of `CHARACTERS`."""
+    """Characters that were found: an array `[N]` for each property, in pixels of the picture. `kinds` `[N, 22]` has the
+    probabilities of `CHARACTERS`."""
 
     x: Floats
     y: Floats
@@ -134,23 +145,23 @@ class Characters(NamedTuple):
     seen: Floats
     kinds: Floats
     scale: Floats
-    """Pixels of what was looked at for one of the picture."""
+    """Pixels of the copy looked at, for one pixel of the picture."""
 
     @property
     def are_digits(self) -> NDArray[np.bool_]:
-        """Which of them are most probably digits, `[N]`."""
+        """Which characters are most probably digits, `[N]`."""
         digits: NDArray[np.bool_] = self.kinds.argmax(1) < DIGITS
         return digits
 
     @property
     def are_signs(self) -> NDArray[np.bool_]:
-        """Which of them are most probably signs, `[N]`."""
+        """Which characters are most probably signs, `[N]`."""
         kinds = self.kinds.argmax(1)
         signs: NDArray[np.bool_] = (kinds >= DIGITS) & (kinds < OTHER)
         return signs
 
     def of(self, some: Any) -> Characters:
-        """Those of some places."""
+        """The characters at some places."""
         return Characters._make([values[some] for values in self])
 
 
@@ -159,12 +170,13 @@ class Found:
     """A number that was found, not yet read.
 
     Attributes:
-        characters: Its characters in their order.
-        places: Which they are of all characters of the picture.
-        corners: Upper left, upper right, lower right and lower left by its own line, (x, y) in pixels of the picture.
-        angle: Of its line, clockwise, in radians.
-        em: Height of its digits in pixels.
-        suspect: Whether something that is none of its characters seems to change what it means (`has_beside`).
+        characters: Its characters, in order.
+        places: The indices of its characters among all characters of the picture.
+        corners: Upper left, upper right, lower right and lower left along its own line, (x, y) in pixels of the
+            picture.
+        angle: The angle of its line, clockwise, in radians.
+        em: The height of its digits in pixels.
+        suspect: Whether another character may change what the number means (`has_beside`).
     """
 
     characters: Characters
@@ -176,29 +188,29 @@ class Found:
 
     @property
     def text(self) -> str:
-        """What the finder itself would read."""
+        """The text as the finder itself reads it."""
         return "".join(CHARACTERS[kind] for kind in self.characters.kinds.argmax(1).tolist())
 
     @property
     def digits(self) -> Floats:
-        """The probabilities of the ten digits for each character that is one, `[N, 10]`."""
+        """The probabilities of the ten digits, for each character that is a digit, `[N, 10]`."""
         return self.characters.kinds[self.characters.are_digits, :DIGITS]
 
     @property
     def weight(self) -> float:
-        """How much it counts among other numbers: the surer, the larger and the longer, the more."""
+        """How much the number counts among others: more if it is surer, larger or longer."""
         return float(self.em * len(self.digits) ** 0.5 * self.characters.seen.mean())
 
 
 class Sight(NamedTuple):
-    """A picture as it was looked at.
+    """A picture as the finder saw it.
 
     Attributes:
-        grey: uint8 or float32 `[H, W]`.
+        grey: The picture looked at, uint8 or float32 `[H, W]`.
         ink: How far each pixel is ink of a number, uint8 `[h, w]`, at a resolution of `scale`.
-        scale: Pixels of `ink` for one of `grey`.
-        characters: All that were seen.
-        matrix: The map `[2, 3]` from `grey` to the picture that was given, which may lie another way.
+        scale: Pixels of `ink` for one pixel of `grey`.
+        characters: All characters that were seen.
+        matrix: The map `[2, 3]` from `grey` to the given picture, which may be turned.
     """
 
     grey: NDArray[Any]
@@ -209,39 +221,39 @@ class Sight(NamedTuple):
 
     @property
     def angle(self) -> float:
-        """By how much the picture was turned against the clock beforehand, in radians."""
+        """How far the picture was turned counter-clockwise before the look, in radians."""
         return math.atan2(self.matrix[1, 0], self.matrix[0, 0])
 
     def placed(self, found: Found) -> tuple[NDArray[np.float64], float]:
-        """The corners of a number on the picture as it was given, and the angle of its line there."""
+        """The corners of a number on the given picture, and the angle of its line there."""
         corners = found.corners @ self.matrix[:, :2].T + self.matrix[:, 2]
         return corners, math.remainder(found.angle + self.angle, 2 * math.pi)
 
     @property
     def sure(self) -> Characters:
-        """The characters that count."""
+        """The characters sure enough to count."""
         return self.characters.of(self.characters.seen >= SEEN)
 
     @property
     def is_small(self) -> bool:
-        """Whether some of the writing is so small that more pixels would show more."""
+        """Whether some writing is so small that a larger copy would show more."""
         em = self.sure.em
         return bool((em < CLEAR).any()) or not len(em)
 
 
 Find = Callable[[NDArray[Any]], tuple[list[Found], Sight]]
-"""What finds the numbers on a picture."""
+"""A function that finds the numbers on a picture."""
 
 
 class Finder(OnnxFile):
     """The network that finds numbers, in an ONNX file. Any number of threads may share it, and it can be pickled.
 
     Args:
-        model: The path of the file, or its content, by default the one that comes with the package.
+        model: The path of the file, or its content; by default the network that comes with the package.
         threads: How many processor threads a call may use.
 
     Raises:
-        RunError: It is no file of such a network, or answers with what is no number.
+        RunError: The file cannot be read or holds another network, or the network's answers are not finite.
     """
 
     def __init__(self, model: str | Path | bytes = FINDER, threads: int = 1) -> None:
@@ -254,9 +266,9 @@ class Finder(OnnxFile):
             raise self.no_number()
 
     def __call__(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
-        """The numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`, in reading order, and what was seen. A picture
-        that does not stand upright is turned, and looked at once more; so is a group of characters on it that runs
-        another way."""
+        """The numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`, in reading order, and what the finder saw. A
+        picture that is not upright is turned and looked at once more. So is a group of characters that runs another
+        way."""
         grey, room = with_room(grey)
         sight, matrix = self.look(grey), np.eye(2, 3)
         if angle := self.angle_of(sight):
@@ -270,7 +282,7 @@ class Finder(OnnxFile):
         return doubted(joined(found, sight.characters, are_thousands)), sight
 
     def angle_of(self, sight: Sight) -> float:
-        """The angle against which a picture is to be turned, so that its characters are clear; 0 as it lies."""
+        """The angle against which to turn a picture so that its characters are clear; 0 to leave it as it lies."""
         every = sight.sure
         if len(every.x) < 2:
             return 0
@@ -287,8 +299,8 @@ class Finder(OnnxFile):
         return angle if clear[best] > least else 0
 
     def upright(self, sight: Sight) -> Characters:
-        """The characters of a picture, after another look at each group of them that runs aslant, with the picture
-        turned as it shows them most clearly, if that is clearer."""
+        """The characters of a picture, after a second look at each leaning group. For that look the picture is turned
+        as the group is clearest. Its result replaces the group if it is clearer."""
         rest, seen = sight.characters, []
         for group in aslant(rest):
             angles = [axis_of(group), axis_of(group) + math.pi]
@@ -299,7 +311,8 @@ class Finder(OnnxFile):
         return distinct([rest, *seen]) if seen else rest
 
     def clear(self, grey: NDArray[Any], group: Characters, angles: Sequence[float]) -> tuple[float, list[float]]:
-        """How clear some of a group of characters are now, and with the picture turned against each of some angles."""
+        """How clear a sample of a group of characters is now, and with the picture turned against each of the
+        angles."""
         longest = max((one.characters for one in chains_of(group)), key=clarity, default=group)
         first = (longest.seen * longest.are_digits).argmax()
         apart = np.hypot(group.x - longest.x[first], group.y - longest.y[first])
@@ -307,19 +320,19 @@ class Finder(OnnxFile):
         return clarity(some.of(some.cos > TURNED)), [clarity(self.turned(grey, some, angle)) for angle in angles]
 
     def turned(self, grey: NDArray[Any], group: Characters, angle: float) -> Characters:
-        """The characters that stand upright where a group is, if the picture is turned against an angle."""
+        """The upright characters in the place of a group, with the picture turned against an angle."""
         middles, least = np.stack([group.x, group.y], 1).astype(np.float64), float(group.em.min())
         matrix, size = part_of(middles, group.em * (0.5 + AROUND), angle, max(1, least / (2 * UNIT)))
         seen = self.through(grey, matrix, size).characters
         return moved(seen.of(seen.cos > TURNED), matrix)
 
     def through(self, grey: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> Sight:
-        """What is on a picture of this height and width under a map from it to a picture."""
-        part = warped(grey, matrix, size)  # which is changed in place, since a page may have millions of pixels
+        """Look at a part of a picture, with this height and width, under a map from the part to the picture."""
+        part = warped(grey, matrix, size)  # we change it in place, since a page may have millions of pixels
         return self.look(np.rint(np.multiply(part, 255, out=part), out=part).astype(np.uint8))
 
     def look(self, grey: NDArray[Any]) -> Sight:
-        """What is on a picture, as it lies."""
+        """Look at a picture as it lies."""
         seen: list[Characters] = []
         ink, finest = np.zeros((1, 1), np.uint8), 1.0
         for picture, scale in levels(grey):
@@ -345,15 +358,15 @@ class Finder(OnnxFile):
         return Sight(grey, ink, finest, distinct(seen))
 
     def answer(self, pictures: Floats) -> tuple[Floats, Floats]:
-        """Maps and ink of pictures `[B, H, W]`."""
+        """Maps, and logits of ink, of pictures `[B, H, W]`."""
         maps, ink = self.run([MAPS, INK], {PICTURE: np.ascontiguousarray(pictures, np.float32)[:, None]})
         return maps, ink
 
     def windows(
         self, picture: NDArray[Any], scale: float, found: Characters, ink: NDArray[np.uint8]
     ) -> Iterator[tuple[slice, slice]]:
-        """The parts of a picture that are to be looked at: all of the smallest one; of a larger one the windows with
-        detail that is not of characters found well already, and of their ink on a smaller one."""
+        """The parts of a copy of a picture to look at. A small copy is looked at whole. A larger copy is looked at in
+        windows, where there is detail that well-seen characters and their ink on a smaller copy do not explain."""
         high, wide = picture.shape
         if max(high, wide) <= WHOLE:
             yield slice(0, high), slice(0, wide)
@@ -373,21 +386,21 @@ class Finder(OnnxFile):
 
 
 def with_room(grey: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """A picture with ground around it as bright as each of its sides mostly is, and how many pixels of it: not so many
-    that it would be looked at in parts."""
+    """A picture with ground around it, and how many pixels of ground. On each side, the ground is as bright as the
+    median of that edge. It is so narrow that the picture can still be looked at whole."""
     room = max(0, min(math.ceil(ROOM * min(grey.shape)), (WHOLE - max(grey.shape)) // 2))
     above, below, left, right = (np.median(side) for side in (grey[0], grey[-1], grey[:, 0], grey[:, -1]))
     return np.pad(grey, room, constant_values=((above, below), (left, right))), room
 
 
 def clarity(characters: Characters) -> float:
-    """How clear characters are, all together."""
+    """The total clarity of characters."""
     return float((characters.kinds[characters.seen >= SEEN].max(1) ** CLARITY).sum())
 
 
 def axis_of(characters: Characters) -> float:
-    """The angle at which most of some characters run, or against which, from −π / 2 to π / 2: by the lines of the
-    numbers that they make, which are better known than what each of them says, if there are any."""
+    """The angle along which most characters run, in either direction, from −π / 2 to π / 2. If the characters make
+    numbers, the lines of the numbers decide: they are better known than the direction of each character."""
     lines = [(one.angle, len(one.digits)) for one in chains_of(characters) if len(one.digits) > 1]
     own = zip(np.arctan2(characters.sin, characters.cos).tolist(), characters.seen.tolist(), strict=True)
     angles, weights = np.array(lines or [*own]).T
@@ -397,7 +410,7 @@ def axis_of(characters: Characters) -> float:
 
 
 def aslant(characters: Characters) -> Iterator[Characters]:
-    """Groups of characters that do not run to the right."""
+    """Groups of neighbouring characters that do not run to the right."""
     rest = characters.of((characters.seen >= SEEN) & (np.abs(np.arctan2(characters.sin, characters.cos)) > ASLANT / 2))
     while len(rest.x):
         group, added = np.arange(len(rest.x)) == 0, [0]
@@ -416,8 +429,8 @@ def aslant(characters: Characters) -> Iterator[Characters]:
 def part_of(
     points: NDArray[np.float64], reach: float | Floats, angle: float, step: float
 ) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """The part of a picture within `reach` of some points, turned against an angle: the map from it to the picture, and
-    its height and width. Each of its pixels is as wide as `step` of the picture's."""
+    """The part of a picture within `reach` of some points, turned against an angle: the map from the part to the
+    picture, and the part's height and width. One pixel of the part is as wide as `step` pixels of the picture."""
     along, down = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
     low = np.array([(points @ axis - reach).min() for axis in (along, down)])
     end = np.array([(points @ axis + reach).max() for axis in (along, down)])
@@ -427,7 +440,7 @@ def part_of(
 
 
 def moved(seen: Characters, matrix: NDArray[np.float64]) -> Characters:
-    """Characters of a part of a picture as such of the picture, by the map from one to the other."""
+    """Characters of a part of a picture as characters of the picture, by the map from the part to the picture."""
     step = math.hypot(matrix[0, 0], matrix[1, 0])
 
     def at(x: Floats, y: Floats) -> list[Floats]:
@@ -442,7 +455,7 @@ def moved(seen: Characters, matrix: NDArray[np.float64]) -> Characters:
 
 
 def enlarged(found: list[Found], sight: Sight, grey: NDArray[Any], factor: int) -> tuple[list[Found], Sight]:
-    """What was found on a picture, and seen, as that of the same one so many times as large."""
+    """The numbers and the `Sight` of a picture, as those of the same picture `factor` times as large."""
     larger = np.eye(2, 3) * factor
     every = [replace(one, characters=moved(one.characters, larger), corners=one.corners * factor, em=one.em * factor)
              for one in found]  # fmt: skip
@@ -451,12 +464,12 @@ def enlarged(found: list[Found], sight: Sight, grey: NDArray[Any], factor: int) 
 
 
 def starts(side: int) -> list[int]:
-    """Where windows begin along a side of so many pixels: all of them end within it."""
+    """Where windows begin along a side of this many pixels. All windows end within it."""
     return [*range(0, side - WINDOW, WINDOW - OVERLAP), max(0, side - WINDOW)]
 
 
 def clearer(seen: Characters, windows: Sequence[tuple[slice, slice]], scale: float) -> Characters:
-    """Characters without the small ones in windows on a larger picture, which shows them better."""
+    """Characters without the small ones inside these windows: the windows' larger copy shows them better."""
     x, y, within = seen.x * scale, seen.y * scale, np.zeros(len(seen.x), bool)
     for rows, columns in windows:
         within |= (x >= columns.start) & (x < columns.stop) & (y >= rows.start) & (y < rows.stop)
@@ -470,7 +483,7 @@ def in_unit(picture: NDArray[Any]) -> Floats:
 
 
 def levels(grey: NDArray[Any]) -> Iterator[tuple[NDArray[Any], float]]:
-    """A picture at several sizes, the smallest first, with the pixels of each for one of the picture."""
+    """Copies of a picture at several sizes, the smallest first, each with its pixels for one pixel of the picture."""
     high, wide = grey.shape
     if max(high, wide) < LEAST_WHOLE:
         factor = -(-LEAST_WHOLE // max(high, wide))
@@ -485,9 +498,9 @@ def levels(grey: NDArray[Any]) -> Iterator[tuple[NDArray[Any], float]]:
 
 
 def fine(picture: NDArray[Any]) -> Floats:
-    """How much neighbouring pixels of a picture differ: the most in each 8×8 of them."""
+    """The greatest difference between neighbouring pixels, in each 8×8 pixels of a picture."""
     high, wide = (side // 8 * 8 for side in picture.shape)
-    upper, lower = (picture[start:high:2, :wide] for start in (0, 1))  # slices, since reductions over few are slow
+    upper, lower = (picture[start:high:2, :wide] for start in (0, 1))  # slices, since reducing short axes is slow
     most, least = (of(of(upper[:, ::2], upper[:, 1::2]), of(lower[:, ::2], lower[:, 1::2]))
                    for of in (np.maximum, np.minimum))  # fmt: skip
     apart = (most - least).reshape(high // 8, 4, wide // 2).max(1)
@@ -495,14 +508,14 @@ def fine(picture: NDArray[Any]) -> Floats:
 
 
 def padded(picture: Floats) -> Floats:
-    """A picture whose sides are multiples of `STRIDE`, its edges repeated; a window has at least its own size."""
+    """A picture extended by copies of its edges until its sides are multiples of `STRIDE`."""
     high, wide = picture.shape
     return np.pad(picture, ((0, -high % STRIDE), (0, -wide % STRIDE)), mode="edge")
 
 
 def inside(rows: slice, columns: slice, shape: tuple[int, ...]) -> tuple[float, float, float, float]:
-    """Which characters of a window are its own: those of the overlap belong to the window in which they are less at the
-    edge. Left, top, right and bottom in its pixels."""
+    """The part of a window whose characters belong to it: left, top, right and bottom in its pixels. Of two overlapping
+    windows, a character belongs to the one where it is farther from the edge."""
     near = OVERLAP / 2
     return (
         near if columns.start else -1.0, near if rows.start else -1.0,
@@ -514,7 +527,7 @@ def inside(rows: slice, columns: slice, shape: tuple[int, ...]) -> tuple[float, 
 def characters_of(
     maps: Floats, top: int, left: int, scale: float, size: tuple[int, int], inner: tuple[float, float, float, float]
 ) -> Characters:
-    """The peaks of the maps of a window, in pixels of the picture."""
+    """The characters at the peaks of a window's maps, in pixels of the picture."""
     heat = maps[HEAT]
     around = np.pad(heat, 1, constant_values=-np.inf)
     high, wide = heat.shape
@@ -540,14 +553,14 @@ def characters_of(
 
 
 def together(found: Sequence[Characters]) -> Characters:
-    """All characters of several windows."""
+    """The characters of several windows together."""
     none = [np.zeros((0, len(CHARACTERS)) if name == "kinds" else 0, np.float32) for name in Characters._fields]
     return Characters._make([np.concatenate(values) for values in zip(none, *found, strict=True)])
 
 
 def distinct(found: Sequence[Characters]) -> Characters:
-    """Each character once, however many windows and sizes it was seen in: the surest one, by how well its size is
-    seen, and one that counts before any other."""
+    """Each character once, however many windows and copies show it. The one with the greatest probability is kept,
+    weighed by how well the network sees its size. A character that counts comes before any other."""
     every = together(found)
     worth = every.seen * np.interp(every.em * every.scale, *WORTH)
     every = every.of(np.lexsort((-worth, every.seen < SEEN)))
@@ -565,8 +578,8 @@ def distinct(found: Sequence[Characters]) -> Characters:
 
 
 def are_of_signs(characters: Characters) -> NDArray[np.bool_]:
-    """Which of some characters are the ink of a sign that stands below or above the middle of its line, `[N]`: a comma
-    that is looked at larger passes for a 1."""
+    """Which characters are only the ink of a sign below or above the middle of its line, `[N]`. In a larger copy, a
+    comma may pass for a 1."""
     x, y, em = characters.x, characters.y, characters.em
     shifts = np.zeros(len(CHARACTERS), np.float32)
     for sign, shift in SHIFTED:
@@ -585,7 +598,7 @@ def numbers_of(characters: Characters) -> Iterator[Found]:
 
 
 def chains_of(characters: Characters) -> Iterator[Found]:
-    """The numbers of characters that point at each other, whatever is beside them."""
+    """Numbers from characters that point at each other, without a look at what is beside them."""
     (x, y, em, _, cos, sin, *_), count = characters, len(characters.x)
     sure = characters.seen >= SEEN
     pairs: list[tuple[float, int, int]] = []
@@ -611,7 +624,8 @@ def chains_of(characters: Characters) -> Iterator[Found]:
 
 
 def apart(found: Iterable[Found]) -> list[Found]:
-    """Numbers without those whose middle is within another one that counts more: they are part of its strokes."""
+    """Leave out a number whose middle lies within another number that counts more: it is part of that number's
+    strokes."""
     every = sorted(found, key=lambda one: -one.weight)
     corners = np.array([one.corners for one in every]).reshape(-1, 4, 2)
     sides, middles = corners[:, [1, 3]] - corners[:, :1], corners.mean(1)
@@ -624,8 +638,9 @@ def apart(found: Iterable[Found]) -> list[Found]:
 
 
 def parted(line: Characters) -> Iterator[slice]:
-    """The parts of a chain of characters that are numbers: it is parted where a word begins or ends, and where a gap is
-    far wider than the others. One or two digits as near to a word as its letters are to each other are of the word."""
+    """The parts of a chain of characters that are numbers. A chain is parted where a word begins or ends, and where a
+    gap is far wider than the others. One or two digits as near to a word as its letters are to each other belong to the
+    word."""
     kinds = line.kinds.argmax(1)
     letters = kinds == OTHER
     apart, em = np.hypot(np.diff(line.x), np.diff(line.y)), np.minimum(line.em[1:], line.em[:-1])
@@ -647,24 +662,25 @@ def parted(line: Characters) -> Iterator[slice]:
 
 
 def may_part_thousands(kinds: NDArray[np.int64], place: int) -> bool:
-    """Whether a gap before a place in a chain may part thousands: one to three digits are before it, threes behind."""
+    """Whether the gap before a place in a chain may separate thousands: one to three digits before it, groups of three
+    behind."""
     return place <= THOUSANDS and (len(kinds) - place) % THOUSANDS == 0 and bool((kinds < DIGITS).all())
 
 
 def surest(sight: Sight) -> list[Found]:
-    """The character that most probably is a digit, as a number, where none surely is one; nothing if none may be."""
+    """The most probable digit as a number, for a picture with no sure digit; empty if no character may be a digit."""
     digits = np.flatnonzero(sight.characters.are_digits)
     best = digits[sight.characters.seen[digits].argmax()] if len(digits) else 0
     return [found_of(sight.characters.of([best]), np.array([best]))] if len(digits) else []
 
 
 def with_beside(numbers: Iterable[Found], characters: Characters) -> Iterator[Found]:
-    """Numbers with what all characters of their picture say of whether they are suspect."""
+    """Mark the numbers that other characters of their picture make suspect."""
     signs = characters.are_signs
     may_be = signs | (characters.seen >= SEEN)
     for number in numbers:
         (x, y), reach = number.corners.mean(0), float(np.ptp(number.corners, 0).sum()) / 2
-        far = (BEHIND + OFF) * ALIKE * number.em  # no further does `has_beside` look
+        far = (BEHIND + OFF) * ALIKE * number.em  # `has_beside` looks no further
         near = may_be & (np.hypot(characters.x - x, characters.y - y) < reach + far + characters.width)
         near[number.places] = False
         beside, are_signs = characters.of(near), signs[near]
@@ -672,14 +688,15 @@ def with_beside(numbers: Iterable[Found], characters: Characters) -> Iterator[Fo
 
 
 def has_beside(number: Found, signs: Characters, others: Characters) -> bool:
-    """Whether one of some signs stands where it would change what a number means: before it or among its digits, or
-    behind it, if it is more than an end or one of the other characters goes on there; or one of these is so near that
-    it may be of the same number."""
+    """Whether a sign or another character beside a number may change what it means. A sign before, among or behind the
+    digits may, unless it only starts or ends the number (`STARTS`, `ENDS`); an end counts as one only if no other
+    character follows. Another character may if it is so near that it may belong to the number."""
     digits, (x, y) = number.characters.of(number.characters.are_digits), number.corners.mean(0).tolist()
     cosine, sine, em = math.cos(number.angle), math.sin(number.angle), number.em
 
     def placed(some: Characters) -> tuple[Floats, NDArray[np.bool_], Floats]:
-        """How far along its line some stand, from its middle; which of them on it; and the larger height of the two."""
+        """For characters around the number: how far along its line they stand, from its middle; which of them are on
+        the line; and the larger of both heights."""
         right, below, larger = some.x - x, some.y - y, np.maximum(some.em, em)
         alike = larger < ALIKE * np.minimum(some.em, em)
         return right * cosine + below * sine, alike & (np.abs(below * cosine - right * sine) < OFF * larger), larger
@@ -696,7 +713,7 @@ def has_beside(number: Found, signs: Characters, others: Characters) -> bool:
 
 
 def leads(following: list[int], start: int, end: int) -> bool:
-    """Whether one character follows from another."""
+    """Whether the character `end` follows from the character `start`."""
     while start >= 0:
         if start == end:
             return True
@@ -705,11 +722,11 @@ def leads(following: list[int], start: int, end: int) -> bool:
 
 
 def found_of(line: Characters, places: NDArray[np.int64], angle: float | None = None) -> Found:
-    """The number of these characters, with its corners; `angle`: of its line, if it is known."""
+    """The number that these characters make, with its corners. `angle`: the angle of its line, if known."""
     told, digit = angle is not None, line.are_digits
     angle = math.atan2(float(line.sin.sum()), float(line.cos.sum())) if angle is None else angle
     digits = line.of(digit)
-    if len(digits.x) > 1 and not told:  # the line through their middles is better known than what each of them says
+    if len(digits.x) > 1 and not told:  # a line through the digits' middles is better known than the direction of each
         angle = math.atan2(float(digits.y[-1] - digits.y[0]), float(digits.x[-1] - digits.x[0]))
     em = float(np.median(digits.em))
     cosine, sine = math.cos(angle), math.sin(angle)
@@ -729,7 +746,7 @@ def found_of(line: Characters, places: NDArray[np.int64], angle: float | None = 
 
 
 def follows(last: Found, one: Found, apart: float = APART) -> bool:
-    """Whether a number goes on another one, no further from it than `apart`, by the height of the digits."""
+    """Whether `one` continues `last`, with a gap of at most `apart`, in digit heights."""
     along, down = (math.cos(last.angle), math.sin(last.angle)), (-math.sin(last.angle), math.cos(last.angle))
     gap = float((one.corners @ along).min() - (last.corners @ along).max())
     off = abs(float((one.corners.mean(0) - last.corners.mean(0)) @ down))
@@ -738,20 +755,20 @@ def follows(last: Found, one: Found, apart: float = APART) -> bool:
 
 
 def are_thousands(last: Found, one: Found, apart: float = THOUSANDS_APART[0]) -> bool:
-    """Whether two numbers are the thousands and the rest of one number, with at most `apart` between them."""
+    """Whether two numbers are the thousands and the rest of one number, with a gap of at most `apart`."""
     are_digits = all(len(each.digits) == len(each.characters.x) for each in (last, one))
     return are_digits and len(last.digits) <= THOUSANDS == len(one.digits) and follows(last, one, apart)
 
 
 def doubted(found: list[Found]) -> list[Found]:
-    """The same numbers, both neighbours suspect where they may be the thousands and the rest of one number."""
+    """Mark two neighbours as suspect if they may be the thousands and the rest of one number."""
     pairs = {i for i, (last, one) in enumerate(pairwise(found)) if are_thousands(last, one, THOUSANDS_APART[1])}
     return [replace(one, suspect=True) if {i - 1, i} & pairs else one for i, one in enumerate(found)]
 
 
 def joined(found: Sequence[Found], every: Characters, are_one: Callable[[Found, Found], bool] = follows) -> list[Found]:
-    """The same numbers, with neighbours put together that are one. `are_one` says which are; by default those on one
-    line that are no further apart than digits may be. `every`: all characters of the picture."""
+    """Join neighbours that are one number. `are_one` decides; by default, neighbours on one line are joined if the gap
+    is not too wide for digits of one number. `every`: all characters of the picture."""
     rest: list[Found] = []
     for one in found:  # in reading order
         last = rest[-1] if rest else None
@@ -764,13 +781,13 @@ def joined(found: Sequence[Found], every: Characters, are_one: Callable[[Found, 
 
 
 def in_order(found: list[Found]) -> list[Found]:
-    """Numbers in reading order: by lines across the page as most of them run, then along these. One that is turned
-    leaves the others in their order."""
+    """Numbers in reading order: row by row, then along each row. Rows run as most of the numbers do, so one turned
+    number does not change the order of the others."""
     if not found:
         return []
     angles = np.array([one.angle for one in found])
     apart = [np.abs(np.remainder(angle - angles + math.pi, 2 * math.pi) - math.pi).sum() for angle in angles]
-    middle = np.lexsort((np.abs(angles), np.round(apart, 4)))[0]  # the median of directions, of two the upright one
+    middle = np.lexsort((np.abs(angles), np.round(apart, 4)))[0]  # the median direction; of two, the upright one
     angle = float(angles[middle])
     middles = np.array([one.corners.mean(0) for one in found])
     along = middles @ (math.cos(angle), math.sin(angle))
@@ -789,20 +806,20 @@ def in_order(found: list[Found]) -> list[Found]:
 
 
 class Cut(NamedTuple):
-    """A number cut out along its line, float32 `[h, w]` in [0, 1], light ink on dark ground: `image` with all that is
-    there, `alone` without what is beside it, `bare` with what the finder takes for its ink only; whether the ink was
-    `dark`."""
+    """A number cut out along its line, float32 `[h, w]` in [0, 1], light ink on dark ground. `image`: with everything
+    there. `alone`: without other characters beside it. `bare`: only what the finder takes for its ink. `dark`: whether
+    the ink was dark."""
 
     image: Floats
     alone: Floats
     bare: Floats
     dark: bool
     digits: tuple[slice, ...] = ()
-    """The columns of each of its digits."""
+    """The columns of each of the digits."""
 
 
 def cut(sight: Sight, found: Found) -> Cut:
-    """The strip of a number on a picture: upright, evenly lit, and without the ink of others."""
+    """Cut a number out of a picture: upright, evenly lit, and without the ink of other characters."""
     along, down = (
         np.array([math.cos(found.angle), math.sin(found.angle)]),
         np.array([-math.sin(found.angle), math.cos(found.angle)]),
@@ -819,7 +836,7 @@ def cut(sight: Sight, found: Found) -> Cut:
     room = round(BEYOND * found.em / step)
     inner = np.zeros(size, bool)
     within_it = tuple(slice(min(room, side - 1), max(room + 1, side - room)) for side in size)
-    inner[within_it] = True  # all that stands between its corners, and what reaches out
+    inner[within_it] = True  # all ink between the corners, and ink that reaches out
     own, bare = (spread(ink > least, 2 * NEARBY + 1) for least in (REACHING, np.where(inner, INKED, REACHING)))
     own |= inner
     others = sight.characters
@@ -847,7 +864,7 @@ def cut(sight: Sight, found: Found) -> Cut:
 
 
 def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.float64]) -> None:
-    """Take the ink of other characters out of what is `own`, given the map from the picture to the cut."""
+    """Clear the places of other characters in the mask `own`. `near`: the map from the picture to the cut."""
     step = float(np.hypot(near[0, 0], near[1, 0]))
     for x, y, em, width in zip(characters.x, characters.y, characters.em, characters.width, strict=True):
         column, row, _ = near @ (x, y, 1)
@@ -859,9 +876,9 @@ def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.flo
 
 
 def evened(grey: Floats, own: NDArray[np.bool_], ink: Floats, inner: NDArray[np.bool_]) -> tuple[Floats, bool]:
-    """A cut's ink, from 0 on the ground to 1, and whether it is darker; `own`: where its strokes are, `ink`: how far
-    each pixel is ink of a number, `inner`: what stands between its corners."""
-    few = max(SURELY_NONE, float(np.median(ink[inner])))  # where frames are, ink is seen a little all over
+    """The ink of a cut, from 0 on the ground to 1, and whether it is darker than the ground. `own`: where the strokes
+    are. `ink`: how far each pixel is ink of a number. `inner`: the part between the corners."""
+    few = max(SURELY_NONE, float(np.median(ink[inner])))  # inside frames, the whole ground looks a little like ink
     ground, stroke = float(np.median(grey[inner & (ink <= few)])), float(np.average(grey, weights=ink**2 + LEAST_INK))
     clear = ~spread(ink > few, 3) & (np.abs(grey - ground) < abs(ground - stroke) / 2 + LEAST_CONTRAST)
     apart, dark = plane_of(grey, clear if clear.sum() >= LEAST_GROUND else ~own) - grey, stroke <= ground
@@ -873,7 +890,8 @@ def evened(grey: Floats, own: NDArray[np.bool_], ink: Floats, inner: NDArray[np.
 
 
 def warped(picture: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> Floats:
-    """A picture, in [0, 1], under a map from the result's (column, row) to its (x, y); its edges are repeated."""
+    """A picture, in [0, 1], under a map from the result's (column, row) to the picture's (x, y). The edges are
+    repeated."""
     step = math.hypot(matrix[0, 0], matrix[1, 0])
     high, wide = size
     corners = matrix @ [[0, wide, 0, wide], [0, 0, high, high], [1, 1, 1, 1]]
@@ -891,7 +909,7 @@ def warped(picture: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, 
 
 
 def bilinear(picture: Floats, matrix: NDArray[np.float64], rows: range, wide: int) -> Floats:
-    """Rows of what a map makes of a picture, each pixel by the four around its place there."""
+    """Some rows of the result of `warped`. Each pixel is interpolated between four pixels of the picture."""
     x, y = np.arange(wide) + 0.5, np.arange(rows.start, rows.stop)[:, None] + 0.5
     at_x, at_y = (matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 2] - 0.5 for i in (0, 1))
     at_x, at_y = at_x.clip(0, picture.shape[1] - 1.001), at_y.clip(0, picture.shape[0] - 1.001)
@@ -907,7 +925,7 @@ def bilinear(picture: Floats, matrix: NDArray[np.float64], rows: range, wide: in
 
 
 def within(shape: tuple[int, ...], matrix: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.bool_]:
-    """Where the result of a map lies within a picture of this shape, `[h, w]`."""
+    """Which pixels of a map's result lie within a picture of this shape, `[h, w]`."""
     x, y = np.arange(size[1]) + 0.5, np.arange(size[0])[:, None] + 0.5
     right, down = (row[0] * x + row[1] * y + row[2] for row in matrix)
     inside: NDArray[np.bool_] = (right >= 0) & (right <= shape[1]) & (down >= 0) & (down <= shape[0])

@@ -1,12 +1,12 @@
-"""A hand: what readers have learned of how one person writes, from a few examples; no torch.
+"""Learns how one person writes from a few examples, as a hand that corrects the last layer of each network; no torch.
 
-Of each network the last layer is corrected. Its features, brought to one length, times the hand's weights are added to
-its scores. The weights are the most probable ones (MAP) given the examples and a Gaussian prior around none, so that a
-few examples change little, and only where features are like theirs. Each label may be wrong with some probability, so
-that one that nothing else supports counts little. What the weights do to the digits of others is looked at: they are
-made smaller until that is bounded.
+The correction scales a network's features to one length, multiplies them by the hand's weights, and adds the product to
+the network's scores. The weights are the most probable ones (MAP), given the examples and a Gaussian prior around zero.
+So a few examples change little, and only where features are like theirs. Each label may be wrong with some probability,
+so a label that nothing else supports counts little. Learning also measures what the weights do to other people's
+digits, and shrinks the weights until the harm is bounded.
 
-A hand is a small file of JSON. It names the networks that it belongs to by their checksums, and corrects no other.
+A hand is a small JSON file. It names its networks by their checksums and corrects no other network.
 """
 
 from __future__ import annotations
@@ -28,31 +28,33 @@ from sumnist.errors import HandError
 from sumnist.files import read_whole, write_atomically
 
 FORMAT = 1
-"""The version of the file: it rises when older versions could no longer read it."""
+"""The version of the file format. It rises when older programs can no longer read the file."""
 LARGEST = 200_000
-"""Bytes of a file, about four times those of three networks."""
+"""The largest file in bytes, about four times the size of a hand of three networks."""
 MOST = 1_000
-"""Examples of a hand."""
+"""The most examples of a hand."""
 LENGTH = 10.0
-"""To which features are brought: with the prior of 1, chosen by leaving each of 30 writers out."""
+"""The length to which features are scaled. We chose it, for the prior of 1, by leaving out each of 30 writers in
+turn."""
 WRONG = 0.3
-"""How probable it is beforehand that a label is wrong: with a tenth of that, one wrong label of ten examples costs more
-errors than the others mend."""
+"""The prior probability that a label is wrong. With a tenth of it, one wrong label among ten examples costs more errors
+than the other labels mend."""
 STEPS = 150
-"""Of the search for the weights; more change nothing that matters."""
+"""Steps of the search for the weights; more change nothing that matters."""
 HARM = 0.005
-"""How much of the probability of the right answers to the digits of others may be lost, in the mean; what is gained for
-some does not count."""
+"""The most probability that the right answers to other people's digits may lose, on average. Gains for some digits do
+not make up for it."""
 CONTRARY = 0.05
-"""A label that the network gives less than this probability is left out, if that keeps harm from others."""
+"""A label to which the network gives less than this probability may be left out, if that avoids harm to other
+writers."""
 FOLDS = 5
 
 Floats = NDArray[np.float64]
 
 
 class Rows(NamedTuple):
-    """What a network says of examples: features `[N, F]` and scores, log-probabilities `[N, K]`; the right classes
-    `[N]`; and the place of the example that each is of, `[N]`."""
+    """A network's answers to examples. Features `[N, F]`; scores, which are log-probabilities, `[N, K]`; the right
+    classes `[N]`; and the index of the example of each row, `[N]`."""
 
     features: Floats
     scores: Floats
@@ -61,7 +63,7 @@ class Rows(NamedTuple):
 
     @classmethod
     def of(cls, features: Any, scores: Any, labels: Any, owners: Any = None) -> Rows:
-        """Rows of arrays of any type; without `owners` each is an example of its own."""
+        """Rows from arrays of any type. Without `owners`, each row is an example of its own."""
         labels = np.asarray(labels, np.int64)
         return cls(
             np.asarray(features, np.float64), np.asarray(scores, np.float64), labels,
@@ -69,12 +71,12 @@ class Rows(NamedTuple):
         )  # fmt: skip
 
     def of_examples(self, places: Sequence[int] | NDArray[np.int64]) -> Rows:
-        """Those of some examples."""
+        """The rows of some examples."""
         some = np.isin(self.owners, places)
         return Rows(self.features[some], self.scores[some], self.labels[some], self.owners[some])
 
     def told(self, weights: NDArray[Any] | None = None) -> Floats:
-        """The probability of each right class, `[N]`, as corrected by weights."""
+        """The probability of the right class of each row, `[N]`, corrected by `weights`."""
         scores = self.scores if weights is None else corrected(self.scores, self.features, weights)
         return np.exp(scores[np.arange(len(self.labels)), self.labels])
 
@@ -84,10 +86,10 @@ class Hand:
     """What was learned of one writer.
 
     Attributes:
-        parts: By the checksum of a network that it belongs to the weights of its correction, float32 `[F, K]`: features
-            by classes; `[0, 0]` if the examples taught it nothing.
-        examples: How many there were of each digit, 0..9.
-        left_out: The places of examples whose labels contradict what the network says, and so were not believed.
+        parts: The weights for each network, by its checksum: float32 `[F, K]`, features by classes; `[0, 0]` if the
+            examples taught that network nothing.
+        examples: How many examples there were of each digit, 0..9.
+        left_out: The indices of examples that were left out, because the network contradicts their labels.
     """
 
     parts: Mapping[str, NDArray[np.float32]]
@@ -95,18 +97,19 @@ class Hand:
     left_out: tuple[int, ...] = ()
 
     def check(self, network: str, name: str) -> None:
-        """Raise `HandError` unless it belongs to the network of that checksum, which messages call `name`."""
+        """Raise `HandError` unless the hand belongs to the network with this checksum. Messages call the network
+        `name`."""
         if network not in self.parts:
             raise HandError(f"{name}: another network than the hand was learned with: learn it anew with this one")
 
     @cached_property
     def checksum(self) -> str:
-        """The SHA-256 of what the file holds, in hexadecimal."""
+        """The SHA-256 of the content, in hexadecimal."""
         return hashlib.sha256(json.dumps(self.content, sort_keys=True).encode()).hexdigest()
 
     @property
     def content(self) -> dict[str, Any]:
-        """All of it as types that `json` writes."""
+        """The whole hand as types that `json` writes."""
         parts = {
             name: {"shape": list(weights.shape), "weights": b64encode(weights.astype("<f4").tobytes()).decode()}
             for name, weights in sorted(self.parts.items())
@@ -114,16 +117,16 @@ class Hand:
         return {"format": FORMAT, "networks": parts, "examples": list(self.examples), "left_out": list(self.left_out)}
 
     def to_json(self) -> str:
-        """The file."""
+        """The content of the file."""
         return json.dumps({**self.content, "sha256": self.checksum}, indent=1) + "\n"
 
     def save(self, path: str | Path) -> None:
-        """Write it. Raises `OutputError`."""
+        """Write the file. Raises `OutputError`."""
         write_atomically(Path(path), self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Hand:
-        """The hand in a file. Raises `HandError`."""
+        """Read the hand in a file. Raises `HandError`."""
         try:
             return cls.of_json(read_whole(Path(path)), str(path))
         except OSError as error:
@@ -132,7 +135,7 @@ class Hand:
 
     @classmethod
     def of_json(cls, content: bytes, name: str = "hand") -> Hand:
-        """The hand in the content of a file, which messages call `name`. Raises `HandError`."""
+        """Read a hand from the content of a file, which messages call `name`. Raises `HandError`."""
         if len(content) > LARGEST:
             raise HandError(f"{name}: {len(content):,} bytes, expected a hand of at most {LARGEST:,}: check the name")
         try:
@@ -159,14 +162,14 @@ def weights_of(part: Mapping[str, Any]) -> NDArray[np.float32]:
 
 
 def lifted(features: Floats) -> Floats:
-    """Features `[..., F]`, brought to one length."""
+    """Scale features `[..., F]` to one length."""
     length = np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-6)
     brought: Floats = features * (LENGTH / length)
     return brought
 
 
 def corrected(scores: NDArray[Any], features: NDArray[Any], weights: NDArray[Any]) -> NDArray[Any]:
-    """Log-probabilities `[..., K]` as a hand corrects them, by features `[..., F]` and weights `[F, K]`."""
+    """Log-probabilities `[..., K]`, corrected by a hand's weights `[F, K]` on the features `[..., F]`."""
     return normalised(scores + lifted(features) @ weights)
 
 
@@ -184,7 +187,7 @@ def logsumexp(scores: NDArray[Any]) -> NDArray[Any]:
 
 
 def fitted(rows: Rows) -> Floats:
-    """The most probable weights, by Nesterov's gradient descent from none."""
+    """The most probable weights, by Nesterov's gradient descent from zero."""
     features, places = lifted(rows.features), np.arange(len(rows.labels))
     truth = np.eye(rows.scores.shape[1])[rows.labels]
     by_chance = WRONG / rows.scores.shape[1]
@@ -203,10 +206,10 @@ def fitted(rows: Rows) -> Floats:
 
 
 def learned(rows: Rows, others: Rows) -> tuple[NDArray[np.float32], list[int]]:
-    """The weights that a network learns from the rows of a writer, and the places of the examples that were left out.
+    """The weights that a network learns from a writer's rows, and the examples that were left out.
 
-    As few of the examples whose labels the network contradicts most are left out as make the weights harmless to the
-    reading of `others`, found by bisection; then the weights are made smaller until they are.
+    If the weights would harm the reading of `others`, learning leaves out examples whose labels the network contradicts
+    most. Bisection finds how few are enough. If harm remains, the weights are then made smaller.
     """
     base = others.told()
 
@@ -228,8 +231,8 @@ def learned(rows: Rows, others: Rows) -> tuple[NDArray[np.float32], list[int]]:
 
 
 class Trial(NamedTuple):
-    """What cross-validation says of a hand: of how many rows, how many are read wrongly without and with what was
-    learned of the other examples, and the mean of −log of the probability of the right class."""
+    """The result of cross-validating a hand: the number of rows; how many are read wrongly without it and with what the
+    other examples taught; and the mean of −log of the probability of the right class, also without and with it."""
 
     rows: int
     wrong: tuple[int, int]
@@ -237,12 +240,12 @@ class Trial(NamedTuple):
 
     @property
     def helps(self) -> bool:
-        """Whether the hand is better; of labels that are mostly read otherwise, none is."""
+        """Whether the hand is better than none. It never is if most labels disagree with the readings."""
         return self.nll[1] < self.nll[0] and self.wrong[1] <= self.wrong[0] <= self.rows / 2
 
 
 def compared(rows: Rows, weights: NDArray[Any]) -> Trial:
-    """What weights do to rows that they were not learned of."""
+    """Compare readings of rows with and without weights, which must not have been learned from these rows."""
     after = corrected(rows.scores, rows.features, weights) if weights.size else rows.scores
     count, places = len(rows.labels), np.arange(len(rows.labels))
     wrong, nll = zip(*(
@@ -253,7 +256,7 @@ def compared(rows: Rows, weights: NDArray[Any]) -> Trial:
 
 
 def tried(rows: Rows, others: Rows) -> Trial:
-    """Learn from four fifths of the examples and read the others, in turn."""
+    """Cross-validate: learn from four fifths of the examples, read the others, and repeat this for each fifth."""
     order = np.random.default_rng(0).permutation(np.unique(rows.owners))
     parts = []
     for fold in range(FOLDS):

@@ -1,9 +1,9 @@
-"""How a reading came about: the steps to what the network saw, all that was tried, the network's layers, and which
-places of the image speak for its digit.
+"""Explains a reading: its steps, the proposals tried, the network's layers, and which parts of the image speak for the
+digit.
 
-The layers are what each ReLU of the encoder in an ONNX file makes of an image. Protobuf merges a message that comes
-twice. So the bytes of a file, followed by a second `graph` that holds nothing but outputs, are the same network with
-more outputs: no second file, and no library to write one.
+A layer is the output of a ReLU of the encoder in an ONNX file. To get these outputs, we append a second `graph` to the
+bytes of the file, which holds nothing but outputs. Protobuf merges a message that comes twice, so the result is the
+same network with more outputs. This needs no second file, and no library to write one.
 """
 
 from __future__ import annotations
@@ -25,36 +25,37 @@ from sumnist.pictures.decode import Picture
 from sumnist.pictures.proposals import Step
 
 SHOWN = 160
-"""Pixels of the longer side of a step, at most, as it is sent: about what the search for a digit looks at."""
+"""The longer side of a step's picture as it is sent, at most, in pixels. The search for a digit works at about this
+size."""
 PATCH, STRIDE = 6, 2
-"""Pixels of the side of a blanked patch, about twice the width of a stroke, and from one to the next: smaller ones
-leave enough of it to read it all the same, larger ones blank several."""
+"""`PATCH`: the side of a blanked patch in pixels, about twice the width of a stroke. `STRIDE`: pixels from one patch to
+the next. A smaller patch leaves enough of the stroke to read the digit; a larger one blanks several strokes."""
 FLOOR = -20.0
-"""Log-probabilities below this count as this: a billionth, more or less, is as good as nothing."""
+"""Smaller log-probabilities count as this one: a billionth more or less hardly matters."""
 DECIMALS = 3
-"""Of changes, as they are sent."""
+"""Decimals of the changes as they are sent."""
 
 GRAPH = 7
-"""Of a model: the number of its graph among its fields, by onnx.proto, as are those below."""
+"""The number of the graph among the fields of a model, by onnx.proto. The numbers below also come from there."""
 NODE, OUTPUT = 1, 12
-"""Of a graph."""
+"""Field numbers in a graph."""
 NAME = 1
-"""Of an attribute, and of an output."""
+"""Field number in an attribute and in an output."""
 NODE_INPUT, NODE_OUTPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 2, 4, 5
 ATTRIBUTE_INTEGERS = 8
 VARINT, LENGTH = 0, 2
 """Types of a field on the wire: a number, and bytes with their length before them."""
 FIXED = {1: 8, 5: 4}
-"""Bytes of the other types."""
+"""The size in bytes of the wire types with a fixed size."""
 WINDOWED = "Conv", "MaxPool"
-"""Nodes of which each place sees a window of places before it."""
+"""Types of nodes in which each place sees a window of places of the input."""
 PLACEWISE = "Relu", "BatchNormalization", "QuantizeLinear", "DequantizeLinear"
-"""Nodes of which each place sees the same place before it."""
+"""Types of nodes in which each place sees only the same place of the input."""
 
 
 class Field(NamedTuple):
-    """What the places of a map see of the image, along one side: place i sees `size` pixels, from start + i · step on.
-    Those outside the image are padding."""
+    """The pixels of the image that a place of a map sees, along one side. Place i sees `size` pixels, beginning at
+    start + i · step. Pixels outside the image are padding."""
 
     start: int
     step: int
@@ -62,12 +63,12 @@ class Field(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """The answer of a layer to one image.
+    """The output of a layer for one image.
 
     Attributes:
-        name: What the file calls it.
-        values: Its maps, float32 `[C, S, S]`, not negative; S is 1 after a linear layer.
-        field: What a place of a map sees of the image; None where places mean nothing, or are not followed.
+        name: The name of the output in the file.
+        values: The maps, float32 `[C, S, S]`, not negative; S is 1 after a linear layer.
+        field: The pixels of the image that a place of a map sees; None after a linear layer, and if it is not known.
     """
 
     name: str
@@ -76,18 +77,18 @@ class Layer(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """What a proposal would mean alone.
+    """A proposal, and its reading if there were no other.
 
     Attributes:
-        how: What would be the digit on the picture, in words.
-        image: What the network would see, `[28, 28]`.
+        how: What the proposal takes for the digit on the picture, in words.
+        image: The image for the network, `[28, 28]`.
         digit: The most probable digit.
-        confidence: Its probability.
+        confidence: The probability of that digit.
         is_digit: The probability that the image shows a digit at all; None unless the network was trained with
             outliers.
-        weight: How likely such a proposal is right, beside the others.
-        score: The product of these three, by which one is chosen.
-        chosen: Whether it is the one.
+        weight: How likely the proposal is right, compared with the others.
+        score: The product of `confidence`, `is_digit` and `weight`; the highest score is chosen.
+        chosen: Whether this proposal was chosen.
     """
 
     how: str
@@ -104,10 +105,10 @@ class Inside(NamedTuple):
     """How a reading came about.
 
     Attributes:
-        steps: From the picture to what the network saw.
-        proposals: All that was tried, in order; none is chosen on a blank picture.
-        layers: The network's answers to what it saw, layer by layer; none on a blank picture, which it is not asked,
-            nor where they are not known.
+        steps: The steps from the picture to what the network saw.
+        proposals: All proposals that were tried, in order; none is chosen on a blank picture.
+        layers: The outputs of the network's layers, in order; none on a blank picture, which the network does not see,
+            and none if the layers are not known.
     """
 
     steps: tuple[Step, ...]
@@ -115,7 +116,7 @@ class Inside(NamedTuple):
     layers: tuple[Layer, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as types that `json` writes, pictures in base64, one byte a pixel."""
+        """The whole explanation as types that `json` writes; pictures are in base64, one byte per pixel."""
         return {
             "steps": [step_as_dict(step) for step in self.steps],
             "proposals": [one._asdict() | {"image": in_base64(one.image)} for one in self.proposals],
@@ -124,14 +125,15 @@ class Inside(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What a network would say if a patch of the image were blank.
+    """How a network's answer changes if a patch of the image is blank.
 
     Attributes:
         patch: The side of a patch in pixels.
-        stride: Pixels from one patch to the next, which begin at the first pixel.
-        side: Patches along a side.
-        probabilities: Of the digits, as the image is, `[10]`.
-        changes: log P(digit) with the patch blank, minus as it is, `[side · side, 10]`, row by row.
+        stride: Pixels from one patch to the next; the first patch begins at the first pixel.
+        side: The number of patches along a side.
+        probabilities: The probabilities of the digits for the unchanged image, `[10]`.
+        changes: log P(digit) with the patch blank, minus log P(digit) of the unchanged image, `[side · side, 10]`, row
+            by row.
     """
 
     patch: int
@@ -141,13 +143,13 @@ class Evidence(NamedTuple):
     changes: NDArray[np.float64]
 
     def as_dict(self) -> dict[str, Any]:
-        """Its fields as types that `json` writes; `changes` one after the other."""
+        """The fields as types that `json` writes; `changes` as one flat list."""
         changes = self.changes.round(DECIMALS).ravel().tolist()
         return self._asdict() | {"probabilities": self.probabilities.tolist(), "changes": changes}
 
 
 def read_inside(reader: Reader, picture: Picture, number: Number, ink: InkColour = "auto") -> tuple[Reading, Inside]:
-    """Read a picture, as `reader.read` does, and say how the reading came about. Raises what that does."""
+    """Read a picture, as `reader.read` does, and explain the reading. Raises the same errors."""
     reading, steps, verdicts = reader.read_tried(picture, number, ink)
     proposals = [
         Tried(one.how, one.image, int(verdict.digit.argmax()), float(verdict.digit.max()), verdict.looks_like_digit,
@@ -160,15 +162,15 @@ def read_inside(reader: Reader, picture: Picture, number: Number, ink: InkColour
 
 
 def evidence_of(reader: Reader, reading: Reading) -> Evidence | None:
-    """Which places of the image that a reader saw speak for its digit, by occlusion (Zeiler and Fergus, 2014): one
-    patch after the other is blank. None for a blank picture."""
-    if reading.image is None or reading.how is None:  # blank, so that the network was not asked
+    """Which parts of the image speak for the digit, by occlusion (Zeiler and Fergus, 2014): each patch in turn is made
+    blank. None for a blank picture."""
+    if reading.image is None or reading.how is None:  # blank, so the network was not asked
         return None
     starts = range(0, len(reading.image) - PATCH + 1, STRIDE)
-    images = np.repeat(reading.image[None], len(starts) ** 2 + 1, 0)  # [1 + P, 28, 28], the first as it is
+    images = np.repeat(reading.image[None], len(starts) ** 2 + 1, 0)  # [1 + P, 28, 28], the first one unchanged
     for image, (top, left) in zip(images[1:], product(starts, starts), strict=True):
         image[top : top + PATCH, left : left + PATCH] = 0
-    others = (images != reading.image).any((1, 2))  # where there was no ink, nothing changes
+    others = (images != reading.image).any((1, 2))  # a patch without ink changes nothing
     asked = np.concatenate([images[:1], images[others]])[:, None]
     numbers = None if reader.exact else np.full(len(asked), reading.number)
     logs = reader.network.answer(asked, numbers).digit.astype(np.float64).clip(FLOOR)
@@ -203,7 +205,7 @@ def in_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def in_base64(values: NDArray[Any]) -> str:
-    """The same in base64."""
+    """Values in [0, 1] as bytes, in base64."""
     return b64encode(in_bytes(values).tobytes()).decode()
 
 
@@ -214,7 +216,7 @@ def layers_of(network: Any, image: NDArray[np.float32]) -> tuple[Layer, ...]:
     """The layers of a network's encoder, in order.
 
     Args:
-        network: An `OnnxNetwork`; of another one no layers are known.
+        network: An `OnnxNetwork`; the layers of other networks are not known.
         image: `[28, 28]` in [0, 1].
     """
     if not isinstance(network, OnnxNetwork) or not isinstance(network.content, bytes):
@@ -231,15 +233,15 @@ def layers_of(network: Any, image: NDArray[np.float32]) -> tuple[Layer, ...]:
 
 @lru_cache(maxsize=2)
 def with_layers(content: bytes, threads: int) -> tuple[dict[str, Field | None], OnnxSession | None]:
-    """The layers in a file, and the network with these as outputs, made when they are first asked for; None if there
-    are none."""
+    """The fields of a file's layers, and a session of the network with the layers as outputs; None if there are no
+    layers. Cached, so a session is made only when it is first needed."""
     fields = relus(content)
     outputs = b"".join(message(OUTPUT, message(NAME, name.encode())) for name in fields if name != FEATURES)
     return fields, OnnxSession(content + message(GRAPH, outputs), threads) if fields else None
 
 
 def relus(content: bytes) -> dict[str, Field | None]:
-    """The outputs of the ReLUs that see the image and not the number, in order, each with its field."""
+    """The outputs of the ReLUs that depend on the image but not on the number, in order, each with its field."""
     image, number = INPUTS
     seen: dict[str, Field | None] = {image: Field(0, 1, 1)}
     told = {number}
@@ -258,7 +260,7 @@ def relus(content: bytes) -> dict[str, Field | None]:
 
 
 def field_after(kind: str, node: memoryview, field: Field | None) -> Field | None:
-    """The field of a node's output, by that of its input."""
+    """The field of a node's output, given the field of its input."""
     if field is None or kind in PLACEWISE:
         return field
     if kind not in WINDOWED:
@@ -275,11 +277,11 @@ def field_after(kind: str, node: memoryview, field: Field | None) -> Field | Non
     return Field(start - padding * step, step * stride, size + (kernel - 1) * step)
 
 
-# Protobuf, as far as it is needed.
+# The little of Protobuf that is needed.
 
 
 def members(content: memoryview, number: int) -> Iterator[Any]:
-    """The values of a message's field: numbers, or bytes."""
+    """The values of one field of a message: numbers, or bytes."""
     place = 0
     while place < len(content):
         key, place = varint(content, place)
@@ -293,12 +295,12 @@ def members(content: memoryview, number: int) -> Iterator[Any]:
 
 
 def texts(content: memoryview, number: int) -> list[str]:
-    """The texts in a message's field."""
+    """The texts in one field of a message."""
     return [bytes(value).decode() for value in members(content, number)]
 
 
 def varint(content: memoryview, place: int) -> tuple[Any, int]:
-    """The number that begins at `place`, seven bits a byte, the lowest first; and where it ends."""
+    """The number that begins at `place`, and where it ends. Each byte holds seven bits, the lowest first."""
     value = shift = 0
     while True:
         byte = content[place]
@@ -314,6 +316,6 @@ def message(number: int, content: bytes) -> bytes:
 
 
 def written(value: int) -> bytes:
-    """The bytes of `varint`."""
+    """The number as bytes, as `varint` reads it."""
     low = [value >> shift & 127 for shift in range(0, max(1, value.bit_length()), 7)]
     return bytes([byte | 128 for byte in low[:-1]] + low[-1:])

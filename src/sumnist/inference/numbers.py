@@ -1,20 +1,22 @@
-"""Numbers of any length: the picture of a line → a reading, the values that may stand there with their probabilities.
+"""Reads a number of any length from a picture: the possible values with their probabilities.
 
-A plain picture is taken for the line whole (`pictures/proposals`); what is not plain the finder looks at, and cuts out
-what it finds. A recognizer judges each proposal, and how probable it makes its best string of digits says how well a
-proposal explains the picture. A string's probability is the mean of those that the hypotheses give it, each counting by
-a power of its score. Two recognizers are asked separately, and their probabilities multiplied.
+If the picture is plain, the whole of it is taken for the line (`pictures/proposals`). Otherwise the finder looks at the
+picture and cuts out what it finds. A recognizer judges each proposal. A proposal explains the picture well if its best
+string of digits is probable. The probability of a string is the mean of the probabilities that the hypotheses give it,
+weighted by a power of their scores. If there are two recognizers, each is asked separately, and their probabilities are
+multiplied.
 
-Of a number that was found, each digit is also judged by itself: by the finder, and by the network of single digits,
-which reads a digit that is cut out better than the network of strips does in passing. So of strings with as many digits
-as were found, each is the more probable the more so its digits are. How many digits there are is not changed by that.
+The finder and the network of single digits also judge each digit of a found number by itself. The latter reads a digit
+that is cut out better than the network of strips does in passing. So a string with as many digits as were found becomes
+more probable if its single digits are. The probability of each number of digits stays the same.
 
 A recognizer says, at each step along the picture of a line, which character stands there. `StripRecognizer` is the
-package's own network. `OcrRecognizer` is PP-OCRv6, a general reader of text, held to digits and separators: the
-recognition model (PaddleOCR, Apache-2.0) as the package `rapidocr` brings it. Only the file is used: nothing of that
-package is imported, nor what it depends on. Pictures are prepared as PaddleOCR does: 48 pixels high, dark ink on light
-ground, mid-grey behind narrow ones. It knows 18,708 characters. At each step all but digits and separators are dropped,
-and the rest sums to one; how much was dropped says how far what stands there is something else than a number.
+package's own network. `OcrRecognizer` is PP-OCRv6, a general reader of text, restricted to digits and separators. It is
+the recognition model (PaddleOCR, Apache-2.0) from the package `rapidocr`. Only the model file is used: neither that
+package nor its dependencies are imported. Pictures are prepared as in PaddleOCR: 48 pixels high, dark ink on light
+ground, with mid-grey behind narrow ones. The model knows 18,708 characters. At each step all but digits and separators
+are dropped, and the rest is scaled to sum to one. The share dropped says how likely the line shows something else than
+a number.
 """
 
 from __future__ import annotations
@@ -51,58 +53,60 @@ from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed
 from sumnist.pictures.proposals import EMPTY, Box, LineProposal, forms, line_of
 
 STRIP, EMISSIONS, IS_NUMBER = "strip", "emissions", "is_number"
-"""The input of the file, float32 `[batch, 1, 32, width]` in [0, 1], light ink on dark ground, and its outputs, in nats:
-`[batch, ⌈width / 4⌉, 14]`, and `[batch]`, that there is a digit at all."""
+"""`STRIP`: the input of the file, float32 `[batch, 1, 32, width]` in [0, 1], light ink on dark ground. Its outputs, as
+log-probabilities: `EMISSIONS` `[batch, ⌈width / 4⌉, 14]`, and `IS_NUMBER` `[batch]`, that there is a digit at all."""
 CHARACTERS_KEY = "characters"
-"""The key of the metadata whose value is the characters of the classes from 1."""
+"""The key of the metadata for the characters of the classes from 1."""
 HEIGHT, STEP = 32, 4
-"""Pixels of a strip's height, and of a step along it."""
+"""`HEIGHT`: the height of a strip in pixels. `STEP`: pixels along the strip for each step."""
 WIDEST = 1024
-"""Pixels of the widest strip that is read: a wider one is made narrower."""
+"""The width of the widest strip in pixels. A wider line is squeezed to it."""
 
 PACKAGE, MODEL = "rapidocr", "models/PP-OCRv6_rec_small.onnx"
-"""Whose file the network is, and where it lies there."""
+"""The package that brings the network, and the path of the network in it."""
 INSTALL = 'pip install "rapidocr>=3.9,<4"'
-"""What brings a version of the package with that file."""
+"""The command that installs a version of the package with this file."""
 CLASSES = "", *ctc.CHARACTERS
-"""The blank and the characters that are left."""
+"""The blank, and the characters that are kept."""
 CHARACTER = "character"
-"""The key of the metadata: its value is the characters of the classes from 1, one a line; a last class is the space."""
+"""The key of the metadata for the characters of the classes from 1, one per line; one more class is the space."""
 OCR_HEIGHT, OCR_STEP = 48, 8
-"""Pixels of a picture's height, and of a step along it."""
+"""`OCR_HEIGHT`: the height of a picture in pixels. `OCR_STEP`: pixels along the picture for each step."""
 OCR_NARROWEST, OCR_WIDEST = 320, 3200
-"""Pixels of the width: PaddleOCR has mid-grey behind a narrower picture and makes a wider one narrower. With nothing
-behind them 2 to 3 in a hundred more numbers were misread, with white 3 to 8."""
+"""The least and greatest width in pixels. As in PaddleOCR, a narrower picture is padded with mid-grey, and a wider one
+is squeezed. Without padding, 2 to 3 more numbers in a hundred were misread; with white padding, 3 to 8."""
 
 ALIKE = {".": "·•:;", ",": "'’", "-": "–—=~_"}
-"""Characters that count as a separator."""
+"""Other characters that count as each separator."""
 LIKE_DIGITS = "OoIliSsZzBbgqDUTy/|"
-"""Characters that look like a digit: alone they make nothing foreign."""
+"""Characters that look like a digit. They alone do not make a line foreign."""
 LEAST = 1e-9
-"""Of a class at a step, before it sums to one: where all are less probable, each is as probable as the others."""
+"""The least probability of a class at a step, before the classes are scaled to sum to one. If all classes are below it,
+they become equally probable."""
 LEAST_IS_DIGIT, LEAST_CONFIDENCE = 0.7, 0.985
-"""Probabilities of there being a number, and of the most probable one, from which on a reading is accepted. Of numbers
-from cheques, tables, scans and MNIST the first refuses one in a hundred; with the second, of the accepted ones 98.5 %
-are right on tables, after rescoring."""
+"""A reading is accepted from these probabilities on: that there is a number, and that the most probable number is
+right. On cheques, tables, scans and MNIST, the first refuses one number in a hundred. With the second, 98.5 % of the
+accepted numbers on tables are right, after rescoring."""
 FAINT = 1e-3
-"""Of characters, over all steps: with fewer, little is foreign, as little stands there."""
+"""Added to the total probability of all characters, so that other characters count little if little stands on the
+line."""
 
 FORMAT = 1
-"""The version of what `NumberReading.as_dict` gives."""
+"""The version of the format of `NumberReading.as_dict`."""
 BEYOND_DOUBT = 0.9
-"""A hypothesis that gives its best string this probability, times its weight, is taken at once."""
+"""A hypothesis is taken at once if its value reaches this: the probability of its best string times its weight."""
 TRUST = 0.35
-"""The power of the probabilities of digits judged by themselves, beside those of strings."""
+"""The power of the probabilities from the network of single digits, when they are multiplied with those of strings."""
 POWER = 2
-"""Of what a hypothesis counts, in means over them."""
+"""In a mean over hypotheses, each one's weight is this power of its score."""
 SEARCHED = 10
-"""Values that are searched for in each hypothesis, if no more are asked for."""
+"""The least number of values to search for in each hypothesis."""
 FITTING = 0.05
-"""Least probability of an allowed number of digits, if there is a number."""
+"""The least probability that the number of digits is allowed, given that there is a number."""
 TOGETHER = 0.97
-"""The probability of the most probable value from which on a reading of two recognizers is accepted."""
+"""A reading of two recognizers is accepted if the probability of the most probable value is at least this."""
 COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
-"""Candidates that may be asked for."""
+"""How many candidates a caller may ask for."""
 
 BLANK, NOT_A_NUMBER, UNSURE, LENGTH = "blank", "not a number", "unsure", "another number of digits"
 SEVERAL = "several numbers"
@@ -123,16 +127,17 @@ NUMBER_ADVICE = {
     PERCENTAGE: "a number without a percent sign was expected",
     EXPRESSION: "one number was expected; `sumnist solve` reads sums",
 }
-"""What helps, for each reason why the reading of a number is not accepted."""
+"""The advice for each reason why a reading of a number is not accepted."""
 
 
 class Line(NamedTuple):
-    """What a recognizer says of the picture of a line.
+    """A recognizer's answer to the picture of a line.
 
     Attributes:
         emissions: `[T, 14]`, log-probabilities of the blank and of the characters of `ctc.CHARACTERS` at each step.
-        step: Pixels of that picture for a step.
-        foreign: How far other characters stand there than those, 0 to 1; 0 from who knows no others.
+        step: Pixels of the picture for each step.
+        foreign: How likely the line holds other characters than these, 0 to 1; 0 from a recognizer that knows no
+            others.
     """
 
     emissions: NDArray[np.float32]
@@ -141,12 +146,12 @@ class Line(NamedTuple):
 
 
 class Recognizer(Protocol):
-    """What reads lines.
+    """A network that reads lines.
 
     Attributes:
-        least_is_digit: The probability of there being a digit from which on a reading is accepted.
-        least_confidence: The probability of the most probable value from which on a reading is accepted.
-        trust: The power of its probabilities where those of several recognizers are multiplied.
+        least_is_digit: A reading is accepted if the probability that there is a digit is at least this.
+        least_confidence: A reading is accepted if the probability of the most probable value is at least this.
+        trust: The power of its probabilities when those of several recognizers are multiplied.
     """
 
     least_is_digit: float
@@ -154,7 +159,8 @@ class Recognizer(Protocol):
     trust: float
 
     def lines(self, pictures: Sequence[Grey]) -> list[Line]:
-        """What it says of pictures `[h, w]` of one line each, in [0, 1], light ink on dark ground, of any size."""
+        """The answer to each of some pictures `[h, w]` of one line, in [0, 1], light ink on dark ground, of any
+        size."""
 
 
 class StripRecognizer(OnnxFile):
@@ -165,7 +171,7 @@ class StripRecognizer(OnnxFile):
         threads: How many threads a call may use.
 
     Raises:
-        RunError: It is no file of such a network, or answers with what is no number.
+        RunError: The file cannot be read or holds another network, or the network's answers are not finite.
     """
 
     trust = 0.6
@@ -181,7 +187,7 @@ class StripRecognizer(OnnxFile):
             raise self.no_number()
 
     def lines(self, pictures: Sequence[Grey]) -> list[Line]:
-        """What the network says of pictures `[h, w]` of one line each."""
+        """The network's answers to pictures `[h, w]` of one line each."""
         strips = [strip_of(picture) for picture in pictures]
         return [
             Line(self.emissions(strip[None, None])[0], picture.shape[1] * STEP / strip.shape[1])
@@ -194,13 +200,13 @@ class StripRecognizer(OnnxFile):
 
 
 def file_of(recognizer: Any) -> bytes:
-    """What is in the file of a network; nothing if it has none."""
+    """The content of a network's file; empty if it has none."""
     content = getattr(recognizer, "content", b"")
     return content if isinstance(content, bytes) else Path(content).read_bytes()
 
 
 def strip_of(picture: Grey) -> Grey:
-    """The picture `[h, w]` of a line, 32 pixels high, in its proportions."""
+    """The picture `[h, w]` of a line, scaled to a height of 32 pixels."""
     height, width = picture.shape
     wide = min(max(STEP, round(width * HEIGHT / height)), WIDEST)
     method = Image.Resampling.BOX if height > HEIGHT else Image.Resampling.BILINEAR
@@ -208,14 +214,14 @@ def strip_of(picture: Grey) -> Grey:
 
 
 class OcrRecognizer(OnnxSession):
-    """The recognition network of PP-OCRv6. Threads may share it, and forked children; it can be pickled.
+    """The recognition network of PP-OCRv6. Threads and forked children may share it, and it can be pickled.
 
     Args:
         threads: How many threads a call may use.
 
     Raises:
         MissingExtraError: The package that brings the network is not installed.
-        RunError: It is installed, but in a version with another network, or its file is damaged.
+        RunError: The installed version of the package has another network, or the network's file is damaged.
     """
 
     least_is_digit, least_confidence, trust = LEAST_IS_DIGIT, LEAST_CONFIDENCE, 0.6
@@ -244,11 +250,11 @@ class OcrRecognizer(OnnxSession):
         return OcrRecognizer, (self.threads,)
 
     def lines(self, pictures: Sequence[Grey]) -> list[Line]:
-        """What the network says of pictures `[h, w]` of one line each."""
-        return [self.line(picture) for picture in pictures]  # in batches it takes as long
+        """The network's answers to pictures `[h, w]` of one line each."""
+        return [self.line(picture) for picture in pictures]  # a batch would take as long
 
     def line(self, picture: Grey) -> Line:
-        """What the network says of a picture `[h, w]`."""
+        """The network's answer to the picture `[h, w]` of a line."""
         prepared, width = prepared_of(picture)
         (said,) = self.run([self.output], {self.input: prepared})
         classes = np.stack([said[0, :, columns].sum(0) for columns in self.classes], 1)
@@ -257,11 +263,11 @@ class OcrRecognizer(OnnxSession):
         return Line(emissions, picture.shape[1] * OCR_STEP / width, self.foreign(said[0], classes))
 
     def foreign(self, said: NDArray[np.float32], classes: NDArray[np.float32]) -> float:
-        """The share of other characters in all that stand there, if one of them is none that looks like a digit.
+        """The share of other characters among all on the line; near 0 if each of them looks like a digit.
 
         Args:
             said: `[T, C]`, the probabilities of all characters.
-            classes: `[T, 14]`, those of the blank and of `CHARACTERS`.
+            classes: `[T, 14]`, the probabilities of the blank and of `CHARACTERS`.
         """
         others = (1 - classes.sum(1)).clip(0, 1)
         strange = float((others - said[:, self.like_digits].sum(1)).max())
@@ -271,7 +277,7 @@ class OcrRecognizer(OnnxSession):
 
 def prepared_of(picture: Grey) -> tuple[NDArray[np.float32], int]:
     """The picture `[h, w]` of a line as the network takes it, float32 `[1, 3, 48, W]` in [−1, 1], `W` a multiple of
-    `OCR_STEP`, and the width of the picture in it."""
+    `OCR_STEP`; and the width of the picture in it."""
     high, wide = picture.shape
     width = min(max(1, -(-OCR_HEIGHT * wide // high)), OCR_WIDEST)
     prepared = np.zeros((OCR_HEIGHT, max(-(-width // OCR_STEP) * OCR_STEP, OCR_NARROWEST)), np.float32)
@@ -281,22 +287,22 @@ def prepared_of(picture: Grey) -> tuple[NDArray[np.float32], int]:
 
 @dataclass(frozen=True)
 class NumberReading:
-    """What a reader says of the picture of a number.
+    """A reader's answer to the picture of a number.
 
     Attributes:
         text: The most probable number as it is written, with separators; empty if there is none.
-        value: The number; None if there is none.
+        value: The most probable number; None if there is none.
         confidence: The probability of `value`, if there is a number.
         candidates: The most probable values, the best one first.
-        other: The probability of all other values; with those of `candidates` it sums to one.
-        accepted: Whether the answer stands.
-        reason: Why it does not stand, a key of `NUMBER_ADVICE`; None if it does.
+        other: The probability of all values that are not candidates.
+        accepted: Whether the answer is accepted.
+        reason: Why the answer is not accepted, a key of `NUMBER_ADVICE`; None if it is.
         is_number_probability: The probability that there is a number at all.
-        places: For each character of `text` where it stands, its left and right end in pixels of the picture.
-        box: Top, bottom, left and right of what was taken for the line, in pixels of the picture.
+        places: The left and right end of each character of `text`, in pixels of the picture.
+        box: Top, bottom, left and right of the line, in pixels of the picture.
         how: What was taken for the line, in words; None on a blank picture.
-        image: The line as it was looked at, float32 `[h, w]` in [0, 1], light ink on dark ground.
-        others: Where other numbers stand that count as much, as `box` has it; empty if this is the only one.
+        image: The line as the recognizer saw it, float32 `[h, w]` in [0, 1], light ink on dark ground.
+        others: The boxes of other numbers that count as much; empty if this is the only one.
     """
 
     text: str
@@ -315,17 +321,18 @@ class NumberReading:
 
     @property
     def digits(self) -> str:
-        """The digits of `text`, leading zeros among them."""
+        """The digits of `text`, with leading zeros."""
         return ctc.without_separators(self.text)
 
     @property
     def advice(self) -> str | None:
-        """What helps if the reading is not accepted; None if it is."""
+        """The advice if the reading is not accepted; None if it is."""
         return None if self.reason is None else NUMBER_ADVICE[self.reason]
 
     @property
     def values(self) -> Values:
-        """The distribution of the value, which can be added to numbers and other readings, as the reading itself."""
+        """The distribution of the value. It can be added to numbers and to other readings; so can the reading
+        itself."""
         return Values({candidate.value: candidate.probability for candidate in self.candidates}, self.other)
 
     def __add__(self, other: Any) -> Values:
@@ -350,13 +357,13 @@ class NumberReading:
 
 @dataclass(frozen=True)
 class FoundNumber(NumberReading):
-    """A number that was found on a picture, with all that a reading has.
+    """A number that was found on a picture: a `NumberReading` and its place.
 
     Attributes:
-        corners: Where it stands: upper left, upper right, lower right and lower left, by its own line; (x, y) in pixels
-            of the picture.
-        orientation: Which way its line runs, in degrees, clockwise: 0 to the right, 90 down.
-        written: What the finder sees there, signs and all: ¤ is a sign of a currency, ? another character.
+        corners: Upper left, upper right, lower right and lower left, along the number's own line; (x, y) in pixels of
+            the picture.
+        orientation: The direction of its line in degrees, clockwise: 0 to the right, 90 down.
+        written: The text as the finder sees it, with all signs: ¤ is a sign of a currency, ? another character.
     """
 
     corners: tuple[tuple[float, float], ...] = ()
@@ -370,8 +377,8 @@ class FoundNumber(NumberReading):
 
 
 class Hypothesis(NamedTuple):
-    """What a recognizer says of a proposal; `strings`: the most probable ones; `score`: how well the proposal explains
-    the picture, 0 to 1."""
+    """A recognizer's answer to a proposal. `strings`: the most probable strings. `score`: how well the proposal
+    explains the picture, 0 to 1."""
 
     proposal: LineProposal
     line: Line
@@ -386,24 +393,24 @@ class Hypothesis(NamedTuple):
 
     @property
     def value(self) -> float:
-        """The probability of its best string, times the proposal's weight: how much it counts."""
+        """How much the hypothesis counts: its score times the probability that there is a number."""
         return self.score * self.is_number
 
     def middles(self, positions: ctc.Positions) -> ctc.Floats:
-        """Where the middles of characters on these steps are, in shares of the line's width."""
+        """The middles of characters on these steps, as shares of the line's width."""
         middles: ctc.Floats = self.line.step * (np.array(positions).mean(1) + 0.5) / self.proposal.image.shape[1]
         return middles
 
 
 class Opinion(NamedTuple):
-    """The hypotheses of one recognizer, of which the best comes first."""
+    """The hypotheses of one recognizer, the best one first."""
 
     recognizer: Recognizer
     hypotheses: list[Hypothesis]
 
     @property
     def is_number(self) -> float:
-        """The probability that there is a number. Hypotheses that see none count as much as those that do."""
+        """The probability that there is a number. Hypotheses that see no number count too."""
         shares = shares_of([one.score for one in self.hypotheses], POWER)
         return float(shares @ [one.is_number for one in self.hypotheses])
 
@@ -415,15 +422,15 @@ class Opinion(NamedTuple):
 
 
 class Judge(Protocol):
-    """What reads a number that was looked at."""
+    """Reads a number that the recognizers have already looked at."""
 
     def __call__(self, asked: Sequence[str] = ()) -> FoundNumber:
-        """Its reading; `asked`: strings of digits that are candidates, too."""
+        """The reading. `asked`: strings of digits that become candidates, too."""
 
 
 class NumberReader:
-    """Reads numbers by one recognizer, or by several together; `find`: what finds them where a picture is not plain;
-    `network`: that of single digits, for rescoring, in which it counts as much as `trust` says."""
+    """Reads numbers with one or several recognizers. `find` finds the numbers on a picture that is not plain. `network`
+    is the network of single digits for rescoring, and `trust` says how much it counts."""
 
     def __init__(
         self, recognizers: Sequence[Recognizer], find: Find, network: Network | None = None, trust: float = TRUST
@@ -432,16 +439,16 @@ class NumberReader:
 
     @property
     def networks(self) -> list[Recognizer | Network]:
-        """All that it asks."""
+        """All networks that this reader asks, without the finder."""
         return [*self.recognizers, *([] if self.network is None else [self.network])]
 
     def __call__(
         self, picture: Intensities, digits: ctc.Digits = (1, None), decimal: str | None = None, ink: InkColour = "auto",
         count: int = 10, among: Among = "only",
     ) -> NumberReading:  # fmt: skip
-        """The reading of a picture, with `count` candidates; `digits`: the least and the most number of digits;
-        `decimal`: the sign before decimals; `ink`: whether it is known to be dark or light; `among`: of several numbers
-        the largest is read ("largest"), or none is accepted ("only")."""
+        """The reading of a picture, with `count` candidates. `digits`: the least and the most number of digits.
+        `decimal`: the sign before decimals. `ink`: "dark" or "light", if known. `among`: of several numbers, "largest"
+        reads the largest; "only" accepts none."""
         line = line_of(picture, ink)
         if line is None:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
@@ -466,16 +473,16 @@ class NumberReader:
         self, sight: Sight, number: Found, digits: ctc.Digits, decimal: str | None, count: int, finer: float = 1.0,
         line: LineProposal | None = None,
     ) -> FoundNumber:  # fmt: skip
-        """The reading of a number that was found on a picture; `finer`: pixels of the picture for one
-        of what was looked at; `line`: the picture as a line, which counts, too, if it holds little else."""
+        """The reading of a found number. `finer`: pixels of the picture for one pixel of the reduced picture. `line`:
+        the whole picture as a line, which becomes a proposal too if it holds little else."""
         return self.looked_at(sight, number, cut(sight, number), digits, decimal, count, finer, line)()
 
     def looked_at(
         self, sight: Sight, number: Found, piece: Cut, digits: ctc.Digits, decimal: str | None, count: int,
         finer: float = 1.0, line: LineProposal | None = None,
     ) -> Judge:  # fmt: skip
-        """What reads a number, as `found` does, that was cut out of its picture: it is looked at once, however often it
-        is read."""
+        """Have the recognizers look at a number that was cut out, once. The result reads the number, as `found` does,
+        any number of times."""
         corners, angle = sight.placed(number)
         corners = corners * finer
         (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
@@ -507,12 +514,12 @@ class NumberReader:
         return judged
 
     def said_of(self, number: Found, piece: Cut) -> tuple[ctc.Floats, float]:
-        """What the finder, and the network of single digits, say of the digits of a number, `[N, 10]`, and how probable
-        that network makes it that one of them is a digit at all."""
+        """How the finder and the network of single digits judge a number's digits: log-weights `[N, 10]`, and the
+        probability by that network that at least one of them is a digit at all."""
         said, is_digit = WITNESS * np.log(number.digits.astype(np.float64) + LEAST), 1.0
         if self.network is not None and len(piece.digits) == len(said):
             images = [placed(cropped(piece.alone[:, columns])) for columns in piece.digits]
-            images += [placed(cropped(piece.bare))] if len(said) == 1 else []  # without a frame that is in view
+            images += [placed(cropped(piece.bare))] if len(said) == 1 else []  # the bare ink, without a frame around it
             answer = self.network.answer(np.stack(images)[:, None])
             said += self.trust * answer.digit[: len(said)]
             is_digit = 1.0 if answer.is_digit is None else math.exp(float(answer.is_digit.max()))
@@ -522,8 +529,8 @@ class NumberReader:
         self, opinions: list[Opinion], count: int, decimal: str | None, said: ctc.Floats | None = None,
         minus: bool = False, asked: Sequence[str] = (),
     ) -> NumberReading:  # fmt: skip
-        """The reading by opinions of what is proposed; `said`: what others say of its digits; `minus`: whether one
-        stands before it; `asked`: strings that are candidates, too."""
+        """The reading from the recognizers' opinions. `said`: log-weights of its digits from other networks. `minus`:
+        whether a minus stands before it. `asked`: strings that become candidates, too."""
         opinions = [opinion for opinion in opinions if opinion.hypotheses]
         if not opinions:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
@@ -538,11 +545,12 @@ class NumberReader:
 
 
 class Numbers:
-    """What reads numbers by the name of an engine; each is loaded when it is first asked for. It can be copied and
-    pickled, and any number of threads may share it.
+    """Reads numbers by any engine, whose networks are loaded when they are first asked. It can be copied and pickled,
+    and any number of threads may share it.
 
     Args:
-        model: The ONNX file of the network of strips, or its content, by default the one that comes with the package.
+        model: The ONNX file of the network of strips, or its content; by default the network that comes with the
+            package.
         threads: How many processor threads a call may use.
         trust: How much the network of single digits counts in rescoring, 0 to 1.
     """
@@ -558,7 +566,8 @@ class Numbers:
         self, picture: Picture, engine: ReadingEngine = "ours", digits: Any = (1, None),
         decimal: str | None = None, count: int = 10, name: str | None = None,
     ) -> list[FoundNumber]:  # fmt: skip
-        """All numbers on a picture. The arguments are those of `Reader.find`; `name`: what messages call it."""
+        """Find and read all numbers on a picture. The arguments are those of `Reader.find`; messages call the picture
+        `name`."""
         read = self.reader(engine)
         digits, decimal, count = check_bounds(digits), check_sign(decimal), checked("count", count, COUNT)
         seen = intensities_of(picture, name)
@@ -573,7 +582,7 @@ class Numbers:
         return [one for one in numbers if one.reason != NOT_A_NUMBER]
 
     def found_on(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
-        """What the finder finds on a picture, uint8 or float32 `[H, W]`."""
+        """The numbers that the finder finds on a picture, uint8 or float32 `[H, W]`, and what it saw."""
         if self.finder is None:
             self.finder = Finder(threads=self.threads)
         return self.finder(grey)
@@ -582,8 +591,8 @@ class Numbers:
         self, pictures: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
         decimal: str | None = None, ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> list[NumberReading | SumnistError]:  # fmt: skip
-        """A reading for each picture; in its place the error, not raised, of one that is no good. The arguments are
-        those of `Reader.read_number`, which raises."""
+        """A reading for each picture. If a picture cannot be read, its place holds the error, which is not raised. The
+        arguments are those of `Reader.read_number`."""
         read = self.reader(engine)
         digits, decimal, count = check_bounds(digits), check_sign(decimal), checked("count", count, COUNT)
         readings: list[NumberReading | SumnistError] = []
@@ -596,7 +605,8 @@ class Numbers:
         return readings
 
     def with_hand(self, hand: Hand | None) -> Numbers:
-        """The same networks with another hand, or with none. Raises `HandError` once one is asked that it is not of."""
+        """The same networks with another hand, or with none. Raises `HandError` when a network is used that the hand
+        does not belong to."""
         other = copy(self)
         other.hand, other.network = hand, self.network and self.network.with_hand(hand, must=False)
         ours = {name: one for name, one in self.recognizers.items() if isinstance(one, StripRecognizer)}
@@ -604,8 +614,8 @@ class Numbers:
         return other
 
     def reader(self, engine: ReadingEngine) -> NumberReader:
-        """What reads numbers by an engine: one recognizer rescores, two together need not. Raises `ConfigError`,
-        `RunError`, `MissingExtraError`."""
+        """The reader of an engine. Only an engine with one recognizer uses rescoring. Raises `ConfigError`, `RunError`,
+        `MissingExtraError`."""
         recognizers = self.of(engine)
         if len(recognizers) > 1:
             return NumberReader(recognizers, self.found_on)
@@ -620,7 +630,7 @@ class Numbers:
         return [self.recognizer(name) for name in (("ours", "ocr") if engine == "both" else (engine,))]
 
     def recognizer(self, name: str) -> Recognizer:
-        """The recognizer `name`, loaded if it is not yet."""
+        """The recognizer `name`, loaded when it is first asked for."""
         if name not in self.recognizers:
             ours = name == "ours"
             self.recognizers[name] = (
@@ -630,7 +640,7 @@ class Numbers:
 
 
 def check_bounds(digits: Any) -> ctc.Digits:
-    """The least and the most number of digits, given as a pair, or as one number for both. Raises `ConfigError`."""
+    """The least and the most number of digits, from a pair or from one number for both. Raises `ConfigError`."""
     pair = digits if isinstance(digits, tuple | list) and len(digits) == 2 else (digits, digits)
     try:
         if any(isinstance(one, bool) for one in pair):
@@ -647,7 +657,7 @@ def check_bounds(digits: Any) -> ctc.Digits:
 
 
 def bounds_written(word: str) -> ctc.Digits | None:
-    """The least and the most number of digits, written as 4, 1-6 or 3-; None if `word` is no such thing."""
+    """The least and the most number of digits, from 4, 1-6 or 3-; None if `word` has no such form."""
     if not re.fullmatch(r"[0-9]{1,6}(-([0-9]{1,6})?)?", word):
         return None
     least, dash, most = word.partition("-")
@@ -658,7 +668,7 @@ def bounds_written(word: str) -> ctc.Digits | None:
 
 
 def check_sign(decimal: Any) -> str | None:
-    """The decimal sign, if it is one that can be read. Raises `ConfigError`."""
+    """Check a decimal sign and return it. Raises `ConfigError`."""
     if decimal not in (None, ".", ","):
         raise ConfigError(
             f"decimal {reprlib.repr(decimal)}: expected the sign before decimals, '.' or ',': leave it out for whole "
@@ -672,8 +682,8 @@ def opinion_of(
     recognizer: Recognizer, proposals: Sequence[LineProposal], digits: ctc.Digits, decimal: str | None, count: int,
     varied: bool = True,
 ) -> Opinion:  # fmt: skip
-    """What a recognizer makes of what is proposed, and, if they may be `varied`, of other forms of the best of it where
-    that is in doubt; there are no hypotheses if nothing is."""
+    """A recognizer's opinion of proposals. If none is beyond doubt and they may be `varied`, it also looks at other
+    forms of the best one. Without proposals, the opinion has no hypotheses."""
     found: list[Hypothesis] = []
     for more in (proposals, None)[: 1 + varied]:
         some = [*forms(found[0].proposal)] if more is None and found else more or []
@@ -689,7 +699,7 @@ def opinion_of(
 
 
 def combined(opinions: list[Opinion], asked: Sequence[str] = ()) -> dict[str, float]:
-    """The strings that any hypothesis has found, and those that are asked for, with their probabilities."""
+    """The probabilities of all strings that any hypothesis found, and of the strings `asked` for."""
     hypotheses = [one for opinion in opinions for one in opinion.hypotheses]
     if len(hypotheses) == 1 and not asked:
         return hypotheses[0].strings
@@ -707,14 +717,14 @@ def combined(opinions: list[Opinion], asked: Sequence[str] = ()) -> dict[str, fl
 
 
 def rescored(strings: Mapping[str, float], said: ctc.Floats) -> dict[str, float]:
-    """The probabilities of strings, with what others say of their digits.
+    """The probabilities of strings, after other networks have judged their digits.
 
     Args:
         strings: The strings with their probabilities.
         said: The logarithm of the weight of each digit at each place, `[N, 10]`.
 
     Returns:
-        The same strings. Those with `N` digits are as probable together as they were.
+        The same strings. Only strings with `N` digits change, and the sum of their probabilities stays the same.
     """
     digits = {one: [int(digit) for digit in ctc.without_separators(one)] for one in strings}
     same = [one for one, share in strings.items() if share > 0 and len(digits[one]) == len(said)]
@@ -729,46 +739,49 @@ def rescored(strings: Mapping[str, float], said: ctc.Floats) -> dict[str, float]
 # Numbers that were found.
 
 MOST_FOUND = 2_500
-"""Numbers of a picture, at most: the fullest pages of tables have about a thousand."""
+"""The most numbers on a picture; the fullest pages of tables have about a thousand."""
 Among = Literal["only", "largest"]
-"""What is read of several numbers on a picture: none of them counts, or the largest one."""
+"""What to do with several numbers on a picture: accept none, or read the largest."""
 RIVAL_SIZE = 0.5
-"""Another number whose digits are at least so high as those of the largest is a second one."""
+"""Another number counts as a second one if its digits are at least this high, compared with those of the largest
+number."""
 LINE_GAP, WIDE_GAP, WIDEST_ROOM = 0.06, 0.7, 0.75
-"""On a plain line, by the height of its ink: the highest gap within, the widest one, and how far ink reaches before the
-middle of the first digit and behind that of the last."""
+"""Limits for a plain line, in heights of its ink. `LINE_GAP`, `WIDE_GAP`: the highest and the widest gap in it.
+`WIDEST_ROOM`: how far ink may reach before the middle of the first digit and behind the middle of the last."""
 LONE = 0.6
-"""The probability with which a digit by itself must be one, by the network of single digits: a texture seldom is."""
+"""The least probability that a lone digit is a digit, according to the network of single digits. A texture seldom
+reaches it."""
 CUT_OUT = 0.7
-"""The weight of a number that was cut out of a line which it fills: it may have lost a digit, the line has not."""
+"""The weight of a number that was cut out, if it fills its line: the cut may have lost a digit, the line has not."""
 COVERED = 0.5
-"""The share of a line's height that a number takes, if there is no other line on it."""
+"""The least share of a line's height that a number takes if there is no other line on the picture."""
 WITNESS = 0.5
-"""The power of what the finder says of digits, beside the probabilities of strings."""
+"""The power of the finder's probabilities of digits, when they are multiplied with those of strings."""
 MINUS, NO_MINUS = 0.5, 0.05
-"""The probability of a minus before a number from which on there is one, and below which there is none; between them a
-reading is not accepted."""
+"""A number has a minus from the first probability on, and has none below the second. In between, a reading is not
+accepted."""
 STRUCK_OUT, MAYBE_STRUCK = 0.5, (0.15, 0.08)
-"""The mean probability of being struck out, over a number's characters, from which on it is; and from which on it may
-be, if it has one digit, or several: a lone digit is crossed by rules and frames more often."""
+"""Mean probabilities, over a number's characters, of being struck out. From `STRUCK_OUT` on, the number is struck out.
+From `MAYBE_STRUCK` on, it may be: first for one digit, then for several. Rules and frames cross a lone digit more
+often."""
 LIKE_A_SIGN, SEPARATOR = 0.2, 0.7
-"""The most probability of a digit being a sign, and the least of a sign between digits being one that separates: a
-fraction's stroke looks like a 1, and a colon like a point."""
+"""`LIKE_A_SIGN`: the most probability of being a sign that a digit may have. `SEPARATOR`: the least probability that a
+sign between digits is a separator. A fraction's stroke looks like a 1, and a colon looks like a point."""
 AMOUNT = r"\d{1,3}([.,' ])\d{3}(?:\1\d{3})*|\d{1,3}(?:[.' ]\d{3})*,\d+|\d{1,3}(?:[,' ]\d{3})*\.\d+|\d+[.,]\d+|\d+"
-"""A whole or decimal number, its thousands parted or not."""
+"""A whole or decimal number, with or without separators of thousands."""
 DAY = r"(0?[1-9]|[12]\d|3[01])\.(0?[1-9]|1[0-2])\."
-"""A day and a month, which without the last stop would be a decimal number."""
+"""A day and a month: without the last point, this would be a decimal number."""
 KINDS = (
     (r"\d{1,4}[./-]\d{1,2}[./-](\d{1,4})?", DATE),
     (r"\d{1,2}:\d{2}(:\d{2})?", TIME),
     (r"[-+]?[\d.,]*%", PERCENTAGE),
     (r"\d+/\d+", FRACTION),
 )
-"""What a number may be that is none alone, as the finder sees it."""
+"""Patterns of texts that are not a number alone, and what each text is instead."""
 
 
 def is_plain(line: LineProposal, opinions: list[Opinion]) -> bool:
-    """Whether a line is read beyond doubt and holds nothing else: no ink before and after its digits, no second line,
+    """Whether a line is read beyond doubt and holds nothing else: no ink before or behind its digits, no second line,
     no wide gap."""
     best = opinions[0].hypotheses[0]
     if any(one.hypotheses[0].value < max(BEYOND_DOUBT, one.recognizer.least_confidence) for one in opinions):
@@ -788,12 +801,13 @@ def is_plain(line: LineProposal, opinions: list[Opinion]) -> bool:
 
 
 def covers(box: Box, whole: Box) -> bool:
-    """Whether a box takes most of the height of another one."""
+    """Whether a box takes at least half the height of another one."""
     return box[1] - box[0] >= COVERED * (whole[1] - whole[0])
 
 
 def inked(found: Sequence[Found], sight: Sight) -> Iterator[tuple[Found, Cut]]:
-    """What was found, as cut out, but for what has no ink by the finder's own map: it is the pattern of something."""
+    """Cut out the found numbers. A number without ink on the finder's own map is dropped: it is only a pattern or
+    texture."""
     for one in found:
         piece = cut(sight, one)
         if piece.bare.max() >= INK_THRESHOLD:
@@ -801,14 +815,14 @@ def inked(found: Sequence[Found], sight: Sight) -> Iterator[tuple[Found, Cut]]:
 
 
 def kind_of(number: Found) -> str | None:
-    """Why what the finder sees is no number alone; None if it is one."""
+    """Why a found number is not a number alone; None if it is one."""
     if float(number.characters.struck.mean()) > STRUCK_OUT:
         return STRUCK
     return meaning(number.text)
 
 
 def meaning(written: str) -> str | None:
-    """Why what is written is no number alone; None if it is one."""
+    """Why a written text is not a number alone; None if it is one."""
     if "?" in written:
         return WRITING
     if re.fullmatch(DAY, written):
@@ -825,7 +839,7 @@ def minus_of(number: Found) -> bool:
 
 
 def doubtful(number: Found, text: str, decimal: str | None) -> bool:
-    """Whether the finder sees other digits or signs than those that were read, or is not sure of one."""
+    """Whether the finder sees other digits or signs than the reading has, or is unsure of one."""
     characters = number.characters
     kinds, digits = characters.kinds, characters.are_digits
     if number.suspect or int(digits.sum()) != len(ctc.without_separators(text)):
@@ -843,7 +857,7 @@ def doubtful(number: Found, text: str, decimal: str | None) -> bool:
 
 
 def decimals_of(text: str) -> int:
-    """How many decimals a number has, as it is written: what follows its last stop or comma, unless that parts
+    """The number of decimals in a written number: the digits behind its last point or comma, unless that separates
     thousands."""
     parts = re.split(r"[^\d]", text.strip(".,-' "))
     signs = re.sub(r"[\d]", "", text.strip(".,-' "))
@@ -855,7 +869,7 @@ def decimals_of(text: str) -> int:
 
 
 def as_written(candidates: Sequence[ctc.Candidate], minus: bool) -> tuple[ctc.Candidate, ...]:
-    """Candidates with values that have as many decimals as the first one's text, and a minus."""
+    """Give all candidates as many decimals as the first one's text has, and a minus if there is one."""
     found: dict[Value, ctc.Candidate] = {}
     places = decimals_of(candidates[0].text) if candidates else 0
     for one in candidates:
@@ -873,14 +887,15 @@ def best_of(strings: dict[str, float]) -> str:
 
 
 def preferred(opinions: list[Opinion], strings: dict[str, float]) -> Hypothesis:
-    """The hypothesis that says best where the best of `strings` stands: of no varied form, if there is another."""
+    """The hypothesis that best locates the most probable of `strings`. A varied form is used only if there is no
+    other."""
     best = best_of(strings)
     hypotheses = [one for opinion in opinions for one in opinion.hypotheses]
     return max(hypotheses, key=lambda one: (not one.proposal.varied, one.score * one.strings.get(best, 0.0)))
 
 
 def reading(best: Hypothesis, found: ctc.Candidates, opinions: list[Opinion]) -> NumberReading:
-    """The reading of candidates, with where and why."""
+    """The reading from the candidates, with where the number stands and why the reading is not accepted."""
     every, shares = [one for opinion in opinions for one in opinion.hypotheses], [one.is_number for one in opinions]
     is_number = min(shares)
     fits = max(float(np.exp(min(0.0, one.evidence.allowed - one.evidence.is_number))) for one in every)
@@ -902,8 +917,8 @@ def reading(best: Hypothesis, found: ctc.Candidates, opinions: list[Opinion]) ->
 
 
 def places_of(positions: ctc.Positions, best: Hypothesis) -> tuple[tuple[float, float], ...]:
-    """Where characters stand, in pixels of the picture: each as far as halfway to its neighbours, since a network says
-    a character at any of the steps on which it stands."""
+    """The ends of each character in pixels of the picture. Each character reaches halfway to its neighbours, since a
+    network may emit it at any of its steps."""
     if not positions:
         return ()
     top, bottom, left, right = best.proposal.box

@@ -1,13 +1,15 @@
-"""A network on ONNX Runtime: what a reader answers with, no torch needed.
+"""Runs exported networks on ONNX Runtime, so that readers need no torch.
 
-The file says itself what it is: inputs `image` float32 `[batch, 1, 28, 28]` in [0, 1] and `number` int64 `[batch]`,
-outputs `digit` `[batch, 10]` and `sum` `[batch, 19]`, log-probabilities. A network trained with outliers also has the
-output `is_digit` `[batch]`, the log-probability that the image shows a digit at all. What a hand corrects has the
-output `features`, too, and is asked for it only then. The metadata name the fusion and, for a calibrated network, the
-probabilities from which on an answer is accepted, and the temperature; their last entry is a checksum.
+The file describes itself. Its inputs are `image`, float32 `[batch, 1, 28, 28]` in [0, 1], and `number`, int64
+`[batch]`. Its outputs are log-probabilities: `digit` `[batch, 10]` and `sum` `[batch, 19]`. A network trained with
+outliers also has the output `is_digit` `[batch]`, the log-probability that the image shows a digit at all. A network
+that a hand can correct also has the output `features`, which is computed only for that. The metadata name the fusion.
+For a calibrated network, they also have the temperature and the thresholds from which an answer is accepted. Their last
+entry is a checksum.
 
-A forked child has a copy of every lock as it was, and none of the threads that would let go of it: forked in the midst
-of a computation, it may wait inside ONNX Runtime or torch for ever. So whoever forks waits until no thread computes.
+A forked child has a copy of every lock in its state at the fork, but none of the threads that would release it. A child
+that is forked during a computation may wait for ever inside ONNX Runtime or torch. A fork therefore waits until no
+thread computes.
 """
 
 from __future__ import annotations
@@ -35,40 +37,42 @@ from sumnist.files import read_whole
 from sumnist.inference.hand import Hand, corrected, lifted, logsumexp
 
 INPUTS = {"image": ["tensor(float)", 1, 28, 28], "number": ["tensor(int64)"]}
-"""Type and shape, the batch left out."""
+"""Type and shape of each input, without the batch."""
 SUMS = 19
 OUTPUTS = {"digit": ["tensor(float)", 10], "sum": ["tensor(float)", SUMS]}
 IS_DIGIT = "is_digit"
-"""The output that only networks trained with outliers have; one value for each image."""
+"""The output that only networks trained with outliers have, one value for each image."""
 ACCEPTANCE = ("least_is_digit", "least_confidence")
-"""Keys of the metadata: the probabilities, of a digit and of the most probable one, from which on it is accepted."""
+"""Keys of the metadata: the thresholds of acceptance for the probability of a digit and for that of the most probable
+digit."""
 FEATURES, TEMPERATURE = "features", "temperature"
-"""The output from which the last layer computes the scores, `[batch, F]`, of strips at each step; and the key of the
-metadata whose value is what the logits were divided by."""
+"""`FEATURES`: the output from which the last layer computes the scores, `[batch, F]`; for strips at each step.
+`TEMPERATURE`: the key of the metadata for the divisor of the logits."""
 CHECKSUM = "sha256"
-"""The key of the metadata whose value is the checksum of the file."""
+"""The key of the metadata for the checksum of the file."""
 OLD_IS_DIGIT, OLD_KEYS = "known", {"least_known": "least_is_digit"}
-"""The names that exports of version 0.1 have for that output and its threshold."""
+"""The names of this output and of its threshold in exports of version 0.1."""
 FUSION = "fusion"
-"""The key of the metadata whose value is the name of the fusion."""
+"""The key of the metadata for the name of the fusion."""
 LEFT_OUT = "left_out"
-"""The key of the metadata whose value is, in JSON, the number that each of the digits 0..9 never met in training."""
+"""The key of the metadata for the numbers left out of training, in JSON: for each of the digits 0..9, the number that
+it never met."""
 WEIGHTS_CHECKSUM = "weights"
-"""The key of the metadata whose value is the checksum of the weights that the file was made from."""
+"""The key of the metadata for the checksum of the weights from which the file was made."""
 LEAST_ODDS = 1e-30
-"""The least distance of a log-probability from 0 of which odds are computed."""
+"""The least distance of a log-probability from 0 when odds are computed."""
 ZEROS = b"0" * 64
-"""What stands in the place of the checksum while it is computed."""
+"""Stands in the place of the checksum while the checksum is computed."""
 FATAL = 4
-"""ONNX Runtime's log level: it raises errors anyway, and would print them too."""
+"""ONNX Runtime's log level. It raises its errors anyway, and at a lower level it would print them too."""
 
 
 FORKABLE: WeakSet[Any] = WeakSet()
-"""The networks of this process: what each has to do in a forked child is its `after_fork`."""
+"""The networks of this process. A forked child calls `after_fork` of each."""
 
 
 class Gate:
-    """Any number of threads are inside at once, each in a `with` block; a fork waits until they are out."""
+    """Lets any number of threads be inside at once, each in a `with` block; a fork waits until all have left."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -88,7 +92,7 @@ class Gate:
             self.changed.notify_all()
 
     def before_fork(self) -> None:
-        """Keep threads out, and wait until those that are inside have left. A thread that is inside may fork itself."""
+        """Keep threads out, and wait until the threads inside have left. A thread that is inside may itself fork."""
         me = threading.get_ident()
         self.changed.acquire()
         self.forks += 1
@@ -107,7 +111,7 @@ class Gate:
 
 
 COMPUTING = Gate()
-"""Where a thread is while a network computes."""
+"""The gate around every computation of a network."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
@@ -131,25 +135,25 @@ class Answer(NamedTuple):
 
 
 class Network(Protocol):
-    """What answers: images `[B, 1, 28, 28]` and numbers `[B]` → log-probabilities."""
+    """A network that answers: images `[B, 1, 28, 28]` and numbers `[B]` → log-probabilities."""
 
     def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
-        """All there is to say of images; of their sums only with numbers."""
+        """The answer to images; it has the sums only if numbers are given."""
 
 
 class OnnxSession:
-    """An ONNX file on ONNX Runtime. Any number of threads may share it, and forked children; it can be pickled.
+    """An ONNX file on ONNX Runtime. Threads and forked children may share it, and it can be pickled.
 
     Args:
         content: The file's content, or its path.
         threads: How many threads a call may use.
 
     Raises:
-        Exception: ONNX Runtime can make nothing of it: it has a family of errors of its own.
+        Exception: ONNX Runtime cannot load the file. It has its own family of errors.
 
     Attributes:
-        metadata: What it says of itself.
-        inputs, outputs: Type and shape of each, by name, the batch left out.
+        metadata: The metadata of the file.
+        inputs, outputs: Type and shape of each, by name, without the batch.
     """
 
     def __init__(self, content: bytes | str, threads: int) -> None:
@@ -160,19 +164,19 @@ class OnnxSession:
         FORKABLE.add(self)
 
     def new_session(self) -> Any:
-        """ONNX Runtime with this network, ready to run."""
+        """A new session of ONNX Runtime with this network."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
         options.log_severity_level = FATAL
         return onnxruntime.InferenceSession(self.content, options, ["CPUExecutionProvider"])
 
     def after_fork(self) -> None:
-        """Leave the parent's session alone: its threads are not in this child, and its end would wait for them."""
+        """Abandon the parent's session. Its threads are not in this child, and deleting it would wait for them."""
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.session))
         self.session = None
 
     def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The `outputs` for `inputs`, by their names; in a forked child first of all with a session of its own."""
+        """The `outputs` for `inputs`, by their names. A forked child first makes a session of its own."""
         with COMPUTING:
             if self.session is None:
                 self.session = self.new_session()
@@ -194,10 +198,10 @@ class OnnxFile(OnnxSession):
         RunError: The file cannot be read, is damaged, or is not one that `sumnist export` wrote.
 
     Attributes:
-        name: What messages call it.
-        checksum: That of the file.
+        name: The name of the file in messages.
+        checksum: The checksum of the file.
         hand: What was learned of a writer, or None.
-        weights: Those by which it corrects the scores, or None.
+        weights: The hand's weights for this network, or None.
     """
 
     hand: Hand | None = None
@@ -224,8 +228,8 @@ class OnnxFile(OnnxSession):
         self.checksum = self.metadata.get(CHECKSUM, "")
 
     def with_hand(self, hand: Hand | None, must: bool = True) -> Self:
-        """The same network, corrected by a hand, or by none; a hand of another network counts for none. Raises
-        `HandError` for that if it `must` be of this one."""
+        """The same network, corrected by `hand` or by none. If `must`, a hand of another network raises `HandError`;
+        otherwise it is ignored."""
         if hand is not None and must:
             hand.check(self.checksum, self.name)
         other, weights = object.__new__(type(self)), None if hand is None else hand.parts.get(self.checksum)
@@ -241,7 +245,8 @@ class OnnxFile(OnnxSession):
         self.__dict__ = self.with_hand(hand, must=False).__dict__
 
     def features(self, output: str, inputs: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The features of inputs, and the scores of an `output` before any correction. Raises `HandError`."""
+        """The features of inputs, and the uncorrected scores of an `output`. Raises `HandError` if the file has no
+        features."""
         if FEATURES not in self.outputs:
             raise HandError(f"{self.name}: has no output {FEATURES}, which learning a hand needs: export its run again")
         features, scores = self.run([FEATURES, output], inputs)
@@ -256,7 +261,7 @@ class OnnxFile(OnnxSession):
         return corrected(scores, features, self.weights).astype(np.float32)
 
     def acceptance(self) -> tuple[float, float]:
-        """The probabilities from which on an answer is accepted, 0 where its metadata name none. Raises `RunError`."""
+        """The two thresholds of acceptance, 0 if the metadata have none. Raises `RunError`."""
         metadata, shares = {OLD_KEYS.get(key, key): value for key, value in self.metadata.items()}, []
         for key in ACCEPTANCE:
             try:
@@ -271,7 +276,7 @@ class OnnxFile(OnnxSession):
         return shares[0], shares[1]
 
     def another(self, task: Task) -> RunError:
-        """What to raise for a file of another network than one of `task`."""
+        """The error for a file whose network is not one of `task`."""
         return RunError(
             f"{self.name}: an ONNX file of another network: inputs {', '.join(self.inputs)}, outputs "
             f"{', '.join(self.outputs)}, expected one that `sumnist export` wrote of a run of --task {task}: name "
@@ -279,7 +284,7 @@ class OnnxFile(OnnxSession):
         )
 
     def no_number(self) -> RunError:
-        """What to raise for a network whose answers are no numbers."""
+        """The error for a network whose answers are not finite."""
         return RunError(f"{self.name}: answers with what is no number: train its network again, and export that")
 
 
@@ -291,14 +296,14 @@ class OnnxNetwork(OnnxFile):
         threads: How many threads a call may use.
 
     Raises:
-        RunError: It is no file of such a network, or answers with what is no number.
+        RunError: The file cannot be read or holds another network, or the network answers NaN.
 
     Attributes:
         fusion: The name of its fusion.
-        exact: Whether the sum is computed from the digit instead of having been learned.
-        least_is_digit: The probability of a digit from which on an answer is accepted; 0 accepts every one.
-        least_confidence: The probability of the most probable digit from which on an answer is accepted.
-        left_out: For each digit the number that it never met in training; None for a network that met all pairs.
+        exact: Whether the sum is computed from the digit, rather than learned.
+        least_is_digit: An answer is accepted if the probability of a digit is at least this; 0 accepts all.
+        least_confidence: An answer is accepted if the probability of the most probable digit is at least this.
+        left_out: For each digit, the number that it never met in training; None for a network that met all pairs.
     """
 
     def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
@@ -333,7 +338,7 @@ class OnnxNetwork(OnnxFile):
         return digit, total
 
     def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
-        """All that the network says of images.
+        """The network's whole answer to images.
 
         Args:
             images: `[B, 1, 28, 28]` in [0, 1].
@@ -349,7 +354,7 @@ class OnnxNetwork(OnnxFile):
             return Answer(digit, total, is_digit)
         features, plain = next(values), digit
         digit = corrected(plain, features, self.weights).astype(np.float32)
-        if is_digit is not None:  # by the sum of all exponentials of the logits, of which a hand changes some
+        if is_digit is not None:  # from the sum of the exponentials of all logits, of which a hand changes some
             heat = float(self.metadata.get(TEMPERATURE, 1))
             more = logsumexp(heat * (plain + lifted(features) @ self.weights)) - logsumexp(heat * plain)
             odds = -np.log(np.expm1(-np.minimum(is_digit, -LEAST_ODDS).astype(np.float64))) + more
@@ -361,26 +366,27 @@ class OnnxNetwork(OnnxFile):
 
 
 def shares_of(scores: Sequence[float], power: float) -> NDArray[np.float64]:
-    """How much each hypothesis counts in a mean, `[N]`: by a power of its score; the best one alone if none has any."""
+    """The weight of each hypothesis in a mean, `[N]`, by a power of its score. If all scores are 0, the first one has
+    all the weight."""
     counts = np.array(scores) ** power
     shares: NDArray[np.float64] = counts / counts.sum() if counts.sum() > 0 else np.eye(len(counts))[np.argmax(scores)]
     return shares
 
 
 def with_checksum(content: bytes) -> bytes:
-    """The ONNX file `content` with its SHA-256 as its last 64 bytes, which count as zeros in it.
+    """The ONNX file `content` with its SHA-256 in its last 64 bytes, which count as zeros in the SHA-256.
 
-    They are the value of the last entry of the metadata, the last thing in the file.
+    These bytes are the value of the last entry of the metadata, at the very end of the file.
     """
     body = content[: -len(ZEROS)]
     return body + hashlib.sha256(body + ZEROS).hexdigest().encode()
 
 
 def described(values: list[Any]) -> dict[str, list[Any]]:
-    """Inputs or outputs of a session by name: type, and shape without the batch."""
+    """The type and shape of inputs or outputs of a session, by name, without the batch."""
     return {value.name: [value.type, *value.shape[1:]] for value in values}
 
 
 def first_line(error: Exception) -> str:
-    """What a message quotes of an error of ONNX Runtime."""
+    """The part of ONNX Runtime's error that a message quotes."""
     return str(error).strip().partition("\n")[0][:200]

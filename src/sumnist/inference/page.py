@@ -1,8 +1,8 @@
-"""The numbers on a picture together: what they add up to, and whether the total that is written below them agrees.
+"""Adds up the numbers on a picture, and checks whether they agree with a total that is written there.
 
-The last number is the total if it stands under a rule, or behind =. A rule is a straight dark line as wide as the
-number, between it and the one above; where there are such lines between others, too, they are those of a table or of
-ruled paper. What the total says of the other numbers is an equation like any other (`arithmetic/solutions`).
+The last number is the total if it stands under a rule, or behind =. A rule is a straight dark line between a number and
+the one above it, as wide as the number. If there are also lines between the other numbers, they belong to a table or to
+ruled paper. Checking the total means solving an equation (`arithmetic/solutions`).
 """
 
 from __future__ import annotations
@@ -27,25 +27,27 @@ from sumnist.pictures.decode import Grey, Intensities, Picture, size_of
 from sumnist.pictures.filters import spread
 
 FORMAT = 1
-"""The version of what `Column.as_dict` gives."""
+"""The version of the format of `Column.as_dict`."""
 KEPT = 1000
-"""Sums that are kept, the most probable ones, while more numbers are added; the others count as `other`."""
+"""How many sums are kept while numbers are added, the most probable ones. The others count as `other`."""
 FLOORS = 1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0
-"""The least probability of a candidate that the total may choose: the first of these with few enough combinations."""
+"""Least probabilities of a candidate that the check may choose. The first one that leaves few enough combinations is
+used."""
 RULE, BEHIND, TOLD = "under a rule", "behind =", "as told"
 """Why a number is taken for the total."""
 ABOVE, BESIDE = 1.5, 0.3
-"""How far above a number its rule may be, and how far it reaches to both sides, by the height of the digits."""
+"""How far above a number its rule may be, and how far the search reaches to both sides, in digit heights."""
 CROOKED = 1 / 12
-"""How far a rule may stray from a straight line, by that height: it is not drawn with a ruler."""
+"""How far a rule may stray from a straight line, in digit heights: people draw rules by hand."""
 SLANTS = np.linspace(-0.12, 0.12, 13)
-"""How much a rule may rise or fall for each pixel along the number's line."""
+"""Slopes of a rule: how much it may rise or fall for each pixel along the number's line."""
 AS_DARK, UNBROKEN = 0.4, 0.85
-"""A rule is so dark, by the ink of the number, on such a share of its length: lines of ruled paper are fainter."""
+"""`AS_DARK`: how dark a rule is at least, as a share of the darkness of the number's ink. `UNBROKEN`: on which share of
+its length. Lines of ruled paper are fainter."""
 
 
 def page_as_dict(picture: Picture, found: Sequence[FoundNumber]) -> dict[str, Any]:
-    """What was found on a picture, and how many pixels that has, as types that `json` writes."""
+    """The numbers found on a picture, and its size in pixels, as types that `json` writes."""
     width, height = size_of(picture)
     return {"width": width, "height": height, "numbers": [one.as_dict() for one in found]}
 
@@ -58,13 +60,13 @@ class Column:
     """Numbers that were added up.
 
     Attributes:
-        addends: In reading order.
-        left_out: What was found besides, and is no number that can be added; `reason` says why.
+        addends: The numbers added up, in reading order.
+        left_out: Other finds that are not numbers to add; the `reason` of each says why.
         sum: The distribution of the sum of the addends.
-        total: What it should be: the number that is written there, or one that is known; None if there is none.
-        how: Why that is the total.
-        check: What the total says of each addend, `#1`, `#2` and so on, and of itself, `total`; None without a total,
-            and if no candidates make it.
+        total: The expected sum: the number that is written as the total, or a known value; None if there is none.
+        how: Why `total` is taken for the total.
+        check: What the total implies for each addend, `#1`, `#2` and so on, and for itself, `total`. None without a
+            total, and if no candidates make the total.
     """
 
     addends: tuple[FoundNumber, ...]
@@ -76,19 +78,19 @@ class Column:
 
     @property
     def stated(self) -> Value | None:
-        """The value of the total by itself."""
+        """The value of the total, known or read by itself."""
         return self.total.value if isinstance(self.total, FoundNumber) else self.total
 
     @property
     def agrees(self) -> bool | None:
-        """Whether the total and the addends add up, without a clear number being misread; None without a total."""
+        """Whether the addends and the total agree without contradicting a clear number; None without a total."""
         if self.total is None:
             return None
         return self.check is not None and not self.check.contradicted
 
     @property
     def corrected(self) -> tuple[Answer, ...]:
-        """The numbers that would have to be another one than was read, most probably, for the total to agree."""
+        """The numbers that were probably misread, given the total."""
         pictures = () if self.check is None else self.check.pictures
         return tuple(answer for answer in pictures if answer.together != answer.read)
 
@@ -108,16 +110,16 @@ class Column:
 
 
 def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, total: str = "auto") -> Column | None:
-    """Add up what was found on a picture.
+    """Add up the numbers found on a picture.
 
     Args:
-        found: In reading order.
-        seen: The picture, to look for a rule; None if there is nothing to look at.
-        total: "last", the last number is the total; "none", it is an addend as the others; "auto", it is the total if
-            it stands under a rule, or behind =; or the total itself, such as "1485".
+        found: The numbers in reading order.
+        seen: The picture, to look for a rule; None if there is no picture to search.
+        total: "last": the last number is the total. "none": it is an addend like the others. "auto": it is the total if
+            it stands under a rule, or behind =. Or the total itself, such as "1485".
 
     Returns:
-        The column; None if nothing can be added.
+        The column; None if no number can be added.
 
     Raises:
         ConfigError: `total` is none of these.
@@ -137,7 +139,7 @@ def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, tot
 
 
 def known(total: str) -> Value | None:
-    """The total that is known; None if it is to be found. Raises `ConfigError`."""
+    """The known total; None if `total` says how to find it. Raises `ConfigError`."""
     if total in ("auto", "last", "none"):
         return None
     if not (parts := re.fullmatch(r"([+-]?\d{1,600})(?:[.,](\d{1,600}))?", total, re.ASCII)):
@@ -146,7 +148,7 @@ def known(total: str) -> Value | None:
 
 
 def added(numbers: Sequence[FoundNumber]) -> Values:
-    """The distribution of the sum."""
+    """The distribution of the sum of the numbers."""
     total = Values({0: 1.0}, 0.0)
     for number in numbers:
         more: Values = number + total
@@ -156,7 +158,7 @@ def added(numbers: Sequence[FoundNumber]) -> Values:
 
 
 def checked(addends: Sequence[FoundNumber], total: FoundNumber | Value) -> Solution | None:
-    """What the total says of the addends; None if no candidates make it."""
+    """What the total implies for the addends; None if no candidates make the total."""
     names = [f"#{place}" for place in range(1, len(addends) + 1)]
     words = [word for name in names for word in ("+", name)][1:]
     query = Query([*words, "=", "total" if isinstance(total, FoundNumber) else total])
@@ -172,7 +174,7 @@ def checked(addends: Sequence[FoundNumber], total: FoundNumber | Value) -> Solut
 
 
 def probable(number: FoundNumber, floor: float) -> FoundNumber:
-    """A number with its first candidate, and others that are at least so probable."""
+    """A number with its first candidate, and with the others whose probability is at least `floor`."""
     first, *others = number.candidates
     kept = first, *(one for one in others if one.probability >= floor)
     return replace(number, candidates=kept, other=max(0.0, 1 - math.fsum(one.probability for one in kept)))
@@ -182,7 +184,7 @@ def probable(number: FoundNumber, floor: float) -> FoundNumber:
 
 
 def told(found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: Intensities | None) -> str | None:
-    """Why the last of the addends is their total; None if it is not."""
+    """Why the last addend is the total of the others; None if it is not."""
     last = addends[-1]
     if last.written.startswith("=") or found[found.index(last) - 1].written.endswith("="):
         return BEHIND
@@ -193,7 +195,7 @@ def told(found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: Int
 
 
 def in_column(numbers: Sequence[FoundNumber]) -> list[FoundNumber]:
-    """The last number, and those above it, from the top down."""
+    """The last number and the numbers above it, from the top down."""
     corners = np.array(numbers[-1].corners)
     along, down = corners[1] - corners[0], corners[3] - corners[0]
     first, last = corners[0] @ along, corners[1] @ along
@@ -207,7 +209,7 @@ def in_column(numbers: Sequence[FoundNumber]) -> list[FoundNumber]:
 
 
 def is_ruled(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: float) -> bool:
-    """Whether there is a rule between a number and the one above it, on a picture that was reduced so much."""
+    """Whether there is a rule between a number and the one above it. `reduction`: how far the picture was reduced."""
     upper, lower = (np.array(one.corners) / reduction for one in (above, below))
     wide, em = (float(np.hypot(*(lower[place] - lower[0]))) for place in (1, 3))
     along, down = (lower[1] - lower[0]) / wide, (lower[3] - lower[0]) / em
@@ -216,7 +218,7 @@ def is_ruled(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: floa
         return False
 
     def cut(top: float, high: float, before: float) -> Grey:
-        """What is on the picture from so far below the number's upper edge on, light ink on dark ground or not."""
+        """The part of the picture that begins `top` below the number's upper edge, with light ink on dark ground."""
         origin = lower[0] + top * down - before * along
         part = warped(grey, np.column_stack([along, down, origin]), (math.ceil(high), math.ceil(wide + 2 * before)))
         return part if (below.how or "").startswith("light") else 1 - part

@@ -1,13 +1,13 @@
-"""`Reader`: a picture and a number → a reading, the digit and the sum with the probability of every answer.
+"""`Reader`: reads a digit from a picture and adds a number to it, with the probability of every answer.
 
 Under the exact fusion the sum is computed here, outside the network: P(sum = s) = P(digit = s − number), for any whole
-number. A learned fusion answers with the sums it learned, for the numbers 0..9.
+number. With a learned fusion, the network answers with the sums that it learned, for the numbers 0..9.
 
-The judge: of all that may be the digit on a picture, what explains it best, by the network that is to read it.
-How well a proposal explains a picture, its score, is the probability that its image shows a digit at all, times that of
-the most probable digit, times the proposal's weight. A plain picture is taken whole: when that is beyond doubt nothing
-else is done, so that plain pictures cost no more than one pass. Otherwise the finder says where digits are, and which
-it sees there: two witnesses, whose probabilities are multiplied.
+The judge chooses the proposal that explains a picture best, according to the network that reads it. A proposal's score
+is the product of three factors: the probability that its image shows a digit at all, the probability of the most
+probable digit, and the proposal's weight. A plain picture is taken whole. If that is beyond doubt, nothing else is
+done, so a plain picture costs only one pass. Otherwise the finder says where digits are and which digits it sees. The
+probabilities of finder and network are then multiplied, as those of two witnesses.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed, ready_arr
 from sumnist.pictures.proposals import SMALLEST_DIGIT, Proposal, Step, as_they_are, is_cut_off, wholes
 
 FORMAT = 1
-"""The version of what `Reading.as_dict` gives: it rises when a member changes its name or its meaning, or goes."""
+"""The version of the format of `Reading.as_dict`. It rises when a member goes, or changes its name or meaning."""
 DIGITS = 10
 NUMBERS = 10
 SUMS = 19
 SIDE = 28
 BATCH = 256
-"""Pictures that go through the network at once."""
+"""How many pictures go through the network at once."""
 
 Problem = Literal["blank", "several", "cut off", "too small", "faint"]
-"""What is in the way of reading a picture."""
+"""What is wrong with a picture, so that it cannot be read well."""
 REASONS: dict[Problem, str] = {
     "blank": "blank",
     "several": "several digits",
@@ -55,12 +55,12 @@ REASONS: dict[Problem, str] = {
     "too small": "too small",
     "faint": "too little contrast",
 }
-"""What a reading says of each problem of a picture."""
+"""The reason that a reading gives for each problem of a picture."""
 NOT_A_DIGIT = "not a digit"
 UNUSUAL = "unusual form"
 UNSURE = "unsure"
-"""What it says where the picture is fine, and the network is not sure enough that it shows a digit, or of which; the
-second of what may be a digit as others write it, more probably than not."""
+"""The reasons when nothing is wrong with the picture. `NOT_A_DIGIT`: it probably shows no digit. `UNUSUAL`: it probably
+shows a digit, but in a form that the network did not learn. `UNSURE`: the network is not sure which digit it is."""
 ADVICE = {
     "blank": "write something, or come nearer",
     "several digits": "one digit a picture; several are read as a number (`read_number`, `--numbers`)",
@@ -71,12 +71,12 @@ ADVICE = {
     UNUSUAL: "if it is a digit, have the reader learn this hand (`sumnist hand learn`), or ask a person",
     UNSURE: "write it more clearly, or ask a person",
 }
-"""What helps, for each reason why a reading of a photograph or scan is not accepted."""
+"""The advice for each reason why a reading of a photograph or scan is not accepted."""
 
 HALF = 0.5
-"""The probability of being a digit from which on what is refused may be one."""
+"""A refused picture may still show a digit if the probability of a digit is at least this."""
 AS_IT_IS = "as it is"
-"""How an image was found that was one already."""
+"""`Reading.how` of a picture that was an image already."""
 
 Number = SupportsIndex
 Floats = NDArray[np.float64]
@@ -84,39 +84,42 @@ Result = TypeVar("Result")
 
 
 BEYOND_DOUBT = 0.97
-"""A proposal that explains the picture so well is taken at once."""
+"""A proposal with at least this score is taken at once."""
 POWER, SCORED = 4, 1e6
-"""Of the scores, in the mean over the proposals; and the parts of one in which they are told apart, so that what is
-equal but for rounding is equal, and the first of them is taken."""
+"""`POWER`: in a mean over proposals, each one's weight is this power of its score. `SCORED`: scores are compared after
+rounding to this many parts of one, so that proposals that differ only by rounding errors are equal, and the first one
+is taken."""
 WHOLE = 0.93, 0.98
-"""A digit that touches the border is whole if it is one with the first probability, and the most probable digit has the
-second: what was cut off is then hardly any of it."""
+"""A digit that touches the border is whole if two probabilities reach these thresholds: that the image shows a digit,
+and that of the most probable digit. Hardly anything was then cut off."""
 DISCOUNT = 0.3
-"""The power of a proposal's weight that lowers the probability of a digit being there."""
+"""The probability that there is a digit is multiplied by this power of the proposal's weight."""
 UNSEEN = 0.5
-"""The weight at which the finder speaks against a digit where it sees none."""
+"""If the finder sees no digit, the probability of one is lowered as by this weight."""
 EXPLAINED = 0.65
-"""The share of the ink there that the finder takes for that of a digit: less of it is the pattern of something. Of real
-digits of the development half 95 % have 0.8 or more; of clothes that passed for digits half have less than 0.55."""
+"""The least share of a digit's ink that the finder's map must explain. With less, the ink is rather a pattern or
+texture. Of real digits in the development half, 95 % have 0.8 or more. Of clothes that passed for digits, half have
+less than 0.55."""
 WITNESS = 1.0
-"""The power of what the finder says of a digit, beside what the network says."""
+"""The power of the finder's probabilities of a digit, when they are multiplied with those of the network."""
 LEAST_WITNESS = 1e-4
-"""The least probability that it gives a digit."""
+"""Added to each of the finder's probabilities of a digit, so that none is 0."""
 ASLANT, SIDEWAYS = 0.2, 0.8
-"""The angles, in radians, from which on a single digit is also looked at upright, and only so: one alone says little of
-its line, and a 3 on its side is a W."""
+"""Angles in radians. A single digit that leans more than `ASLANT` is also looked at upright; more than `SIDEWAYS`, only
+upright. A lone digit says little about its line, and a 3 on its side is a W."""
 RIVAL, RIVAL_SIZE = 0.5, 0.5
-"""What is a digit with this probability, and so large beside the largest, is a second one."""
+"""A second digit makes the picture one of several digits if it is a digit with probability `RIVAL`, and its height is
+at least `RIVAL_SIZE` of the largest one's."""
 
 
 class Verdict(NamedTuple):
     """What a picture shows.
 
-    `proposal`: the one that explains it best; None if there is no ink at all. `digit` `[10]` and `sum` `[19]`: the
-    probabilities of its digit and, of a network that learned to add, of the sum, else None. `is_digit`: how probable it
-    is that there is a digit, and just there. `problem`: what is in the way of reading it. `score`: how well the
-    proposal explains the picture, 0 to 1. `looks_like_digit`: how probable it is that the image shows a digit at all,
-    None if the network does not say.
+    `proposal`: the proposal that explains the picture best; None if there is no ink at all. `digit` `[10]`: the
+    probabilities of the digit. `sum` `[19]`: those of the sum if the network learned to add, else None. `is_digit`: the
+    probability that there is a digit, in exactly this place. `problem`: what is wrong with the picture. `score`: how
+    well the proposal explains the picture, 0 to 1. `looks_like_digit`: the probability that the image shows a digit at
+    all, None if the network does not give it.
     """
 
     proposal: Proposal | None
@@ -132,21 +135,21 @@ NOTHING = Verdict(None, np.full(10, 0.1), None, 0.0, "blank", 0.0)
 
 
 class Judge:
-    """Judges proposals by what a network says of them."""
+    """Judges proposals by the network's answers to them."""
 
     def __init__(self, network: Network, learned: bool, find: Find) -> None:
-        """`learned`: whether the network's sums are learned, so that it must be told the number."""
+        """`learned`: whether the network's sums are learned, so that it must get the number."""
         self.network, self.learned, self.find = network, learned, find
 
     def __call__(self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False) -> Verdict:
-        """What a picture shows, whose ink may be known to be dark or light; `steps`: whether the proposal keeps the
-        steps that led to it."""
+        """What a picture shows. `ink`: "dark" or "light", if known. `steps`: whether the proposal keeps the steps that
+        led to it."""
         return self.weighed(picture, number, ink, steps)[0]
 
     def weighed(
         self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False
     ) -> tuple[Verdict, list[Verdict]]:
-        """As a call gives it, and what each of the proposals that were tried would mean alone, in order."""
+        """The verdict on a picture, and in order the verdict on each proposal alone."""
         tried: list[Verdict] = []
         for one in (*as_they_are(picture.grey, ink, steps), *wholes(picture, ink, steps)):
             tried += self.verdicts([one], number)
@@ -173,7 +176,8 @@ class Judge:
         return verdict, tried
 
     def settled(self, tried: list[Verdict], number: int) -> tuple[Verdict, list[Verdict]]:
-        """The best of what was tried, with the probabilities of all, each counting by a power of its score."""
+        """The verdict on the best proposal, with the mean of the probabilities of all, weighted by a power of their
+        scores."""
         best = max(tried, key=lambda verdict: math.floor(SCORED * verdict.score + 0.5), default=NOTHING)
         if best.proposal is None:
             return NOTHING, tried
@@ -186,7 +190,7 @@ class Judge:
         return found, tried
 
     def verdicts(self, proposals: list[Proposal], number: int) -> list[Verdict]:
-        """What each proposal would mean."""
+        """The verdict on each proposal alone."""
         if not proposals:
             return []
         numbers = np.full(len(proposals), number) if self.learned else None
@@ -203,7 +207,7 @@ class Judge:
 
 
 def looks_at(one: Found, sight: Sight) -> list[Found]:
-    """What was found, along its line and, of a single digit that leans, upright."""
+    """The ways to look at a found number: along its line and, if it is a single digit that leans, upright."""
     lean = abs(sight.placed(one)[1])
     if len(one.digits) > 1 or lean <= ASLANT:
         return [one]
@@ -212,8 +216,9 @@ def looks_at(one: Found, sight: Sight) -> list[Found]:
 
 
 def proposals_of(one: Found, sight: Sight, picture: Intensities, steps: bool) -> list[Proposal]:
-    """What was found as the image of a digit: all ink between its corners, and what the finder takes for its ink; of a
-    number of several digits, their ink together. Nothing of what has no ink by the finder's own map."""
+    """Proposals from a found number: once with all ink between its corners, and once with only the ink that the
+    finder's map shows. A number of several digits gives one image of them all. Empty if the finder's map shows no
+    ink."""
     piece = cut(sight, one)
     if piece.bare.max() < INK_THRESHOLD:
         return []
@@ -244,7 +249,7 @@ def proposals_of(one: Found, sight: Sight, picture: Intensities, steps: bool) ->
 def said_of(
     images: list[NDArray[np.float32]], network: Network, numbers: NDArray[np.int64] | None
 ) -> list[tuple[Floats, Floats | None, float | None]]:
-    """What a network says of images `[28, 28]`, as probabilities: of the digit `[10]`, of the sum `[19]` or None, and
+    """A network's answers to images `[28, 28]`, as probabilities: of the digit `[10]`; of the sum `[19]`, or None; and
     that there is a digit at all, or None."""
     digits, sums, there = (
         None if values is None else np.exp(values.astype(np.float64))
@@ -257,22 +262,22 @@ def said_of(
 
 @dataclass(frozen=True)
 class Reading:
-    """What a reader says of one picture and one number.
+    """A reader's answer to one picture and one number.
 
     Attributes:
         digit: The most probable digit, 0..9.
         sum: The most probable sum.
-        number: The number that was to be added.
+        number: The number to add.
         confidence: The probability of `digit`.
-        digit_probabilities: Of the digits 0..9, if the picture shows one.
-        sums: The possible sums: number..number+9 where the sum is computed, 0..18 where it was learned.
-        sum_probabilities: Of each of `sums`.
-        accepted: Whether the answer stands. If not, the rest is what the network made of the picture all the same; of
-            a blank picture, that all digits are equally probable.
-        reason: Why the answer does not stand, a key of `ADVICE`; None if it does.
-        is_digit_probability: The probability that the picture shows a digit, and just where it was looked for; None
-            unless the network was trained with outliers.
-        how: What was taken for the digit on the picture, in words; None on a blank one.
+        digit_probabilities: The probabilities of the digits 0..9, if the picture shows a digit.
+        sums: The possible sums: number..number+9 if the sum is computed, 0..18 if it was learned.
+        sum_probabilities: The probability of each of `sums`.
+        accepted: Whether the answer is accepted. If not, the other fields still have the network's answer; on a blank
+            picture all digits are equally probable.
+        reason: Why the answer is not accepted, a key of `ADVICE`; None if it is.
+        is_digit_probability: The probability that the picture shows a digit, in exactly this place; None unless the
+            network was trained with outliers.
+        how: What was taken for the digit on the picture, in words; None on a blank picture.
         image: What the network saw, float32 `[28, 28]` in [0, 1].
     """
 
@@ -291,27 +296,27 @@ class Reading:
 
     @property
     def sum_confidence(self) -> float:
-        """The probability of `sum`; under the exact fusion the same as `confidence`."""
+        """The probability of `sum`; under the exact fusion it equals `confidence`."""
         return max(self.sum_probabilities)
 
     @property
     def values(self) -> Values:
-        """The distribution of the digit, as a number that can be added to others."""
+        """The distribution of the digit. It can be added to other numbers."""
         return Values(dict(enumerate(self.digit_probabilities)), 0.0)
 
     @property
     def advice(self) -> str | None:
-        """What helps if the reading is not accepted; None if it is."""
+        """The advice if the reading is not accepted; None if it is."""
         return None if self.reason is None else ADVICE[self.reason]
 
     def as_dict(self, image: bool = False) -> dict[str, Any]:
         """The reading as types that `json` writes.
 
         Args:
-            image: Whether `image` is among them, as a list of 28 rows.
+            image: Whether to include `image`, as a list of 28 rows.
 
         Returns:
-            `format`, the version of this form, which is 1; every field by its name, and `advice`.
+            `format`, the version of this form, which is 1; every field by its name; and `advice`.
         """
         lists = {name: list(getattr(self, name)) for name in ("digit_probabilities", "sums", "sum_probabilities")}
         values = {"format": FORMAT, **vars(self), **lists, "advice": self.advice}
@@ -320,13 +325,13 @@ class Reading:
 
 
 class Reader:
-    """A network, ready for pictures. Any number of threads may share one reader, and so may forked children. It can be
-    copied and pickled, with its network, for pools of processes and clusters.
+    """A network, ready for pictures. Threads and forked children may share one reader. It can be copied and pickled
+    with its network, for pools of processes and clusters.
 
     Attributes:
-        network: What answers: an `OnnxNetwork`, or a `TorchNetwork` for a run folder that has not been exported.
-        exact: Whether the sum is computed from the digit, for any number, instead of having been learned, for 0..9.
-        hand: What it knows of one writer, or None.
+        network: The network that answers: an `OnnxNetwork`, or a `TorchNetwork` for a run folder that was not exported.
+        exact: Whether the sum is computed from the digit, for any number, or learned, for the numbers 0..9.
+        hand: What the reader knows of one writer, or None.
 
     Examples:
         >>> reader = Reader()
@@ -341,16 +346,16 @@ class Reader:
         """Load a network.
 
         Args:
-            model: An ONNX file or its bytes, or a run folder; by default the network that comes with the package. A
-                run folder that has not been exported (`sumnist export`) is read with torch.
+            model: An ONNX file or its bytes, or a run folder; by default the network that comes with the package. A run
+                folder that was not exported (`sumnist export`) needs torch.
             threads: How many processor threads a call may use; 0 leaves the choice to ONNX Runtime.
-            hand: What `adapt` learned of a writer, or its file.
+            hand: What `adapt` learned of a writer, or the file with it.
 
         Raises:
-            ConfigError: `threads` is no whole number from 0 to 1,024.
-            HandError: The hand is none, or was learned with another network.
-            RunError: It is no network of sumnist, or damaged.
-            MissingExtraError: It needs torch, which is not installed.
+            ConfigError: `threads` is not a whole number from 0 to 1,024.
+            HandError: The file holds no hand, or the hand was learned with another network.
+            RunError: The model is not a network of sumnist, or is damaged.
+            MissingExtraError: The model needs torch, which is not installed.
         """
         threads = checked("threads", threads, THREADS)
         source = model if isinstance(model, bytes) else model_file(model)
@@ -369,7 +374,7 @@ class Reader:
             known = Hand.load(hand) if isinstance(hand, str | Path) else hand
             self.__dict__ = self.with_hand(known).__dict__
 
-    # A str is a sequence of str too; the first signature is meant for it.
+    # A str is also a sequence of str; the first signature is meant for it.
     @overload
     def read(self, picture: Picture, number: Number = 0, ink: InkColour = "auto") -> Reading: ...  # type: ignore[overload-overlap]
     @overload
@@ -380,19 +385,19 @@ class Reader:
         """Read a picture, or a list of pictures.
 
         Args:
-            picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of those.
-            number: What to add: any whole number if the reader is `exact`, otherwise 0..9. With a list of pictures one
-                for all of them, or one for each. By default nothing is added.
-            ink: "dark" or "light", if it is known that the ink is darker or lighter than its ground; else "auto".
+            picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of these.
+            number: The number to add: any whole number if the reader is `exact`, otherwise 0..9. For a list of
+                pictures, one number for all of them, or one for each. By default nothing is added.
+            ink: "dark" or "light", if you know that the ink is darker or lighter than its ground; else "auto".
 
         Returns:
             A reading, or a list of readings in the order of the pictures.
 
         Raises:
-            ConfigError: `ink` is another word.
-            ImageError: A picture cannot be read. The error names the first one, by its path or place in the list, and
-                there are no readings: `read_each` goes on instead.
-            NumberError: A number cannot be added, or there are not as many as pictures.
+            ConfigError: `ink` is none of these words.
+            ImageError: A picture cannot be read. The error names the first one, by its path or its place in the list,
+                and no readings are returned; use `read_each` to go on.
+            NumberError: A number cannot be added, or there are not as many numbers as pictures.
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if several else [picture]
@@ -403,7 +408,7 @@ class Reader:
     def read_each(
         self, pictures: Sequence[Picture], numbers: Number | Sequence[Number] = 0, ink: InkColour = "auto"
     ) -> list[Reading | SumnistError]:
-        """Read a list of pictures, whatever is wrong with some of them.
+        """Read a list of pictures, and go on if some of them cannot be read.
 
         Args:
             pictures: As for `read`.
@@ -411,10 +416,10 @@ class Reader:
             ink: As for `read`.
 
         Returns:
-            A reading for each picture; in its place the error, not raised, of a picture or number that is no good.
+            A reading for each picture. If a picture or number is bad, its place holds the error, which is not raised.
 
         Raises:
-            ConfigError: `ink` is another word.
+            ConfigError: `ink` is none of the words that `read` takes.
             NumberError: There are not as many numbers as pictures.
 
         Examples:
@@ -429,7 +434,7 @@ class Reader:
     def read_shown(
         self, picture: Picture, number: Number = 0, ink: InkColour = "auto", steps: bool = True
     ) -> tuple[Reading, tuple[Step, ...]]:
-        """Read a picture, as `read` does, and say how.
+        """Read a picture, as `read` does, and show how.
 
         Returns:
             The reading, and the steps from the picture to what the network saw, for `sumnist.pictures.steps.strip`.
@@ -439,8 +444,8 @@ class Reader:
     def read_tried(
         self, picture: Picture, number: Number = 0, ink: InkColour = "auto", steps: bool = True
     ) -> tuple[Reading, tuple[Step, ...], list[Verdict]]:
-        """As `read_shown`, with what was tried: a verdict on each proposal alone, in order. The `image` of the one that
-        was chosen is that of the reading."""
+        """As `read_shown`, and also return a verdict on each proposal alone, in order. The reading's `image` is the
+        `image` of the chosen proposal."""
         number, ink = check_number(number, self.exact), check_ink(ink)
         found = intensities_of(picture)
         verdict, tried = self._judge.weighed(found, number, ink, steps)
@@ -464,29 +469,29 @@ class Reader:
         self, picture: Any, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
         ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> Any:  # fmt: skip
-        """Read a number of any length on one line, of one picture, or of each of a list.
+        """Read a number of any length on one line, from one picture or from each of a list.
 
         Args:
-            picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of those.
-            engine: "ours", the network of strips that comes with the package; "ocr", a general reader of text, which
-                the extra `ocr` installs; or "both" together.
-            digits: How many digits there are, or the least and the most of them; None is any number. What has another
-                number of digits is impossible, and the probabilities are those of the rest.
-            decimal: "." or ",", the sign before decimals; without one, signs mean what they mean as they are written:
-                12.50 and 1.234,5 have decimals, 1.234 and 1'234 have none.
-            ink: "dark" or "light", if it is known that the ink is darker or lighter than its ground; else "auto".
-            count: How many candidates are wanted.
-            among: Of several numbers on a picture the largest is read, and accepted only if that is asked for:
-                "largest" instead of "only". `find` reads all of them.
+            picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of these.
+            engine: "ours", the network of strips that comes with the package; "ocr", a general reader of text from the
+                extra `ocr`; or "both" together.
+            digits: How many digits there are, or the least and the most; None means no limit. Numbers with another
+                number of digits are impossible, and the probabilities of the rest sum to one.
+            decimal: "." or ",", the sign before decimals. By default, signs mean what they usually mean: 12.50 and
+                1.234,5 have decimals, 1.234 and 1'234 have none.
+            ink: "dark" or "light", if you know that the ink is darker or lighter than its ground; else "auto".
+            count: How many candidates to return.
+            among: What to do if there are several numbers on a picture. The largest is read; "largest" may accept it,
+                "only" does not. `find` reads all of them.
 
         Returns:
             A reading, or a list of readings in the order of the pictures.
 
         Raises:
-            ConfigError: An argument makes no sense.
-            ImageError: A picture cannot be read; the first one is named. `numbers.read_each` goes on instead.
+            ConfigError: An argument is invalid.
+            ImageError: A picture cannot be read; the first one is named. Use `numbers.read_each` to go on.
             MissingExtraError: The engine's library is not installed.
-            RunError: Its network is missing, or damaged.
+            RunError: The engine's network is missing or damaged.
 
         Examples:
             >>> reading = Reader().read_number("examples/1480.png")
@@ -516,27 +521,27 @@ class Reader:
     ) -> Any:  # fmt: skip
         """Find and read every number on a picture, or on each of a list.
 
-        Numbers may stand anywhere, and the picture may be turned: each is read the way up in which its digits are
-        clearest. What the networks that read take for none is left out. What is written there counts: -123 is
-        negative, 12.50 and 12,50 have decimals, 1'234 and 1 234 have none. What is no number alone, such as a date, an
-        expression or something struck out, is found, but not accepted, and its `reason` says which it is, as far as the
-        finder sees that: docs/appendix-numbers.md has how often it does not.
+        Numbers may stand anywhere, and the picture may be turned: each number is read the way up in which its digits
+        are clearest. A find that the reading networks take for no number is left out. Signs count: -123 is negative,
+        12.50 and 12,50 have decimals, 1'234 and 1 234 have none. A date, an expression or something struck out is not a
+        number alone. It is found but not accepted, and its `reason` says what it is, as far as the finder sees that;
+        docs/appendix-numbers.md says how often the finder misses it.
 
         Args:
-            picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of those.
+            picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of these.
             engine: As for `read_number`.
             digits: As for `read_number`; a number with another number of digits is not accepted.
-            decimal: "." or ",", the sign before decimals; without one, signs mean what they mean as they are written.
-            count: How many candidates are wanted of each.
+            decimal: "." or ",", the sign before decimals. By default, signs mean what they usually mean.
+            count: How many candidates to return for each number.
 
         Returns:
-            The numbers in reading order, each with its corners; or a list of these for each picture.
+            The numbers in reading order, each with its corners; for a list of pictures, a list of these lists.
 
         Raises:
-            ConfigError: An argument makes no sense.
+            ConfigError: An argument is invalid.
             ImageError: A picture cannot be read, or has more than 2,500 numbers on it; the first one is named.
             MissingExtraError: The engine's library is not installed.
-            RunError: Its network is missing, or damaged.
+            RunError: The engine's network is missing or damaged.
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if several else [picture]
@@ -547,21 +552,21 @@ class Reader:
         return found if several else found[0]
 
     def adapt(self, pictures: Sequence[Picture], labels: Sequence[Any]) -> Reader:
-        """A reader that knows how one person writes, from a few of their digits or numbers.
+        """A new reader that also knows how one person writes, from a few of their digits or numbers.
 
-        What that is worth is in docs/how-to/hands.md. All that this reader does the new one does, with the same
-        network; it may know one hand, so a second one replaces it.
+        The new reader does all that this one does, with the same network. It knows one hand only, so a second hand
+        replaces the first. docs/how-to/hands.md says how much a hand helps.
 
         Args:
-            pictures: Of one digit or one number each, at most 1,000.
-            labels: What each shows: a digit, or the digits of a number as a text, whose separators count for nothing.
+            pictures: Pictures of one digit or one number each, at most 1,000.
+            labels: What each picture shows: a digit, or the digits of a number as a text. Separators are ignored.
 
         Returns:
-            A new reader, whose `hand` can be saved.
+            The new reader, whose `hand` can be saved.
 
         Raises:
-            HandError: There are no examples, or too many; a label is none; nothing is written on a picture; or the
-                network can learn no hand.
+            HandError: There are no examples, or too many; a label shows no digits; nothing is written on a picture; or
+                the network cannot learn a hand.
             ImageError: A picture cannot be read; the first one is named.
 
         Examples:
@@ -586,7 +591,7 @@ class Reader:
     def _read(
         self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour, several: bool = True
     ) -> list[Reading | SumnistError]:
-        """The readings or errors of pictures. Those that are images already are read together."""
+        """A reading or an error for each picture. Pictures that are images already are read together."""
         results: dict[int, Reading | SumnistError] = {}
         for start in range(0, len(pictures), BATCH):
             ready = {} if ink == "dark" else ready_arrays(pictures[start : start + BATCH])
@@ -606,7 +611,7 @@ class Reader:
         return [results[place] for place in range(len(pictures))]
 
     def _read_ready(self, images: list[NDArray[np.float32]], numbers: list[int]) -> list[Reading]:
-        """The readings of images that need no judging."""
+        """The readings of images that need no judge."""
         if not images:
             return []
         said = said_of(images, self.network, None if self.exact else np.array(numbers, np.int64))
@@ -616,12 +621,12 @@ class Reader:
         ]
 
     def _reading(self, verdict: Verdict, number: int) -> Reading:
-        """The reading of what was judged, with a number that was checked."""
+        """The reading for a verdict and a number that was checked."""
         digit, total = verdict.digit, verdict.digit if verdict.sum is None else verdict.sum
         if np.isnan(digit).any() or np.isnan(total).any():
             raise RunError("the network answers with what is no number: train it again, with a lower --lr")
         sums = range(number, number + DIGITS) if self.exact else range(SUMS)
-        if len(total) != len(sums):  # of a blank picture, by a network that would have said
+        if len(total) != len(sums):  # a blank picture, about which a network that learned to add was not asked
             total = np.array([1 / DIGITS if s - number in range(DIGITS) else 0.0 for s in sums])
         best = int(digit.argmax())
         confidence = float(digit[best])
@@ -642,7 +647,7 @@ class Reader:
 
 
 def every(results: Sequence[Result | SumnistError]) -> list[Result]:
-    """The readings. Raises the first error among them."""
+    """All readings. Raises the first error among the results."""
     for result in results:
         if isinstance(result, SumnistError):
             raise result
@@ -650,28 +655,29 @@ def every(results: Sequence[Result | SumnistError]) -> list[Result]:
 
 
 def load(model: str | Path = PRETRAINED, threads: int = 1, hand: Hand | str | Path | None = None) -> Reader:
-    """A reader. It needs no torch, except for a run folder that has not been exported.
+    """Load a reader. It needs torch only for a run folder that was not exported.
 
     Args:
         model: An ONNX file or a run folder; by default the network that comes with the package.
         threads: How many processor threads a call may use; 0 leaves the choice to ONNX Runtime.
-        hand: What a reader learned of a writer, or the file of it.
+        hand: What a reader learned of a writer, or the file with it.
 
     Returns:
         The reader, which any number of threads may share.
 
     Raises:
-        ConfigError: `threads` is no whole number from 0 to 1,024.
-        HandError: The hand is none, or was learned with another network.
-        RunError: It is no network of sumnist, or damaged.
-        MissingExtraError: It needs torch, which is not installed.
+        ConfigError: `threads` is not a whole number from 0 to 1,024.
+        HandError: The file holds no hand, or the hand was learned with another network.
+        RunError: The model is not a network of sumnist, or is damaged.
+        MissingExtraError: The model needs torch, which is not installed.
     """
     return Reader(model, threads, hand)
 
 
 def model_file(model: str | Path) -> Path:
-    """The ONNX file that `model` names: itself, or that of a run folder; a folder without one, or with one of other
-    weights than it has, as it is. Raises `RunError` for a file of other weights than those beside it."""
+    """The file to load for `model`: the ONNX file itself, or the one in a run folder. A folder is returned as it is if
+    it has no ONNX file, or one made from other weights. Raises `RunError` for an ONNX file with other weights beside
+    it."""
     path = Path(model)
     if path.is_dir():
         exported = path / ONNX
@@ -684,7 +690,7 @@ def model_file(model: str | Path) -> Path:
 
 
 def is_stale(exported: Path, weights: Path) -> bool:
-    """Whether an ONNX file is not of the weights in its folder, if there are any."""
+    """Whether an ONNX file was made from other weights than those in its folder. False if the folder has no weights."""
     try:
         return weights.exists() and not carries(exported, checksum_of_file(weights))
     except OSError as error:
@@ -692,8 +698,8 @@ def is_stale(exported: Path, weights: Path) -> bool:
 
 
 class TorchNetwork:
-    """The network of a run folder that has no ONNX file, as `OnnxNetwork` answers. Raises `RunError`, and
-    `MissingExtraError` where torch is not installed."""
+    """The network of a run folder without an ONNX file; it answers as `OnnxNetwork` does. Raises `RunError`, and
+    `MissingExtraError` if torch is not installed."""
 
     def __init__(self, folder: Path) -> None:
         try:
@@ -705,7 +711,7 @@ class TorchNetwork:
             raise MissingExtraError.of(error, f"{folder} has {lacks}; reading it") from error
         self.net, config = load_network(folder)
         self.exact, self.has_is_digit = config.fusion == "exact", config.outliers > 0
-        self.left_out = None  # only files say so
+        self.left_out = None  # only exported files say which numbers were left out
         self.least_is_digit = self.net.calibration.least_is_digit.item()
         self.least_confidence = self.net.calibration.least_confidence.item()
         FORKABLE.add(self)
@@ -715,13 +721,13 @@ class TorchNetwork:
         FORKABLE.add(self)
 
     def after_fork(self) -> None:
-        """Compute on one thread: torch would wait for those of the parent, which are not in this child."""
+        """Compute on one thread: torch would wait for the parent's threads, which are not in this child."""
         import torch
 
         torch.set_num_threads(1)
 
     def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
-        """All there is to say of images `[B, 1, 28, 28]`; of their sums only with `numbers`, 0..9 `[B]`."""
+        """The network's answer to images `[B, 1, 28, 28]`; it has the sums only if `numbers`, 0..9 `[B]`, are given."""
         import torch
 
         number = torch.zeros(len(images), dtype=torch.int64) if numbers is None else torch.from_numpy(numbers)
@@ -740,7 +746,8 @@ def check_numbers(numbers: Any, count: int, exact: bool) -> list[int]:
 
 
 def listed(numbers: Any, count: int) -> Sequence[Any]:
-    """A number for each of `count` pictures. Raises `NumberError` if there is neither one for all nor one for each."""
+    """A number for each of `count` pictures, from one for all or one for each. Raises `NumberError` if the count
+    differs."""
     if not isinstance(numbers, list | tuple) and not (isinstance(numbers, np.ndarray) and numbers.ndim):
         return [numbers] * count
     if len(numbers) != count:
@@ -749,7 +756,8 @@ def listed(numbers: Any, count: int) -> Sequence[Any]:
 
 
 def check_number(number: Any, exact: bool) -> int:
-    """`number` as an int: any whole one if the fusion is `exact`, else 0..9. Raises `NumberError`."""
+    """Check `number` and return it as an int: any whole number if the fusion is `exact`, else 0..9. Raises
+    `NumberError`."""
     expected = "a whole number" if exact else "a whole number from 0 to 9"
     try:
         if isinstance(number, bool):
@@ -767,7 +775,7 @@ def check_number(number: Any, exact: bool) -> int:
 
 
 def check_among(among: Any) -> Among:
-    """`among`, if it is "only" or "largest". Raises `ConfigError`."""
+    """Check that `among` is "only" or "largest", and return it. Raises `ConfigError`."""
     if among not in get_args(Among):
         raise ConfigError(f"among {reprlib.repr(among)}: expected only or largest: leave it out for only")
     which: Among = among
@@ -775,7 +783,7 @@ def check_among(among: Any) -> Among:
 
 
 def check_ink(ink: Any) -> InkColour:
-    """`ink`, if it is "auto", "dark" or "light". Raises `ConfigError`."""
+    """Check that `ink` is "auto", "dark" or "light", and return it. Raises `ConfigError`."""
     if ink not in get_args(InkColour):
         raise ConfigError(f"ink {reprlib.repr(ink)}: expected auto, dark or light: leave it out to have it found out")
     colour: InkColour = ink

@@ -1,4 +1,4 @@
-"""Equations of pictures: each picture is read as a number, and the equation says which of its candidates it shows."""
+"""Solves equations of pictures: reads each picture as a number and finds the candidates that make the equation true."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from sumnist.inference.numbers import NumberReading, Numbers, check_sign
 from sumnist.inference.reader import Reader, check_ink
 
 CANDIDATES = 100
-"""Of a picture, if the equation has only a few of them; the probability of all others is then mostly below 1e-6."""
+"""Candidates of each picture, if the equation has few pictures. All other values together then mostly have a
+probability below 1e-6."""
 COMBINATIONS = 2**18
-"""Of the candidates of half the pictures: with many pictures each has fewer, so that there are no more than these."""
+"""The most combinations of candidates for half the pictures. With many pictures, each one has fewer candidates."""
 TERMS = "a picture's path, a whole number such as 47, a pattern such as 1_3, or _ for an unknown number"
 
 
@@ -29,27 +30,27 @@ def solve(
     """Solve an equation of pictures of numbers, known numbers and unknowns, exactly.
 
     Args:
-        query: Terms with `+` and `-` between them, and one `=`, separated by spaces, or a list of these words. A term
+        query: Terms with `+` and `-` between them, and one `=`, separated by spaces; or a list of these words. A term
             is a path, in quotes if it has spaces; a whole number; a pattern such as `1_3`, in which each `_` is one
-            unknown digit; or `_`, one unknown number, at most once. In a list it may also be an int, a `Decimal`, a
-            reading, `Values`, or a picture of any kind that `Reader.read_number` takes. The same path, reading or
-            picture twice is the same number, which counts twice, and not two numbers that look alike.
-        reader: What reads the pictures; by default the networks that come with the package.
-        engine: As for `Reader.read_number`, as are the following.
+            unknown digit; or `_`, one unknown number, at most once. In a list a term may also be an int, a `Decimal`, a
+            reading, `Values`, or a picture of any kind that `Reader.read_number` takes. If the same path, reading or
+            picture comes twice, it is one number that counts twice.
+        reader: Reads the pictures; by default with the networks that come with the package.
+        engine: As for `Reader.read_number`.
         digits: How many digits the numbers on pictures have, or the least and the most.
         decimal: The sign before the decimals of all numbers that are read or written.
-        ink: "dark" or "light", if that is known.
+        ink: "dark" or "light", if you know it.
 
     Returns:
         The most probable value of each unknown and of each picture, with probabilities before and after.
 
     Raises:
-        ConfigError: The query is no equation, or an argument makes no sense.
-        EquationError: No reading of the pictures makes it true.
+        ConfigError: The query is not an equation, or an argument is invalid.
+        EquationError: No reading of the pictures makes the equation true.
         ImageError: A picture cannot be read, or there is no number on it.
         MissingExtraError: The engine's library is not installed.
-        NumberError: A number is too long or of no kind that is added, or there are too many possibilities.
-        RunError: A network is missing, or damaged.
+        NumberError: A number is too long, or of a kind that cannot be added, or there are too many possibilities.
+        RunError: A network is missing or damaged.
 
     Examples:
         >>> solution = solve("examples/five.png + _ = 12")
@@ -79,7 +80,8 @@ def solve(
 
 
 def words_in(*given: str) -> list[Any]:
-    """The words of a query that is one text, or several, each of which is a word, or has some with signs between."""
+    """The words of a query, given as one text or as several. Each text is one word, or a few words with signs between
+    them."""
     words: list[Any] = []
     for text in given:
         parts = words_of(text)
@@ -89,7 +91,7 @@ def words_in(*given: str) -> list[Any]:
 
 
 def check_there(query: Query, term: Term) -> None:
-    """Raises an error with what may have been meant if a term names a file that does not exist."""
+    """Raise an error if a term names a file that does not exist. The message says what may have been meant."""
     picture = term.content.picture
     if not isinstance(picture, str | Path) or os.path.exists(picture):
         return

@@ -1,1 +1,1 @@
-"""The network of two inputs and two outputs, its loss, and its file."""
+"""The networks, their losses, their files, and a picture of the network of two inputs and two outputs."""

@@ -1,4 +1,5 @@
-"""A network on disk: `model.safetensors` beside the `config.json` that says which network it is."""
+"""Save and load a network: `model.safetensors` has its weights, and `config.json` beside it says which network it
+is."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ class Calibration(nn.Module):
     """Three numbers, saved with the weights; `sumnist.training.calibrate` determines them.
 
     The digit's logits are divided by `temperature` (Guo, Pleiss, Sun and Weinberger, 2017). An answer is accepted if
-    the probability that the image shows a digit is at least `least_is_digit`, and that of the most probable digit at
-    least `least_confidence`. A network that was not calibrated has temperature 1 and accepts every answer.
+    the probability that the image shows a digit is at least `least_is_digit`, and the probability of the most probable
+    digit is at least `least_confidence`. A network that was not calibrated has temperature 1 and accepts every answer.
     """
 
     NAMES = ("temperature", "least_is_digit", "least_confidence")
@@ -44,17 +45,17 @@ class Calibration(nn.Module):
 
     @torch.no_grad()
     def set(self, temperature: float = 1.0, least_is_digit: float = 0.0, least_confidence: float = 0.0) -> None:
-        """Replace all three."""
+        """Replace all three numbers."""
         self.temperature.fill_(temperature)
         self.least_is_digit.fill_(least_is_digit)
         self.least_confidence.fill_(least_confidence)
 
 
 class Saved(nn.Module):
-    """A network that is kept as a run: it has a configuration, and can be loaded."""
+    """A network that is kept as a run: it has a configuration and can be loaded."""
 
     tasks: ClassVar[tuple[Task, ...]]
-    """Those of the runs that it is of."""
+    """The tasks of the runs that hold a network of this class."""
     config: Config
 
     @classmethod
@@ -66,16 +67,18 @@ class Saved(nn.Module):
 
     @classmethod
     def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> tuple[Self, Config, str]:
-        """The trained network of a run, in evaluation mode, its configuration, and the checksum of its weights, which
-        what is made from them is to carry.
+        """Load the trained network of a run, in evaluation mode, with its configuration and the checksum of its
+        weights.
+
+        Every file that is made from the weights should carry this checksum.
 
         Args:
             folder: The run.
-            device: Where the network shall be.
+            device: Where to put the network.
 
         Raises:
-            RunError: The folder is no run of such a network, or its weights are damaged, no numbers, or belong to
-                another one.
+            RunError: The folder is no run of a network of this class, or its weights are damaged, not numbers, or those
+                of another network.
         """
         tensors, config, checksum = load_weights(Path(folder))
         if config.task not in cls.tasks:
@@ -87,20 +90,20 @@ class Saved(nn.Module):
 
 
 def save_config(config: Config, folder: Path) -> None:
-    """Write `config` into `folder`, which is made if it is not there. Raises `OutputError`."""
+    """Write `config` into `folder`, which is made if it does not exist. Raises `OutputError`."""
     make_folder(folder)
     write_atomically(folder / CONFIG, config.to_json())
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write a safetensors file, with a checksum of what is in it. Raises `OutputError`."""
+    """Write a safetensors file with a checksum of its content. Raises `OutputError`."""
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     about = {**(metadata or {}), "format": "pt"}
     write_atomically(path, in_order(save(plain, about | {CHECKSUM: checksum_of(plain, about)})))
 
 
 def in_order(content: bytes) -> bytes:
-    """A safetensors file with its metadata in alphabetical order: the library's own differs from run to run."""
+    """Sort the metadata of a safetensors file by name: the library's own order differs from run to run."""
     end = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:end])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -110,22 +113,22 @@ def in_order(content: bytes) -> bytes:
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the metadata of a safetensors file, whose checksum is compared if it has one. Raises
-    `ValueError`."""
+    """The tensors and the metadata of a safetensors file. Raises `ValueError` if the file is damaged, or does not match
+    the checksum in it."""
     try:
-        content = path.read_bytes()  # at once: another file may take its place meanwhile
+        content = path.read_bytes()  # read once: another file may take its place meanwhile
         tensors, metadata = load(content), metadata_in(content)
     except (SafetensorError, OSError, KeyError) as error:
         raise ValueError(str(error)) from error
     if CHECKSUM in metadata and metadata[CHECKSUM] != checksum_of(tensors, metadata):
         raise ValueError("its content is not what was written")
     metadata.setdefault(CHECKSUM, hashlib.sha256(content).hexdigest())
-    # Version 0.1 named one of them otherwise.
+    # Version 0.1 had another name for one tensor.
     return {name.replace(".least_known", ".least_is_digit"): value for name, value in tensors.items()}, metadata
 
 
 def checksum_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """The SHA-256 of the names, types, shapes and bits of the tensors, and of what else the metadata say."""
+    """The SHA-256 of the tensors' names, types, shapes and bits, and of the other metadata."""
     told = (item for item in sorted(metadata.items()) if item[0] not in ("format", CHECKSUM))
     digest = hashlib.sha256(repr(list(told)).encode())
     for name in sorted(tensors):
@@ -136,8 +139,8 @@ def checksum_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> s
 
 
 def load_weights(folder: Path) -> tuple[dict[str, Tensor], Config, str]:
-    """The tensors of the network in `folder`, what they are weights of, and their checksum, all from one file that is
-    read once. Raises `RunError`."""
+    """The tensors of the network in `folder`, its configuration, and their checksum. The file of weights is read once.
+    Raises `RunError`."""
     config, path = read_config(folder), folder / WEIGHTS
     if not path.is_file():
         raise RunError(f"{path}: missing, expected the trained weights: train the run again")
@@ -157,12 +160,13 @@ def load_config(folder: str | Path) -> Config:
 
 
 def config_in(metadata: Mapping[str, str], path: Path) -> Config | None:
-    """The configuration that weights carry in their metadata; None of those that an older version wrote."""
+    """The configuration in the metadata of weights; None if an older version wrote them."""
     return Config.from_json(metadata[CONFIGURATION], str(path)) if CONFIGURATION in metadata else None
 
 
 def read_config(folder: str | Path) -> Config:
-    """The configuration in the run `folder` as people see it, and may change it. Raises `RunError` if it is no run."""
+    """The configuration in the `config.json` of the run `folder`, which people may read and change. Raises `RunError`
+    if the folder is no run."""
     path = Path(folder, CONFIG)
     if not path.is_file():
         kind = "a file" if Path(folder).is_file() else "no run" if Path(folder).is_dir() else "missing"
@@ -174,12 +178,12 @@ def read_config(folder: str | Path) -> Config:
 
 
 def save_network(net: nn.Module, folder: Path, config: Config | None = None) -> None:
-    """Write the weights of a network, whole or not at all, and remove what was made from others.
+    """Write the weights of a network, whole or not at all, and remove files that were made from other weights.
 
     Args:
-        net: On any device.
-        folder: That of a run; `model.safetensors` is written into it.
-        config: What they are weights of; None leaves that to the `config.json` there.
+        net: The network, on any device.
+        folder: The folder of the run; `model.safetensors` is written into it.
+        config: The network's configuration, which goes into the same file; None leaves it to the `config.json` there.
 
     Raises:
         OutputError: The file cannot be written.
@@ -189,14 +193,15 @@ def save_network(net: nn.Module, folder: Path, config: Config | None = None) -> 
 
 
 def load_fitting(net: nn.Module, folder: Path) -> str:
-    """Load the weights in `folder` into `net`: their checksum. Raises `RunError` unless they are whole, and fit."""
+    """Load the weights in `folder` into `net`, and return their checksum. Raises `RunError` unless they are whole and
+    fit."""
     tensors, _, checksum = load_weights(folder)
     fit(net, tensors, folder / WEIGHTS)
     return checksum
 
 
 def fit(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
-    """Load the tensors in the file `path`. Raises `RunError` unless they fit, and are numbers."""
+    """Load the `tensors` of the file `path` into `net`. Raises `RunError` unless they fit and are numbers."""
     expected = net.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):
         shape, wanted = (list(some[name].shape) if name in some else "none" for some in (tensors, expected))
@@ -211,7 +216,7 @@ def fit(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def flaw(weights: Mapping[str, Tensor]) -> str | None:
-    """What is wrong with the numbers of a network, by the names of its tensors; None if nothing is."""
+    """What is wrong with the weights or the calibration of a network, given by name; None if nothing is."""
     for name, value in weights.items():
         if value.is_floating_point() and not value.isfinite().all():
             return f"{name} is not finite, expected numbers"

@@ -1,9 +1,10 @@
-"""A picture of the network, drawn from the network: both inputs, every layer with its shape and size, both outputs.
+"""Draw a network as an SVG picture, from the network itself: both inputs, every layer with its shape and size, both
+outputs.
 
-`boxes_of` runs it layer by layer and merges what belongs together: a convolution with its normalisation and activation,
-the arithmetic between the heads and an output. A layer without words below gets the name of its class. `draw_network`
-lays the boxes out and writes the SVG: the encoder above, then a lane for what makes the digit, then a lane that the
-number enters and that makes the sum.
+`boxes_of` runs the network layer by layer. It merges layers that belong together: a convolution with its normalisation
+and activation, or the arithmetic between the heads and an output. A layer that `words` does not know gets the name of
+its class. `draw_network` lays out the boxes and writes the SVG. The encoder is at the top, then follow a lane for the
+digit, and a lane for the sum, in which the number joins.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ from sumnist.model.fusion import BITS, ExactFusion, OriginalFusion
 from sumnist.model.network import TwoInputNet
 
 MARGIN, PAD, GAP, LEAST_WIDTH = 28, 12, 14, 1000
-BAND_TOP, BAND_GAP = 84, 26  # of the first band; between two
+BAND_TOP, BAND_GAP = 84, 26  # top of the first band; space between two bands
 HEADROOM, LANE_HEIGHT, ROW_GAP = 26, 104, 30
-WORDS, LINE = 110, 16  # in a card of the encoder: where its words begin, and how far apart they are
+WORDS, LINE = 110, 16  # in a card of the encoder: where the text begins, and the height of a line
 TILE, OUTPUT_WIDTH = 96, 222
 EXAMPLE_DIGIT, EXAMPLE_NUMBER = 5, 7
 EXAMPLE_DIGITS = (0.01, 0.01, 0.02, 0.16, 0.01, 0.72, 0.02, 0.01, 0.03, 0.01)
-"""The probabilities that a network might give the five in the picture: an example, not computed."""
+"""Probabilities that a network might give the five in the picture; an example, not computed."""
 
 STYLE = """
 text { font-family: -apple-system, BlinkMacSystemFont, "Segoe UI", Helvetica, Arial, sans-serif; fill: #1f2328 }
@@ -51,13 +52,13 @@ text { fill: #e6edf3 }
 
 
 def draw(config: Config) -> str:
-    """A picture of the network that a configuration describes.
+    """Draw the network that a configuration describes.
 
     Args:
-        config: Its encoder, fusion and number encoding are what is drawn; the weights are fresh ones.
+        config: The configuration. The picture shows its encoder, fusion and number encoding, with fresh weights.
 
     Returns:
-        The text of an SVG file, for light and dark pages; the same text for the same configuration.
+        The text of an SVG file, for light and dark pages; the same configuration gives the same text.
     """
     encoding = f" ({config.number_encoding} number)" if config.fusion == "concat" else ""
     net = TwoInputNet.from_config(config)
@@ -65,7 +66,7 @@ def draw(config: Config) -> str:
 
 
 class Spot(NamedTuple):
-    """Where a box, or an output, lies. `row` counts from the top; the last two are the lanes of digit and sum."""
+    """Where a box or an output lies. `row` counts from the top; the last two rows are the lanes of digit and sum."""
 
     x: float
     y: float
@@ -75,17 +76,17 @@ class Spot(NamedTuple):
 
     @property
     def middle(self) -> float:
-        """Halfway across."""
+        """The x in the middle."""
         return self.x + self.width / 2
 
     @property
     def level(self) -> float:
-        """Where the arrows of its row run."""
+        """The y at which the arrows of its row run."""
         return self.y + min(self.height / 2, 54)
 
 
 def draw_network(net: TwoInputNet, title: str) -> str:
-    """`net` as the text of an SVG file. `title` stands above it, beside its number of parameters."""
+    """`net` as the text of an SVG file. The `title` stands at the top, with the number of parameters."""
     boxes, ends = boxes_of(net)
     total = f"{sum(box.parameters for box in boxes):,} parameters"
     spots, bands, width = place(boxes, ends)
@@ -119,11 +120,15 @@ def draw_network(net: TwoInputNet, title: str) -> str:
 
 
 def place(boxes: list[Box], ends: dict[str, int]) -> tuple[list[Spot], list[tuple[str, float, float]], float]:
-    """A spot for each box and for the outputs digit and sum, which follow; label, top and bottom of each group of rows;
-    and the width of the page. The encoder has rows, the number one if it has far to go, the rest two lanes, in columns
-    that end with the outputs: each box stands as far right as what needs it allows, so that arrows seldom cross."""
+    """Lay out the boxes on the page.
+
+    Returns a spot for each box and then for the outputs digit and sum; the label, top and bottom of each group of rows;
+    and the width of the page. The encoder has rows of its own, and so has the number if its path is long. All other
+    boxes stand in two lanes, in columns that end with the outputs. A box stands as far right as the boxes that need its
+    result allow, so that arrows seldom cross.
+    """
     chain = [i for i, box in enumerate(boxes) if box.in_encoder]
-    seen: list[set[int]] = []  # by each box, itself included
+    seen: list[set[int]] = []  # the boxes that each box needs, itself included
     for i, box in enumerate(boxes):
         seen.append({i}.union(*(seen[j] for j in box.inputs)))
     alone = [i for i in range(len(boxes)) if 0 not in seen[i]]
@@ -164,8 +169,8 @@ def place(boxes: list[Box], ends: dict[str, int]) -> tuple[list[Spot], list[tupl
 
 
 def across(widths: list[float], total: float) -> list[tuple[float, float]]:
-    """Left edge and width of each card of a row that is spread over a page `total` wide; close together where that is
-    0."""
+    """Left edge and width of each card in a row that is spread over a page `total` wide. With 0 the cards stand close
+    together."""
     gap = (total - 2 * MARGIN - sum(widths)) / max(1, len(widths) - 1) if total else 2.5 * GAP
     return [(MARGIN + sum(widths[:k]) + k * gap, wide) for k, wide in enumerate(widths)]
 
@@ -198,7 +203,7 @@ def shape_text(shape: tuple[int, ...]) -> str:
 
 
 def card(box: Box, spot: Spot) -> str:
-    """A box: in the encoder, with a drawing of its result above the words."""
+    """A box as SVG; in the encoder, with a drawing of its result above the text."""
     style = 'card dashed" stroke-dasharray="5 3' if box.computed else "card"
     tip, rows = "\n".join(str(module) for module in box.modules) or box.title, lines(box)
     top = spot.y + (WORDS if box.in_encoder else (spot.height - LINE * len(rows)) / 2) + 12
@@ -212,8 +217,8 @@ def stacked(x: float, y: float, rows: list[Line]) -> str:
 
 
 def slab(box: Box, x: float, y: float) -> str:
-    """The result of a box as a solid around (x, y): as high and wide as its maps, as deep as it has channels; a bar for
-    features without positions."""
+    """The result of a box as a solid around (x, y), with the height and width of its maps and a depth for its channels;
+    a bar for features without positions."""
     if len(box.shape) == 3:
         high, wide, deep = box.shape[1] * 2.4, box.shape[2] * 2.4, min(24, 4 + box.shape[0] / 6)
     else:
@@ -257,7 +262,7 @@ def arrow(points: list[tuple[float, float]]) -> str:
 
 
 def tile(spot: Spot, *inside: str, style: str = "card", tip: str = "") -> str:
-    """A card with anything on it."""
+    """A card with any content."""
     return "".join([f"<g>{tip}", rect(style, spot.x, spot.y, spot.width, spot.height, 8), *inside, "</g>"])
 
 
@@ -320,7 +325,7 @@ def legend(y: float, width: float, kinds: set[str]) -> str:
 
 
 def describe(boxes: list[Box], ends: dict[str, int], total: str) -> str:
-    """The picture in words, for those who do not see it."""
+    """The picture in words, for people who cannot see it."""
     sentences = []
     for box in boxes[2:]:
         sources = " and ".join(boxes[j].title for j in box.inputs)
@@ -348,18 +353,18 @@ def text(
 
 
 def text_width(words: str, size: float, bold: bool = False) -> float:
-    """An upper bound for the width of a line: that of DejaVu Sans, the widest of the usual fonts."""
+    """An upper bound for the width of a line: its width in DejaVu Sans, the widest of the usual fonts."""
     narrow, wide = set(" ,.:;()[]ijlftr|·"), set("mwMW@%÷×=−→")
     em = sum(0.4 if c in narrow else 0.86 if c in wide else 0.72 if c.isupper() else 0.636 for c in words)
     return em * size * (1.1 if bold else 1)
 
 
 def num(value: float) -> str:
-    """A coordinate, the same text on every machine."""
+    """A coordinate as text, which is the same on every machine."""
     return f"{round(value, 1):g}"
 
 
-# What is drawn: the boxes, from the network.
+# From the network to the boxes that are drawn.
 
 
 @dataclass
@@ -375,20 +380,21 @@ class Box:
     parameters: int = 0
     modules: list[nn.Module] = field(default_factory=list)
     shape: tuple[int, ...] = ()
-    """Without the batch, and as it was before a flattening, which says more than the one after."""
+    """The shape without the batch. After a flattening it is the shape from before, which says more."""
 
     def __post_init__(self) -> None:
         self.shape = tuple(self.result.shape[1:])
 
     @property
     def kind(self) -> str:
-        """`learned`, `computed`, or `fixed` for what only reshapes or pools."""
+        """`learned`, `computed`, or `fixed` for a layer that only reshapes or pools."""
         return "computed" if self.computed else "learned" if self.parameters else "fixed"
 
 
 @torch.no_grad()
 def boxes_of(net: TwoInputNet) -> tuple[list[Box], dict[str, int]]:
-    """The boxes of the picture, each after its inputs, image and number first; and which of them give the outputs."""
+    """The boxes of the picture, each after its inputs, image and number first; and the index of the box that gives each
+    output."""
     net = copy.deepcopy(net).cpu().eval()
     fusion = net.fusion
     boxes = [Box("image", torch.zeros(2, 1, 28, 28), in_encoder=True), Box("number", torch.zeros(2, 1))]
@@ -433,7 +439,7 @@ def boxes_of(net: TwoInputNet) -> tuple[list[Box], dict[str, int]]:
 
 
 def layers(boxes: list[Box], module: nn.Module, source: int, in_encoder: bool = False) -> int:
-    """Append the boxes of a module that takes the result of the box `source`; the index of the last one."""
+    """Append the boxes of a module that takes the result of the box `source`. Returns the index of the last one."""
     if isinstance(module, nn.Sequential):
         for part in module:
             source = layers(boxes, part, source, in_encoder)
@@ -459,7 +465,7 @@ def layers(boxes: list[Box], module: nn.Module, source: int, in_encoder: bool = 
 
 
 QUIET = {"Flatten", "Unflatten", "Identity", "Dropout"}
-"""Layers that go unmentioned: they change the form of what they are given and not what it says."""
+"""Layers that the picture does not mention: they change the form of their input, not its content."""
 
 
 def words(module: nn.Module) -> tuple[str, list[str]]:

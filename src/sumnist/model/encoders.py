@@ -1,4 +1,4 @@
-"""Encoders: image `[B, 1, 28, 28]` in [0, 1] → features `[B, F]`."""
+"""Build the encoders, which turn images `[B, 1, 28, 28]` in [0, 1] into features `[B, F]`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ def tiny() -> nn.Sequential:
 class ConvNorm(nn.Sequential):
     """Convolution without bias → max-pooling if `pool` → batch normalisation → ReLU.
 
-    Pooling comes first because it leaves the other two a quarter of the work; ReLU before or after it is the same.
+    Pooling comes first because it leaves the other two a quarter of the work. ReLU gives the same result before and
+    after it.
     """
 
     def __init__(
@@ -42,8 +43,8 @@ class ConvNorm(nn.Sequential):
 
 
 def fast() -> nn.Sequential:
-    """Seconds on two processor cores: the first convolution halves the picture at once, where pixels are many, and
-    channels stay few until there are hardly any pixels left."""
+    """Trains in seconds on two processor cores. The first convolution halves the picture at once, since most pixels are
+    there; the channels stay few until hardly any pixels are left."""
     return nn.Sequential(
         nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(inplace=True),  # [B, 8, 12, 12]
         ConvNorm(8, 16, padding=0, pool=True),  # [B, 16, 5, 5]
@@ -53,18 +54,19 @@ def fast() -> nn.Sequential:
 
 
 def default() -> nn.Sequential:
-    """A strided stem, 3×3 convolutions that widen as the picture shrinks, a linear layer over what is left of it."""
+    """A strided first convolution, 3×3 convolutions that get wider as the picture shrinks, and a linear layer over the
+    rest."""
     return widening(64, 96, 96)
 
 
 def wide() -> nn.Sequential:
-    """`default` with more channels where the picture is small: for a network that also knows other pens, printed lines,
-    and what is no digit."""
+    """`default` with more channels where the picture is small, for a network that also learns other pens, printed lines
+    and non-digits."""
     return widening(96, 128, 128)
 
 
 def widening(third: int, fourth: int, fifth: int) -> nn.Sequential:
-    """`default` or `wide`, by the channels of the last three of five convolutions."""
+    """`default` or `wide`, given the channels of the last three of five convolutions."""
     return nn.Sequential(
         ConvNorm(1, 32, 5, stride=2, padding=2),  # [B, 32, 14, 14]
         ConvNorm(32, 48, pool=True),  # [B, 48, 7, 7]
@@ -77,7 +79,8 @@ def widening(third: int, fourth: int, fifth: int) -> nn.Sequential:
 
 
 def original() -> nn.Sequential:
-    """The task author's: four unpadded convolutions, one linear layer with no activation after it, no biases."""
+    """The task author's encoder: four unpadded convolutions, one linear layer with no activation after it, no
+    biases."""
     return nn.Sequential(
         nn.Conv2d(1, 32, 3, bias=False), nn.ReLU(),  # [B, 32, 26, 26]
         nn.Conv2d(32, 32, 3, bias=False), nn.ReLU(),  # [B, 32, 24, 24]
@@ -88,9 +91,12 @@ def original() -> nn.Sequential:
 
 
 def lenet() -> nn.Sequential:
-    """That of DeepProbLog (Manhaeve and others, 2018) and of those that are compared with it on sums: the two
-    convolutions and the three linear layers of LeNet-5, of which the last is the fusion's, with ReLU after pooling. The
-    dropout is ours: with images that never change, it is what keeps the network from learning the totals by heart."""
+    """The encoder of DeepProbLog (Manhaeve and others, 2018) and of the methods that are compared with it on sums.
+
+    It has the two convolutions of LeNet-5, with ReLU after pooling, and two of its three linear layers; the fusion has
+    the third. The dropout is ours: with images that never change, it keeps the network from learning the totals by
+    heart.
+    """
     return nn.Sequential(
         nn.Conv2d(1, 6, 5), nn.MaxPool2d(2), nn.ReLU(),  # [B, 6, 12, 12]
         nn.Conv2d(6, 16, 5), nn.MaxPool2d(2), nn.ReLU(),  # [B, 16, 4, 4]
@@ -99,5 +105,5 @@ def lenet() -> nn.Sequential:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """Trainable numbers in `module`."""
+    """The number of trainable parameters in `module`."""
     return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)

@@ -1,10 +1,12 @@
-"""The network that finds numbers on a picture: for every 4×4 pixels what character has its middle there, if any, how
-large it is, which way its line runs and where the next character of its number stands; for every pixel, whether it is
-ink of a number.
+"""Define the network that finds characters on a picture, says which form a number, and marks their ink.
 
-Fully convolutional, for pictures of any size. What is near comes from fine maps, what is around from maps of a
-sixteenth of the picture, as in a U-net (Ronneberger and others, 2015). Middles are peaks of a heat map, as in CenterNet
-(Zhou and others, 2019).
+For every 4×4 pixels the network says which character has its middle there, if any, how large the character is, which
+way its line runs, and where the next character of its number stands. For every pixel it says whether the pixel is ink
+of a number.
+
+The network is fully convolutional and takes pictures of any size. Fine maps show details, and maps of a sixteenth of
+the picture's height and width show the surroundings, as in a U-net (Ronneberger and others, 2015). The middles of
+characters are peaks of a heat map, as in CenterNet (Zhou and others, 2019).
 """
 
 from __future__ import annotations
@@ -22,19 +24,21 @@ from sumnist.errors import ImageError
 from sumnist.model.checkpoint import Calibration, Saved
 
 FIELDS = ("heat", "em", "width", "off_x", "off_y", "cos", "sin", "next_x", "next_y", "linked", "struck")
-"""What the maps say, in their order, before the logits of `CHARACTERS`: the logit that a character has its middle here;
-the logarithms of the height of a digit in units of 16 pixels, and of the character's width by that height; from here to
-its middle, by that height; the direction of its line; from here to the next character, by that height; the logits that
-there is one, and that the character is struck out."""
+"""Names of the maps, in their order; the logits of `CHARACTERS` follow. `heat`: the logit that a character has its
+middle here. `em`: the logarithm of the height of a digit, in units of 16 pixels. All other lengths are in units of this
+height: `width`, the logarithm of the character's width; `off_x`, `off_y`, from here to its middle; `next_x`, `next_y`,
+from here to the next character. `cos`, `sin`: the direction of its line. `linked`, `struck`: the logits that there is a
+next character, and that the character is struck out."""
 MAPS = len(FIELDS) + len(CHARACTERS)
 UNIT = 16.0
-"""Pixels of the height whose logarithm is 0."""
+"""Pixels of a height whose logarithm is 0."""
 STRIDE = 16
-"""Sides of pictures are multiples of it."""
+"""The sides of pictures are multiples of this number."""
 SIGN_WEIGHT = 2.0
-"""How much more a missed sign costs than a missed digit or letter: signs are small, and change what a number means."""
+"""How many times more a missed sign costs than a missed digit or letter. Signs are small, and change what a number
+means."""
 RARE = 0.01
-"""Share of the cells with a character, in a new network."""
+"""Share of the cells in which a new network expects a character."""
 
 
 class Step(nn.Sequential):
@@ -80,7 +84,7 @@ class FinderNet(Saved):
             bias[0] = math.log(RARE / (1 - RARE))
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Maps and ink, in float32 whatever the rest is computed in."""
+        """Maps and ink, in float32 even if the rest is in bf16."""
         good = (
             picture.ndim == 4 and picture.shape[1] == 1 and picture.shape[2] % STRIDE == picture.shape[3] % STRIDE == 0
         )
@@ -101,13 +105,16 @@ class FinderNet(Saved):
 
 
 def doubled(maps: Tensor) -> Tensor:
-    """Maps of twice the height and width, each value in 2×2 places."""
+    """Maps of twice the height and width, with each value in 2×2 places."""
     return functional.interpolate(maps, scale_factor=2.0, mode="nearest")
 
 
 def finder_losses(maps: Tensor, ink: Tensor, scenes: SceneBatch, smoothing: float = 0.0) -> dict[str, Tensor]:
-    """What training minimises, by what it is about: the focal loss of the heat (Law and Deng, 2018) for each character,
-    and the means over the cells that answer for one, and over all pixels, of the others."""
+    """The losses that training adds up, by name.
+
+    The heat has the focal loss (Law and Deng, 2018), divided by the number of characters. The ink has a mean over all
+    pixels, and every other loss a mean over the cells that answer for a character.
+    """
     device = maps.device
     heat, owner, characters = (part.to(device) for part in (scenes.heat, scenes.owner, scenes.characters))
     chance = maps[:, 0].sigmoid().clamp(1e-4, 1 - 1e-4)

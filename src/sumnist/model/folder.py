@@ -1,10 +1,11 @@
-"""The folder of a network: which files are its own, which were made from its weights, and how a new network takes the
-place of an old one by one renaming.
+"""Keep the folder of a network in order: its own files, files made from its weights, and its replacement by a new
+network.
 
-The weights carry their configuration, so that `model.safetensors` alone is the network, and `config.json` says the same
-to people. A run that is to replace another is built in `.unfinished` inside the folder. Once its weights are renamed
-over the old ones it is the network there; its other files follow, and what was made from other weights is known by the
-checksum in it. Who is killed in between leaves the rest to the next one that writes.
+The weights carry their configuration, so `model.safetensors` alone is the network; `config.json` tells people the same.
+A run that is to replace another is built in `.unfinished` inside the folder. One renaming puts its weights in the place
+of the old ones, and from then on it is the folder's network. Its other files follow. Each file that was made from
+weights has their checksum, so files of other weights are recognised. If the process is killed in between, the next
+process that writes there does the rest.
 """
 
 from __future__ import annotations
@@ -32,24 +33,26 @@ DRAWN = tuple(
     f"{PLOTS}/{name}.png" for name in ("confusion-digit", "confusion-sum", "reliability", "mistakes", "training")
 )
 DERIVED = (ONNX, INT8, EVALUATION, *DRAWN)
-"""What is made from the weights, and carries their checksum."""
+"""Files that are made from the weights and carry their checksum."""
 OF_RUN = (RECORD, METRICS, STATE, "tensorboard/events.out.tfevents.*")
-"""Patterns of what a training writes besides the network; nothing else in its folder is touched."""
+"""Patterns of the files that a training writes besides the network. It touches no other file in its folder."""
 
 UNFINISHED = ".unfinished"
-"""A run that is to replace the one in the folder, and is itself the folder of a run until it does."""
+"""The folder, inside a run's folder, of a new run that is to replace the run. Until then it is the folder of a run
+itself."""
 
 CHECKSUM, CONFIGURATION = "sha256", "config"
-"""The keys, in the metadata of a safetensors file, of the checksum of its tensors and of their configuration."""
+"""Keys in the metadata of a safetensors file, for the checksum of the tensors and for their configuration."""
 
 
 def begun(folder: Path) -> Path:
-    """The folder of the run that a resume goes on with: one that is to replace another, or `folder` itself."""
+    """The folder of the run that a resume continues: the run that is to replace the one in `folder`, or else `folder`
+    itself."""
     return folder / UNFINISHED if (folder / UNFINISHED / CONFIG).exists() else folder
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """The record of the run `folder`; empty if there is none that can be read."""
+    """The record of the run `folder`; empty if there is no readable record."""
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -61,7 +64,7 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 
 def metadata_in(weights: bytes) -> dict[str, Any]:
-    """The metadata in the header of a safetensors file; empty if it has none, or is no such file."""
+    """The metadata in the header of a safetensors file; empty if there are none, or if the file is of another kind."""
     try:
         metadata = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])["__metadata__"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -70,21 +73,20 @@ def metadata_in(weights: bytes) -> dict[str, Any]:
 
 
 def checksum_of_file(weights: Path) -> str:
-    """The checksum of the tensors in the safetensors file `weights`, as its header has it; of one without, or of what
-    is no such file, that of all its bytes. Raises `OSError`."""
+    """The checksum in the header of the safetensors file `weights`. If there is none, the SHA-256 of the whole file.
+    Raises `OSError`."""
     content = weights.read_bytes()
     given = str(metadata_in(content).get(CHECKSUM))
     return given if re.fullmatch("[0-9a-f]{64}", given) else hashlib.sha256(content).hexdigest()
 
 
 def carries(derived: Path, checksum: str) -> bool:
-    """Whether the file `derived` says that it was made from the weights with this checksum. Raises `OSError`."""
+    """Whether the file `derived` carries this checksum of weights. Raises `OSError`."""
     return checksum.encode() in derived.read_bytes()
 
 
 def remove_stale(folder: Path, names: Iterable[str] = DERIVED) -> None:
-    """Remove those of the derived files that were made from other weights than those in `folder`. Raises
-    `OutputError`."""
+    """Remove derived files that were not made from the weights in `folder`. Raises `OutputError`."""
     with writing(folder):
         if files := list(matching(folder, names)):
             checksum = checksum_of_file(folder / WEIGHTS) if (folder / WEIGHTS).exists() else None
@@ -96,8 +98,8 @@ def remove_stale(folder: Path, names: Iterable[str] = DERIVED) -> None:
 
 @contextmanager
 def held(folder: Path) -> Iterator[bool]:
-    """Whether no other process writes a network into `folder`; none begins to as long as the context lasts. Raises
-    `OutputError`."""
+    """Lock `folder` as long as the context lasts, so that no other process writes a network there. Yields False if
+    another process does. Raises `OutputError`."""
     if os.name == "nt":  # no locks, and folders cannot be opened
         yield True
         return
@@ -117,13 +119,13 @@ def busy(folder: Path) -> OutputError:
 
 
 def take_place(build: Path, folder: Path) -> None:
-    """Have the network that was built in `build`, a folder inside `folder`, take the place of the one there, or go on
-    with that. For who holds `folder`. Raises `OutputError`."""
+    """Put the network that was built in `build`, a folder inside `folder`, in the place of the one in `folder`, or
+    finish doing so. The caller must hold `folder`. Raises `OutputError`."""
     with writing(folder):
         if (build / WEIGHTS).exists():
             (build / WEIGHTS).replace(folder / WEIGHTS)
         remove_stale(folder)
-        if (build / CONFIG).exists():  # nothing has followed yet
+        if (build / CONFIG).exists():  # no other file has followed yet
             remove_files(path for path in matching(folder, OF_RUN) if not (build / path.relative_to(folder)).exists())
         files = [path for path in build.rglob("*") if not path.is_dir()]
         for path in sorted(files, key=lambda path: (path.name == RECORD, path.name != CONFIG, path)):
@@ -134,8 +136,8 @@ def take_place(build: Path, folder: Path) -> None:
 
 
 def settle_if_free(folder: Path) -> None:
-    """Finish what one that was killed has left of putting a network in its place, unless another process writes there.
-    Raises `OutputError`."""
+    """Finish putting a network in its place if a killed process has not, unless another process writes there. Raises
+    `OutputError`."""
     build = folder / UNFINISHED
     if read_record(build).get("finished") and not (build / WEIGHTS).exists():
         with held(folder) as free:
@@ -144,7 +146,7 @@ def settle_if_free(folder: Path) -> None:
 
 
 def remove_run(folder: Path) -> None:
-    """Remove what a run has written into `folder` besides its network, and what was made from other weights. Raises
+    """Remove all that a run has written into `folder` besides its network, and files made from other weights. Raises
     `OutputError`."""
     with writing(folder):
         remove_stale(folder)
@@ -152,19 +154,19 @@ def remove_run(folder: Path) -> None:
 
 
 def matching(folder: Path, names: Iterable[str]) -> Iterator[Path]:
-    """The files in `folder` that match one of these patterns."""
+    """The files in `folder` that match one of the patterns `names`."""
     for name in names:
         yield from (path for path in folder.glob(name) if path.is_file() or path.is_symlink())
 
 
 def remove_files(files: Iterable[Path]) -> None:
-    """Remove files; the folders that they were in stay. Raises `OSError`."""
+    """Remove files, but not their folders. Raises `OSError`."""
     for path in list(files):
         path.unlink(missing_ok=True)
 
 
 def remove(folder: Path) -> None:
-    """Remove a folder and all that is in it, if it is there. Raises `OutputError`."""
+    """Remove a folder with its content, if it exists. Raises `OutputError`."""
     with writing(folder):
         if folder.is_dir():
             shutil.rmtree(folder)

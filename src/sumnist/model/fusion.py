@@ -1,7 +1,7 @@
-"""Fusions: features `[B, F]` and number `[B]` → heads, and heads → outputs.
+"""Combine features `[B, F]` and number `[B]` into heads, and turn heads into the log-probabilities of digit and sum.
 
-Each fusion has two methods: `forward` computes the raw heads, `outputs` turns heads into log-probabilities. What the
-heads of a fusion mean is known to that fusion and to `losses` alone; everybody else reads `Outputs`.
+Each fusion has two methods: `forward` computes the raw heads, `outputs` turns them into log-probabilities. The meaning
+of the heads differs between the fusions. `Outputs` mean the same for every network, so other code should read these.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from sumnist.data.sampling import NUMBERS, SUMS
 BITS = 5
 """Binary digits that a sum up to 18 needs."""
 LEAST = 1e-5
-"""The least probability that an answer keeps when the smoothing is taken from it."""
+"""Least probability of an answer, after the label smoothing is undone."""
 
 
 class Heads(NamedTuple):
-    """What the network computes, raw. `digit`: logits `[B, 10]`. `sum`: logits `[B, 19]`, bit logits `[B, 5]`, or None
-    where the sum is computed from the digit."""
+    """Raw outputs of the network. `digit`: logits `[B, 10]`. `sum`: logits `[B, 19]`, bit logits `[B, 5]`, or None if
+    the sum is computed from the digit."""
 
     digit: Tensor
     sum: Tensor | None
@@ -40,7 +40,8 @@ def build_fusion(
     name: Fusion, features: int, number_encoding: NumberEncoding = "one-hot", sum_target: SumTarget = "classes",
     smoothing: float = 0.0,
 ) -> AnyFusion:  # fmt: skip
-    """The fusion `name` for encoders of width `features`, freshly initialised; `smoothing`: of its targets."""
+    """The fusion `name` for encoders of width `features`, freshly initialised. `smoothing` is the label smoothing of
+    its targets."""
     if name == "exact":
         return ExactFusion(features, smoothing)
     if name == "concat":
@@ -51,8 +52,8 @@ def build_fusion(
 def unsmoothed(scores: Tensor, smoothing: float) -> Tensor:
     """Logits `[B, K]` of a network trained with label smoothing → log-probabilities without it.
 
-    A network trained on q = (1 − s) p + s / K answers q, where `smoothing` is s; p is solved for. Below `LEAST` p is
-    noise.
+    A network trained on q = (1 − s) p + s / K answers q, where s is `smoothing`. This function solves for p. Below
+    `LEAST`, p is noise.
     """
     if not smoothing:
         return scores.log_softmax(1)
@@ -62,7 +63,7 @@ def unsmoothed(scores: Tensor, smoothing: float) -> Tensor:
 
 
 class ExactFusion(nn.Module):
-    """The sum, computed and not learned: P(sum = s | image, number) = P(digit = s − number | image)."""
+    """Computes the sum instead of learning it: P(sum = s | image, number) = P(digit = s − number | image)."""
 
     def __init__(self, features: int, smoothing: float = 0.0) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ class ExactFusion(nn.Module):
         return Heads(self.digit(features), None)
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Log-probabilities: the digit's, and the same ones shifted by the number."""
+        """Log-probabilities of the digit and of the sum; the sum's are the digit's, shifted by the number."""
         digit = unsmoothed(heads.digit, self.smoothing)  # [B, 10]
         source = torch.arange(SUMS, device=number.device) - number[:, None]  # [B, 19]: the digit that makes each sum
         possible = (source >= 0) & (source <= 9)
@@ -83,7 +84,7 @@ class ExactFusion(nn.Module):
 
 
 class LearnedFusion(nn.Module):
-    """What the learned fusions share: a sum head of 19 logits, or of five bits, and how to read either."""
+    """The common part of the learned fusions: a sum head of 19 logits or of five bits, and how to read either."""
 
     bits: Tensor  # [19, 5]
 
@@ -94,17 +95,18 @@ class LearnedFusion(nn.Module):
         self.register_buffer("bits", sum_bits(torch.arange(SUMS)), persistent=False)
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Log-probabilities. Five bits become the product of five Bernoullis over the sums 0..18, renormalised: bit b
-        with logit z adds z when set and 0 when not (what both share cancels), so a sum's logit is that of its bits."""
+        """Log-probabilities. With five bits, a sum from 0 to 18 has the product of five Bernoulli probabilities,
+        renormalised. A bit with logit z adds z if it is set and 0 if not (a common term cancels), so a sum's logit is
+        the total over its set bits."""
         assert heads.sum is not None
         digit = unsmoothed(heads.digit, self.smoothing)
-        if self.sum_target == "bits":  # whose targets are not smoothed
+        if self.sum_target == "bits":  # the targets of bits are not smoothed
             return Outputs(digit, (heads.sum @ self.bits.T).log_softmax(1))
         return Outputs(digit, unsmoothed(heads.sum, self.smoothing))
 
 
 class ConcatFusion(LearnedFusion):
-    """The sum learned: features and number side by side, through one hidden layer, to the sum."""
+    """Learns the sum: features and number, side by side, pass through one hidden layer."""
 
     def __init__(
         self, features: int, number_encoding: NumberEncoding = "one-hot", sum_target: SumTarget = "classes",
@@ -128,11 +130,12 @@ class ConcatFusion(LearnedFusion):
 
 
 class OriginalFusion(LearnedFusion):
-    """The task author's: the number as one scalar through three layers, joined to the image's features, then two layers
-    for both answers together. No biases anywhere, so the number's path is y · path(1): one scalar in disguise.
+    """The task author's fusion: the number passes as one scalar through three layers and joins the image's features;
+    two more layers serve both answers. There are no biases, so the path of a number y gives y · path(1): one scalar in
+    disguise.
 
-    Computed in float32 whatever the rest is computed in: neighbouring sums differ by little in this scalar, and a
-    network that learned to tell them apart in bf16 learned bf16's rounding with them.
+    It is computed in float32 even if the rest is in bf16. Neighbouring sums differ by little in this scalar, and a
+    network that learned to tell them apart in bf16 also learned bf16's rounding.
     """
 
     def __init__(self, features: int, sum_target: SumTarget = "bits", smoothing: float = 0.0) -> None:

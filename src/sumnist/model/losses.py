@@ -1,5 +1,5 @@
-"""The losses, on raw heads: the weighted mean of digit and sum, that of telling digits from outliers, that of what is
-written on a strip, and that of a total."""
+"""Compute the losses of a training: on digit and sum, on digits against outliers, on the text of a strip, and on a
+total."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from sumnist.data.texts import STEP
 from sumnist.model.fusion import Heads, sum_bits
 
 IS_DIGIT_WEIGHT = 1.0
-"""Weight of telling digits from outliers, beside the joint loss."""
+"""Weight of the loss for telling digits from outliers, beside the joint loss."""
 
 
 class Losses(NamedTuple):
-    """Scalars, in nats: `total` is what training minimises, the weighted mean of `digit` and `sum`, plus the loss of
+    """Scalars, in nats. `total` is what training minimises: the weighted mean of `digit` and `sum`, plus the loss for
     telling digits from outliers."""
 
     total: Tensor
@@ -32,19 +32,19 @@ class Losses(NamedTuple):
 def joint_loss(
     heads: Heads, digit: Tensor, total: Tensor, config: Config, smoothing: float = 0.0, soft: Tensor | None = None
 ) -> Losses:
-    """The losses of a batch with targets `digit` and `total`, int64 `[B]`, of which `smoothing` is spread evenly.
+    """The losses of a batch on raw heads, with targets `digit` and `total`, int64 `[B]`, and label `smoothing`.
 
-    With `soft` `[B, 10]` the target of the digit's output is this distribution instead.
+    If `soft` `[B, 10]` is given, this distribution is the target of the digit instead.
 
-    Digit: cross-entropy on logits. Sum: cross-entropy over 0..18 where the heads hold 19 logits; mean binary
-    cross-entropy of five bits where they hold five; and where the sum is computed from the digit, the digit's own loss:
-    −log P(sum) is −log P(digit) there, so it is computed once. Pairs labelled `NO_DIGIT` count in neither: with
-    outliers in training, the logsumexp of the digit's logits is the logit of there being a digit (the negative of the
-    energy of Liu, Wang, Owens and Li, 2020), and has its own binary cross-entropy.
+    Digit: cross-entropy on logits. Sum: cross-entropy over 0..18 if the heads hold 19 logits, or mean binary
+    cross-entropy of five bits if they hold five. If the sum is computed from the digit, −log P(sum) is −log P(digit),
+    so its loss is the digit's. Pairs labelled `NO_DIGIT` count in neither loss. With outliers in training, the
+    logsumexp of the digit's logits is the logit that there is a digit (the negative of the energy of Liu, Wang, Owens
+    and Li, 2020), and it has its own binary cross-entropy.
     """
     scores = heads.digit.float()  # [B, 10]
     if config.digit_loss == "softmax-then-cross-entropy":
-        scores = scores.softmax(1)  # the mistake: cross_entropy takes a second softmax of these
+        scores = scores.softmax(1)  # the mistake: cross_entropy applies a second softmax
     if soft is None:
         digit_loss = functional.cross_entropy(scores, digit, label_smoothing=smoothing, ignore_index=NO_DIGIT)
     else:
@@ -68,8 +68,8 @@ def joint_loss(
 
 
 def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:
-    """−log of the probability of what is written on each strip, `[B]`, in nats; 0, without a gradient, where no path
-    is short enough."""
+    """−log of the probability of the text on each strip, `[B]`, in nats; 0, without a gradient, if the strip has too
+    few steps for the text."""
     return functional.ctc_loss(
         emissions.transpose(0, 1), strips.target, strips.widths // STEP, strips.lengths, reduction="none",
         zero_infinity=True,
@@ -77,11 +77,11 @@ def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:
 
 
 def sum_of(scores: Tensor, operation: Operation) -> Sum:
-    """What becomes of the numbers with these digits, as a distribution.
+    """The distribution of the sum, or the difference, of numbers with these digits.
 
     Args:
         scores: Log-probabilities of the digits, `[S, K, N, 10]`, the most significant first.
-        operation: "add", or "sub" for the first of two numbers less the second.
+        operation: "add", or "sub" for the first of two numbers minus the second.
     """
     numbers = [Digits(one) for one in scores.unbind(1)]
     made: Sum = Sum.of(*numbers) if operation == "add" else numbers[0] - numbers[1]
@@ -89,7 +89,7 @@ def sum_of(scores: Tensor, operation: Operation) -> Sum:
 
 
 def total_nll(scores: Tensor, total: NDArray[Any], operation: Operation) -> Tensor:
-    """−log of the probability of each `total` `[S]`, `[S]`, in nats: exactly that of all digits that make it. The other
-    arguments are those of `sum_of`."""
+    """−log of the probability of each `total` `[S]`, in nats, `[S]`. It is exact: it counts all digits that make the
+    total. The other arguments are those of `sum_of`."""
     nll: Tensor = -sum_of(scores, operation).log_prob(total)
     return nll

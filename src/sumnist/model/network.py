@@ -1,4 +1,5 @@
-"""The network of two inputs and two outputs: an encoder for the image, a fusion that the number enters."""
+"""Define the network of two inputs and two outputs: an encoder for the image, and a fusion in which the number
+joins."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ class Network(nn.Module):
     fusion: nn.Module
 
     def heads(self, image: Tensor, number: Tensor) -> Heads:
-        """The raw heads, which only the loss and `outputs` understand."""
+        """The raw heads; the loss and `outputs` interpret them."""
         check_inputs(image, number)
         return self.fuse(self.encoder(image), number)
 
@@ -34,12 +35,12 @@ class Network(nn.Module):
         return self.outputs(self.heads(image, number), number)
 
     def fuse(self, features: Tensor, number: Tensor) -> Heads:
-        """Heads from features `[B, F]`: the rest of the network, once the encoder has seen the image."""
+        """Heads from features `[B, F]`: the part of the network behind the encoder."""
         heads: Heads = self.fusion(features, number)
         return heads
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Log-probabilities from heads, in float32 whatever the heads were computed in."""
+        """Log-probabilities from heads, in float32 even if the heads are in bf16."""
         raw = Heads(heads.digit.float(), None if heads.sum is None else heads.sum.float())
         outputs: Outputs = self.fusion.outputs(raw, number)  # type: ignore[operator]  # a method of every fusion
         return outputs
@@ -48,14 +49,14 @@ class Network(nn.Module):
 class TwoInputNet(Saved, Network):
     """The network: image `[B, 1, 28, 28]` in [0, 1] and number int64 `[B]` in 0..9 → log-probabilities.
 
-    Calling it gives `digit` `[B, 10]` and `sum` `[B, 19]`, and raises `NumberError` or `ImageError` for other inputs.
+    A call returns `digit` `[B, 10]` and `sum` `[B, 19]`, and raises `NumberError` or `ImageError` for other inputs.
 
     Args:
         encoder: How the image becomes features.
-        fusion: How the number meets them: `exact` computes the sum, the others learn it.
+        fusion: How the number meets the features: `exact` computes the sum, the others learn it.
         number_encoding: How a learned fusion is given the number.
         sum_target: Whether a learned fusion's sum is one of 19 classes or five bits.
-        smoothing: The label smoothing of its training, which its outputs solve for.
+        smoothing: The label smoothing of the training, which the outputs undo.
 
     Examples:
         >>> net = TwoInputNet("tiny", fusion="exact").eval()
@@ -86,16 +87,18 @@ class TwoInputNet(Saved, Network):
         self.calibration = Calibration()
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Log-probabilities from heads; the digit's are calibrated."""
+        """Log-probabilities from heads; those of the digit are calibrated."""
         return super().outputs(Heads(self.calibration(heads.digit.float()), heads.sum), number)
 
     def is_digit(self, heads: Heads) -> Tensor:
-        """The log-probability that the image shows a digit at all, `[B]`, if it was trained with outliers."""
+        """The log-probability that the image shows a digit at all, `[B]`. It has a meaning only if the network was
+        trained with outliers."""
         return functional.logsigmoid(heads.digit.float().logsumexp(1))
 
     @classmethod
     def from_config(cls, config: Config) -> TwoInputNet:
-        """The network that `config` describes, freshly initialised. Raises `ConfigError` for one of another task."""
+        """The network that `config` describes, freshly initialised. Raises `ConfigError` for a configuration of another
+        task."""
         if config.task not in cls.tasks:
             raise ConfigError(
                 f"--task {config.task}: expected digits or addition, for a network of one digit and a number"
@@ -106,10 +109,10 @@ class TwoInputNet(Saved, Network):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path = PRETRAINED) -> TwoInputNet:
-        """A trained network, ready to evaluate.
+        """Load a trained network, ready to evaluate.
 
         Args:
-            folder: A run, or a folder that `save_pretrained` wrote; by default that of the packaged network.
+            folder: A run, or a folder that `save_pretrained` wrote; by default the packaged network's.
 
         Raises:
             RunError: The folder holds no trained network.
@@ -119,11 +122,11 @@ class TwoInputNet(Saved, Network):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, the layout of a model repository.
 
-        They take the place of the network that the folder holds, in one step, and with it go the files of its run and
-        what was made from its weights. Other files stay.
+        They replace the network that the folder holds, in one step. The files of its run, and files that were made from
+        its weights, are removed. Other files stay.
 
         Args:
-            folder: Made if it is not there.
+            folder: The folder, which is made if it does not exist.
 
         Raises:
             OutputError: A file cannot be written, or the folder holds a training that is not finished.
@@ -163,13 +166,13 @@ def check_inputs(image: Tensor, number: Tensor) -> None:
 
 
 def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[TwoInputNet, Config]:
-    """The trained network of a run, in evaluation mode, and its configuration.
+    """Load the trained network of a run, in evaluation mode, and its configuration.
 
     Args:
         folder: The run, or a folder that `save_pretrained` wrote.
-        device: Where the network shall be.
+        device: Where to put the network.
 
     Raises:
-        RunError: The folder is no run, or its weights are damaged, no numbers, or belong to another network.
+        RunError: The folder is no run, or its weights are damaged, not numbers, or those of another network.
     """
     return TwoInputNet.load(folder, device)[:2]

@@ -1,9 +1,11 @@
-"""The networks of numbers of any length and of cells of forms: a strip → log-probabilities of the characters at each
-step along it; a box or a strip of a form → log-probabilities of what may stand in it.
+"""Define the networks that read numbers of any length on strips, and characters in the boxes and strips of forms.
 
-Both are fully convolutional: the picture is halved early, where pixels are many, and its height collapses step by step.
-Of numbers, convolutions along the width then let each step see about 20 others on each side, and what is said step by
-step becomes a number by CTC (`inference/ctc`). Of cells, pooling over the whole width takes boxes and strips alike.
+`StripNet` takes a strip and returns log-probabilities of the characters at each step along it. `CellNet` takes a box or
+strip of a form and returns log-probabilities of its content.
+
+Both are fully convolutional. They halve the picture early, where pixels are many, and its height collapses step by
+step. In `StripNet`, convolutions along the width then let each step see about 20 others on each side, and CTC turns the
+steps into a number (`inference/ctc`). In `CellNet`, pooling over the whole width treats boxes and strips alike.
 """
 
 from __future__ import annotations
@@ -22,26 +24,28 @@ from sumnist.model.checkpoint import Calibration, Saved
 CLASSES = 1 + len(ALPHABET)
 """The blank and the characters."""
 NO_DIGIT = [0, *(place for place, character in enumerate(ALPHABET, 1) if not character.isdigit())]
-"""The classes that are no digits."""
+"""The classes that are not digits."""
 LEAST = 1e-9
-"""What a probability counts as that is less."""
+"""Lower limit of a probability before its logarithm is taken."""
 CHANNELS = 208
-"""Of a step, once the height has collapsed."""
+"""Channels of a step along a strip, once the height has collapsed."""
 DILATIONS = (1, 2, 4)
-"""Steps between the five that a convolution along the width joins."""
+"""Distances in steps between the five steps that each convolution along the width joins."""
 BLANK_BIAS = 5.0
-"""Of a new network, in nats: as in a trained one, most steps are blank. Without it a training spends its first hundred
-steps on that: after 100 of 64 single digits the NLL was 3.1, with it 2.1."""
+"""The blank's bias in a new network, in nats: as in a trained one, most steps are blank. Without the bias a training
+spends its first hundred steps on learning that: after 100 steps of 64 single digits the NLL was 3.1, with the bias
+2.1."""
 CELL_FEATURES = 88
-"""Of a step along a cell, once the height has collapsed."""
+"""Channels of a step along a cell, once the height has collapsed."""
 DROPPED = 0.1
-"""Share of the pooled features that a training leaves out."""
+"""Share of the pooled features that dropout leaves out in training."""
 
 
 class Layer(nn.Sequential):
     """Convolution without bias → max-pooling over `pool` → batch normalisation → ReLU.
 
-    `padding` keeps the width, and the height unless `collapse` says that the kernel covers all of it.
+    The convolution's padding keeps the width. It keeps the height, too, unless `collapse` says that the kernel covers
+    all of it.
     """
 
     def __init__(
@@ -57,8 +61,8 @@ class Layer(nn.Sequential):
 class StripNet(Saved):
     """The network: strips `[B, 1, 32, W]` in [0, 1] → log-probabilities `[B, ⌈W / 4⌉, 14]` of blank and characters.
 
-    Strips of several widths lie in one batch if it is told their `width` int64 `[B]`, in pixels: what lies behind a
-    strip then changes nothing in its steps, ⌈width / 4⌉ of them, and steps behind these mean nothing. Raises
+    Strips of several widths can share a batch if `width`, int64 `[B]`, gives their widths in pixels. A strip then has
+    ⌈width / 4⌉ steps. Pixels behind the strip change nothing in these steps, and later steps mean nothing. Raises
     `ImageError` for pictures of another shape.
 
     >>> StripNet().eval()(torch.zeros(2, 1, 32, 150)).shape
@@ -86,17 +90,17 @@ class StripNet(Saved):
             self.character.bias[0] = BLANK_BIAS
 
     def forward(self, strip: Tensor, width: Tensor | None = None) -> Tensor:
-        """Log-probabilities `[B, T, 14]`, in float32 whatever the rest is computed in."""
+        """Log-probabilities `[B, T, 14]`, in float32 even if the rest is in bf16."""
         return self.emissions(self.features(strip, width))
 
     def emissions(self, features: Tensor) -> Tensor:
-        """Log-probabilities `[B, T, 14]` by features."""
+        """Log-probabilities `[B, T, 14]` from features."""
         logits: Tensor = self.character(features)  # [B, 14, 1, T]
         scaled: Tensor = self.calibration(logits[:, :, 0].transpose(1, 2).float())
         return scaled.log_softmax(2)
 
     def features(self, strip: Tensor, width: Tensor | None = None) -> Tensor:
-        """What each step says, `[B, 208, 1, T]`."""
+        """The features of each step, `[B, 208, 1, T]`."""
         if not torch.compiler.is_compiling() and (strip.ndim != 4 or strip.shape[1:3] != (1, HEIGHT)):
             raise ImageError(f"strip of shape {list(strip.shape)}: expected [B, 1, {HEIGHT}, W]")
         whole = (strip.shape[3] + STEP - 1) // STEP * STEP
@@ -110,15 +114,14 @@ class StripNet(Saved):
 
 
 def is_number(emissions: Tensor) -> Tensor:
-    """The log-probability that there is a digit at all, `[B]`, by the emissions `[B, T, 14]` of strips of one width:
-    there is none if each step says blank or a separator."""
+    """The log-probability that there is a digit at all, `[B]`, from the emissions `[B, T, 14]` of strips of one width.
+    A strip has no digit if every step is a blank or a separator."""
     none = emissions[:, :, NO_DIGIT].logsumexp(2).sum(1)
     return (1 - none.exp()).clamp_min(LEAST).log()
 
 
 def cleared(features: Tensor, width: Tensor | None, pixels: int) -> Tensor:
-    """`features` `[B, F, H, W / pixels]` with 0, as a convolution's own padding has it, behind the `width` of each
-    strip."""
+    """`features` `[B, F, H, W / pixels]` with 0 behind the `width` of each strip, like a convolution's own padding."""
     if width is None:
         return features
     column = torch.arange(features.shape[3], device=features.device)
@@ -126,8 +129,10 @@ def cleared(features: Tensor, width: Tensor | None, pixels: int) -> Tensor:
 
 
 class CellLayer(nn.Module):
-    """Convolution without bias → max-pooling over `pool` → batch normalisation → ReLU, of maps of several widths, whose
-    pixels are normalised together."""
+    """Convolution without bias → max-pooling over `pool` → batch normalisation → ReLU, for maps of several widths.
+
+    The pixels of all maps are normalised together.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, kernel: tuple[int, int], *, stride: int = 1, pool: tuple[int, int] = (1, 1),
@@ -140,7 +145,7 @@ class CellLayer(nn.Module):
         self.norm: nn.BatchNorm2d | nn.Identity = nn.BatchNorm2d(outputs)
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps `[B, F, H, W]` each → as many."""
+        """Maps `[B, F, H, W]`, a batch for each width → as many batches of maps."""
         maps = [self.pool(self.convolution(one)) for one in maps]
         if len(maps) == 1 or not self.training:
             return [functional.relu(self.norm(one)) for one in maps]
@@ -154,8 +159,8 @@ class CellLayer(nn.Module):
 class CellNet(Saved):
     """The network: cells `[B, 1, 36, W]` in [0, 1] → log-probabilities of `CELL_CLASSES`, `[B, 14]`.
 
-    Of cells of several widths it takes a sequence of batches, and gives what it says of all, one after the other.
-    Raises `ImageError` for pictures of another shape.
+    For cells of several widths it takes a sequence of batches, and returns the log-probabilities of all cells, one
+    batch after the other. Raises `ImageError` for pictures of another shape.
 
     >>> CellNet().eval()(torch.zeros(2, 1, 36, 30)).shape
     torch.Size([2, 14])
@@ -179,16 +184,16 @@ class CellNet(Saved):
         self.calibration = Calibration()
 
     def forward(self, cells: Tensor | Sequence[Tensor]) -> Tensor:
-        """Log-probabilities `[B, 14]`, in float32 whatever the rest is computed in."""
+        """Log-probabilities `[B, 14]`, in float32 even if the rest is in bf16."""
         return self.classes(self.features(cells))
 
     def classes(self, features: Tensor) -> Tensor:
-        """Log-probabilities `[B, 14]` by features."""
+        """Log-probabilities `[B, 14]` from features."""
         logits: Tensor = self.calibration(self.kind(self.dropout(features)).float())
         return logits.log_softmax(1)
 
     def features(self, cells: Tensor | Sequence[Tensor]) -> Tensor:
-        """The mean and the most of what is seen along each cell, `[B, 176]`."""
+        """The mean and the maximum of each channel over each cell, `[B, 176]`."""
         maps = [cells] if isinstance(cells, Tensor) else list(cells)
         for one in maps if not torch.compiler.is_compiling() else ():
             if one.ndim != 4 or one.shape[1:3] != (1, CELL_HEIGHT):

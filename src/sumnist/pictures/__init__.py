@@ -1,1 +1,1 @@
-"""Any picture → images that may be its digit: `proposals.wholes` is the way in. NumPy and Pillow only."""
+"""Any picture → images that may be its digit; begin with `proposals.wholes`. NumPy and Pillow only."""

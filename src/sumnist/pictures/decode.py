@@ -1,8 +1,8 @@
-"""Any picture → its grey intensities: from a file that Pillow opens (HEIC with an extra), its bytes, a PIL image or an
+"""Turns any picture into grey intensities: a file that Pillow opens (HEIC with an extra), its bytes, a PIL image or an
 array.
 
-A large picture is reduced strip by strip while it is read, so no second copy of it, in this form or another, is ever
-whole in memory. A JPEG file is decoded at the reduced size in the first place. Needs NumPy and Pillow, no torch.
+A large picture is reduced strip by strip while it is read, so memory never holds a second full copy of it, converted or
+not. A JPEG file is decoded at the reduced size in the first place. The module needs NumPy and Pillow, no torch.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ __all__ = [
 
 Decoded = TypeVar("Decoded")
 Decoder = Callable[[Image.Image, str], Decoded]
-"""What makes something of an opened picture, given its name."""
+"""A function of an opened picture and its name."""
 
 Picture = str | os.PathLike[str] | bytes | bytearray | Image.Image | NDArray[Any]
-"""A path, the bytes of a file, a PIL image, or an array of uint8 or of floats in [0, 1], any channels last."""
+"""A path, the bytes of a file, a PIL image, or an array of uint8 or of floats in [0, 1], with any channels last."""
 Grey = NDArray[np.float32]
 """Intensities `[H, W]` in [0, 1], black to white."""
 
 SMALLEST_SIDE = 8
-"""Pixels of the longer side of a picture."""
+"""The least longer side of a picture in pixels."""
 MOST_PIXELS = 64_000_000
-"""Pixels of a picture. What so many take in memory: docs/results/hostile.jsonl."""
+"""The most pixels of a picture; docs/results/hostile.jsonl has the memory that these take."""
 COPYING = "WEBP", "AVIF", "HEIF", "JPEG2000"
 MOST_COPIED = 16_000_000
-"""The most pixels of a file of these formats, whose decoders hold a picture several times over."""
+"""The most pixels of a file in one of these formats, whose decoders hold several copies of a picture."""
 WORKING_SIDE = 1024
 """Larger pictures are reduced until their longer side has at most this many pixels."""
 STRIP = 1 << 20
-"""Pixels that are converted at once: all of a picture that is not reduced."""
+"""How many pixels are converted at once. A picture that is not reduced is converted whole."""
 USUAL_WHITES = 1, 255, 65535
-"""The values that may mean white in a picture of 32-bit values, which does not say."""
+"""Values that may mean white in a picture of 32-bit values, which does not say."""
 COLOURED = {"RGB", "P", "CMYK", "YCbCr", "HSV"}
-"""Modes of Pillow that it makes RGB of without loss of brightness."""
+"""Modes that Pillow converts to RGB without loss of brightness."""
 LUMA = 0.299, 0.587, 0.114
-"""Weights of red, green and blue by ITU-R 601, as Pillow has them."""
+"""Weights of red, green and blue by ITU-R 601, as in Pillow."""
 HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-"""What the first bytes of a HEIC file may call it."""
+"""Brands in the first bytes of a HEIC file."""
 ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
 UPRIGHT = {
@@ -64,60 +64,62 @@ UPRIGHT = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-"""What turns a picture upright, by the value of that tag."""
+"""How to turn a picture upright, by the value of that tag."""
 
 DECODING = threading.RLock()
-"""Decoders warn, and silencing a warning changes state that all threads share, so one thread decodes at a time."""
-if hasattr(os, "register_at_fork"):  # a child is forked between two pictures: no thread of its own would let go
+"""One thread decodes at a time: decoders warn, and silencing a warning changes state that all threads share."""
+if hasattr(os, "register_at_fork"):  # fork between two pictures: in the child, no thread could release the lock
     os.register_at_fork(before=DECODING.acquire, after_in_parent=DECODING.release, after_in_child=DECODING.release)
 
 
 @dataclass(frozen=True)
 class Intensities:
-    """The brightness of a picture, upright: `grey` float32 `[H, W]` in [0, 1]; `reduction`: how many pixels of the
-    picture, in a row, became one of these; 1 for most."""
+    """The brightness of a picture, upright. `grey`: float32 `[H, W]` in [0, 1]. `reduction`: how many pixels of the
+    picture, in a row, became one of `grey`; 1 for most pictures."""
 
     grey: Grey
     reduction: float = 1.0
 
 
 def intensities_of(picture: Picture, name: str | None = None) -> Intensities:
-    """The intensities of a picture, upright, at most 1,024 on the longer side.
+    """The intensities of a picture, upright, with at most 1,024 pixels on the longer side.
 
     Args:
         picture: A path, the bytes of a file, a PIL image, or an array `[H, W]` or `[H, W, 1 to 4]` of uint8 or of
             floats in [0, 1].
-        name: What messages call a picture that has no path.
+        name: The name of the picture in messages, if it has no path.
 
     Returns:
-        Float32 `[H, W]` in [0, 1], black to white, and by how much the picture was reduced. Transparent parts are
-        white.
+        Float32 `[H, W]` in [0, 1], black to white, and the factor by which the picture was reduced. Transparent parts
+        are white.
 
     Raises:
-        ImageError: The picture cannot be read: `FormatError` if it is none, `SizeError` if it is too large, be it
-            for the memory that there is.
-        MissingExtraError: It is a HEIC file, and the library for those is not installed.
+        ImageError: The picture cannot be read. `FormatError`: it is not a picture. `SizeError`: it is too large, also
+            for the available memory.
+        MissingExtraError: The picture is a HEIC file, and the library for HEIC is not installed.
     """
     return read(picture, name, decoded)
 
 
 def pixels_of(picture: Picture, name: str | None = None) -> NDArray[np.uint8]:
-    """As `intensities_of`, but all pixels of a picture, upright: uint8 `[H, W]`, black to white."""
+    """All pixels of a picture, upright: uint8 `[H, W]`, black to white. Arguments and errors as for
+    `intensities_of`."""
     return read(picture, name, pixels)
 
 
 def colours_of(picture: Picture, name: str | None = None) -> Image.Image:
-    """As `pixels_of`, but in colours: an RGB picture."""
+    """As `pixels_of`, but in colour: an RGB picture."""
     return read(picture, name, colours)
 
 
 def size_of(picture: Picture, name: str | None = None) -> tuple[int, int]:
-    """As `pixels_of`, but only how wide and how high a picture is, by the head of its file."""
+    """The width and height of a picture, upright, from the head of its file. Arguments and errors as for
+    `pixels_of`."""
     return read(picture, name, size)
 
 
 def read(picture: Picture, name: str | None, decode: Decoder[Decoded]) -> Decoded:
-    """What `decode` makes of a picture. Raises `ImageError`."""
+    """Open a picture and return the result of `decode`. Raises `ImageError`."""
     name = name_of(picture, name)
     try:
         return read_any(picture, name, decode)
@@ -128,14 +130,14 @@ def read(picture: Picture, name: str | None, decode: Decoder[Decoded]) -> Decode
 
 
 def name_of(picture: Picture, name: str | None = None) -> str:
-    """What messages call a picture: its path; else `name`; else the file that a PIL image comes from."""
+    """The name of a picture in messages: its path; else `name`; else the file of a PIL image."""
     if isinstance(picture, str | os.PathLike):
         return os.fsdecode(picture)
     return name or str(getattr(picture, "filename", "") or "picture")
 
 
 def read_any(picture: Picture, name: str, decode: Decoder[Decoded]) -> Decoded:
-    """As `read`. Raises `MemoryError`."""
+    """As `read`, but raises `MemoryError` if memory runs out."""
     if isinstance(picture, str | os.PathLike):
         with plain_file(name) as stream:
             return read_stream(stream, name, decode)
@@ -144,7 +146,7 @@ def read_any(picture: Picture, name: str, decode: Decoder[Decoded]) -> Decoded:
     if isinstance(picture, np.ndarray):
         picture = picture_of_array(picture, name)
     if isinstance(picture, Image.Image):
-        with decoding(name):  # its file may be read only now
+        with decoding(name):  # Pillow may read the file only now
             return decode(picture, name)
     raise ImageError(f"{name}: {type(picture).__name__}, expected a path, bytes, a PIL image or a numpy array")
 
@@ -154,7 +156,7 @@ def read_any(picture: Picture, name: str, decode: Decoder[Decoded]) -> Decoded:
 
 @contextmanager
 def plain_file(name: str) -> Iterator[BinaryIO]:
-    """The file of a picture, open for reading. Raises `ImageError` if there is none, or no plain one."""
+    """The file of a picture, open for reading. Raises `ImageError` if it does not exist or is not a plain file."""
     try:
         kind = os.stat(name).st_mode
         if stat.S_ISDIR(kind):
@@ -170,7 +172,7 @@ def plain_file(name: str) -> Iterator[BinaryIO]:
         raise ImageError(
             f"{name}: cannot be read ({reason}), expected a picture: check its name and permissions"
         ) from error
-    except ValueError as error:  # a name that no file can have, such as one with a zero byte
+    except ValueError as error:  # no file can have this name, such as one with a zero byte
         raise ImageError(f"{name!r}: not a file name, expected the path of a picture: check the name") from error
 
 
@@ -191,7 +193,7 @@ def read_stream(stream: BinaryIO, name: str, decode: Decoder[Decoded]) -> Decode
 
 
 def opened(stream: BinaryIO, name: str, decode: Decoder[Decoded]) -> Decoded:
-    """What `decode` makes of the picture in `stream`, in any format that Pillow knows by now."""
+    """The result of `decode` for the picture in `stream`, in any format that Pillow knows by now."""
     stream.seek(0)
     with Image.open(stream) as picture:
         if picture.format == "EPS":
@@ -201,8 +203,8 @@ def opened(stream: BinaryIO, name: str, decode: Decoder[Decoded]) -> Decoded:
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """One thread at a time, without warnings, and with an `ImageError` for whatever a decoder raises but a lack of
-    memory."""
+    """Let one thread at a time decode, without warnings. Any error of a decoder becomes an `ImageError`, except for a
+    lack of memory."""
     with DECODING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -211,8 +213,8 @@ def decoding(name: str) -> Iterator[None]:
             raise
         except Image.DecompressionBombError as error:
             raise too_large(name) from error
-        except Exception as error:  # decoders raise anything at all, from IndexError to struct.error
-            if "out of memory" in str(error):  # as Pillow's own decoders say it
+        except Exception as error:  # decoders may raise anything, from IndexError to struct.error
+            if "out of memory" in str(error):  # the words of Pillow's own decoders
                 raise MemoryError from error
             raise ImageError(
                 f"{name}: corrupt or cut short, expected a whole picture: copy or save it again"
@@ -220,7 +222,7 @@ def decoding(name: str) -> Iterator[None]:
 
 
 def learn_heic(name: str) -> None:
-    """Teach Pillow to open HEIC files. Raises `MissingExtraError` without the library that does."""
+    """Teach Pillow to open HEIC files. Raises `MissingExtraError` if the library for HEIC is not installed."""
     try:
         import_module("pillow_heif").register_heif_opener()
     except ModuleNotFoundError as error:
@@ -279,27 +281,28 @@ def size(picture: Image.Image, name: str) -> tuple[int, int]:
     """Width and height of an opened picture, turned upright."""
     del name
     wide, high = picture.size
-    return (high, wide) if orientation_of(picture) in range(5, 9) else (wide, high)  # those that lie on a side
+    return (high, wide) if orientation_of(picture) in range(5, 9) else (wide, high)  # pictures that lie on a side
 
 
 def load(picture: Image.Image, name: str, factor: int, grey: bool = True) -> None:
-    """Decode an opened picture, a JPEG file reduced by up to `factor`, and in `grey`. Raises `ImageError`."""
+    """Decode an opened picture. A JPEG file is reduced by up to `factor`, and decoded in grey if `grey`. Raises
+    `ImageError`."""
     most = MOST_COPIED if picture.format in COPYING else MOST_PIXELS
     check_size(picture.height, picture.width, name, most)
     if picture.format == "JPEG":
         mode = "L" if grey and picture.mode == "RGB" else None
         picture.draft(mode, (picture.width // factor, picture.height // factor))
     picture.load()
-    check_size(picture.height, picture.width, name, most)  # some formats know their size only now
+    check_size(picture.height, picture.width, name, most)  # the size in some formats is known only now
 
 
 def reduction(picture: Image.Image) -> int:
-    """The whole number of pixels by which a side is divided."""
+    """The whole number by which to divide the sides of a picture."""
     return max(1, min(-(-max(picture.size) // WORKING_SIDE), *picture.size))
 
 
 def strips(picture: Image.Image, factor: int) -> Iterator[Image.Image]:
-    """`picture` in strips from the top down, each a multiple of `factor` high but the last."""
+    """`picture` in strips from the top down; the height of each but the last is a multiple of `factor`."""
     high = max(1, STRIP // (picture.width * factor)) * factor
     if high >= picture.height:
         yield picture
@@ -309,8 +312,8 @@ def strips(picture: Image.Image, factor: int) -> Iterator[Image.Image]:
 
 
 def values_of(picture: Image.Image) -> NDArray[Any]:
-    """The grey values of a picture `[H, W]`: uint8; floats in [0, 1] for 16-bit ones; float64 for 32-bit ones, whose
-    white is unknown."""
+    """The grey values of a picture `[H, W]`: uint8; floats in [0, 1] for 16-bit pictures; float64 for 32-bit pictures,
+    in which the value of white is unknown."""
     if picture.mode.startswith("I;16"):
         return np.divide(np.asarray(picture).astype(np.uint16), 65535, dtype=np.float32)
     if picture.mode in ("I", "F"):
@@ -324,7 +327,7 @@ def values_of(picture: Image.Image) -> NDArray[Any]:
 
 
 def white_of(picture: Image.Image, factor: int, name: str) -> float:
-    """The value that means white in a picture of 32-bit values: the nearest usual one that none exceeds."""
+    """The value of white in a picture of 32-bit values: the least usual one that no value exceeds."""
     extremes = [(values.min(), values.max()) for values in map(values_of, strips(picture, factor))]
     low, high = float(np.min(extremes)), float(np.max(extremes))
     if not (low >= 0 and np.isfinite(high)):
@@ -342,16 +345,16 @@ def reduced(values: NDArray[Any], factor: int) -> NDArray[Any]:
 
 
 def turned(made: Image.Image, picture: Image.Image) -> Image.Image:
-    """What was `made` of a picture, turned upright from the orientation in which that was stored."""
+    """Turn `made`, which was made of a picture, upright from the picture's stored orientation."""
     orientation = orientation_of(picture)
     return made.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else made
 
 
 def orientation_of(picture: Image.Image) -> int:
-    """How a picture is stored, by its own note; 1, upright, without a note that can be read."""
+    """The orientation in which a picture is stored, by its EXIF tag; 1, upright, if it has no tag that can be read."""
     try:
         return int(picture.getexif().get(ORIENTATION, 1))
-    except Exception:  # a broken note about the picture does not make the picture broken
+    except Exception:  # a broken tag does not make the picture broken
         return 1
 
 
@@ -359,7 +362,7 @@ def orientation_of(picture: Image.Image) -> int:
 
 
 def picture_of_array(array: NDArray[Any], name: str) -> Image.Image:
-    """`array` as a PIL image of its kind: uint8 with the same channels, floats in grey."""
+    """`array` as a PIL image: uint8 keeps its channels, floats become grey."""
     shape = "×".join(map(str, array.shape)) or "none"
     if array.ndim not in (2, 3) or (array.ndim == 3 and not 1 <= array.shape[2] <= 4):
         raise ImageError(
@@ -388,7 +391,8 @@ def picture_of_array(array: NDArray[Any], name: str) -> Image.Image:
 
 
 def grey_of_channels(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`[H, W]`, or `[H, W, 2 to 4]` (grey and alpha, RGB, RGBA) → `[H, W]`; transparent parts are white."""
+    """Channels to grey: `[H, W]`, or `[H, W, 2 to 4]` (grey and alpha, RGB, RGBA) → `[H, W]`; transparent parts are
+    white."""
     if array.ndim == 2:
         return array
     opaque = array.shape[2] == 3

@@ -1,4 +1,4 @@
-"""Filters on arrays `[H, W]`: medians, means, running maxima, closings and other sizes."""
+"""Filters arrays `[H, W]`: medians, means, running maxima, closings, planes and changes of size."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sumnist.pictures.decode import Grey
 __all__ = ["box_mean", "closing", "median", "plane_of", "resampled", "resized", "running_max", "spread", "widened"]
 
 LEAST_GROUND = 40
-"""Pixels, at least, by which a plane is told."""
+"""The least number of pixels to fit a plane to."""
 
 
 def widened(values: NDArray[Any], axis: int, by: int, **reflected: Any) -> NDArray[Any]:
-    """`values` with `by` more at both ends of `axis`: copies of the last one, or the others `reflected` there."""
+    """Extend `values` by `by` at both ends of `axis`: with copies of the last value, or with `reflected` values."""
     if reflected:
         return np.pad(values, [(by, by) if axis == i else (0, 0) for i in (0, 1)], "reflect", **reflected)
     first, last = (values.take([end], axis).repeat(by, axis) for end in (0, -1))  # much faster than numpy's pad
@@ -26,26 +26,27 @@ def widened(values: NDArray[Any], axis: int, by: int, **reflected: Any) -> NDArr
 
 
 def median(values: NDArray[Any]) -> float:
-    """The median, at once if most values are the same, as those of the paper of a drawing are."""
+    """The median. It is fast if most values are equal, as on the paper of a drawing."""
     usual = np.median(values.ravel()[:: 1 + values.size // 100])
     most = 2 * np.count_nonzero(values == usual) > values.size
     return float(usual if most else np.median(values))
 
 
 def spread(values: NDArray[Any], window: int) -> NDArray[Any]:
-    """The largest value in the square of `window` × `window` (odd) around each, cut off at the edge (a dilation)."""
+    """The largest value in the square of `window` × `window` (odd) around each value, cut off at the edge (a
+    dilation)."""
     for axis in (0, 1):
         values = running_max(widened(values, axis, window // 2), window, axis)
     return values
 
 
 def closing(values: NDArray[Any], window: int) -> NDArray[Any]:
-    """`values` with everything darker filled that a square of `window` × `window` (odd) does not fit into."""
+    """Fill the dark parts of `values` into which no square of `window` × `window` (odd) fits."""
     return -spread(-spread(values, window), window)
 
 
 def running_max(values: NDArray[Any], window: int, axis: int) -> NDArray[Any]:
-    """The largest of every `window` values in a row along `axis`, of which there are `window − 1` fewer. Each step
+    """The largest of every `window` neighbouring values along `axis`; the result has `window − 1` fewer. Each step
     joins two windows into one up to twice as wide, so it takes log2(`window`) steps."""
     values = np.moveaxis(values, axis, 0)
     wide = 1
@@ -65,8 +66,8 @@ def box_mean(values: NDArray[Any], window: int = 3) -> NDArray[Any]:
 
 
 def resized(values: NDArray[Any], longer: int, grow: bool = False) -> Grey:
-    """`values` with a longer side of `longer`: means where it shrinks, linear in between where it grows. Smaller ones
-    stay as they are, unless they may `grow`."""
+    """Scale `values` to a longer side of `longer`: by means if it shrinks, linearly if it grows. Smaller arrays stay as
+    they are, unless they may `grow`."""
     factor = longer / max(values.shape)
     if factor >= 1 and not grow:
         return values
@@ -77,13 +78,14 @@ def resized(values: NDArray[Any], longer: int, grow: bool = False) -> Grey:
 def resampled(
     values: NDArray[Any], shape: tuple[int, ...], method: Image.Resampling = Image.Resampling.BILINEAR
 ) -> Grey:
-    """`values` `[H, W]`, with another `shape`."""
+    """Scale `values` `[H, W]` to another `shape`."""
     height, width = shape
     return np.asarray(Image.fromarray(values.astype(np.float32, copy=False)).resize((width, height), method))
 
 
 def plane_of(values: Grey, some: NDArray[np.bool_]) -> Grey:
-    """The plane near most of the values `[h, w]` on some of their places; their median where these are few."""
+    """The plane through most of the values `[h, w]` at the places `some`. With too few places, their median
+    everywhere."""
     high, wide = values.shape
     level = np.full_like(values, np.median(values[some]) if some.any() else np.median(values))
     if some.sum() < LEAST_GROUND:

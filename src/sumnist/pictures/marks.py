@@ -1,4 +1,4 @@
-"""What was read where on a picture, drawn for people: the line of digits that was looked at, or all numbers on it."""
+"""Draws for people what was read on a picture: one line with its characters, or all numbers with their values."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ from sumnist.pictures.steps import CAPTION, FONT_SIZE, GAP, PEN
 __all__ = ["Mark", "Outline", "marked", "outlined"]
 
 Mark = tuple[str, tuple[float, float]]
-"""A character, and the left and right end of its place in pixels of the picture."""
+"""A character, and the left and right end of its place, in pixels of the picture."""
 
 WIDTH = 696
 HEIGHT, LINE_HEIGHT = 160, 200
-"""The most pixels of the picture and of its line; each is enlarged until it has as many on one side."""
+"""The largest size in pixels: `WIDTH` for both, `HEIGHT` for the picture, `LINE_HEIGHT` for its line. Both are scaled
+until they fill one side."""
 GROUNDS = "#17324d", "#4a2f12"
-"""The ground of the places, in turn."""
+"""The ground behind the characters, in turn."""
 COLOURS = "#1f6feb", "#bc6c00"
-"""Of the marks and the characters below them."""
+"""The colours of the marks and of the characters below them, in turn."""
 FRAME, OUTLINE = "#a0a0a0", "#d1242f"
-"""What frames the picture, and the line on it."""
+"""The colours of the frame around the picture, and of the frame around its line."""
 LARGEST, SMALLEST = 40, 8
-"""Font sizes of the characters, by the room that there is."""
+"""The largest and smallest font size of the characters; the room decides."""
 
 
 def marked(
     picture: Intensities, box: Box | None, line: Grey | None, marks: Sequence[Mark], captions: Sequence[str]
 ) -> Image.Image:
-    """The picture with its line framed, below it that line with its characters, each in its place, and captions.
+    """Draw the picture with a frame around its line; below it the line, each character in its place; then the captions.
 
     Args:
-        picture: As it was read.
-        box: Top, bottom, left and right of the line, in pixels of the picture; None if there is none.
-        line: What was looked at, `[h, w]` in [0, 1], light ink on dark ground; None if nothing was.
-        marks: The characters that were read.
-        captions: What stands below, a line each.
+        picture: The picture as it was read.
+        box: Top, bottom, left and right of the line, in pixels of the picture; None if there is no line.
+        line: The line as the recognizer saw it, `[h, w]` in [0, 1], light ink on dark ground; None if there is none.
+        marks: The characters that were read, with their places.
+        captions: The captions, one per line.
 
     Returns:
         A PIL image of mode "RGB".
@@ -66,7 +67,7 @@ def marked(
 
 
 def enlarged(values: Grey, most: int) -> Image.Image:
-    """A picture of values in [0, 1], as large as it fits into `WIDTH` and a height of `most`."""
+    """A picture of values in [0, 1], scaled to fit into `WIDTH` and a height of `most`."""
     picture = Image.fromarray(np.rint(values.clip(0, 1) * 255).astype(np.uint8))
     factor = min(WIDTH / picture.width, most / picture.height)
     size = max(1, round(factor * picture.width)), max(1, round(factor * picture.height))
@@ -74,7 +75,7 @@ def enlarged(values: Grey, most: int) -> Image.Image:
 
 
 def with_characters(line: Image.Image, box: Box, marks: Sequence[Mark]) -> Image.Image:
-    """A line with a ground of its own under each place, and its character below it."""
+    """The line with a coloured ground behind each character, and the character below it."""
     _, _, left, right = box
     scale = line.width / (right - left)
     places = [tuple(round(scale * (end - left)) for end in ends) for _, ends in marks]
@@ -95,23 +96,24 @@ def with_characters(line: Image.Image, box: Box, marks: Sequence[Mark]) -> Image
 # All numbers on a picture.
 
 LONGEST, SHORTEST = 1600, 800
-"""Pixels of the longer side of a drawing: a larger picture is reduced to the first, a smaller one enlarged to the
-second."""
+"""Limits of the longer side of a drawing, in pixels: a larger picture is reduced to `LONGEST`, a smaller one enlarged
+to `SHORTEST`."""
 GOOD, DOUBTFUL = "#1a7f37", "#b35900"
-"""Of the numbers that are accepted, and of others."""
+"""Colours of the numbers that are accepted, and of the others."""
 OPAQUE, TINT, SMOOTH = 255, 28, 3
-"""How much of these the outlines and what is inside them have, of 255; and by how much they are drawn larger at first,
-so that slanted lines are smooth."""
+"""`OPAQUE`, `TINT`: the opacity of the outlines and of their inside, of 255. `SMOOTH`: outlines are first drawn this
+many times larger, so that slanted lines are smooth."""
 LEGIBLE, FITTING, LOUD = 18, 0.5, 1 / 27
-"""The least font size of a reading, its size by the height of the digits, and the greatest by the longer side."""
+"""Font sizes of a reading: the least one; the usual one, as a share of the digits' height; and the greatest, as a share
+of the longer side."""
 
 Place = tuple[float, float, float, float]
 """Left, top, right and bottom."""
 
 
 class Outline(NamedTuple):
-    """A number on a picture: its corners from the upper left one on, by its own line, (x, y) in pixels of the picture;
-    what is said of it; and whether it is accepted."""
+    """A number on a picture. `corners`: from the upper left one on, along the number's own line, (x, y) in pixels of
+    the picture. `said`: the text beside it. `accepted`: whether it is accepted."""
 
     corners: Sequence[Sequence[float]]
     said: str
@@ -119,14 +121,14 @@ class Outline(NamedTuple):
 
 
 def outlined(picture: Image.Image, numbers: Sequence[Outline]) -> Image.Image:
-    """The picture with each number outlined, and what is said of it beside it, where there is room.
+    """Draw the picture with each number outlined, and its text beside it, where there is room.
 
     Args:
-        picture: As `colours_of` gives it.
-        numbers: What was found on it.
+        picture: An RGB picture, such as from `colours_of`.
+        numbers: The numbers found on the picture.
 
     Returns:
-        A PIL image of mode "RGB", its longer side between `SHORTEST` and `LONGEST` pixels and a margin.
+        A PIL image of mode "RGB". Its longer side is between `SHORTEST` and `LONGEST` pixels, plus a margin.
     """
     longer = max(picture.size)
     factor = min(LONGEST, max(SHORTEST, longer)) / longer
@@ -160,15 +162,14 @@ def outlined(picture: Image.Image, numbers: Sequence[Outline]) -> Image.Image:
 
 
 def font_for(height: float, most: float) -> ImageFont.FreeTypeFont:
-    """The font of a reading beside digits so many pixels high, of at most this size."""
+    """The font for a reading beside digits of this height in pixels, with a size of at most `most`."""
     font = ImageFont.load_default(max(LEGIBLE, round(min(FITTING * height, most))))
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
 
 
 def beside(frame: Place, room: tuple[float, float], size: tuple[int, int]) -> Iterator[Place]:
-    """Where something that takes so much room may stand beside a frame, in a picture of this size, the best places
-    first."""
+    """Places for a text of size `room` beside a frame, in a picture of this size, the best places first."""
     left, top, right, bottom = frame
     (wide, high), (most_x, most_y) = room, (side - taken - 1 for side, taken in zip(size, room, strict=True))
     gap, middle = GAP / 3, (top + bottom - high) / 2
@@ -182,6 +183,6 @@ def beside(frame: Place, room: tuple[float, float], size: tuple[int, int]) -> It
 
 
 def lost(place: Place, taken: Sequence[Place]) -> float:
-    """Pixels of a place that others have taken."""
+    """How many pixels of a place are already taken."""
     ends = [(*map(max, place[:2], one[:2]), *map(min, place[2:], one[2:])) for one in taken]
     return sum(max(0.0, right - left) * max(0.0, bottom - top) for left, top, right, bottom in ends)

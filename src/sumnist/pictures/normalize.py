@@ -1,10 +1,10 @@
-"""The ink of one digit → an image as MNIST's makers would have made it: `[28, 28]`, light ink on dark ground.
+"""Scales the ink of one digit to an image as in MNIST: `[28, 28]`, light ink on dark ground.
 
-Their recipe (LeCun and Cortes): scale the digit's bounding box to fit 20×20, keeping its proportions, and put its
+MNIST's recipe (LeCun and Cortes): scale the digit's bounding box to fit 20×20, keeping its proportions, and put its
 centre of mass in the middle of 28×28. Measured on the 70,000 images: the longer side is 20 pixels (19 in 16 of them),
 and the centre of mass lies within half a pixel of row and column 14 (one is 0.52 away). On every sixth training image:
-the strokes are 2 pixels wide in the median. `ink` finds what may be the digit on a picture, and this puts it into its
-place; pictures that are such images already stay as they are.
+the median width of the strokes is 2 pixels. `proposals` and the finder find the ink that may be a digit. Pictures that
+are already MNIST images stay as they are.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ MIDDLE = 14
 """Row and column of the digit's centre of mass."""
 
 READY_BRIGHT = 0.9 * 255
-"""An image follows the convention only if its brightest pixel is at least this bright."""
+"""An image follows MNIST's convention only if its brightest pixel is at least this bright."""
 READY_OFF = 1
-"""The same if its centre of mass is nearer to the middle than this many pixels, across and down."""
+"""An image follows the convention only if its centre of mass is less than this many pixels off the middle, across and
+down."""
 READY_SHORTER = 2
-"""The same if its longer side is at most this many pixels shorter than `BOX`."""
+"""An image follows the convention only if its longer side is at most this many pixels shorter than `BOX`."""
 
 INK_THRESHOLD = 0.2
-"""Share of the ink's darkness from which a pixel counts for the bounding box."""
+"""A pixel belongs to the bounding box from this share of the ink's greatest darkness on."""
 LEAST_INK = 1e-3
-"""Less is none."""
+"""Ink below this counts as none."""
 BRIGHTEST = 0.9
-"""The quantile of the ink brighter than half the brightest that becomes 1, so that no single pixel decides."""
+"""This quantile of the ink becomes 1, among the ink brighter than half the brightest: no single pixel decides."""
 
 EXACT = 1e-3
-"""Steps of uint8 by which rounding may have moved an intensity."""
+"""Rounding may have moved an intensity by at most this many steps of uint8."""
 UNIT_INTENSITIES = (np.arange(256) / 255).astype(np.float32)
 """The 256 intensities of uint8 in [0, 1]."""
 EDGE = np.flatnonzero(np.pad(np.zeros((SIDE - 2, SIDE - 2)), 1, constant_values=1))
@@ -54,7 +55,7 @@ def picture_of(image: NDArray[Any], scale: int = 10) -> Image.Image:
 
     Args:
         image: `[28, 28]`, uint8 or floats in [0, 1].
-        scale: Width and height of its pixels in pixels of the picture.
+        scale: The side of each pixel of the image, in pixels of the picture.
 
     Returns:
         A PIL image of mode "L", `28 * scale` wide and high.
@@ -63,18 +64,20 @@ def picture_of(image: NDArray[Any], scale: int = 10) -> Image.Image:
     return Image.fromarray(np.kron(pixels, np.ones((scale, scale), np.uint8)))
 
 
-# Images that are there already.
+# Pictures that are images already.
 
 
 class Ready(NamedTuple):
-    """A picture that is an image already: float32 `[28, 28]`, light ink on dark ground; whether its ink was `dark`."""
+    """A picture that is an image already: float32 `[28, 28]`, light ink on dark ground. `dark`: whether its ink was
+    dark."""
 
     image: Grey
     dark: bool
 
 
 def ready_arrays(pictures: Sequence[Picture]) -> dict[int, Grey]:
-    """Those of `pictures` that are uint8 arrays by MNIST's convention, light on dark, as images, by their places."""
+    """The `pictures` that are uint8 arrays and follow MNIST's convention, light on dark: their images, by their
+    indices."""
     arrays = {i: picture for i, picture in enumerate(pictures) if isinstance(picture, np.ndarray)}
     small = {i: array for i, array in arrays.items() if array.dtype == np.uint8 and array.shape == (SIDE, SIDE)}
     if not small:
@@ -85,7 +88,7 @@ def ready_arrays(pictures: Sequence[Picture]) -> dict[int, Grey]:
 
 
 def are_images(stack: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Which of `[N, 28, 28]` pictures, light on dark, follow MNIST's convention already."""
+    """Which of the pictures `[N, 28, 28]`, light on dark, already follow MNIST's convention."""
     pixels = stack.reshape(len(stack), -1)
     good: NDArray[np.bool_] = (pixels[:, EDGE] == 0).sum(1) > len(EDGE) // 2
     good &= pixels.max(1) >= READY_BRIGHT
@@ -101,7 +104,7 @@ def are_images(stack: NDArray[np.uint8]) -> NDArray[np.bool_]:
 
 
 def ready_image(grey: Grey) -> Ready | None:
-    """`grey` `[28, 28]` as it is, or inverted, if it follows MNIST's convention already; else None."""
+    """`grey` `[28, 28]` as it is, or inverted, if it already follows MNIST's convention; else None."""
     pixels = np.rint(grey * 255).astype(np.uint8)
     dark = bool(2 * float(np.median(pixels.ravel()[EDGE])) > 255)
     if not are_images((255 - pixels if dark else pixels)[None])[0]:
@@ -112,11 +115,11 @@ def ready_image(grey: Grey) -> Ready | None:
     return Ready(UNIT_INTENSITIES[255 - pixels] if exact else 1 - grey, dark=True)
 
 
-# Putting the digit into its place: ink → image.
+# From ink to an image.
 
 
 def cropped(ink: Grey) -> NDArray[np.float64]:
-    """Ink `[h, w]` cropped to what there is of it, its brightest tenth at 1; nothing is one pixel of ground."""
+    """Crop ink `[h, w]` to its bounding box, and set its brightest tenth to 1. Without ink, one pixel of ground."""
     inked = ink >= max(INK_THRESHOLD * float(ink.max(initial=0)), LEAST_INK)
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
     if not len(rows):
@@ -125,7 +128,7 @@ def cropped(ink: Grey) -> NDArray[np.float64]:
 
 
 def stretched(ink: NDArray[Any]) -> NDArray[np.float64]:
-    """Ink with its brightest tenth at 1."""
+    """Ink, scaled so that its brightest tenth is 1."""
     ink = ink.astype(np.float64)
     bright = ink[ink > ink.max() / 2]
     place = int(BRIGHTEST * (len(bright) - 1))
@@ -134,7 +137,7 @@ def stretched(ink: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def placed(digit: NDArray[np.float64]) -> Grey:
-    """The image of a digit that was cropped: its longer side 20 pixels, its centre of mass at row and column 14; blank
+    """The image of a cropped digit: its longer side is 20 pixels, its centre of mass is at row and column 14. Blank
     without ink."""
     image = np.zeros((SIDE, SIDE), np.float32)
     if not digit.any():

@@ -1,9 +1,9 @@
-"""What the digit, or the line of digits, on a plain picture may look like: proposals for a network to judge.
+"""Proposes images of the digit, or of the line of digits, on a plain picture, for a network to judge.
 
-On a plain picture all that stands out from an even ground is taken for the digit, or for the line. That costs little,
-and whoever is not sure of it asks the finder (`inference/finder`), which finds numbers on any picture. Each proposal is
-an image by MNIST's convention, or a line, light ink on dark ground, with a weight: how much less likely such a
-proposal is right than the first.
+On a plain picture, all ink that stands out from an even ground is taken for the digit, or for the line. That costs
+little. If the network is not sure of it, the caller asks the finder (`inference/finder`), which finds numbers on any
+picture. A proposal is an image by MNIST's convention, or a line, with light ink on dark ground. Its weight says how
+much less likely it is right than the first proposal.
 """
 
 from __future__ import annotations
@@ -28,50 +28,54 @@ Box = tuple[int, int, int, int]
 Problem = Literal["too small", "faint", "cut off"]
 
 LOOKED_AT = 160
-"""Pixels of the longer side of what is looked at."""
+"""The longer side of the reduced picture in which ink is searched, in pixels."""
 CLEAN_CONTRAST, PAPER_CONTRAST = 0.04, 0.12
-"""Less between ink and an even ground is none, and less than the second on an uneven one, where a shadow may be."""
+"""The least contrast between ink and ground: on an even ground, and on an uneven one, where the ink may be a shadow."""
 FAINT, FAINT_ON_PAPER = 0.08, 0.2
-"""Ink with less contrast than this can be seen, but not be read for sure; the same on an uneven ground."""
+"""Ink with less contrast than this is visible but cannot be read reliably: on an even ground, and on an uneven one."""
 SMALLEST_DIGIT = 5
-"""Pixels of the picture on the longer side of a digit that can be read."""
+"""The least longer side of a digit that can be read, in pixels of the picture."""
 ROOM, SMALLEST_CUT = 0.1, 32
-"""A picture with more room opposite to a cut than this, by the digit's longer side, was not cropped to its digit; on
-one with a shorter side than that no digit is said to be cut off, and no ink to be a border."""
+"""`ROOM`: a digit that touches one side is cut off if it has more room than this share of its longer side on the
+opposite side. With less room, the picture was cropped to the digit. `SMALLEST_CUT`: if the shorter side of a picture is
+less than this, no digit counts as cut off, and no ink as a border."""
 BORDER, WITHIN = 0.15, 0.3
-"""If less of the ink that reaches a side of a picture is further within than the first, by its sides, than the second,
-it may be the line of a form."""
+"""Ink that reaches a side of the picture may be the line of a form. It is if less than `WITHIN` of the ink lies farther
+inside than `BORDER`, as a share of the picture's sides."""
 LIKE_A_BORDER, TOUCHING = 0.3, 0.5
-"""The weights of what may be that, and of what a side may have cut off."""
+"""The weights of ink that may be such a line, and of a digit that may be cut off."""
 LIT = 0.35
-"""The share of all contrast up to which a pixel may be ground."""
+"""A pixel may be ground up to this share of the whole contrast."""
 FLAT = (16, 0.0), (64, 0.25), (np.inf, 0.45)
-"""The share of a picture that is as bright as its ground if that is even, by the picture's shorter side."""
+"""The ground counts as even if at least so large a share of the picture is as bright as the ground: limits of the
+picture's shorter side, and the share below each limit."""
 BAND = 2.5
-"""Of 255: how much an even ground varies."""
+"""How much an even ground varies, of 255."""
 UNEVEN, OTHER_POLARITY = 0.9, 0.7
-"""Weights of ink on an uneven ground, where nothing is beyond doubt, and of ink of the less likely polarity."""
+"""The weight of ink on an uneven ground, where nothing is beyond doubt, and of ink of the less likely polarity."""
 
 GROUND, INK = 0.9, 0.998
-"""Quantiles of the intensities of ink: a tenth of a line, at least, is ground at its plainest, and a five-hundredth
-ink at its strongest."""
+"""Quantiles of intensities. At least a tenth of a line is pure ground, and at least a five-hundredth is ink at its
+strongest."""
 EMPTY, TRIMMED = 0.25, (0.09, 0.25)
-"""Ink below which a row or a column is empty, and the ground that is left around the others, above and beside, by the
-height of the line."""
+"""A row or column is empty if its ink stays below `EMPTY`. `TRIMMED`: the ground left around the others, above and
+below, and at both sides, as shares of the line's height."""
 STROKES, MIDDLE, SOLID = 1.4, (0.15, 0.85), 0.4
-"""A row of a usual line crosses so many strokes, at least, along a length of the line's height, and between which
-shares of its height rows are looked at. On a line with fewer, digits are wide and far apart. What is a stroke."""
+"""`STROKES`: a row of a usual line crosses at least this many strokes in a length equal to the line's height. If it
+crosses fewer, the digits are wide and far apart. `MIDDLE`: the rows looked at, as shares of the height. `SOLID`: ink
+from here on is a stroke."""
 NARROWEST = 0.5
-"""Such a line is made narrower, but not more than that."""
+"""The least factor on the width of such a line."""
 WIDTHS = (0.7, "much narrower"), (0.85, "narrower"), (1.2, "wider"), (1.4, "much wider")
-"""How wide the other forms of a line are, and what that is called."""
+"""The widths of the other forms of a line, and what they are called."""
 WIDER, SLIM = (0.05, 0.2), 5.0
-"""Ground that is put above and below a line and beside it, by its height; of one that is higher than wide by more, by
-that many times its width."""
+"""`WIDER`: the ground added above and below a line, and at both sides, as shares of its height. `SLIM`: for a line more
+than this many times as high as wide, this multiple of its width stands for the height."""
 
 
 class Step(NamedTuple):
-    """A step from a picture to what the network sees: what was done, and the picture after it, `[H, W]` in [0, 1]."""
+    """A step from a picture to what the network sees. `caption`: what was done. `values`: the picture after it,
+    `[H, W]` in [0, 1]."""
 
     caption: str
     values: NDArray[Any]
@@ -79,12 +83,12 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """What the digit on a picture may look like.
+    """An image that may show the digit on a picture.
 
     `image`: float32 `[28, 28]` in [0, 1], light ink on dark ground. `how`: what was taken for the digit, in words.
-    `weight`: how much such a proposal counts beside the others, up to 1. `dark`: whether the ink is darker than the
-    ground. `box`: where the digit is, in pixels of the picture. `problem`: what is in the way of reading it. `witness`:
-    the probabilities `[10]` of the digits by another network. `steps`: how the image came about.
+    `weight`: how much the proposal counts beside the others, up to 1. `dark`: whether the ink is darker than the
+    ground. `box`: where the digit is, in pixels of the picture. `problem`: what is wrong with the picture. `witness`:
+    another network's probabilities `[10]` of the digits. `steps`: how the image came about.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -98,8 +102,8 @@ class Proposal:
 
 
 def as_they_are(grey: Grey, ink: InkColour, steps: bool = False) -> list[Proposal]:
-    """A picture `[28, 28]` as an image, and inverted, the likelier one first; nothing of pictures of other sizes, or
-    without contrast. One that follows MNIST's convention is what it is, and nothing else."""
+    """A picture `[28, 28]` as an image, and inverted, the likelier one first. If one of them follows MNIST's
+    convention, only that one. Empty for a picture of another size or without contrast."""
     if grey.shape != (SIDE, SIDE) or np.ptp(grey) < CLEAN_CONTRAST:
         return []
     ready, likelier = ready_image(grey), is_dark(grey)
@@ -116,14 +120,14 @@ def as_they_are(grey: Grey, ink: InkColour, steps: bool = False) -> list[Proposa
 
 
 def is_dark(grey: Grey) -> bool:
-    """Whether what stands out is darker than most of a picture: the sign of the third moment about the median, since
-    ink is scarce and stands out far."""
+    """Whether the ink is darker than the ground, by the sign of the third moment about the median: ink is scarce and
+    stands out far."""
     return float(((grey - np.median(grey)) ** 3).sum()) < 0
 
 
 def ground_of(light: Grey) -> Grey | np.float32:
-    """The brightness of the ground below lighter ink: one value if it is the same all over, as in a drawing or a scan,
-    else a plane."""
+    """The brightness of the ground under lighter ink: one value if the ground is even, as in a drawing or a scan, else
+    a plane."""
     counts = np.array(Image.fromarray((light * 255 + 0.5).astype(np.uint8)).histogram())
     usual = int(counts.argmax())
     bare = np.abs(light * 255 - usual) <= BAND
@@ -136,7 +140,8 @@ def ground_of(light: Grey) -> Grey | np.float32:
 
 
 def wholes(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -> Iterator[Proposal]:
-    """All ink of a picture as a digit, of the likelier polarity first; nothing of one without ink."""
+    """All ink of a picture as a digit, for each polarity, the likelier one first. Nothing for a polarity without
+    ink."""
     grey = picture.grey
     small = reduced(grey)
     likelier = is_dark(small)
@@ -154,7 +159,7 @@ def wholes(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
 
 
 def whole(picture: Intensities, ink: Grey, dark: bool, weight: float, faint: bool, steps: bool) -> Proposal:
-    """All that is `ink` on a picture as a digit; whether it has so little contrast."""
+    """All `ink` of a picture as a digit. `faint`: whether it has too little contrast."""
     inked = ink >= INK_THRESHOLD
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
     part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -183,14 +188,14 @@ def whole(picture: Intensities, ink: Grey, dark: bool, weight: float, faint: boo
 
 
 def reduced(grey: Grey) -> Grey:
-    """`grey` divided by the whole number that brings its longer side nearest to `LOOKED_AT` pixels."""
+    """`grey`, reduced by the whole number that brings its longer side nearest to `LOOKED_AT` pixels."""
     factor = min(max(1, round(max(grey.shape) / LOOKED_AT)), *grey.shape)
     return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
 
 
 def is_cut_off(box: tuple[int, ...], sides: list[int]) -> bool:
-    """Whether ink runs out of the picture on one side while there is room on the other. A picture that was cropped to
-    its digit has ink on opposite sides."""
+    """Whether ink runs out of the picture on one side while there is room on the opposite side. A picture that was
+    cropped to its digit has ink on both."""
     top, bottom, left, right = box
     size, (height, width) = max(bottom - top, right - left), sides
     rooms = (top, height - bottom), (left, width - right)
@@ -202,11 +207,12 @@ def is_cut_off(box: tuple[int, ...], sides: list[int]) -> bool:
 
 @dataclass(frozen=True)
 class LineProposal:
-    """What the line of digits on a picture may be.
+    """An image that may show the line of digits on a picture.
 
     `image`: float32 `[h, w]` in [0, 1], light ink on dark ground. `how`: what was taken for the line, in words.
-    `weight`: how much such a proposal counts beside the others, up to 1. `box`: where it stands, in pixels of the
-    picture. `stands`: the line as it stands there, whatever form `image` has. `varied`: whether it has another form.
+    `weight`: how much the proposal counts beside the others, up to 1. `box`: where the line is, in pixels of the
+    picture. `stands`: the line with its own width and ground, whatever the form of `image`. `varied`: whether `image`
+    has another form.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -218,7 +224,7 @@ class LineProposal:
 
 
 def line_of(picture: Intensities, ink: InkColour = "auto") -> LineProposal | None:
-    """A picture as a line, but for its empty margins; None of one without contrast."""
+    """A picture as a line, without its empty margins; None if it has no contrast."""
     grey = picture.grey
     if np.ptp(grey) < CLEAN_CONTRAST:
         return None
@@ -241,7 +247,7 @@ def line_of(picture: Intensities, ink: InkColour = "auto") -> LineProposal | Non
 
 
 def of_usual_width(one: LineProposal) -> LineProposal:
-    """The same, made narrower if its digits are wider than hands write them, or far apart."""
+    """Make a line narrower if its digits are wider than handwriting, or far apart."""
     height = len(one.image)
     ink = one.image[slice(*(round(share * height) for share in MIDDLE))] >= SOLID
     columns = np.flatnonzero(ink.any(0))
@@ -254,14 +260,14 @@ def of_usual_width(one: LineProposal) -> LineProposal:
 
 
 def widened(image: Grey, share: float) -> Grey:
-    """A line so many times as wide."""
+    """A line whose width is multiplied by `share`."""
     height, width = image.shape
     return resampled(image, (height, max(1, round(share * width)))).clip(0, 1)
 
 
 def forms(one: LineProposal) -> Iterator[LineProposal]:
-    """Other forms of a proposal, narrower, wider and with more ground around it: hands differ in how wide they write,
-    crops need not have ground, and several looks are surer than one."""
+    """Other forms of a line: narrower, wider, and with more ground around it. People write with different widths, crops
+    need not have ground, and several looks are surer than one."""
     for share, what in WIDTHS:
         yield replace(one, image=widened(one.image, share), how=f"{one.how}, {what}", varied=True)
     height, width = one.image.shape

@@ -1,4 +1,4 @@
-"""What was done to a picture on its way to the network, drawn as a strip of small pictures."""
+"""Draws the steps from a picture to what the network sees, as a strip of small pictures."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from sumnist.pictures.proposals import Step
 __all__ = ["Step", "as_png", "strip"]
 
 SIDE = 224
-"""Pixels of a panel's side."""
+"""The side of a panel in pixels."""
 GAP = 12
 CAPTION = 24
-"""Pixels from a panel to what is below its caption."""
+"""Pixels from a panel to the part below its caption."""
 FONT_SIZE = 14
 PAPER, PEN, MOUNT = 255, 0, 160
-"""The ground of the strip, its captions and frames, and the ground behind a picture that does not fill its panel."""
+"""Grey values: the ground of the strip, its captions and frames, and the ground behind a picture that does not fill its
+panel."""
 
 
 def strip(steps: Sequence[Step]) -> Image.Image:
-    """Steps side by side.
+    """Draw steps side by side.
 
     Args:
-        steps: Captions and pictures, as a `Proposal` has them.
+        steps: Captions and pictures, such as `Proposal.steps`.
 
     Returns:
-        A PIL image of mode "L" with a square, framed panel for each step, its caption below it.
+        A PIL image of mode "L", with a square, framed panel for each step and its caption below.
     """
     drawing = Image.new("L", (GAP + len(steps) * (SIDE + GAP), SIDE + GAP + CAPTION), PAPER)
     pen, font = ImageDraw.Draw(drawing), ImageFont.load_default(FONT_SIZE)
@@ -54,7 +55,7 @@ def as_png(strips: Sequence[Image.Image]) -> bytes:
 
 
 def panel(step: Step) -> Image.Image:
-    """A square picture of the values of `step`, as large as they fit in."""
+    """A square picture with the values of `step`, as large as they fit in."""
     values = Image.fromarray(np.rint(step.values.clip(0, 1) * 255).astype(np.uint8))
     factor = SIDE / max(values.size)
     width, height = (max(1, round(side * factor)) for side in values.size)

@@ -1,1 +1,1 @@
-"""A run folder: trained (`loop`), calibrated, evaluated (`evaluate`), exported (`export`); several processes at it."""
+"""Train, calibrate, evaluate and export networks; several processes can share one training."""

@@ -1,10 +1,10 @@
-"""How far to trust a trained network, from its answers to images that it was not trained on.
+"""Fit the temperature and the acceptance thresholds of a trained network on images that it was not trained on.
 
-Its logits are temperature-scaled (Guo, Pleiss, Sun and Weinberger, 2017), by the likelihood of what is shown. Of a
-network of digits or of numbers two thresholds decide which answers are accepted. All need images that the network has
-not seen: a held-out part of the training images or, better, all of them, each answered by that one of five networks
-that was trained without it. Each calibration is a dictionary for JSON, with the numbers of
-`model.checkpoint.Calibration` and how well they fit; losses are means, in nats.
+Temperature scaling divides the logits (Guo, Pleiss, Sun and Weinberger, 2017) so that the right classes or texts become
+as probable as possible. Networks of digits and of numbers also get two thresholds, which decide whether an answer is
+accepted. The images may be a held-out part of the training images. All training images are better: each one is then
+answered by the one of five networks that was trained without it. Each calibration is a dictionary for JSON, with the
+numbers of `model.checkpoint.Calibration` and figures of how well they fit. Losses are means, in nats.
 """
 
 from __future__ import annotations
@@ -30,20 +30,21 @@ from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet
 
 LIKE_SHARE, UNSURE_SHARE = 0.9935, 0.001
-"""Share of the held-out digits, and of pictures of them, that are to be taken for digits (more would let clothes pass,
-fewer real scans fail, by their development halves), and share of those refused because it is not sure which it is."""
+"""Share of the held-out digits, and of pictures of digits, that must be taken for digits, and share of the digits that
+may be refused because the network is not sure which digit it sees. On the development halves, a larger first share let
+clothes pass, and a smaller one refused real scans."""
 RIGHT_OF_HANDS = 0.995
-"""Share of the accepted digits of writers of whom the network has learned nothing that is to be right: hands that it
-has not seen are what it is sure of without a reason."""
+"""Share of the accepted digits that must be right, for writers of whom the network has learned nothing. On such new
+hands a network is sometimes sure without reason."""
 SHOWN_SHARE = 0.998
-"""Share of the numbers on strips that are to be taken for numbers."""
+"""Share of the strips with a number that must be taken for numbers."""
 RIGHT = 0.995
-"""Share of the accepted readings of composed strips that is to be right; of real ink, which is stranger, fewer are
-(chosen by real strips of the development half)."""
+"""Share of the accepted readings of composed strips that must be right. On real ink, which is stranger, fewer are
+right. (We chose the share on real strips of the development half.)"""
 FEWEST = 50
-"""Readings, at least, of which a share is taken."""
+"""Fewest readings over which `accepting` trusts a share."""
 SEARCHED = 4
-"""Strings that are searched for on a strip."""
+"""Number of most probable strings that the search looks for on a strip."""
 COLDEST, HOTTEST = 0.25, 4.0
 """Limits of the temperature."""
 POINTS = 21
@@ -51,10 +52,11 @@ POINTS = 21
 
 
 def coolest(nll: Callable[[float], float], rounds: int = 9, beside: int = 3) -> float:
-    """The temperature with the least loss `nll`: that of a grid, then of finer ones around it.
+    """Find the temperature with the least loss `nll`, on a grid and then on ever finer grids around the best point.
 
-    Label smoothing leaves a loss with several valleys, and the deepest may begin beside the best point: so each grid
-    covers several points `beside` it of the one before. After nine `rounds` the steps are of 1e-5.
+    With label smoothing a loss can have several valleys, and the deepest one may begin beside the best point. So each
+    finer grid reaches `beside` points of the last grid to both sides of its best point. After nine `rounds` the steps
+    are 1e-5.
     """
     low, high = COLDEST, HOTTEST
     for _ in range(rounds):
@@ -69,7 +71,7 @@ def coolest(nll: Callable[[float], float], rounds: int = 9, beside: int = 3) -> 
 
 @torch.inference_mode()
 def digit_logits(net: TwoInputNet, digits: DigitSet, batch_size: int = 500) -> NDArray[np.float32]:
-    """The digit's raw logits `[N, 10]` of every image, with the number 0."""
+    """The raw digit logits `[N, 10]` of all images, with the number 0."""
     net.eval()
     parts = torch.tensor(digits.images).split(batch_size)
     number = torch.zeros(batch_size, dtype=torch.int64, device=net.calibration.temperature.device)
@@ -82,21 +84,24 @@ def calibrate(
     temperature: float | None = None, hands: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
     like: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The calibration of a network of digits.
+    """Calibrate a network of digits.
 
     Args:
-        logits: The digit's raw logits, `[N, 10]`, of images that it was not trained on.
+        logits: The raw digit logits, `[N, 10]`, of images that the network was not trained on.
         truth: The digits, `[N]`.
-        smoothing: The label smoothing of the last targets, which the network's outputs take back.
-        with_outliers: Whether it was trained with outliers; without, every answer is accepted.
+        smoothing: The label smoothing of the last targets; the network's outputs undo it.
+        with_outliers: Whether the network was trained with outliers. If not, it accepts every answer, unless `hands`
+            ask for a threshold.
         temperature: The temperature, if it comes from elsewhere.
-        hands: The same of digits by writers of whom it has learned nothing, by which it is decided how sure is sure.
-        like: How probable a digit is on pictures of digits by the whole path, which count beside the images when it is
-            decided what is like a digit.
+        hands: Logits and digits of writers of whom the network has learned nothing. They can raise the least confidence
+            of accepted answers.
+        like: Probabilities that pictures of digits show a digit, computed by the whole path. They count beside the
+            images when the threshold for "this is a digit" is chosen.
 
     Returns:
-        With the number of `images`, the loss before and after, the share of the images that is `accepted`, and of the
-        `hands`, if there are any, how many digits, the share accepted, and that of these that is right.
+        The calibration, the number of `images`, the loss before and after, and the share of the images that is
+        `accepted`. With `hands` also their number of digits, the share right, the share accepted, and the share right
+        among the accepted.
     """
     temperature = temperature or fitted_temperature(logits, truth, smoothing)
     scores = log_probabilities(logits, smoothing, temperature)
@@ -112,7 +117,7 @@ def calibrate(
         digits = likeness(hands[0]) >= least_is_digit
         order = np.argsort(-sure[digits], kind="stable")
         good = np.cumsum(right[digits][order]) >= RIGHT_OF_HANDS * np.arange(1, len(order) + 1)
-        if good.any():  # down to the least sure one with which so many are right
+        if good.any():  # the least confidence with which this share is right
             least_confidence = max(least_confidence, float(sure[digits][order][np.flatnonzero(good)[-1]]))
         taken = digits & (sure >= least_confidence)
         of_hands = {"hands": {"digits": len(right), "right": float(right.mean()), "accepted": float(taken.mean()),
@@ -126,19 +131,19 @@ def calibrate(
 
 
 def likeness(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The probability that each image shows a digit at all, `[N]`, as `TwoInputNet.is_digit` has its logarithm."""
+    """The probability that each image shows a digit at all, `[N]`; `TwoInputNet.is_digit` gives its logarithm."""
     found: NDArray[np.float64] = 1 / (1 + np.exp(-np.logaddexp.reduce(logits.astype(np.float64), axis=1)))
     return found
 
 
 def digits_of(writers: Sequence[int]) -> DigitSet:
-    """The pen digits of some writers, as by any pen."""
+    """The pen digits of these writers, drawn with pens of any width."""
     images, digits = pen_digits(np.random.default_rng(0x4A4D), writers)
     return DigitSet(images, digits, "pen digits")
 
 
 def log_probabilities(logits: NDArray[np.float32], smoothing: float, temperature: float = 1.0) -> NDArray[np.float64]:
-    """The outputs' log-probabilities of the classes, `[N, K]`."""
+    """The log-probabilities of the classes, `[N, K]`, after temperature scaling and without label smoothing."""
     return np.asarray(unsmoothed(torch.from_numpy(logits).double() / temperature, smoothing))
 
 
@@ -148,7 +153,7 @@ def nll_of(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
 
 
 def fitted_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float) -> float:
-    """The temperature with the least loss of the right classes."""
+    """The temperature with the least mean loss of the right classes."""
     return coolest(lambda temperature: nll_of(log_probabilities(logits, smoothing, temperature), truth))
 
 
@@ -156,8 +161,8 @@ def fitted_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64], sm
 
 
 def calibrate_cells(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, Any]:
-    """The calibration of a network of cells by its log-probabilities `[N, 14]` of those in `batches`: a temperature,
-    the loss before, and `figures_of`."""
+    """Calibrate a network of cells, given its log-probabilities `[N, 14]` of the cells in `batches`. Returns the
+    temperature, the loss before, and the figures of `figures_of` after."""
     target = torch.cat([cells.target for cells in batches])
     temperature = fitted_temperature(said.numpy(), target.numpy(), 0.0)
     before, after = (figures_of((said / t).log_softmax(1), batches) for t in (1.0, temperature))
@@ -166,8 +171,8 @@ def calibrate_cells(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, Any
 
 
 def figures_of(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, float]:
-    """The shares of the boxes, of the boxes with a digit, and of the strips whose most probable class is right, and the
-    loss, by log-probabilities `[N, 14]` of all cells."""
+    """The shares of boxes, of boxes with a digit, and of strips whose most probable class is right, and the mean loss,
+    given the log-probabilities `[N, 14]` of all cells."""
     target = torch.cat([cells.target for cells in batches])
     boxes = torch.cat([torch.arange(len(cells.target)) < len(cells.boxes) for cells in batches])
     right, digit = said.argmax(1) == target, target < NUMBER
@@ -180,8 +185,12 @@ def figures_of(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, float]:
 
 
 class Answers(NamedTuple):
-    """What a network says of `N` strips: how probable a number is on each, how probable its most probable string, if
-    there is a number; whether that is what is written, and whether anything is."""
+    """A network's answers to `N` strips.
+
+    `is_number`: the probability that the strip shows a number. `confidence`: the probability of the most probable
+    string, if there is a number. `right`: whether this string is the written one. `number`: whether a number is written
+    there at all.
+    """
 
     is_number: NDArray[np.float64]
     confidence: NDArray[np.float64]
@@ -190,15 +199,16 @@ class Answers(NamedTuple):
 
 
 def calibrate_strips(logits: Sequence[Tensor], batches: Sequence[StripBatch]) -> dict[str, Any]:
-    """The calibration of a network of strips.
+    """Calibrate a network of strips.
 
     Args:
-        logits: What it says of each batch, `[B, T, 14]`, at temperature 1.
-        batches: Strips of images that it was not trained on.
+        logits: The network's logits of each batch, `[B, T, 14]`, at temperature 1.
+        batches: Strips of images that the network was not trained on.
 
     Returns:
-        With the number of `strips`, and the loss before and after; of those that show a number the shares that are
-        `right`, `accepted`, and right of those accepted; and the share of the others that is accepted.
+        The calibration, the number of `strips`, and the loss before and after. For strips that show a number: the
+        shares that are `right`, that are `accepted`, and that are right among the accepted. For the other strips: the
+        share accepted.
     """
 
     def nll(temperature: float) -> float:
@@ -221,7 +231,8 @@ def calibrate_strips(logits: Sequence[Tensor], batches: Sequence[StripBatch]) ->
 
 
 def answers(logits: Sequence[Iterable[Tensor]], batches: Sequence[StripBatch], temperature: float = 1.0) -> Answers:
-    """What the logits of each strip, `[T, 14]` with nothing that counts behind its steps, say of it when scaled."""
+    """The answers to strips, given the logits of each, `[T, 14]`, which are divided by `temperature`. Steps behind the
+    width of a strip do not count."""
     rows = []
     for said, strips in zip(logits, batches, strict=True):
         texts = ["".join(filter(str.isdigit, text)) for text in strips.texts()]
@@ -233,7 +244,7 @@ def answers(logits: Sequence[Iterable[Tensor]], batches: Sequence[StripBatch], t
 
 
 def accepting(confidence: NDArray[np.float64], right: NDArray[np.bool_], wanted: float = RIGHT) -> float:
-    """The least confidence from which on the share `wanted` of the readings is right; 1 if there is none."""
+    """The lowest confidence from which on the share `wanted` of the readings is right; 1 if there is none."""
     order = np.argsort(-confidence, kind="stable")
     shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     good = np.flatnonzero(shares >= wanted)
@@ -242,5 +253,5 @@ def accepting(confidence: NDArray[np.float64], right: NDArray[np.bool_], wanted:
 
 
 def share(which: NDArray[np.bool_]) -> float:
-    """The share of those that are true; 0 of none."""
+    """The share of true values; 0 if there are no values."""
     return float(which.mean()) if len(which) else 0.0

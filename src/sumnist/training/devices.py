@@ -1,7 +1,7 @@
-"""Where training runs: the device, its precision, and the other processes that share the work.
+"""Choose the device and the precision of a training, and connect the processes that share it.
 
-Started by `torchrun`, several processes train one network: each takes its share of every batch, and their gradients are
-averaged before every step, so that all of them take the same one.
+`torchrun` can start several processes to train one network. Each process takes its share of every batch. Before every
+step the processes average their gradients, so that all of them take the same step.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def choose_device(name: str) -> torch.device:
-    """The device that `name` asks for. Raises `ConfigError` if this machine has none."""
+    """The device that `name` asks for. Raises `ConfigError` if this machine does not have it."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -39,7 +39,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: where asked to, or on "auto" where the device has instructions for it."""
+    """Whether to compute in bf16: if `precision` asks for it, or for "auto" if the device has instructions for it."""
     if precision != "auto":
         return precision == "bf16"
     return torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and bf16_choice()[0]
@@ -47,8 +47,11 @@ def choose_bf16(precision: str, device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes that train one network together: this one is number `rank` of `size`. Alone, every method does
-    nothing; together, each raises `TrainingError` if another process is gone."""
+    """The processes that train one network together; this one is number `rank` of `size`.
+
+    A process that is alone exchanges nothing. In a group, each method raises `TrainingError` if another process is
+    gone.
+    """
 
     rank: int = 0
     size: int = 1
@@ -59,7 +62,8 @@ class ProcessGroup:
         return self.rank == 0
 
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter], count: int) -> None:
-        """Replace each gradient, the mean over this process's `count` images, by the mean over those of all."""
+        """Replace each gradient, a mean over this process's `count` images, by the mean over the images of all
+        processes."""
         if self.size == 1:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -79,8 +83,8 @@ class ProcessGroup:
                 tensor.div_(self.size)
 
     def from_leader(self, work: Callable[[], T]) -> T:
-        """What `work` gives in the leading process, which alone does it, in every process; or the error that it raises
-        there, if it is one of this package."""
+        """Run `work` in the leading process alone, and return its result in every process. If `work` raises an error of
+        this package, every process raises it."""
         if self.size == 1:
             return work()
         box: list[Any] = [None, None]
@@ -96,7 +100,8 @@ class ProcessGroup:
         return result
 
     def exchange(self, call: Callable[..., object], *arguments: Any, **named: Any) -> None:
-        """Exchange something with the other processes. Raises `TrainingError` if that does not come about."""
+        """Call a function that exchanges data with the other processes. Raises `TrainingError` if the exchange
+        fails."""
         try:
             call(*arguments, **named)
         except RuntimeError as error:
@@ -107,8 +112,8 @@ class ProcessGroup:
 
 
 def launched() -> tuple[int, int]:
-    """The number of this process and how many there are, as `torchrun` tells them; 0 and 1 without it. Raises
-    `ConfigError`."""
+    """The number of this process and the number of processes, as `torchrun` sets them; 0 and 1 without `torchrun`.
+    Raises `ConfigError`."""
     size = told("WORLD_SIZE", Range(1, 1_000_000), "1")
     if size == 1:
         return 0, 1
@@ -117,8 +122,8 @@ def launched() -> tuple[int, int]:
 
 
 def told(name: str, limits: Range, default: str = "") -> int:
-    """The number in the environment variable `name`, if need be its `default`. Raises `ConfigError` unless it is one
-    that `limits` allows."""
+    """The whole number in the environment variable `name`, or its `default` if the variable is not set. Raises
+    `ConfigError` unless `limits` allow the number."""
     text = os.environ.get(name) or default
     if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII) or not limits.least <= int(text) <= limits.most:
         raise ConfigError(
@@ -130,7 +135,8 @@ def told(name: str, limits: Range, default: str = "") -> int:
 
 @contextmanager
 def threads(count: int) -> Iterator[None]:
-    """Compute with `count` threads of the processor, 0 for as many as before; at the end again with as many."""
+    """Compute with `count` threads of the processor, or with as many as before if `count` is 0. Restore the number at
+    the end."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:
@@ -141,23 +147,24 @@ def threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[ProcessGroup]:
-    """The processes that `torchrun` started, connected for as long as the context lasts; a team of one without it."""
+    """Connect the processes that `torchrun` started, for as long as the context lasts. Without `torchrun` the group has
+    one process."""
     if (size := launched()[1]) == 1:
         yield ProcessGroup()
         return
-    # Torch loads this module with the first optimizer. Loaded in a group, its functions keep the group as their default
-    # for ever; the group's threads then live until the interpreter ends, where they can abort the process.
+    # Torch loads this module with the first optimizer. If a group exists by then, the module's functions keep the group
+    # as their default forever. Its threads then live until the interpreter ends, where they can abort the process.
     importlib.import_module("torch.distributed.nn")
     try:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    except (RuntimeError, ValueError) as error:  # what it raises when the others do not come, or the address is wrong
+    except (RuntimeError, ValueError) as error:  # the others do not come, or the address is wrong
         raise TrainingError(
             f"this process cannot reach the other {size - 1} ({error}): start all of them with torchrun"
         ) from error
     processes = ProcessGroup(distributed.get_rank(), size)
     try:
         yield processes
-        # A process that leaves early can bring down those that still exchange something.
+        # A process that leaves early can bring down others that still exchange data.
         processes.exchange(distributed.barrier)
     finally:
         distributed.destroy_process_group()

@@ -1,4 +1,5 @@
-"""A run, evaluated: `evaluation.json` and `plots/` in its folder, on the grid or on sums; several runs side by side."""
+"""Measure trained networks on the grid or on sums, write `evaluation.json` and `plots/` into their runs, and compare
+several runs."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ from sumnist.training.folder import read_metrics
 
 DRAWABLE = {"digit_loss", "sum_loss", "train_digit", "train_sum"}
 HELD_OUT = {"validation_digit", "validation_sum", "validation_digit_nll", "validation_sum_nll"}
-"""What a row of metrics must have to be drawn, and what it has of images that were held out."""
+"""Names of the figures without which a row of metrics cannot be drawn, and of its figures for held-out images."""
 
 
 def evaluate_run(
@@ -36,8 +37,8 @@ def evaluate_run(
 ) -> Evaluation:
     """Measure a run on the grid: every test image of the data that it was trained on, with every number.
 
-    Writes `evaluation.json` (the figures, with date and commit) and `plots/*.png` into the folder. They carry the
-    checksum of the weights that they are of; plots of other weights are removed.
+    Writes `evaluation.json` (the figures, with date and commit) and `plots/*.png` into the folder. These files carry
+    the checksum of the weights. Plots that were made from other weights are removed.
 
     Args:
         run_folder: The run.
@@ -49,14 +50,14 @@ def evaluate_run(
         The figures, with 95 % intervals over images.
 
     Raises:
-        RunError: The folder holds no run, or a network whose answers are not numbers.
-        DataError: The data are gone, or damaged.
+        RunError: The folder holds no run of the task `digits`, or the network's answers are not numbers.
+        DataError: The data are missing or damaged.
         OutputError: The folder cannot be written.
         MissingExtraError: Plots were asked for, and matplotlib is not installed.
     """
     folder = Path(run_folder)
     if plots:
-        from sumnist.evaluation.plots import draw_plots  # so that matplotlib is missed before the work, not after it
+        from sumnist.evaluation.plots import draw_plots  # first, so that a missing matplotlib costs no work
     net, config, checksum, digits = loaded(folder, data_dir, device)
     if config.task != "digits":
         raise RunError(
@@ -68,7 +69,7 @@ def evaluate_run(
     evaluation = Evaluation.of(answers, digits.name)
     write_evaluation(folder, checksum, evaluation.as_dict())
     if plots:
-        # Rows with all figures to be drawn: those of training, and either all of those held out or none.
+        # Draw rows that have all figures of training, and all or none of the figures for held-out images.
         rows = [row for row in read_metrics(folder / METRICS)
                 if row.keys() >= DRAWABLE and row.keys() & HELD_OUT in (set(), HELD_OUT)]  # fmt: skip
         make_folder(folder / PLOTS)
@@ -77,9 +78,9 @@ def evaluate_run(
 
 
 def evaluate_sums(run_folder: str | Path, data_dir: str | Path | None = None, device: str = "auto") -> SumEvaluation:
-    """Measure a run of the task `addition` on sums of test images, and on their digits.
+    """Measure a run of the task `addition` on sums of test images, and on the digits of these images.
 
-    Writes `evaluation.json`, as `evaluate_run` does, without plots.
+    Writes `evaluation.json`, as `evaluate_run` does, but no plots.
 
     Args:
         run_folder: The run.
@@ -90,8 +91,8 @@ def evaluate_sums(run_folder: str | Path, data_dir: str | Path | None = None, de
         The figures.
 
     Raises:
-        RunError: The folder holds no such run, or a network whose answers are not numbers.
-        DataError: The data are gone, damaged, or too few for a sum.
+        RunError: The folder holds no run of the task `addition`, or the network's answers are not numbers.
+        DataError: The data are missing, damaged, or too few for a sum.
         OutputError: The folder cannot be written.
     """
     folder = Path(run_folder)
@@ -111,7 +112,7 @@ def evaluate_sums(run_folder: str | Path, data_dir: str | Path | None = None, de
 
 
 def loaded(folder: Path, data_dir: str | Path | None, device: str) -> tuple[TwoInputNet, Config, str, DigitSet]:
-    """The network of a run, its configuration and checksum, and the test images in `data_dir`, or else of the run's
+    """The network of a run, its configuration and checksum, and the test images from `data_dir`, or else from the run's
     data. Raises `RunError` and `DataError`."""
     files.settle_if_free(folder)
     net, config, checksum = TwoInputNet.load(folder, choose_device(device))
@@ -124,20 +125,20 @@ def loaded(folder: Path, data_dir: str | Path | None, device: str) -> tuple[TwoI
 
 
 def check_finite(folder: Path, scores: NDArray[np.float32]) -> None:
-    """Raise `RunError` unless the answers of a run's network are numbers."""
+    """Raise `RunError` unless all answers of a run's network are finite numbers."""
     if not np.isfinite(scores).all():
         raise RunError(f"{folder / WEIGHTS}: its answers are not numbers: train the run again, with a lower --lr")
 
 
 def write_evaluation(folder: Path, checksum: str, figures: Mapping[str, Any]) -> None:
-    """Write `evaluation.json`, and remove plots of other weights. Raises `OutputError`."""
+    """Write `evaluation.json`, and remove plots that were made from other weights. Raises `OutputError`."""
     facts = {"date": now(), "commit": commit(), "weights": checksum, **figures}
     write_atomically(folder / EVALUATION, json.dumps(facts, indent=2) + "\n")
     files.remove_stale(folder, files.DRAWN)
 
 
 def compare_runs(folders: Sequence[str | Path]) -> str:
-    """Put evaluated runs side by side.
+    """Compare evaluated runs in one table.
 
     Args:
         folders: Runs that `evaluate_run` has measured.
@@ -146,7 +147,8 @@ def compare_runs(folders: Sequence[str | Path]) -> str:
         A table of their figures, as text.
 
     Raises:
-        RunError: A folder holds no run, or one that was not evaluated, or not with the weights that it has now.
+        RunError: A folder holds no run of the task `digits`, or the run was not evaluated with the weights that it has
+            now.
     """
     paths = [Path(folder) for folder in folders]
     names = [path.resolve().name for path in paths]

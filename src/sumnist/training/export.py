@@ -1,9 +1,10 @@
-"""A trained network as one ONNX file, checked against torch before it is written.
+"""Export a trained network as one ONNX file, and check its answers against torch's before writing it.
 
-A network of digits must give torch's answers to every test image. Those of strips and of cells are compared on composed
-ones of several widths; their weights are stored in half precision, which halves the file, and made single again when it
-is loaded. With weights and activations of 8 bits, as the packaged network of strips has them, a file is half of that
-again, and answers about three times as fast where a processor has instructions for them.
+A network of digits must answer every test image as torch does. Networks of strips, cells and scenes are compared on
+composed images of several widths. Their weights are stored in half precision, which halves the file; ONNX Runtime turns
+them back into single precision when it loads the file. Weights and activations of 8 bits, as in the packaged network of
+strips, halve the file once more. Such a network answers about three times as fast on processors that have instructions
+for 8 bits.
 """
 
 from __future__ import annotations
@@ -55,36 +56,38 @@ from sumnist.training.tasks import TASKS, FinderTask
 
 BATCH = 500
 LARGEST_DIFFERENCE = {TwoInputNet: 1e-3, StripNet: 1e-3, CellNet: 1e-4, FinderNet: 1e-2}
-"""Between log-probabilities of ONNX Runtime and of torch, or logits; what float32 leaves is a tenth of it, or less."""
+"""Largest allowed difference between ONNX Runtime's and torch's log-probabilities, or logits. The rounding of float32
+causes a tenth of it, or less."""
 RANGED = 2000
-"""Training images that set the ranges of int8."""
+"""Number of training images that set the ranges of int8."""
 COMPOSED_RANGED = 8, 32
-"""Batches of strips or scenes of training digits that set the ranges of 8 bits, and how many are in each."""
+"""Number of batches of strips or scenes of training digits that set the ranges of 8 bits, and their size."""
 COMPARED = {StripNet: (16, 8), CellNet: (8, 16), FinderNet: (8, 8)}
-"""Batches on which a file is compared with torch, each of another width, and how many are in each."""
+"""Number of batches, each of another width, on which a file is compared with torch, and their size."""
 DRAWN = {StripNet: 2000, CellNet: 200, FinderNet: 500}
-"""Digits that are drawn for them."""
+"""Number of digits that are drawn for these batches."""
 BLANK = {StripNet: (1, 3, 4, 31, 150, 2001), CellNet: (30, 31, 54, 1001), FinderNet: (16, 48, 320)}
-"""Pixels of blank ones on which it is compared, too."""
+"""Widths in pixels of the blank images on which a file is compared with torch, too."""
 ROUNDED = 0.02
-"""How much a probability may differ, at most, because weights are stored in half precision."""
+"""Largest allowed change of a probability when weights are stored in half precision."""
 FEW = 1024
-"""Values of a tensor up to which it is stored in single precision."""
+"""Tensors of up to this many values are stored in single precision."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written.
+    """An exported file.
 
     Attributes:
-        path: Where it lies.
+        path: Where the file lies.
         bytes: Its size.
-        pairs: The number of test pairs, strips or cells on which it was compared with torch.
-        difference: The largest difference between its log-probabilities and torch's, before any rounding to int8; of
-            strips and cells, both with weights of half precision.
-        accuracy: The shares of digits and of sums that are right on the grid, 0..1, for `fp32` and for `int8`, or those
-            of numbers on strips, or of characters on scenes that are found and read, for `fp16` and for `int8`; None
-            unless int8 was asked for.
+        pairs: The number of test pairs, strips, cells or scenes on which the file was compared with torch.
+        difference: The largest difference between the file's log-probabilities and torch's, before any rounding to
+            int8. For strips, cells and scenes, both have weights of half precision.
+        accuracy: Shares from 0 to 1, before and after the rounding to int8; None unless int8 was asked for. For digits:
+            the shares of digits and of sums that are right on the grid, under `fp32` and `int8`. For strips: the share
+            of numbers that are read right; for scenes: the share of characters that are found and read right; both
+            under `fp16` and `int8`.
         compared: What `pairs` counts: "test images", "strips", "cells" or "scenes".
     """
 
@@ -101,27 +104,27 @@ def export_run(
 ) -> Exported:
     """Write the network of a run as one ONNX file, which answers without torch.
 
-    int8 may change answers: its accuracy is measured, beside that without. A network of strips takes those of one width
-    at once: a narrower one in a batch ends with the same ground as the others, which is read along with it. The file
-    carries the checksum of the weights.
+    int8 may change answers, so the accuracy is measured with and without it. The strips of a batch should have one
+    width: if a narrower strip is padded with ground, the network reads the ground along with it. The file carries the
+    checksum of the weights.
 
     Args:
         run_folder: The run, or a folder that `save_pretrained` wrote.
         out: The file to write; by default `model.onnx`, or `model.int8.onnx`, in the run's folder.
-        int8: Whether weights and activations are rounded to 8 bits: a quarter of the size.
-        hand: File of a hand that was learned with `model.onnx` of the run, for the network to have in it; it then needs
-            an `out`.
+        int8: Whether to round weights and activations to 8 bits, for a quarter of the size.
+        hand: File of a hand that was learned with the run's `model.onnx`. The exported network contains this hand; it
+            needs an `out`.
 
     Returns:
         The file's path and size, and what was measured.
 
     Raises:
-        ConfigError: int8 was asked for of a network of cells, or a hand without `out`.
-        HandError: The hand is none, or was learned with another network.
-        RunError: The folder holds no trained network, or one whose weights are no numbers.
-        DataError: The images that the run was trained on are gone.
-        ExportError: An answer differs from torch's, or a probability from that before the weights were rounded; nothing
-            was written.
+        ConfigError: int8 was asked for a network of cells, or a hand without `out`.
+        HandError: The file holds no hand, or the hand was learned with another network.
+        RunError: The folder holds no trained network, or its weights are not numbers.
+        DataError: The images that the run was trained on are missing.
+        ExportError: An answer differs from torch's, or half precision changed a probability too much. Nothing was
+            written.
         OutputError: The file cannot be written.
     """
     if out is None:
@@ -146,7 +149,8 @@ def export_run(
 
 
 class WithHand(nn.Module):
-    """A last layer with a hand, as `inference/hand` corrects its scores; features `[B, F]`, or `[B, F, 1, T]`."""
+    """A last layer with a hand: it corrects the scores as `inference/hand` does. Features `[B, F]`, or `[B, F, 1,
+    T]`."""
 
     def __init__(self, layer: nn.Module, weights: NDArray[np.float32], temperature: Tensor) -> None:
         super().__init__()
@@ -160,7 +164,7 @@ class WithHand(nn.Module):
 
 
 def adopt(net: Any, hand: Hand, run: Path) -> None:
-    """Give a network a hand that was learned with its file. Raises `HandError`, `RunError`."""
+    """Put a hand into the network with whose file it was learned. Raises `HandError`, `RunError`."""
     file = names.OnnxFile(run / ONNX)
     hand.check(file.checksum, str(run / ONNX))
     owner, name = {TwoInputNet: ("fusion", "digit"), StripNet: ("", "character"), CellNet: ("", "kind")}[type(net)]
@@ -173,7 +177,7 @@ def adopt(net: Any, hand: Hand, run: Path) -> None:
 
 
 def metadata_of(net: Any) -> dict[str, str]:
-    """What an exported file says about the network in it."""
+    """The metadata that an exported file has about its network."""
     if isinstance(net, CellNet):
         priors = (" ".join(f"{share:.9g}" for share in prior) for prior in PRIORS)
         return {CLASSES_KEY: " ".join(CELL_CLASSES), **dict(zip(PRIOR_KEYS, priors, strict=True))}
@@ -187,16 +191,20 @@ def metadata_of(net: Any) -> dict[str, str]:
 
 
 class Whole(nn.Module):
-    """A network with all that its file gives: a hand corrects what is computed from its `features`."""
+    """A network that returns everything that its file returns, with the `features` from which a hand computes its
+    corrections."""
 
     def __init__(self, net: Any) -> None:
         super().__init__()
         self.net = net
 
     def forward(self, image: Tensor, number: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Of digits, the log-probabilities of the digit `[B, 10]`, of the sum `[B, 19]` and, if it was trained with
-        outliers, that there is a digit `[B]`; of strips, emissions `[B, T, 14]`, and that there is a digit `[B]`; of
-        cells, those of the classes `[B, 14]`. Last the features, unless a sum is learned from them, too."""
+        """All outputs of the file; the features come last, unless the network learned the sum from them.
+
+        For digits: the log-probabilities of the digit `[B, 10]` and of the sum `[B, 19]`, and, if the network was
+        trained with outliers, the log-probability that there is a digit `[B]`. For strips: emissions `[B, T, 14]`, and
+        the log-probability that there is a digit `[B]`. For cells: the log-probabilities of the classes `[B, 14]`.
+        """
         net = self.net
         if isinstance(net, StripNet):
             features = net.features(image)
@@ -212,9 +220,12 @@ class Whole(nn.Module):
 
 
 def to_onnx(net: Network | StripNet | CellNet | FinderNet, metadata: Mapping[str, str]) -> bytes:
-    """The network as the bytes of an ONNX file: names and shapes of `inference`, any batch size, of strips and cells
-    any width, of pictures any multiple of 16. Of these, tensors whose every value half precision can express are stored
-    so."""
+    """The network as the bytes of an ONNX file, with the names and shapes of `inference`.
+
+    The file takes batches of any size, strips and cells of any width, and pictures whose sides are multiples of 16. In
+    networks of strips, cells and pictures, large tensors are stored in half precision if it can express all their
+    values.
+    """
     composed = isinstance(net, StripNet | CellNet | FinderNet)
     whole: nn.Module = deepcopy(net)
     example: tuple[Tensor, ...] = torch.zeros(2, 1, 28, 28), torch.zeros(2, dtype=torch.int64)
@@ -250,9 +261,12 @@ def to_onnx(net: Network | StripNet | CellNet | FinderNet, metadata: Mapping[str
 
 
 def in_half(net: Any) -> Any:
-    """A copy of a network of strips or cells, for answering only: each convolution has its normalisation in it, where
-    no pooling stands between the two (there ONNX Runtime finds no way, either), and weights that half precision can
-    express."""
+    """A copy of a network of strips, cells or pictures, for answering only, with weights that half precision can
+    express.
+
+    Each convolution absorbs its batch normalisation, unless pooling stands between the two. (ONNX Runtime cannot merge
+    them there, either.)
+    """
     copy = deepcopy(net).eval()
     with torch.no_grad():
         for layer in list(copy.modules()):
@@ -269,7 +283,7 @@ def in_half(net: Any) -> Any:
 
 
 def store_in_half(graph: onnx.GraphProto) -> None:
-    """Replace each large tensor that loses nothing by it with one of half precision and a cast, which ONNX Runtime does
+    """Store each large tensor in half precision if that loses nothing, and add a cast. ONNX Runtime computes the cast
     once, when it loads the file."""
     casts = []
     for tensor in graph.initializer:
@@ -285,7 +299,8 @@ def store_in_half(graph: onnx.GraphProto) -> None:
 
 
 def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
-    """The checked model with its metadata, without the exporter's notes on where in the code each node came from."""
+    """The model as bytes: checked, with its metadata, and without the exporter's notes on where in the code each node
+    came from."""
     for part in (model, model.graph, *model.graph.node, *model.graph.value_info, *model.graph.input,
                  *model.graph.output):  # fmt: skip
         part.ClearField("doc_string")
@@ -306,19 +321,24 @@ def finished(model: onnx.ModelProto, metadata: Mapping[str, str]) -> bytes:
 def quantized(
     model: bytes, feeds: Iterable[dict[str, NDArray[Any]]], kinds: list[str] | None = None, any_width: bool = False
 ) -> bytes:
-    """The model with int8 weights and activations (static QDQ), its ranges the extremes on `feeds`, inputs by name.
-    `kinds`: the kinds of nodes that are rounded; by default all that can be.
-    `any_width`: whether the model takes images of any width, whose shapes are not followed through it beforehand.
+    """Round a model's weights and activations to int8 (static QDQ).
 
-    Weights have 7 bits (`reduce_range`), because processors with AVX2 alone add two products of 8 bits in 16, and clip
-    what does not fit: 2 · 255 · 64 does, 2 · 255 · 127 does not. So the answers are the same on every processor. On
-    10,000 training images it is as accurate as 8 bits; unsigned weights are too, at 0.4 of the speed with VNNI.
+    Weights have 7 bits (`reduce_range`). Processors that have only AVX2 add two products of 8 bits in 16 bits, and clip
+    larger results: 2 · 255 · 64 fits, 2 · 255 · 127 does not. With 7 bits the answers are the same on every
+    processor. On 10,000 training images, 7 bits are as accurate as 8. Unsigned weights are as accurate, too, but have
+    0.4 of the speed with VNNI.
+
+    Args:
+        model: The ONNX file.
+        feeds: Inputs by name; the extremes on them set the ranges.
+        kinds: The kinds of nodes to round; by default all that can be rounded.
+        any_width: Whether the model takes images of any width. The shapes are then not followed through it beforehand.
     """
     metadata = {entry.key: entry.value for entry in onnx.load_from_string(model).metadata_props}
     try:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place, quiet():
             plain, ready, small = (str(Path(place) / name) for name in ("plain.onnx", "ready.onnx", "small.onnx"))
-            options = onnxruntime.SessionOptions()  # simplify it; the quantizer does so, too, but goes on if that fails
+            options = onnxruntime.SessionOptions()  # simplify it here: the quantizer would go on if that fails
             options.optimized_model_filepath = plain
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
             options.log_severity_level = names.FATAL
@@ -332,7 +352,7 @@ def quantized(
             return finished(onnx.load(small), metadata)
     except SumnistError:
         raise
-    except Exception as error:  # its files may be cut short, of which each library says something else
+    except Exception as error:  # if its files are cut short, each library raises another error
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ExportError(
             f"--int8: the files that it takes for a while could not be written or read ({reason:.200}): free some "
@@ -341,21 +361,21 @@ def quantized(
 
 
 class Feeds(CalibrationDataReader):  # type: ignore[misc]  # untyped
-    """Values of inputs, one batch after the other."""
+    """Values of the inputs, batch by batch."""
 
     def __init__(self, feeds: Iterable[dict[str, NDArray[Any]]]) -> None:
         self.feeds = iter(feeds)
 
     def get_next(self) -> dict[str, NDArray[Any]] | None:
-        """The next batch, None after the last."""
+        """The next batch; None after the last."""
         return next(self.feeds, None)
 
 
-# The checks: each gives the content of the file, in 8 bits if that is asked for, and what was measured.
+# The checks. Each returns the content of the file, in 8 bits if that was asked for, and what it measured.
 
 
 def checked(net: TwoInputNet, model: bytes, config: Config, int8: bool) -> tuple[bytes, dict[str, Any]]:
-    """Every test image, with a number, has torch's answer."""
+    """Check that the file answers every test image, with a number, as torch does."""
     network, test = OnnxNetwork(model), load_mnist("test", config.data_dir)
     facts: dict[str, Any] = {"pairs": len(test), "difference": check_parity(net, network, test)}
     if int8:
@@ -365,7 +385,7 @@ def checked(net: TwoInputNet, model: bytes, config: Config, int8: bool) -> tuple
 
 
 def check_parity(net: Network, network: OnnxNetwork, test: DigitSet) -> float:
-    """The largest difference to torch over all test images, each with a number. Raises `ExportError`: an answer
+    """The largest difference from torch over all test images, each with a number. Raises `ExportError` if an answer
     changed."""
     largest = 0.0
     for start, images, numbers in batches(test):
@@ -389,8 +409,8 @@ def check_parity(net: Network, network: OnnxNetwork, test: DigitSet) -> float:
 
 
 def grid_accuracy(network: OnnxNetwork, test: DigitSet) -> tuple[float, float]:
-    """The shares of digits and of sums that are right over all images with all numbers."""
-    numbers = range(1 if network.exact else NUMBERS)  # computed sums are right where the digit is, whatever the number
+    """The shares of right digits and of right sums over all images with all numbers."""
+    numbers = range(1 if network.exact else NUMBERS)  # a computed sum is right whenever its digit is
     right_digits = right_sums = 0
     for start, images, _ in batches(test):
         truth = test.digits[start : start + BATCH]
@@ -403,21 +423,23 @@ def grid_accuracy(network: OnnxNetwork, test: DigitSet) -> tuple[float, float]:
 
 
 def training_feeds(training: DigitSet) -> Iterator[dict[str, NDArray[Any]]]:
-    """Images spread evenly over the training set, with every number, in batches."""
+    """Batches of images spread evenly over the training set, with the numbers in turn."""
     part = training.part(np.arange(len(training))[:: max(1, len(training) // RANGED)][:RANGED])
     return ({"image": images, "number": numbers} for _, images, numbers in batches(part))
 
 
 def batches(digits: DigitSet) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.int64]]]:
-    """All images as the network takes them: the place of the first, images `[B, 1, 28, 28]`, and numbers in turn."""
+    """All images in batches, as the network takes them: the place of the first one, images `[B, 1, 28, 28]`, and
+    numbers in turn."""
     for start in range(0, len(digits), BATCH):
         images = digits.images[start : start + BATCH, None].astype(np.float32) / np.float32(255)
         yield start, images, np.arange(start, start + len(images)) % NUMBERS
 
 
 def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -> tuple[bytes, dict[str, Any]]:
-    """Composed strips, cells or scenes, and blank ones, have torch's answers by the `rounded` weights, which are in the
-    file. Raises `ExportError` if they differ, or if rounding the weights of `net` changed a probability."""
+    """Check that the file answers composed and blank images as torch does with the `rounded` weights, which the file
+    has. Raises `ExportError` if the answers differ, or if rounding the weights of `net` changed a probability too
+    much."""
     kind = type(net)
     source: Any
     answer: Any
@@ -428,7 +450,7 @@ def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -
     else:
         finder = Finder(model)
         what, source, answer = "scenes", Scenes, lambda image: finder.answer(image[:, 0])[0]
-        net, rounded = (lambda image, of=one: of(image)[0] for one in (net, rounded))  # the maps
+        net, rounded = (lambda image, of=one: of(image)[0] for one in (net, rounded))  # only the maps
 
     def composed(part: Literal["train", "test"], count: int, size: int) -> list[Any]:
         drawn = source(load_mnist(part, config.data_dir), config.seed, count=DRAWN[kind])
@@ -443,7 +465,7 @@ def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -
         with torch.inference_mode():
             expected, exact = rounded(image).numpy(), net(image)
         difference = float(np.abs(answer(image.numpy()) - expected).max())
-        if not difference <= LARGEST_DIFFERENCE[kind]:  # nor if it is no number
+        if not difference <= LARGEST_DIFFERENCE[kind]:  # true for NaN, too
             raise ExportError(
                 f"answers to {what} of {image.shape[3]} pixels differ from torch's by {difference:.2g}, "
                 "expected rounding: nothing written"
@@ -460,7 +482,7 @@ def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -
     if int8:
         given, right = (STRIP, right_of) if kind is StripNet else (PICTURE, found_by)
         feeds = ({given: batch.image.numpy()} for batch in composed("train", *COMPOSED_RANGED))
-        # Only convolutions are of 8 bits: to round what is added to the line of features, too, cost half a point.
+        # Only convolutions have 8 bits. Rounding the additions along the line, too, cost half a point of accuracy.
         small = quantized(model, feeds, ["Conv"], any_width=True)
         facts["accuracy"] = {name: (right(one, batches),) for name, one in (("fp16", model), ("int8", small))}
         model = small
@@ -468,7 +490,7 @@ def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -
 
 
 def found_by(model: str | Path | bytes, batches: Sequence[Any]) -> float:
-    """The share of the characters on some scenes that the network in an ONNX file finds and tells right."""
+    """The share of the characters on some scenes that the network in an ONNX file finds and reads right."""
     finder = Finder(model)
     said = [FinderTask.kinds(torch.from_numpy(finder.answer(one.image[:, 0].numpy())[0]), one) for one in batches]
     return share(torch.cat([(there > 0) & right for there, right in said]).numpy())
@@ -477,7 +499,7 @@ def found_by(model: str | Path | bytes, batches: Sequence[Any]) -> float:
 def right_of(model: str | Path | bytes, batches: Sequence[StripBatch]) -> float:
     """The share of the numbers on some strips that the network in an ONNX file reads right."""
     recognizer = StripRecognizer(model)
-    said = [  # of each strip, alone
+    said = [  # each strip alone
         [torch.from_numpy(recognizer.emissions(image[None, :, :, :width].numpy())[0])
          for image, width in zip(strips.image, strips.widths.tolist(), strict=True)]
         for strips in batches
@@ -488,8 +510,8 @@ def right_of(model: str | Path | bytes, batches: Sequence[StripBatch]) -> float:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what torch's exporter and ONNX Runtime's quantizer say of their own work, the latter to the root logger;
-    all else is heard."""
+    """Silence the messages of torch's exporter and of ONNX Runtime's quantizer about their own work; other messages
+    pass. The quantizer uses the root logger."""
     exporter, root = logging.getLogger("torch.onnx"), logging.getLogger()
     level = exporter.level
 

@@ -1,10 +1,10 @@
-"""A run folder: what training leaves, and what it needs to go on after it was killed.
+"""Write and read a run folder: the files that a training leaves, and the state from which a killed training resumes.
 
-`config.json`, `record.json` (seed, versions, processor, commit, times), `metrics.jsonl` (a line an epoch),
-`model.safetensors`, written at the end of every epoch; until the run has finished also `state.safetensors`: weights,
-their average, the optimizer, the progress and the record. All randomness is a function of seed and epoch, so a run
-resumed from these comes to the same result. A run that replaces another is built in `.unfinished` inside the folder, by
-the same rules, and takes its place when it has finished.
+The files are `config.json`, `record.json` (seed, versions, processor, commit, times), `metrics.jsonl` (one line per
+epoch) and `model.safetensors`, which is written at the end of every epoch. Until the run has finished there is also
+`state.safetensors`: weights, their average, the optimizer, the progress and the record. All randomness is a function of
+seed and epoch, so a resumed run comes to the same result. A run that is to replace another is built in `.unfinished`
+inside the folder in the same way. It takes the other run's place when it has finished.
 """
 
 from __future__ import annotations
@@ -32,9 +32,11 @@ from sumnist.model.folder import METRICS, RECORD, STATE, UNFINISHED, begun, read
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come: whole epochs, steps, seconds by the clock and of processor time, how often it has
-    begun anew with other weights, and the rows of `metrics.jsonl`. What came before it began anew counts in the seconds
-    only."""
+    """How far a training has come.
+
+    It counts whole epochs, steps, seconds of wall-clock time and of processor time, and restarts with other weights,
+    and has the rows of `metrics.jsonl`. After a restart only the seconds include the time before it.
+    """
 
     epochs: int = 0
     steps: int = 0
@@ -58,7 +60,7 @@ class Learner:
         return self.net if self.average is None else self.average
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor that training goes on from, by name: the ones in use, not copies."""
+        """Every tensor that training needs to go on, by name: the tensors in use, not copies."""
         tensors = {f"net.{name}": value for name, value in self.net.state_dict().items()}
         if self.average is not None:
             tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
@@ -68,10 +70,10 @@ class Learner:
 
     @torch.no_grad()
     def restore(self, saved: dict[str, Tensor], path: Path) -> None:
-        """Take over the tensors `saved` in the state `path`. Raises `RunError` unless they fit."""
+        """Copy the tensors `saved` in the state `path` into this learner. Raises `RunError` unless they fit."""
         for group in self.optimizer.param_groups:
             names = ("momentum",) if group.get("orthogonalised") else ("step", "exp_avg", "exp_avg_sq")
-            for parameter in group["params"]:  # as the parameters lie in memory, which the fused optimizer relies on
+            for parameter in group["params"]:  # the fused optimizer needs the parameters' layout
                 self.optimizer.state[parameter] = {
                     name: parameter.new_zeros(()) if name == "step" else torch.zeros_like(parameter) for name in names
                 }
@@ -85,10 +87,10 @@ class Learner:
 
 
 class RunFolder:
-    """The files of a run, which one process at a time writes; nothing else in the folder is touched.
+    """The files of a run. One process at a time writes them, and it touches nothing else in the folder.
 
-    A context: it lets the folder go at its end. `place` is where the run is: `path`, or `.unfinished` in it as long as
-    the run is to replace the one in `path`, which is whole until then.
+    As a context manager it releases the folder at the end. `place` is where the run is: `path`, or `.unfinished` in it
+    as long as the run is to replace the one in `path`. That other run stays whole until then.
     """
 
     def __init__(self, path: Path, config: Config) -> None:
@@ -105,11 +107,11 @@ class RunFolder:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self.hold, suppress(OSError):
             if kind is not None and self.place != self.path and not self.resumes and not (self.place / STATE).exists():
-                remove(self.place)  # nothing to go on from
+                remove(self.place)  # no state to resume from
             self.close_board()
 
     def open(self, *, overwrite: bool, resume: bool) -> None:
-        """Hold the folder, and find out what is to be done in it; with neither flag, it must hold no network.
+        """Lock the folder, and find out what to do in it. With neither flag, the folder must hold no network.
 
         Raises `OutputError`, `ConfigError` and `RunError`.
         """
@@ -118,7 +120,7 @@ class RunFolder:
         if not self.hold.enter_context(files.held(self.path)):
             raise files.busy(self.path)
         if begun(self.path) == self.path:
-            remove(self.path / UNFINISHED)  # stopped before it began
+            remove(self.path / UNFINISHED)  # of a run that was stopped before it began
         holds = any((self.path / name).exists() for name in (CONFIG, WEIGHTS, ONNX))
         if resume and (holds or begun(self.path) != self.path):
             self.place, self.resumes = begun(self.path), True
@@ -146,14 +148,14 @@ class RunFolder:
 
     @property
     def has_state(self) -> bool:
-        """Whether there is a state to go on from."""
+        """Whether there is a state to resume from."""
         return self.resumes and (self.place / STATE).exists()
 
     def start(self, facts: dict[str, Any]) -> tuple[Progress, dict[str, Tensor]]:
-        """Begin the run, or take it up: how far it has come, and its `Learner`'s tensors, none for one without a state.
+        """Begin or resume the run. Returns its progress and its `Learner`'s tensors, which are empty without a state.
 
-        `facts` of this training are for the record; "data" and "precision" must be those that the run was begun with.
-        Raises `OutputError`, and `RunError` for a state that cannot be gone on from.
+        The record keeps the `facts` of this training. In a resumed run, "data" and "precision" must be the same as at
+        its beginning. Raises `OutputError`, and `RunError` if the state cannot be used.
         """
         self.record = {"started": now(), "seed": self.config.seed, **describe_machine(), **facts}
         progress, tensors = Progress(), dict[str, Tensor]()
@@ -173,7 +175,8 @@ class RunFolder:
         return progress, tensors
 
     def load_state(self) -> tuple[Progress, dict[str, Tensor]]:
-        """What `start` gives of a run that was stopped. Its record goes on, with what is different by now."""
+        """The progress and the tensors of a run that was stopped. Its record goes on, and notes what is different
+        now."""
         path, given = self.place / STATE, self.record
         try:
             tensors, metadata = load_tensors(path)
@@ -205,19 +208,19 @@ class RunFolder:
                     self.board.add_scalar(name, value, int(row["step"]))
 
     def save_weights(self, trained: nn.Module) -> None:
-        """Write the weights of `trained`. Raises `OutputError`, and `TrainingError` unless they are numbers with which
-        a network can answer."""
+        """Write the weights of `trained`. Raises `OutputError`, and `TrainingError` if a network cannot answer with
+        them."""
         if wrong := flaw(trained.state_dict()):
             raise TrainingError(f"the weights are of no use ({wrong}): {lower_lr(self.config)}")
         save_network(trained, self.place, self.config)
 
     def save_state(self, progress: Progress, learner: Learner) -> None:
-        """Write what `start` takes up, whole or not at all."""
+        """Write the state that `start` resumes from, whole or not at all."""
         about = {"progress": asdict(replace(progress, metrics=self.metrics)), "record": self.record}
         save_tensors(self.place / STATE, learner.tensors(), {key: json.dumps(value) for key, value in about.items()})
 
     def finish(self, facts: dict[str, Any]) -> None:
-        """Complete the record with `facts`; a run that finished needs its state no longer, and takes its place."""
+        """Complete the record with `facts`. A finished run then drops its state and takes its place."""
         with writing(self.place):
             self.close_board()
             self.record |= facts | {"ended": now()}
@@ -226,7 +229,7 @@ class RunFolder:
             self.settle()
 
     def settle(self) -> None:
-        """Bring a finished run to where it belongs, without what it needs no longer."""
+        """Delete the state of a finished run, and move the run to `path`."""
         with writing(self.place):
             (self.place / STATE).unlink(missing_ok=True)
         if self.place != self.path:
@@ -238,20 +241,20 @@ class RunFolder:
         write_atomically(self.place / RECORD, json.dumps(self.record, indent=2) + "\n")
 
     def close_board(self) -> None:
-        """Have TensorBoard write all that it has."""
+        """Have TensorBoard write all its data."""
         board, self.board = self.board, None
         if board is not None:
             board.close()
 
 
 def lower_lr(config: Config) -> str:
-    """What helps against numbers that grow beyond all limits."""
+    """Advice for a training whose numbers grow beyond all limits."""
     return f"try a lower --lr (it is {config.lr:g})" + (", or --precision fp32" if config.precision != "fp32" else "")
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a `metrics.jsonl`, one an epoch; none if there is no such file. What a crash cut short, or somebody
-    broke, is left out: lines, and values that are no numbers."""
+    """The rows of a `metrics.jsonl`, one per epoch; none if there is no such file. Damaged lines, and values that are
+    not numbers, are left out."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:
@@ -265,17 +268,17 @@ def read_metrics(path: Path) -> list[dict[str, float]]:
 
 
 def is_number(value: object) -> bool:
-    """Whether a value is a number that a float can be."""
+    """Whether a value is a number that a float can hold."""
     return isinstance(value, int | float) and (abs(value) <= sys.float_info.max or abs(value) == math.inf)
 
 
 def unusable(path: Path, why: str) -> RunError:
-    """The error to raise for a state that is none, or another's."""
+    """The error to raise for a state that is damaged, or that belongs to another run."""
     return RunError(f"{path}: not a state to resume from ({why}): delete it to train the run from its beginning")
 
 
 def tensorboard(path: Path) -> Any:
-    """A TensorBoard writer into `path`, or None where TensorBoard is not installed."""
+    """A TensorBoard writer into `path`, or None if TensorBoard is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         return None
     from torch.utils.tensorboard import SummaryWriter

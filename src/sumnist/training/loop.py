@@ -1,9 +1,9 @@
-"""Training, top to bottom: `train` is the whole of it, `training_step` the heart, `Muon` an optimizer that torch lacks.
+"""Train a network: `train` runs a whole training, `training_step` is one step of it, and `Muon` is an optimizer.
 
-The gradient of a layer's weights is mostly a few strong directions, and Adam's steps are, too. Muon (Jordan and others,
-2024) takes the momentum of the gradient as a matrix, outputs by all that feeds them, and steps along the nearest
-orthogonal one, so that weak directions learn as fast. A step has the size of one of Adam's (Liu and others, 2025), so
-one learning rate serves both.
+In the gradient of a layer's weights a few directions are much stronger than the others, and so they are in Adam's
+steps. Muon (Jordan and others, 2024) treats the momentum of the gradient as a matrix, with a row for each output. It
+steps along the nearest orthogonal matrix, so that weak directions learn as fast as strong ones. A step has the size of
+one of Adam's (Liu and others, 2025), so one learning rate serves both optimizers.
 """
 
 from __future__ import annotations
@@ -38,29 +38,34 @@ from sumnist.training.folder import Learner, Progress, RunFolder, lower_lr, read
 from sumnist.training.tasks import TASKS, Tally, Task
 
 MOST_RESTARTS = 2
-"""How often a training begins anew, at most."""
+"""How often a training restarts, at most."""
 RESTARTED = 0.5
-"""The learning rate after each time, as a share of that before: too high a rate is the common cause."""
+"""The learning rate after each restart, as a share of the rate before: too high a rate is the common cause."""
 CHECKED_EVERY = 20
-"""Steps between two checks of the losses, which wait for the device to catch up."""
+"""Steps from one check of the losses to the next. A check waits for the device to catch up."""
 MOMENTUM = 0.95
-"""How much of the mean gradient so far stays with each step of Muon."""
+"""How much of the mean gradient so far each step of Muon keeps."""
 LINEAR, CUBIC, QUINTIC, ROUNDS = 3.4445, -4.7750, 2.0315, (2, 3)
-"""The polynomial a·s + b·s³ + c·s⁵, which brings a singular value s in five rounds from 0.01..1 to about 0.7..1.2
-(Jordan and others, 2024), and how many rounds are made without the matrix: with more, rounding errors would grow."""
+"""The polynomial a·s + b·s³ + c·s⁵, which in five rounds brings a singular value s from 0.01..1 to about 0.7..1.2
+(Jordan and others, 2024). `ROUNDS` says how many rounds run before each multiplication with the matrix; with more,
+rounding errors would grow."""
 ADAM = 0.2
-"""Root of the mean square of the changes by a usual step of Adam, for a learning rate of 1 (Liu and others, 2025)."""
+"""Root mean square of the changes by a usual step of Adam, at a learning rate of 1 (Liu and others, 2025)."""
 LEAST = 1e-7
-"""Of a matrix's norm, by which it is divided."""
+"""Least norm by which a matrix is divided."""
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """A trained network, a `TwoInputNet`, a `StripNet` or a `CellNet`, and the folder of its run, which is
-    `.unfinished` in the folder of another one as long as it is to replace that.
+    """A trained network and the folder of its run.
 
-    `seconds`: the training alone, from data in memory to final weights. `steps`: how many were taken. `metrics`: the
-    rows of `metrics.jsonl`, one for each whole epoch. `finished`: False after Ctrl-C.
+    Attributes:
+        net: A `TwoInputNet`, `StripNet`, `CellNet` or `FinderNet`.
+        folder: The folder of the run; `.unfinished` inside another run's folder, as long as it is to replace that run.
+        seconds: The time of the training alone, from data in memory to final weights.
+        steps: How many steps were taken.
+        metrics: The rows of `metrics.jsonl`, one for each whole epoch.
+        finished: False after Ctrl-C.
     """
 
     net: Any
@@ -72,7 +77,7 @@ class RunResult:
 
     @property
     def measured(self) -> str:
-        """What the last whole epoch measured, in words, if there was one."""
+        """The figures of the last whole epoch in words, or a note that there was none."""
         if not self.metrics:
             return f"stopped in its first epoch, at step {self.steps}: not evaluated"
         last, when = self.metrics[-1], "" if self.finished else f" after epoch {len(self.metrics)}"
@@ -86,9 +91,9 @@ def train(
 ) -> RunResult:
     """Train a network and leave its run in a folder.
 
-    Ctrl-C ends the training early and still leaves a run that can be used. One that was to replace another is then in
-    `.unfinished` inside the folder, for `resume` to go on with, and the other one stays. Started by `torchrun`, all its
-    processes train one network together.
+    Ctrl-C ends the training early and still leaves a usable run. If this run was to replace another one, it stays in
+    `.unfinished` inside the folder, where `resume` can go on with it. The other run then stays, too. Processes that
+    `torchrun` started train one network together.
 
     Args:
         config: What to train, and how.
@@ -98,14 +103,15 @@ def train(
         resume: Go on with an unfinished run in the folder, to the result that it would have had.
 
     Returns:
-        The network with its weights of the end, and the figures of every epoch.
+        The network with its final weights, and the figures of every epoch.
 
     Raises:
         ConfigError: This machine lacks the device, or a run to be resumed was begun with other settings.
         DataError: The data set is missing or damaged.
         OutputError: The folder cannot be written, holds a run already, or another process writes into it.
-        RunError: The folder holds no run that can be resumed, here and with these data.
-        TrainingError: A loss or a weight is not a number any more, or another process is gone.
+        RunError: The folder holds no run that can be resumed here and with these data, or the weights to start from do
+            not fit.
+        TrainingError: A loss or a weight is no longer a number, or another process is gone.
     """
     device = choose_device(config.device)
     with process_group(device) as processes, threads(config.threads), RunFolder(Path(out), config) as folder:
@@ -116,7 +122,7 @@ def train(
 def train_together(
     config: Config, folder: RunFolder, device: torch.device, processes: ProcessGroup, progress: bool
 ) -> RunResult:
-    """What each of the processes does, one of them or many."""
+    """Run the training in this process, which may be one of many."""
     bf16 = choose_bf16(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
     task = TASKS[config.task](config, device, processes)
@@ -129,7 +135,7 @@ def train_together(
              "data": data.hexdigest()}  # fmt: skip
     begun, saved = processes.from_leader(lambda: begin(folder, facts))
     clock = Clock(begun)
-    task.prepare(progress)  # first of all: it has something to show
+    task.prepare(progress)  # first, because it shows its progress
     with clock.paused():
         learner = set_up(config, device, saved, folder.place / STATE)
     steps, finished = config.epochs * task.steps(), False
@@ -140,7 +146,7 @@ def train_together(
             torch.manual_seed(epoch_seed(config.seed, epoch, processes.rank))  # for dropout
             tally = Tally(task)
             title = f"epoch {epoch + 1}/{config.epochs}"
-            intensity = learning_rate(epoch / config.epochs, config) / config.lr  # the last epochs: clean images
+            intensity = learning_rate(epoch / config.epochs, config) / config.lr  # the last epochs see clean images
             bar = tqdm(task.epoch(epoch, intensity), title, task.steps(), disable=None if progress else True)
             for batch in bar:
                 rate = learning_rate(step / steps, config) * RESTARTED**restarts
@@ -153,7 +159,7 @@ def train_together(
                     move_average(learner.average, learner.net, config.ema, step)
                 tally.add(learner.net, outputs, losses, batch)
                 step += 1
-                if step % CHECKED_EVERY == 0 or step % task.steps() == 0:  # so that no weights are saved unseen
+                if step % CHECKED_EVERY == 0 or step % task.steps() == 0:  # so that no unchecked weights are saved
                     bar.set_postfix_str(tally.text())
                     check_finite(losses, epoch, step, config)
             row = {"epoch": epoch + 1, "step": step, **tally.figures(), **clock.read()}
@@ -170,7 +176,7 @@ def train_together(
                     continue
                 end_epoch(row, learner, task, folder, restarts)
             epoch += 1
-            if progress and bar.disable:  # not a terminal: a line an epoch instead of a bar
+            if progress and bar.disable:  # not a terminal: print a line per epoch instead of a bar
                 tqdm.write(f"{title}: {tally.text()}", file=sys.stderr)
         with clock.paused():
             processes.from_leader(lambda: end_training(learner.trained, task, folder))
@@ -183,13 +189,13 @@ def train_together(
                "parameters": count_parameters(learner.net)}  # fmt: skip
     if finished:
         processes.from_leader(lambda: folder.finish(outcome))
-    elif processes.leads:  # the others may be anywhere
+    elif processes.leads:  # the other processes may be anywhere
         folder.finish(outcome)
     return RunResult(learner.trained.eval(), folder.place, spent["seconds"], step, folder.metrics, finished)
 
 
 def opened(folder: RunFolder, overwrite: bool, resume: bool) -> RunResult | None:
-    """Hold the folder; the result of a run in it that is to be resumed and has nothing left to do."""
+    """Open the folder. If the run to be resumed there has nothing left to do, return its result, else None."""
     folder.open(overwrite=overwrite, resume=resume)
     if not folder.record.get("finished"):
         return None
@@ -203,8 +209,8 @@ def opened(folder: RunFolder, overwrite: bool, resume: bool) -> RunResult | None
 
 
 def begin(folder: RunFolder, facts: dict[str, Any]) -> tuple[Progress, dict[str, Tensor]]:
-    """What `RunFolder.start` gives. What a new training starts from is looked at before anything is written, and its
-    checksum is kept in the record."""
+    """Start the run as `RunFolder.start` does. Before anything is written, check the weights that a new training starts
+    from; the record keeps their checksum."""
     if folder.config.start_from and not folder.has_state:
         net = TASKS[folder.config.task].network.from_config(folder.config)
         facts = facts | {"started_from": started(net, folder.config)}
@@ -212,8 +218,8 @@ def begin(folder: RunFolder, facts: dict[str, Any]) -> tuple[Progress, dict[str,
 
 
 def started(net: Any, config: Config) -> str:
-    """Give `net` the weights of the run that its training starts from, without its calibration, and their checksum.
-    Raises `RunError` unless they are whole, and of such a network."""
+    """Give `net` the weights of the run that its training starts from, without the calibration, and return their
+    checksum. Raises `RunError` unless the weights are whole and fit."""
     assert config.start_from is not None
     try:
         checksum = load_fitting(net, config.start_from)
@@ -227,8 +233,8 @@ def started(net: Any, config: Config) -> str:
 
 
 def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state: Path, restarts: int = 0) -> Learner:
-    """The network with its optimizer and its average: new, other ones after each of `restarts`, or with the weights of
-    the run that it starts from, or with the tensors `saved` in a run's `state`."""
+    """Set up the network, its optimizer and its average. The weights are new (other ones after each of `restarts`), or
+    those of the run that it starts from, or those `saved` in a run's `state`."""
     torch.manual_seed(epoch_seed(config.seed, 0, restarts) if restarts else config.seed)
     net = TASKS[config.task].network.from_config(config)
     if config.start_from and not saved:
@@ -241,7 +247,7 @@ def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state
 
 
 def end_epoch(row: dict[str, float], learner: Learner, task: Task, folder: RunFolder, restarts: int) -> None:
-    """Measure the network on what is held out; write the `row`, the weights, and the state to go on from."""
+    """Measure the network on held-out images; write the `row`, the weights, and the state to resume from."""
     progress = Progress(int(row["epoch"]), int(row["step"]), row["seconds"], row["cpu_seconds"], restarts)
     averages = [] if learner.average is None else learner.average.buffers()
     task.processes.average([*learner.net.buffers(), *averages])
@@ -255,7 +261,7 @@ def end_epoch(row: dict[str, float], learner: Learner, task: Task, folder: RunFo
 
 
 def end_training(trained: nn.Module, task: Task, folder: RunFolder) -> None:
-    """Calibrate the network if there is something to do it by, and write the weights of the end."""
+    """Calibrate the network if there are held-out images to do it with, and write the final weights."""
     if task.calibrates and task.held is not None:
         task.calibrate(trained)
     folder.save_weights(trained)
@@ -265,7 +271,7 @@ def training_step(
     net: nn.Module, optimizer: Optimizer, batch: Any, config: Config, autocast: AbstractContextManager[Any], *,
     smoothing: float = 0.0, processes: ProcessGroup | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
-    """One batch of the task: forward, loss, backward, step. Gives what `forward` gave: outputs and losses."""
+    """Train on one batch: forward, loss, backward, step. Returns the outputs and losses of the task's `forward`."""
     with autocast:
         outputs, losses = TASKS[config.task].forward(net, batch, config, smoothing)
     losses.total.backward()
@@ -282,21 +288,21 @@ def learning_rate(progress: float, config: Config) -> float:
 
 
 def one_cycle(progress: float, warmup: float, floor: float = 0.0) -> float:
-    """The learning rate, as a share of its peak, when the share `progress` of all steps is done: up a line during the
-    share `warmup`, then down a cosine, not below `floor`."""
+    """The learning rate, as a share of its peak, when the share `progress` of all steps is done. It rises along a line
+    during the share `warmup`, then falls along a cosine, but not below `floor`."""
     if progress < warmup:
         return 0.04 + 0.96 * progress / warmup
     return max(0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup or 1))), floor)
 
 
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
-    """Have the next steps taken at this `rate`."""
+    """Set the learning rate of the next steps."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
 def build_optimizer(net: nn.Module, config: Config) -> Optimizer:
-    """The optimizer of a training."""
+    """The optimizer that the configuration names."""
     if config.optimizer == "muon":
         return Muon(net, config.lr, config.betas, config.weight_decay)
     kind = AdamW if config.optimizer == "adamw" else Adam
@@ -304,25 +310,25 @@ def build_optimizer(net: nn.Module, config: Config) -> Optimizer:
 
 
 def move_average(average: nn.Module, net: nn.Module, decay: float, step: int) -> None:
-    """Move an exponential moving average of weights and batch statistics towards `net`; faster in the first steps, when
-    it still remembers the random start."""
+    """Move an exponential moving average of weights and batch statistics towards `net`. It moves faster in the first
+    steps, when it still remembers the random start."""
     old, new = ([value for value in of.state_dict().values() if value.is_floating_point()] for of in (average, net))
     get_ema_multi_avg_fn(min(decay, (1 + step) / (10 + step)))(old, new, step)
 
 
 class Clock:
-    """Seconds of training, on the wall and on the processor, leaving out what happens while it is paused."""
+    """Seconds of training, in wall-clock and in processor time; pauses do not count."""
 
     def __init__(self, begun: Progress) -> None:
         self.wall, self.cpu = begun.seconds - time.perf_counter(), begun.cpu_seconds - time.process_time()
 
     def read(self) -> dict[str, float]:
-        """`seconds` and `cpu_seconds` so far, by the names of `metrics.jsonl`."""
+        """`seconds` and `cpu_seconds` so far, named as in `metrics.jsonl`."""
         return {"seconds": self.wall + time.perf_counter(), "cpu_seconds": self.cpu + time.process_time()}
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Measuring and saving are not training."""
+        """Stop the clock while the context lasts: measuring and saving are not training."""
         wall, cpu = time.perf_counter(), time.process_time()
         yield
         self.wall -= time.perf_counter() - wall
@@ -340,8 +346,8 @@ def check_finite(losses: Any, epoch: int, step: int, config: Config) -> None:
 
 
 class Muon(AdamW):
-    """Muon for the weights of the inner layers of `net`, AdamW for what is left: its first weights, its last ones, and
-    what is no matrix. The other arguments are AdamW's."""
+    """Muon for the weights of the inner layers of `net`, AdamW for the rest: the first weights, the last ones, and
+    parameters that are no matrices. The other arguments are AdamW's."""
 
     def __init__(self, net: nn.Module, lr: float, betas: tuple[float, float], weight_decay: float) -> None:
         weights = [parameter for parameter in net.parameters() if parameter.ndim > 1]
@@ -355,27 +361,27 @@ class Muon(AdamW):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One step along the gradients. Those of the inner layers are gone afterwards."""
+        """Take one step along the gradients, and drop the gradients of the inner layers."""
         for group in self.param_groups:
             for parameter in group["params"] if group["orthogonalised"] else ():
                 if parameter.grad is not None:
                     momentum = self.state[parameter].setdefault("momentum", torch.zeros_like(parameter))
                     momentum.lerp_(parameter.grad, 1 - MOMENTUM)
-                    ahead = parameter.grad.lerp(momentum, MOMENTUM)  # Nesterov's
+                    ahead = parameter.grad.lerp(momentum, MOMENTUM)  # Nesterov momentum
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
                     matrix = ahead.flatten(1)
                     step = orthogonal(matrix).mul_(ADAM * max(matrix.shape) ** 0.5)
                     parameter.add_(step.view_as(ahead), alpha=-group["lr"])
-                    parameter.grad = None  # AdamW passes it over
+                    parameter.grad = None  # so AdamW skips it
         loss: float | None = super().step(closure)
         return loss
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """A matrix `[M, N]` with singular values of about 1, and the same singular vectors.
+    """A matrix `[M, N]` with the same singular vectors, and singular values of about 1.
 
-    Newton's and Schulz's iteration, on the product of the matrix with itself, its smaller one: what is multiplied round
-    by round is a polynomial of that, and the matrix only now and then.
+    This is Newton's and Schulz's iteration. Each round multiplies the smaller product of the matrix with its transpose,
+    which builds up a polynomial of that product. Only now and then the polynomial multiplies the matrix itself.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonal(matrix.T).T
@@ -384,7 +390,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     for rounds in ROUNDS:
         product, factor = matrix @ matrix.T, identity
         for _ in range(rounds):
-            square = factor @ factor @ product  # of the singular values so far
+            square = factor @ factor @ product  # has the squares of the singular values so far
             factor = factor @ (LINEAR * identity + CUBIC * square + QUINTIC * square @ square)
         matrix = factor @ matrix
     return matrix

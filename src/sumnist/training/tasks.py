@@ -1,12 +1,13 @@
-"""What a network can learn: the four tasks, each with its batches, network, loss, figures and calibration.
+"""Define the five tasks that a network can learn, each with its batches, network, loss, figures and calibration.
 
-`Task` says what the loop asks of one, and has what most of them share. Strips and cells are composed of images while a
-training goes on; pairs and sums are made of the images as they are.
+`Task` declares what the training loop asks of a task, and implements what most tasks share. Strips, cells and scenes
+are composed of images of characters during training. Pairs and sums use the images as they are.
 
-Totals say little of which digit is which. In a long sum, modulo 10, all digits may be shifted by 5, and in a difference
-by anything: only carries and ends tell it, so that a network may learn every digit by the name of another one. A shift
-that explains totals clearly better is then a better naming, and the network is given it (`AdditionTask.trouble`). Other
-wrong names are no better than each other, and no way leads from them: the training begins anew.
+Totals say little about which digit is which. In a long sum, modulo 10, all digits may be shifted by 5, and in a
+difference by any number: only carries and the ends of numbers tell. So a network may learn every digit under the name
+of another digit. If shifted names explain the totals clearly better, the network gets these names
+(`AdditionTask.trouble`). Other wrong names are no better than each other, and a training does not find its way out of
+them, so it restarts.
 """
 
 from __future__ import annotations
@@ -49,29 +50,34 @@ from sumnist.training.devices import ProcessGroup
 from sumnist.training.folder import Learner, lower_lr
 
 Scores = tuple[list[tuple[Any, Any]], int]
-"""Of a batch: the sum of each of a task's `figures` with the number that it is over, and how many passed by."""
+"""For a batch: the sum of each of a task's `figures` with the count to divide it by, and how many images, strips, cells
+or scenes were processed."""
 DIGITS = sum(character.isdigit() for character in ALPHABET)
-"""The classes of digits on a strip are 1 to this one; those behind are separators."""
+"""On a strip, classes 1 to `DIGITS` are digits; the classes after them are separators."""
 FOLDS = 5
-"""Of the training images, and of the writers."""
+"""Number of folds of the training images and of the writers."""
 NAMED_BY = 3000
-"""Training images at most in the sums by which names are judged, but at least one sum."""
+"""Number of training images in the sums that judge the names of digits, at most; there is at least one sum."""
 CLEARLY = 0.9
-"""A naming is better if it leaves less than this share of the loss: a network that has learned nothing gains less by
-chance."""
+"""Other names are better if they leave less than this share of the loss. A network that has learned nothing gains less
+by chance."""
 LOST = 1 / 3
-"""The share of the loss of guessing above which a network is lost: it says one digit for all, or wrong ones that fit
-some totals. One that learns had a fifth or less in every training that was tried."""
+"""A network is lost if its loss is above this share of the loss of guessing. It then answers the same digit for all
+images, or wrong digits that fit some totals. In every training that we tried, a network that learned had a fifth or
+less."""
 PATIENCE = 1 / 3
-"""The share of the epochs after which this is asked: numbers of 1,000 digits take most of that to be learned at all."""
+"""Share of the epochs after which a lost network is given up. Numbers of 1,000 digits need most of this time before the
+network learns anything at all."""
 BEGUN, STILL = 0.8, 0.95
-"""It is asked before that of a network that has less than this share of the loss of guessing, and of its own of the
-epoch before more than that one: it has settled on names of which many are one off, and will not leave them."""
+"""A lost network is given up earlier if its loss is below `BEGUN` times the loss of guessing, and its loss in training
+is above `STILL` times that of the epoch before. It has then settled on names of which many are off by one, and will not
+leave them."""
 
 
 class Loss(NamedTuple):
-    """What training minimises, in nats: the mean of −log of the probability of what is written on each strip, of the
-    class of each cell, or of each total; or, where the digits of sums are told, of these."""
+    """What training minimises, in nats: the mean of −log of the probability of the text on each strip, of the class of
+    each cell, or of each total (of each digit, if the digits of the sums are known); for scenes, the sum of
+    `finder_losses`."""
 
     total: Tensor
 
@@ -80,47 +86,47 @@ class Task:
     """What differs between the tasks.
 
     Args:
-        config: What is trained.
-        device: Where.
-        processes: Those that share the batches.
+        config: What to train.
+        device: Where to train it.
+        processes: The processes that share the batches.
 
     Raises:
         DataError: The data set is missing or damaged.
         ConfigError: There are too few images, or a process would get too few of them at once.
 
     Attributes:
-        digits: The images that the training is given, those held out among them.
-        training: Those that it learns from.
-        held: Those held out, if any.
-        writers: The writers of pen digits from whom it learns.
-        held_writers: Those held out, if any.
+        digits: All images that the training is given, with the held-out ones.
+        training: The images that the network learns from.
+        held: The held-out images, if any.
+        writers: The writers of pen digits that the network learns from.
+        held_writers: The held-out writers, if any.
     """
 
     network: ClassVar[Any]
     """The class of the network."""
     figures: ClassVar[tuple[str, ...]]
-    """What `score` gives, by the names of `metrics.jsonl`; the loss first."""
+    """The figures that `score` gives, by their names in `metrics.jsonl`; the loss comes first."""
     counted = "images"
-    """What passes by."""
+    """What the speed of a training counts."""
     shown: ClassVar[str]
-    """The figures of an epoch so far, for the progress bar."""
+    """Template for the progress bar, with the figures of an epoch so far."""
     measured = (
         "on the held-out images{when}: digit {validation_digit:.2%}, sum {validation_sum:.2%}",
         "on the training images as they came by{when}: digit {train_digit:.2%}, sum {train_sum:.2%}",
     )
-    """What a row of `metrics.jsonl` says, with images held out and without."""
+    """Templates for a row of `metrics.jsonl` in words, with and without held-out images."""
     batches: Any
-    """Those of this process; there once the task is prepared."""
+    """The batches of this process, once the task is prepared."""
     forward: Any
-    """A network, a batch, the configuration and the label smoothing → outputs, and losses with a `total`."""
+    """(network, batch, configuration, label smoothing) → outputs, and losses with a `total`."""
     score: Any
-    """A network, outputs, losses and the batch that they are of → `Scores`."""
+    """(network, outputs, losses, batch) → `Scores` of the batch."""
     measure: Any
-    """A network → its figures on what is held out; it is given back in the mode that it came in."""
+    """(network) → its figures on held-out data. The network comes back in the mode that it came in."""
     fit: Any
-    """A network without a calibration → the one that suits it."""
+    """(network without a calibration) → the calibration that suits it."""
     calibrates = True
-    """Whether there is something to calibrate."""
+    """Whether the network can be calibrated."""
 
     def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
         self.config, self.device, self.processes = config, device, processes
@@ -133,26 +139,26 @@ class Task:
         self.share = processes.rank, processes.size
 
     def prepare(self, progress: bool) -> None:
-        """Make ready to give batches, which may take most of a minute, and show it if there is to be `progress`."""
+        """Get ready to give batches, which may take most of a minute; show it if `progress` is true."""
 
     def steps(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
         return len(self.batches)
 
     def epoch(self, epoch: int, intensity: float) -> Iterator[Any]:
-        """This process's share of the batches of an epoch, changed at random with `intensity`, 0 to 1. Each has an
-        `image`."""
+        """This process's share of the batches of an epoch, changed at random with `intensity`, 0 to 1. Each batch has
+        an `image`."""
         batches: Iterator[Any] = self.batches.epoch(epoch, intensity)
         return batches
 
     def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
-        """Why the training shall begin anew with other weights after the epoch that `row` tells of, and `earlier` of
-        those before it; mostly nothing."""
+        """Why the training should restart with other weights, after the epoch of `row` and the epochs of `earlier`
+        before it; usually an empty text."""
         return ""
 
     def calibrate(self, net: Any) -> dict[str, Any]:
-        """Set the temperature and the thresholds of `net` by what it says of images that it was trained without; they,
-        and how well they fit."""
+        """Set the temperature and the thresholds of `net` from its answers to images that it was not trained on.
+        Returns the calibration and how well it fits."""
         net.eval()
         net.calibration.set()
         fitted: dict[str, Any] = self.fit(net)
@@ -169,13 +175,13 @@ class Tally:
 
     @torch.no_grad()
     def add(self, net: Any, outputs: Any, losses: Any, batch: Any) -> None:
-        """Count a batch in."""
+        """Add a batch to the means."""
         scores, passed = self.task.score(net, outputs, losses, batch)
         self.sums = [(a + b, m + n) for (a, m), (b, n) in zip(self.sums, scores, strict=True)]
         self.passed += passed
 
     def figures(self) -> dict[str, float]:
-        """The means so far, by the names of `metrics.jsonl`."""
+        """The means so far and the speed, named as in `metrics.jsonl`."""
         means = {name: float(total / n) for name, (total, n) in zip(self.task.figures, self.sums, strict=True)}
         rate = self.task.processes.size * self.passed / (time.perf_counter() - self.began)
         return means | {f"{self.task.counted}_per_second": rate}
@@ -194,7 +200,7 @@ class DigitTask(Task):
 
     def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
         super().__init__(config, device, processes)
-        self.calibrates = config.outliers > 0  # any other network accepts every answer
+        self.calibrates = config.outliers > 0  # without outliers a network accepts every answer
         images, least = len(self.training), 2 if config.encoder in NORMALISED else 1
         smallest = smallest_batch(images, config.batch_size, processes.size) if images else 0
         if smallest < least:
@@ -204,7 +210,7 @@ class DigitTask(Task):
             )
 
     def prepare(self, progress: bool) -> None:
-        """Draw the outliers first."""
+        """Draw the outliers, and set up the batches."""
         config = self.config
         if progress and config.outliers and not sys.stderr.isatty():
             tqdm.write("drawing outliers", file=sys.stderr)
@@ -218,14 +224,14 @@ class DigitTask(Task):
 
     @staticmethod
     def forward(net: TwoInputNet, pairs: Pairs | Batch, config: Config, smoothing: float = 0.0) -> tuple[Heads, Losses]:
-        """Heads and losses. The encoder sees an image once, however many numbers it meets."""
+        """Heads and losses. The encoder sees an image once, even if several numbers meet it."""
         features = net.encoder(pairs.image)  # [B, F]
         heads = net.fuse(features.repeat_interleave(config.numbers_per_image, 0), pairs.number)  # [B · K, …]
         soft = pairs.soft if isinstance(pairs, Batch) else None
         return heads, joint_loss(heads, pairs.digit, pairs.sum, config, smoothing, soft)
 
     def score(self, net: TwoInputNet, heads: Heads, losses: Losses, pairs: Pairs | Batch) -> Scores:
-        """Over the pairs that show a digit; what is counted stays on the device."""
+        """Scores over the pairs that show a digit; the counts stay on the device."""
         count = (pairs.digit != NO_DIGIT).sum()
         said = zip(net.outputs(heads, pairs.number), (pairs.digit, pairs.sum), strict=True)
         right = [(scores.argmax(1) == truth).sum() for scores, truth in said]
@@ -233,7 +239,7 @@ class DigitTask(Task):
         return [(total, count) for total in sums], len(pairs.image)
 
     def measure(self, net: TwoInputNet) -> dict[str, float]:
-        """On the grid."""
+        """Figures on the grid of held-out images."""
         assert self.held is not None
         answers = answer_grid(net, self.held)
         digit, total = answers.digit_right, answers.sum_right
@@ -242,7 +248,7 @@ class DigitTask(Task):
         return {name: float(values.mean(dtype=float)) for name, values in figures.items()}
 
     def fit(self, net: TwoInputNet) -> dict[str, Any]:
-        """As `calibrate` does, to the digits."""
+        """Calibrate on the held-out digits and writers, as `calibrate` does."""
         assert self.held is not None
         strange = digits_of(self.held_writers) if self.held_writers else None
         hands = None if strange is None else (digit_logits(net, strange), strange.digits)
@@ -250,12 +256,12 @@ class DigitTask(Task):
 
 
 class AdditionTask(Task):
-    """Sums of images, of which only the totals are told."""
+    """Sums of images, with only the totals as labels."""
 
     network = TwoInputNet
     figures = "loss", "train_digit", "train_sum"
     shown = "loss {loss:.3f}, sums {train_sum:.2%}, digits {train_digit:.2%}"
-    calibrates = False  # by digits that nobody tells
+    calibrates = False  # there are no labels of digits
 
     def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
         super().__init__(config, device, processes)
@@ -273,14 +279,15 @@ class AdditionTask(Task):
             )
 
     def prepare(self, progress: bool) -> None:
-        """Choose the sums by which names are judged."""
+        """Choose the sums that judge the names of digits."""
         self.progress = progress
         count = max(1, NAMED_BY // per_sum(self.config))
         self.named_by = self.batches.of(torch.arange(min(count, len(self.batches.place))))
 
     @staticmethod
     def forward(net: TwoInputNet, sums: SumBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
-        """Log-probabilities of the digits, `[S, K, N, 10]`, and the loss, in float32 whatever comes before."""
+        """Log-probabilities of the digits, `[S, K, N, 10]`, and the loss, in float32 even if the network runs in
+        bf16."""
         number = torch.zeros(len(sums.image), dtype=torch.int64, device=sums.image.device)
         logits = net.heads(sums.image, number).digit
         if not logits.isfinite().all():
@@ -292,14 +299,14 @@ class AdditionTask(Task):
             return scores, Loss(total_nll(scores, sums.total, config.operation).mean())
 
     def score(self, net: TwoInputNet, scores: Tensor, losses: Loss, sums: SumBatch) -> Scores:
-        """Over the sums, and over their digits."""
+        """Scores over the sums, and over their digits."""
         answer, count = scores.argmax(3), len(sums.total)
         digits, right = answer.numel(), totals(answer.cpu().numpy(), self.config.operation) == sums.total
         of_digits = (answer == sums.digit).sum().item(), digits
         return [(losses.total.item() * count, count), of_digits, (int(right.sum()), count)], digits
 
     def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
-        """Also rename digits that go by wrong names, if it is all of them by one shift."""
+        """As in `Task`. Also rename the digits if one shift corrects the names of all of them."""
         if self.config.supervision == "digits":
             return ""
         losses, still = self.processes.from_leader(
@@ -320,17 +327,17 @@ class AdditionTask(Task):
 
     @torch.no_grad()
     def losses_by_shift(self, net: Any) -> list[float]:
-        """The loss on some of the training sums if each digit were called by the name of the one so many behind it."""
+        """For each shift from 0 to 9: the loss on the chosen sums if the shift were added to all digits, modulo 10."""
         net.eval()
         scores, _ = self.forward(net, self.named_by, self.config)
         return [self.loss_of(scores.roll(shift, 3)) for shift in range(10)]
 
     def loss_of(self, scores: Tensor) -> float:
-        """The loss on them of log-probabilities of their digits, `[S, K, N, 10]`."""
+        """The loss on the chosen sums, given log-probabilities of their digits, `[S, K, N, 10]`."""
         return total_nll(scores, self.named_by.total, self.config.operation).mean().item()
 
     def measure(self, net: TwoInputNet) -> dict[str, float]:
-        """On sums of the held-out images, in their order."""
+        """Figures on sums of the held-out images, in their order."""
         assert self.held is not None
         answers = answer_sums(net, self.held, self.config)
         figures = {"digit": answers.digits_right, "sum": answers.sums_right(), "nll": answers.nll()}
@@ -339,7 +346,8 @@ class AdditionTask(Task):
 
 @torch.no_grad()
 def rename(learner: Learner, shift: int) -> None:
-    """Add `shift` to every digit that a network says, modulo 10; its average and its optimizer follow."""
+    """Add `shift`, modulo 10, to every digit that a network answers, and change its average and its optimizer
+    accordingly."""
     for net in (learner.net, learner.average):
         for weight in net.fusion.digit.parameters() if isinstance(net, TwoInputNet) else ():
             moments = learner.optimizer.state.get(weight, {}).values()
@@ -348,21 +356,21 @@ def rename(learner: Learner, shift: int) -> None:
 
 
 class Composed(Task):
-    """A task whose batches are composed of characters, drawn beforehand, while the training goes on."""
+    """A task whose batches are composed during training, from characters that were drawn beforehand."""
 
     source: ClassVar[type[Strips | Cells | Scenes]]
     least: ClassVar[tuple[int, str]]
-    """What each process gets of a batch at least, as a number and in words."""
+    """The least share of a batch for each process, as a number and in words."""
     held_batches: ClassVar[tuple[int, int, int]]
-    """How many batches a network is measured on, how large, and their seed, whatever that of the training."""
+    """How many held-out batches measure a network, their size, and their seed, which is the same for all trainings."""
     held_drawn: ClassVar[int | None] = None
-    """The digits that are drawn for them, if not as many as for the training."""
+    """Number of digits that are drawn for the held-out batches; None for as many as for the training."""
     least_intensity: ClassVar[float]
-    """Batches are disturbed so much at least."""
+    """Least intensity with which the batches of a training are disturbed."""
     outputs: Any
-    """A network and a batch → what it says of it."""
+    """(network, batch) → the network's outputs."""
     right: Any
-    """What it says, and the batch → how much of it is right."""
+    """(outputs, batch) → how many strips or cells are right."""
 
     def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
         super().__init__(config, device, processes)
@@ -378,23 +386,23 @@ class Composed(Task):
         )
 
     def steps(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches in an epoch."""
         return -(-self.config.strips // self.config.batch_size)
 
     def epoch(self, epoch: int, intensity: float) -> Iterator[Any]:
-        """This process's share of the batches of an epoch, new ones in each, disturbed with `intensity`."""
+        """This process's share of the batches of an epoch, disturbed with `intensity`. Each epoch has new batches."""
         intensity = max(intensity, self.least_intensity)
         for step in range(epoch * self.steps(), (epoch + 1) * self.steps()):
             yield self.batches.batch(step * self.processes.size + self.processes.rank, self.size, intensity)
 
     def score(self, net: Any, outputs: Tensor, losses: Loss, batch: Any) -> Scores:
-        """Over the strips, or cells."""
+        """Scores over the strips or cells."""
         count = len(outputs)
         return [(losses.total.item() * count, count), (self.right(outputs, batch), count)], count
 
     @cached_property
     def composed(self) -> list[Any]:
-        """Batches of the held-out images, fully disturbed, the same ones for every training."""
+        """Batches of the held-out images, fully disturbed; every training has the same ones."""
         assert self.held is not None
         count, size, seed = self.held_batches
         held = self.source(self.held, seed, count=self.held_drawn, writers=self.held_writers)
@@ -402,7 +410,7 @@ class Composed(Task):
 
     @torch.no_grad()
     def said(self, net: Any) -> list[Tensor]:
-        """What a network says of each of them in evaluation mode, on the processor."""
+        """The network's outputs for each held-out batch, in evaluation mode, on the CPU."""
         training = net.training
         said = [self.outputs(net.eval(), batch).cpu() for batch in self.composed]
         net.train(training)
@@ -410,13 +418,13 @@ class Composed(Task):
 
 
 class NumberTask(Composed):
-    """Strips, and the numbers of any length that are written on them."""
+    """Strips with numbers of any length."""
 
     network = StripNet
     source = Strips
     least = 1, "a strip"
     held_batches = 16, 64, 0x4E1D
-    least_intensity = 0.5  # on real paper, unlike in a data set, a plain ground is the exception
+    least_intensity = 0.5  # real paper, unlike a data set, seldom has a plain ground
     figures = "loss", "train_number"
     counted = "strips"
     shown = "loss {loss:.3f}, numbers {train_number:.2%}"
@@ -427,7 +435,7 @@ class NumberTask(Composed):
 
     @staticmethod
     def outputs(net: StripNet, strips: StripBatch) -> Tensor:
-        """Emissions `[B, T, 14]`, on the processor, where the sums of CTC give the same every time."""
+        """Emissions `[B, T, 14]`, on the CPU, where the sums of CTC give the same result every time."""
         device = net.character.weight.device
         image = strips.image.to(device, memory_format=torch.channels_last)
         emissions: Tensor = net(image, strips.widths.to(device)).cpu()
@@ -435,32 +443,32 @@ class NumberTask(Composed):
 
     @staticmethod
     def forward(net: StripNet, strips: StripBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
-        """Emissions and the loss."""
+        """Emissions, and the loss."""
         emissions = NumberTask.outputs(net, strips)
         return emissions, Loss(text_nll(emissions, strips).mean())
 
     @staticmethod
     def right(emissions: Tensor, strips: StripBatch) -> int:
-        """How many strips are read wholly right, separators aside."""
+        """How many strips are read wholly right; separators do not count."""
         read = digits_read(emissions, strips.widths // STEP)
         written = (target[target <= DIGITS].numpy() for target in strips.target.split(strips.lengths.tolist()))
         return sum(map(np.array_equal, read, written))
 
     def measure(self, net: StripNet) -> dict[str, float]:
-        """The share of numbers read wholly right by the best path, and the mean NLL of the texts in nats."""
+        """The share of numbers that the best path reads wholly right, and the mean NLL of the texts in nats."""
         pairs = list(zip(self.said(net), self.composed, strict=True))
         count = sum(len(strips.image) for _, strips in pairs)
         nll = sum(text_nll(emissions, strips).sum().item() for emissions, strips in pairs)
         return {"number": sum(self.right(*pair) for pair in pairs) / count, "nll": nll / count}
 
     def fit(self, net: StripNet) -> dict[str, Any]:
-        """As `calibrate_strips` does."""
+        """Calibrate as `calibrate_strips` does."""
         return calibrate_strips(self.said(net), self.composed)
 
 
 def digits_read(emissions: Tensor, steps: Tensor) -> list[NDArray[np.int64]]:
-    """The classes of the digits on the best path of each strip: the most probable class at each of its `steps`,
-    repetitions once, without blanks and separators."""
+    """The classes of the digits on the best path of each strip: the most probable class at each of its `steps`, with
+    repetitions merged, and without blanks and separators."""
     path = emissions.detach().argmax(2).numpy()  # [B, T]
     path[np.arange(path.shape[1]) >= steps.numpy()[:, None]] = 0
     new = np.diff(path, axis=1, prepend=0) != 0
@@ -468,7 +476,7 @@ def digits_read(emissions: Tensor, steps: Tensor) -> list[NDArray[np.int64]]:
 
 
 class CellTask(Composed):
-    """Boxes and strips of forms, and what stands in them. Normalised over a batch, which takes two boxes."""
+    """Boxes and strips of forms, with their content. Batch normalisation needs two cells."""
 
     network = CellNet
     source = Cells
@@ -498,15 +506,15 @@ class CellTask(Composed):
 
     @staticmethod
     def right(said: Tensor, cells: CellBatch) -> int:
-        """Of how many cells the most probable class is right."""
+        """The number of cells whose most probable class is right."""
         return int((said.argmax(1).cpu() == cells.target).sum())
 
     def measure(self, net: CellNet) -> dict[str, float]:
-        """As `figures_of` has it."""
+        """The figures that `figures_of` gives."""
         return figures_of(torch.cat(self.said(net)), self.composed)
 
     def fit(self, net: CellNet) -> dict[str, Any]:
-        """As `calibrate_cells` does."""
+        """Calibrate as `calibrate_cells` does."""
         return calibrate_cells(torch.cat(self.said(net)), self.composed)
 
 
@@ -518,7 +526,7 @@ class FinderTask(Composed):
     calibrates = False
     least = 2, "two scenes"
     held_batches, held_drawn = (12, 16, 0xF1D), 2000
-    least_intensity = 0.7  # photographs are what a finder is for
+    least_intensity = 0.7  # a finder reads photographs
     figures = "loss", "train_kind"
     counted = "scenes"
     shown = "loss {loss:.3f}, characters {train_kind:.2%}"
@@ -543,21 +551,22 @@ class FinderTask(Composed):
 
     @staticmethod
     def kinds(maps: Tensor, scenes: SceneBatch) -> tuple[Tensor, Tensor]:
-        """Of each character whose middle is in view: the logit that one is there, and whether its class is right."""
+        """For each character whose middle is in view: the logit that a character is there, and whether its class is
+        right."""
         scene, row, column = (scenes.heat >= 1).nonzero(as_tuple=True)
         said = maps.detach().cpu()[scene, :, row, column]
         truth = scenes.characters[scenes.owner[scene, row, column].clamp_min(0), 6].long()
         return said[:, 0], said[:, len(FIELDS) :].argmax(1) == truth
 
     def score(self, net: Any, outputs: Tensor, losses: Loss, batch: Any) -> Scores:
-        """Over the scenes, and their characters."""
+        """Scores over the scenes and their characters."""
         _, right = self.kinds(outputs, batch)
         count = len(batch.image)
         return [(losses.total.item() * count, count), (int(right.sum()), max(len(right), 1))], count
 
     @torch.no_grad()
     def measure(self, net: FinderNet) -> dict[str, float]:
-        """The mean losses, and of the characters in view the shares that are found, and whose class is right."""
+        """The mean losses, and the shares of the characters in view that are found and whose class is right."""
         training = net.training
         net.eval()
         found, right, losses = [], [], []
@@ -581,13 +590,13 @@ TASKS: Mapping[str, type[Task]] = {
 
 
 def watched(title: str, progress: bool) -> Any:
-    """What shows on a terminal how far a loop is, if there is to be `progress`."""
+    """A function that shows on a terminal how far a loop is, if `progress` is true."""
     return partial(tqdm, desc=title, disable=None if progress else True)
 
 
 def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
-    """The set without, and of, the images that are held out: the same ones for every training seed, with every digit in
-    proportion, or, where nobody tells the digits, without a look at them."""
+    """The images to learn from and the held-out images, if any. The split is the same for every training seed, and
+    holds out every digit in proportion. If the digits have no labels, it does not look at them."""
     labels = np.zeros_like(digits.digits) if config.task == "addition" else digits.digits
     if config.fold:
         held = folds(labels)[config.fold - 1]
@@ -600,8 +609,8 @@ def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
 
 
 def split_writers(config: Config) -> tuple[list[int], list[int]]:
-    """The writers of pen digits from whom a training learns, and those held out: of a fold a fifth of them, of other
-    trainings with held-out images a tenth."""
+    """The writers of pen digits that a training learns from, and the held-out writers. A fold holds out a fifth of the
+    writers; other trainings with held-out images hold out a tenth."""
     by = FOLDS if config.fold else 2 * FOLDS
     held = list(range(config.fold - 1 if config.fold else 0, WRITERS, by)) if config.fold or config.validation else []
     return [writer for writer in range(WRITERS) if writer not in held], held
