@@ -13,6 +13,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from decimal import Decimal
 from pathlib import Path
 from statistics import multimode
@@ -194,33 +195,46 @@ class Page(NamedTuple):
     found: Mapping[Place, Found]
     cells: Mapping[Place, Place]
     """Of each cell the row and the column of the grid."""
-    pieces: dict[Place, Piece]
-    """What was cut out of the picture, by the row and the column of the grid."""
+    pieces: dict[bytes, Piece]
+    """What was cut out of the picture, by the room and the characters of its cell."""
+    judges: dict[tuple[Reader, bytes], Judge]
+    """What reads a cell, by the reader and the same."""
 
     @classmethod
-    def of(cls, grid: Grid, sight: Sight) -> Page:
-        """A page with this grid."""
+    def of(cls, grid: Grid, sight: Sight, before: Page | None = None) -> Page:
+        """A page with this grid; of `before`, the same page with another grid, cells that are the same are kept."""
         found = cells_of(grid, sight)
-        return cls(grid, sight, found, {place: place for place in found}, {})
+        kept = before and (before.pieces, before.judges)
+        return cls(grid, sight, found, {place: place for place in found}, *(kept or ({}, {})))
 
     @property
     def beside(self) -> int:
         """How many digits stand in no cell."""
         return int(self.sight.sure.are_digits.sum()) - sum(len(one.digits) for one in self.found.values())
 
+    def key(self, place: Place) -> bytes:
+        """What tells cells apart, whatever the grid: where they are, and which characters stand in them."""
+        number = self.found.get(place)
+        characters = b"" if number is None else number.places.tobytes() + bytes([number.suspect])
+        return self.room(place).tobytes() + characters
+
+    def room(self, place: Place) -> Floats:
+        """The corners of a cell, as far as it is on the page: a bend says little of what is off it."""
+        high, wide = self.sight.grey.shape
+        room: Floats = self.grid.room(*self.cells[place]).clip(0, (wide, high))
+        return room
+
     def piece(self, place: Place) -> Piece:
         """What stands in a cell; it is cut out once."""
-        at = self.cells[place]
-        if at not in self.pieces:
-            high, wide = self.sight.grey.shape
-            room = self.grid.room(*at).clip(0, (wide, high))  # a bend says little of what is off the page
-            number = self.found.get(place)
+        key = self.key(place)
+        if key not in self.pieces:
+            number, room = self.found.get(place), self.room(place)
             nothing = number or nothing_at(self, room)
             alone = cut(self.sight, replace(nothing, corners=room)).alone
             box = int(room[:, 1].min()), int(room[:, 1].max()), int(room[:, 0].min()), int(room[:, 0].max())
             whole = LineProposal(alone, "all that stands in the cell", WHOLE, box, alone)
-            self.pieces[at] = Piece(nothing, whole, None if number is None else cut(self.sight, number))
-        return self.pieces[at]
+            self.pieces[key] = Piece(nothing, whole, None if number is None else cut(self.sight, number))
+        return self.pieces[key]
 
 
 class Piece(NamedTuple):
@@ -279,13 +293,13 @@ class TableReader:
         if not page or not rows:
             raise none
         if len(rows) < len(page.grid.rows):  # what is none takes no room
-            page = Page.of(replace(page.grid, rows=page.grid.rows[rows]), page.sight)
+            page = Page.of(replace(page.grid, rows=page.grid.rows[rows]), page.sight, page)
         columns = real_lines(self.reader, page, 1)
         if not columns:
             raise none
         edges = page.grid.edges[columns[0] : columns[-1] + 2]
         if len(edges) < len(page.grid.edges):  # what is none at the side takes no room
-            page = Page.of(replace(page.grid, edges=edges), page.sight)
+            page = Page.of(replace(page.grid, edges=edges), page.sight, page)
         cells = {(row, new): (row, old - columns[0]) for row in range(len(rows)) for new, old in enumerate(columns)}
         found = {new: page.found[old] for new, old in cells.items() if old in page.found}
         return page._replace(found=found, cells=cells)
@@ -377,6 +391,14 @@ def read_cells(
 
 
 def judge_of(reader: Reader, page: Page, place: Place) -> Judge:
+    """What reads a cell; it is looked at once by each reader."""
+    key = reader, page.key(place)
+    if key not in page.judges:
+        page.judges[key] = cache(judge_by(reader, page, place))
+    return page.judges[key]
+
+
+def judge_by(reader: Reader, page: Page, place: Place) -> Judge:
     """What reads a cell, as the finder sees its number and as all that stands there."""
     read, (number, whole, alone) = reader.numbers.reader("ours"), page.piece(place)
     if alone is not None:
@@ -462,7 +484,7 @@ def least_of(value: int, read: str) -> float:
     return min(LEAST_IMPLIED, OTHER * 0.1 ** len(str(value)))
 
 
-def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> dict[Place, list[str]]:
+def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> dict[Place, tuple[str, ...]]:
     """By cell the digits that relations make of the most probable others, if the reader does not have them."""
     names = {cell_name(place): place for place in numbers}
     asked = defaultdict[Place, set[int]](set)
@@ -477,7 +499,7 @@ def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> d
                 value = relation.implied(name, others)
                 if value is not None and value >= 0 and value not in numbers[place].probabilities:
                     asked[place].add(value)
-    return {place: [str(value) for value in sorted(values) if len(str(value)) <= LONGEST]
+    return {place: tuple(str(value) for value in sorted(values) if len(str(value)) <= LONGEST)
             for place, values in asked.items()}  # fmt: skip
 
 
