@@ -62,7 +62,8 @@ def worked_out(sheet: Sheet, formula: str) -> Any:
         return sum(isinstance(value, (int, float)) and not isinstance(value, Blank) for value in values)
 
     text = PLACE.sub(r'cell("\1")', formula.removeprefix("=")).replace("=", "==")
-    return eval(text, {"cell": cell, "COUNT": count, "INT": math.floor, "IF": lambda asked, yes, no: yes if asked else no})
+    functions = {"COUNT": count, "INT": math.floor, "IF": lambda asked, yes, no: yes if asked else no}
+    return eval(text, {"cell": cell, **functions})
 
 
 def opened(path: Path) -> dict[str, Sheet]:

@@ -13,8 +13,8 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from statistics import multimode
 from typing import Any, Literal, NamedTuple
