@@ -1,5 +1,5 @@
-"""How time, memory and accuracy grow with training images, rows scored, processes and digits of sums; and how long a
-newcomer's two commands take."""
+"""Measure how time, memory and accuracy grow with training images, rows scored, processes and digits of sums; and how
+long a newcomer's two commands take."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ ROUNDS = 3
 
 
 def training_images() -> Iterator[Row]:
-    """`fast` on the first so many of 55,000 training images, measured on the grid of the 5,000 others."""
+    """Train `fast` on the first of 55,000 training images, as many as `IMAGES` says, and measure it on the grid of
+    5,000 others."""
     whole = load_mnist("train")
     rest, held = hold_out(whole.digits, 5000)
 
@@ -62,7 +63,8 @@ def write_idx(folder: Path, split: str, digits: DigitSet, which: NDArray[np.int6
 
 
 def rows_scored() -> Iterator[Row]:
-    """`sumnist score` on tables of so many rows: seconds, and the memory of all its processes together, over time."""
+    """Run `sumnist score` on tables of as many rows as `ROWS` says: seconds, and the memory of all its processes over
+    time."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for i, image in enumerate(load_mnist("test").images[:PICTURES]):
@@ -75,7 +77,8 @@ def rows_scored() -> Iterator[Row]:
 
 
 def processes() -> Iterator[Row]:
-    """`fast` in one process with two threads, and in two with one each: seconds of training, at the same batch size."""
+    """Train `fast` in one process with two threads, and in two with one each, with the same batch size: seconds of
+    training."""
 
     def case(count: int, turn: int) -> Row:
         torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -90,13 +93,13 @@ def processes() -> Iterator[Row]:
     return alternating({(("processes", count),): partial(case, count) for count in (1, 2)}, ROUNDS)
 
 
-# The two commands of the README, as a newcomer gives them: in a fresh clone of this commit, without an environment.
+# The two commands of the README, as a newcomer types them: in a fresh clone of this commit, without an environment.
 
 PASSED = re.compile(r"(\d+) passed")
 
 
 def commands() -> Iterator[Row]:
-    """`make` and `make test` in turn: seconds on the wall, the last line printed, and how many tests passed."""
+    """Run `make` and then `make test`: seconds on the wall, the last line printed, and how many tests passed."""
     with tempfile.TemporaryDirectory() as place:
         clone = Path(place) / "sumnist"
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
@@ -115,19 +118,19 @@ def commands() -> Iterator[Row]:
             }  # fmt: skip
 
 
-# How the time and the memory of exact sums grow, with the digits of the numbers and with how many are added.
+# How the time and the memory of exact sums grow with the digits of the numbers, and with how many numbers are added.
 
 SIZES = [*((2, digits) for digits in (10, 30, 100, 200, 500, 1000)), *((addends, 10) for addends in (5, 10, 30, 100))]
-"""Numbers in a sum, and digits of each."""
+"""Numbers in a sum, and digits of each number."""
 SUM_ROUNDS, CALLS, LONGER = 5, 3, 0.5
-"""Rounds, calls of a round at least, and the seconds that these take together, if they are more."""
+"""Number of rounds; and, for each round, the least number of calls, and the least seconds that they take together."""
 RESET_PEAK = "5"
-"""What makes Linux forget the most memory that a process held until now, in its /proc/self/clear_refs."""
+"""Written to its /proc/self/clear_refs, this makes Linux forget the largest memory that a process has held."""
 
 
 def sums() -> Iterator[Row]:
-    """The time of a known total's log-probability and of the posterior, and the memory of a first such query, each in a
-    new process with one thread."""
+    """Time the log-probability of a known total, and the posterior, and tell the memory of the first query of each;
+    each in a new process with one thread."""
     for turn in range(SUM_ROUNDS):
         for addends, digits in SIZES:
             for question in ("log_prob", "posterior"):
@@ -137,10 +140,10 @@ def sums() -> Iterator[Row]:
 
 
 def grown(question: str, addends: int, digits: int) -> Row:
-    """The median seconds of a query, and the most bytes that were resident while the first was answered, more than
-    before."""
+    """Return the median seconds of a query, and by how many bytes the first query raised the peak of the resident
+    memory."""
     torch.set_num_threads(1)
-    asked(question, 2, 1)()  # whatever is loaded late
+    asked(question, 2, 1)()  # load everything that is loaded late
     ask = asked(question, addends, digits)
     Path("/proc/self/clear_refs").write_text(RESET_PEAK, encoding="ascii")
     before = status_of("self", "VmRSS")
@@ -153,7 +156,7 @@ def grown(question: str, addends: int, digits: int) -> Row:
 
 
 def asked(question: str, addends: int, digits: int) -> Callable[[], Any]:
-    """A query about one sum of numbers with float32 digits."""
+    """Return a query about one sum of numbers with float32 digits."""
     generator, random = torch.manual_seed(0), np.random.default_rng(0)
     scores = torch.randn(addends, digits, 10, dtype=torch.float64, generator=generator).log_softmax(-1)
     (total,) = totals(random.integers(10, size=(1, addends, digits)), "add")

@@ -1,10 +1,9 @@
-"""How fast pictures are read.
+"""Measure how fast pictures are read.
 
-Digits: the packaged network as a reader (ONNX Runtime, fp32 and int8), in torch (eager and compiled), and as a command.
-Numbers of any length, with everything there is, on the same pictures, one thread each: the engines of
-`Reader.read_number`; Tesseract, where it is installed; and the network of single digits on connected components, which
-is what many would write first. What is not installed is left out. What needs torch imports it late: its
-memory would count as that of the engines.
+Digits are read by the packaged network: as a reader (ONNX Runtime, fp32 and int8), in torch (eager and compiled), and
+as a command. Numbers of any length are read by all programs that are installed, on the same pictures, with one thread
+each: the engines of `Reader.read_number`; Tesseract; and the network of single digits on connected components, which is
+what many would write first. torch is imported late, because its memory would count as that of the engines.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, CALLS = 5, 500
 BATCHES = (1, 4, 16, 64, 256, 1024)
 MOMENT = 0.4
-"""Seconds of each measurement of throughput."""
+"""Seconds of each measurement of throughput, at least."""
 LARGE = 4000, 3000
 """Pixels of a picture of twelve megapixels."""
 
@@ -51,12 +50,12 @@ Answer = Callable[[NDArray[np.uint8]], object]
 
 @cache
 def int8_model() -> Path:
-    """The packaged network in int8."""
+    """Export the packaged network in int8, and return its path."""
     return sumnist.export(PRETRAINED, Path(tempfile.mkdtemp()) / "model.int8.onnx", int8=True).path
 
 
 def torch_network(compiled: bool) -> Any:
-    """The packaged network in torch."""
+    """Load the packaged network in torch, and compile it if `compiled`."""
     import torch
 
     torch.set_num_threads(1)
@@ -65,7 +64,7 @@ def torch_network(compiled: bool) -> Any:
 
 
 def in_torch(net: Any) -> Answer:
-    """What a user of torch writes to read an array."""
+    """Return what a user of torch writes to read an array."""
     import torch
 
     def answer(pixels: NDArray[np.uint8]) -> object:
@@ -77,7 +76,7 @@ def in_torch(net: Any) -> Answer:
 
 
 def latency() -> Iterator[Row]:
-    """One array of 28×28 uint8 in, an answer out, on one thread: the median and the 99th percentile of each round."""
+    """Read one 28×28 uint8 array at a time, on one thread: the median and the 99th percentile of each round."""
     images = load_mnist("test").images
 
     def case(answer: Answer, turn: int) -> Row:
@@ -92,14 +91,14 @@ def latency() -> Iterator[Row]:
 
 
 def encoded(picture: Image.Image, kind: str) -> bytes:
-    """The picture as a file."""
+    """Encode a picture as a file."""
     stream = BytesIO()
     picture.save(stream, kind)
     return stream.getvalue()
 
 
 def pictures() -> Iterator[Row]:
-    """A picture file in, an answer out, on one thread: from a drawing to what a telephone takes."""
+    """Read one picture file at a time, on one thread: from a drawing to what a telephone takes."""
     ink, reader = load_mnist("train").images[0], Reader()
     taken = Image.open(BytesIO(photograph(ink)))
     drawing = Image.fromarray(255 - np.kron(np.pad(ink, 6), np.ones((7, 7), np.uint8)))
@@ -115,7 +114,7 @@ def pictures() -> Iterator[Row]:
 
 
 def throughput() -> Iterator[Row]:
-    """Images a second through the network alone, by batch size and threads."""
+    """Run the network alone: images a second, by batch size and threads."""
     import torch
 
     images = load_mnist("test").images[: max(BATCHES), None].astype(np.float32) / np.float32(255)
@@ -147,7 +146,7 @@ def throughput() -> Iterator[Row]:
 
 
 def rate(run: Callable[[], object]) -> float:
-    """Calls a second."""
+    """Return calls per second."""
     run()
     calls, began = 0, time.perf_counter()
     while time.perf_counter() - began < MOMENT:
@@ -157,7 +156,7 @@ def rate(run: Callable[[], object]) -> float:
 
 
 def readings() -> Iterator[Row]:
-    """Readings a second from a list of 10,000 arrays, on two threads."""
+    """Read a list of 10,000 arrays on two threads: readings a second."""
     images = list(load_mnist("test").images)
     numbers = list(np.arange(len(images)) % 10)
     readers = {"Reader": Reader(threads=2), "Reader, int8": Reader(int8_model(), threads=2)}
@@ -169,7 +168,7 @@ def readings() -> Iterator[Row]:
 
 
 def size() -> Iterator[Row]:
-    """Bytes, and accuracy on the grid."""
+    """Tell the size of the network in bytes, and its accuracy on the grid."""
     from sumnist.training.export import grid_accuracy
 
     test = load_mnist("test")
@@ -179,13 +178,14 @@ def size() -> Iterator[Row]:
 
 
 def cold_start() -> Iterator[Row]:
-    """A command from start to end and the most memory it held, beside Python doing nothing and importing torch."""
+    """Time a command from start to end, with the most memory that it held; also Python doing nothing, and importing
+    torch."""
 
     def case(command: list[str], _: int) -> Row:
         began, peak = time.perf_counter(), 0
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         while process.poll() is None:
-            peak = max(peak, status_of(process.pid, "VmHWM"))  # what `wait4` tells includes its parent's
+            peak = max(peak, status_of(process.pid, "VmHWM"))  # `wait4` would include the memory of its parent
             time.sleep(0.002)
         assert process.returncode == 0
         return {"seconds": time.perf_counter() - began, "peak_bytes": peak}
@@ -201,17 +201,18 @@ def cold_start() -> Iterator[Row]:
 # Numbers of any length.
 
 STRINGS, LENGTHS = 100, (2, 3, 5, 8)
-"""Strings of each number of digits and spacing, the first of the suite's reported half."""
+"""Strings of each number of digits and spacing, the first ones of the suite's reported half; and these numbers of
+digits."""
 NUMBER_CALLS = 20
 SECONDS = 3.0
-"""Of each measurement of throughput."""
+"""Seconds of each measurement of throughput."""
 WIDTH, HEIGHT = 600, 100
 SOLID, SPECK = 0.5, 0.25
-"""Darkness from which on a pixel is ink, and of the height of the tallest component that of one that is a digit."""
+"""Least darkness of ink; and least height of a component that is a digit, as a share of the tallest one's."""
 GROUND = 4
-"""Pixels of ground around a component, at least: it needs some to be a picture."""
+"""Least pixels of ground around a component: without ground it would be no picture."""
 TESSERACT = ["tesseract", "-", "-", "--psm", "7", "-c", "tessedit_char_whitelist=0123456789"]
-"""One line of text, digits alone."""
+"""Reads one line of text that has only digits."""
 CHILD = """
 import sys
 from pathlib import Path
@@ -225,7 +226,7 @@ Read = Callable[[bytes | Path], str]
 
 
 def engines() -> dict[str, Read]:
-    """What reads numbers, by name; networks are loaded."""
+    """Return the programs that read numbers, by name, with their networks loaded."""
     numbers, reader = Numbers(), Reader()
     found: dict[str, Read] = {}
     for engine in get_args(ReadingEngine):
@@ -242,13 +243,13 @@ def engines() -> dict[str, Read]:
 
 
 def digits_of(numbers: Numbers, picture: bytes | Path, engine: ReadingEngine) -> str:
-    """What an engine of the package reads."""
+    """Return what an engine of the package reads."""
     (reading,) = numbers.read_each([picture], engine)
     return getattr(reading, "digits", "")
 
 
 def tesseract(picture: bytes | Path) -> str:
-    """What Tesseract reads, with one thread."""
+    """Return what Tesseract reads with one thread."""
     content = picture if isinstance(picture, bytes) else picture.read_bytes()
     environment = os.environ | {"OMP_THREAD_LIMIT": "1"}
     done = subprocess.run(TESSERACT, input=content, capture_output=True, check=False, env=environment)
@@ -256,7 +257,7 @@ def tesseract(picture: bytes | Path) -> str:
 
 
 def one_by_one(reader: Reader, picture: bytes | Path) -> str:
-    """What the network of single digits reads, if each connected component of dark ink is one, from left to right."""
+    """Read each connected component of dark ink as one digit, from left to right, with the network of single digits."""
     from scipy import ndimage
 
     dark = 1 - intensities_of(picture).grey
@@ -269,12 +270,12 @@ def one_by_one(reader: Reader, picture: bytes | Path) -> str:
 
 
 def drawn(ink: NDArray[np.uint8]) -> bytes:
-    """A string as a PNG, dark on light."""
+    """Encode a string as a PNG, dark on light."""
     return encoded(Image.fromarray(255 - ink), "PNG")
 
 
 def number_accuracy() -> Iterator[Row]:
-    """The share of strings that each reads right, dark on light, by number of digits and spacing."""
+    """Measure the share of strings that each program reads right, dark on light, by number of digits and spacing."""
     reads = engines()
     for digits in LENGTHS:
         for spacing in SPACINGS:
@@ -287,7 +288,7 @@ def number_accuracy() -> Iterator[Row]:
 
 
 def number_latency() -> Iterator[Row]:
-    """A picture in, a number out, on one thread: the median of each round."""
+    """Read one picture of a number at a time, on one thread: the median of each round."""
 
     def case(read: Read, pictures: Sequence[bytes | Path], _: int) -> Row:
         return {"p50": float(np.median(seconds_each(read, pictures)))}
@@ -304,7 +305,7 @@ def number_latency() -> Iterator[Row]:
 
 
 def large_files(folder: Path) -> list[Path]:
-    """Files of pictures of 600×100 pixels, each with six digits, as wide as they were written."""
+    """Write pictures of 600×100 pixels with six digits each, enlarged in their proportions, and return the files."""
     files = []
     for place, picture in enumerate(strings("reported", 6, "spaced", NUMBER_CALLS).pictures):
         files.append(folder / f"{place}.png")
@@ -315,7 +316,7 @@ def large_files(folder: Path) -> list[Path]:
 
 
 def number_rate() -> Iterator[Row]:
-    """Strips of four digits a second, on two threads that share what reads."""
+    """Read strips of four digits on two threads that share a program: strips a second."""
     files = [drawn(picture) for picture in strings("reported", 4, "spaced").pictures]
 
     def case(read: Read, _: int) -> Row:
@@ -336,8 +337,8 @@ def number_rate() -> Iterator[Row]:
 
 
 def number_size() -> Iterator[Row]:
-    """Bytes of the networks, where these are files of the package's kind, and the most memory that a process held which
-    read one picture of 600×100 pixels; of Tesseract, a process of its own, neither."""
+    """Tell the size of the networks in bytes, if they are files of the package's kind, and the most memory that a
+    process held to read one picture of 600×100 pixels. Tesseract is a process of its own and has neither."""
     numbers, here = Numbers(), Path(__file__).parent
     with tempfile.TemporaryDirectory() as folder:
         picture = large_files(Path(folder))[0]

@@ -1,14 +1,14 @@
-"""Benchmarks: raw rows into docs/results, from which `make docs` writes pages and plots.
+"""Run the benchmarks, and write their rows into docs/results, from which `make docs` writes pages and plots.
 
     make bench                                    all that needs nothing else, about twenty minutes on a quiet machine
     python benchmarks/run.py latency cold-start   some parts
 
-What is compared runs in turn, round after round. Rows of a part of bench.jsonl replace its earlier ones.
+Systems that are compared run in turn, round after round. New rows of a part replace its earlier ones in bench.jsonl.
 
     python benchmarks/run.py kill-training --preset default     trainings that are killed and resumed
     python benchmarks/run.py kill-scoring pile-of-sheets        a long table and a pile of photographs, killed
 
-Times to 99 % come from `scripts/measure.py runs fast-exact reference example`; the server has `serving.py`.
+`scripts/measure.py runs fast-exact reference example` measures the times to 99 %, `serving.py` the server.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "addition-growth": growth.sums,
     "commands": growth.commands,
 }
-"""What `make bench` runs."""
+"""The parts that `make bench` runs."""
 ASKED: dict[str, tuple[Callable[[argparse.Namespace], Iterator[Row]], str]] = {
     "kill-training": (survival.training, "survival"),
     "kill-scoring": (survival.scoring, "survival"),
     "pile-of-sheets": (survival.pile, "sheets"),
 }
-"""What is run if it is named alone, and the file of its rows."""
+"""The parts that run only if they are named, and the file of the rows of each."""
 
 
 def main() -> None:
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def introduction() -> str:
-    """The machine that measures, and what was chosen for it, a line each."""
+    """Describe the machine that measures, and the settings that were chosen for it, a line each."""
     machine = describe_machine()
     head = f"{machine['processor']}, {machine['cores']} cores; torch {machine['versions']['torch']}"
     return "\n".join([head, *(f"{name}: {value}" for name, value in machine.get("chosen", {}).items())])

@@ -1,19 +1,20 @@
-"""Measure a real `sumnist serve`: under load, under too much, at its end, beside another one.
+"""Measure a real `sumnist serve`: under load, under too much load, at its end, and beside another checkout.
 
     python benchmarks/serving.py                                everything, some minutes; needs wrk (apt install wrk)
     python benchmarks/serving.py steady --seconds 10            one part
     python benchmarks/serving.py load share --other ../older    this checkout and another one, alternating, in one run
 
 steady: 16 connections, each sending the next request when the last is answered; memory after warming up and at the end.
-shed: 256 connections, and how soon a single client is answered as fast as before once they are gone.
-end: SIGTERM under load, again and again, and whether a request that was sent got no answer.
-slow: clients that send a byte now and then, and such that go away in the middle of a body, while another asks.
+shed: 256 connections; once they are gone, how soon a single client is answered as fast as before.
+end: SIGTERM under load, again and again, and how many requests were sent but not answered.
+slow: clients that send a byte now and then, and clients that go away in the middle of a body, while another one asks.
 load: readings and refusals a second, and the time until an answer, for 1 to 256 connections, round by round.
-share: how much of a request's processor time is not reading: HTTP, forms, JSON, and what the processes say to each
-    other. One connection; the time of all processes of the server, less that of reading the same picture by itself.
+share: how much of a request's processor time is not reading: HTTP, forms, JSON, and messages between processes. With
+    one connection, the row has the time of all server processes, and that of reading the same picture by itself.
 
-The load generator runs on the cores of `--load-cores` alone, the server on those of `--server-cores`; where they share
-cores, the row says so. Rows go to `docs/results/serving.jsonl`; those of the last two name the commit that served.
+The load generator runs only on the cores of `--load-cores`, the server only on those of `--server-cores`. Each row has
+both, so it shows whether they share cores. Rows go to `docs/results/serving.jsonl`; rows of load and share name the
+commit that served.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ end
 
 
 def form(picture: bytes) -> bytes:
-    """The body of a request, as a browser sends it."""
+    """Return the body of a request, as a browser sends it."""
     return (
         b'--edge\r\nContent-Disposition: form-data; name="picture"; filename="drawing.png"\r\nContent-Type: image/png'
         b"\r\n\r\n" + picture + b'\r\n--edge\r\nContent-Disposition: form-data; name="number"\r\n\r\n7\r\n--edge--\r\n'
@@ -83,7 +84,7 @@ def form(picture: bytes) -> bytes:
 
 
 def drawing() -> bytes:
-    """A seven as the page draws it, 280×280."""
+    """Draw a seven as the page does, 280×280."""
     picture, stream = Image.new("L", (SIDE, SIDE), 255), BytesIO()
     ImageDraw.Draw(picture).line([(80, 60), (200, 60), (120, 225)], fill=0, width=20, joint="curve")
     picture.save(stream, "PNG")
@@ -97,12 +98,12 @@ REQUEST = (
 
 
 def on(cores: set[int]) -> list[str]:
-    """The start of a command that may use these cores alone."""
+    """Return the start of a command that may use only these cores."""
     return ["taskset", "-c", ",".join(map(str, sorted(cores)))]
 
 
 class Server:
-    """A warm process of `sumnist serve` on some of the cores, of any checkout."""
+    """A warm `sumnist serve` of any checkout, on some of the cores."""
 
     def __init__(self, cores: set[int], workers: int | None = None, root: Path = ROOT, warm: int = 20) -> None:
         flags = [] if workers is None else ["--workers", str(workers)]
@@ -120,7 +121,7 @@ class Server:
             self.post()
 
     def pids(self) -> list[int]:
-        """The process and its workers."""
+        """The ids of the process and of its workers."""
         own = self.process.pid
         return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
 
@@ -129,7 +130,7 @@ class Server:
         return round(sum(status_of(pid, "VmRSS") for pid in self.pids()) / 2**20, 1)
 
     def cpu_seconds(self) -> tuple[float, float]:
-        """Processor time so far: of all processes, and of the one that receives."""
+        """Processor seconds so far: of all processes, and of the one that receives requests."""
         times = []
         for pid in self.pids():
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -149,7 +150,7 @@ class Server:
             connection.close()
 
     def connect(self, data: bytes) -> socket.socket:
-        """A connection on which `data` has been sent."""
+        """Open a connection and send `data` on it."""
         connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
         connection.sendall(data)
         return connection
@@ -164,7 +165,7 @@ class Server:
 
 
 def asked_by_wrk(given: argparse.Namespace, server: Server, connections: int, seconds: float) -> Row:
-    """What wrk measured."""
+    """Put load on a server with wrk, and return what wrk measured."""
     with tempfile.TemporaryDirectory() as folder:
         body, script = Path(folder) / "body", Path(folder) / "script.lua"
         body.write_bytes(BODY)
@@ -183,7 +184,7 @@ def asked_by_wrk(given: argparse.Namespace, server: Server, connections: int, se
 
 
 def steady(given: argparse.Namespace) -> Row:
-    """16 connections for a minute."""
+    """Put load on a server with 16 connections for a minute."""
     with Server(given.server_cores, given.workers) as server:
         asked_by_wrk(given, server, 16, WARM)
         before = server.memory()
@@ -192,7 +193,8 @@ def steady(given: argparse.Namespace) -> Row:
 
 
 def shed(given: argparse.Namespace) -> Row:
-    """256 connections for a third of the time, and the time until a single client is answered as before."""
+    """Put load on a server with 256 connections for a third of the time; then time until a client is answered as
+    before."""
     with Server(given.server_cores, given.workers) as server:
         usual = sorted(server.post()[1] for _ in range(50))[25]
         before = server.memory()
@@ -220,7 +222,7 @@ class Client(threading.Thread):
         self.last_sent = 0.0
 
     def run(self) -> None:
-        """Until the connection is closed, or something else than an answer comes."""
+        """Ask until the connection is closed, or until an answer has another status than 200."""
         try:
             while self.connection.sock is not None:
                 self.connection.request("POST", "/v1/read", BODY, {"Content-Type": TYPE})
@@ -261,7 +263,7 @@ def end(given: argparse.Namespace) -> Row:
 
 
 class Asking(threading.Thread):
-    """Another client, which has a drawing read all the while, ten times a second; notes what comes of it."""
+    """Another client: it has a drawing read ten times a second, and notes the status and the seconds of each answer."""
 
     def __init__(self, server: Server) -> None:
         super().__init__()
@@ -269,7 +271,7 @@ class Asking(threading.Thread):
         self.answers: list[tuple[int, float]] = []
 
     def run(self) -> None:
-        """Until the end of the `with`."""
+        """Ask until the end of the `with`."""
         while not self.over.wait(0.1):
             self.answers.append(self.server.post())
 
@@ -282,14 +284,15 @@ class Asking(threading.Thread):
         self.join()
 
     def figures(self) -> Row:
-        """How it fared."""
+        """Return how many answers it got, how many were not 200, and how long they took."""
         times = sorted(1e3 * seconds for _, seconds in self.answers)
         return {"others": len(times), "others_not_200": sum(status != 200 for status, _ in self.answers),
                 "others_median_ms": round(times[len(times) // 2], 2), "others_max_ms": round(times[-1], 2)}  # fmt: skip
 
 
 def slow(given: argparse.Namespace) -> Row:
-    """Clients that dribble, fall silent or go away, and come again as soon as they are cut; while another one asks."""
+    """Run clients that dribble, fall silent or go away, and that come again as soon as they are cut off, while another
+    one asks."""
     tries = {"dribbling": 0, "silent in a body": 0, "gone in a body": 0}
     dribbling: list[tuple[socket.socket, int]] = []
     silent: list[socket.socket] = []
@@ -317,7 +320,7 @@ def slow(given: argparse.Namespace) -> Row:
 
 
 def goes_on(connection: socket.socket, data: bytes) -> bool:
-    """Whether the server still has this connection; sends `data` on it if so."""
+    """Send `data` on a connection, and return whether the server still has this connection."""
     try:
         connection.sendall(data)
         connection.setblocking(False)
@@ -331,11 +334,11 @@ def goes_on(connection: socket.socket, data: bytes) -> bool:
     return not cut
 
 
-# More and more connections, and the share of reading: beside another checkout, if there is one.
+# Load with more and more connections, and the share of reading; beside another checkout, if there is one.
 
 CONNECTIONS = (1, 2, 4, 16, 64, 256)
 PAUSE = 1.0
-"""Seconds after a load, in which requests are read whose client has gone."""
+"""Seconds after a load, for the server to finish the requests of clients that have gone."""
 TICKS = os.sysconf("SC_CLK_TCK")
 """Parts of a second in which the system counts processor time."""
 READ = """
@@ -348,17 +351,17 @@ for place in range(500):
     times.append(time.process_time() - begun)
 print(1e3 * sum(times[100:]) / 400)
 """
-"""Prints the mean milliseconds of processor time of a reading, of four hundred."""
+"""A program that prints the mean processor time of four hundred readings, in milliseconds."""
 
 
 def roots_of(given: argparse.Namespace) -> list[Path]:
-    """The checkouts that are measured."""
+    """Return the checkouts that are measured."""
     return [ROOT, *([given.other.resolve()] if given.other else [])]
 
 
 @contextmanager
 def serving_all(given: argparse.Namespace) -> Iterator[list[Server]]:
-    """A server of each checkout, with its default flags; only one at a time is asked."""
+    """Run a server of each checkout, with its default flags; only one of them is asked at a time."""
     with ExitStack() as stack:
         servers = [stack.enter_context(Server(given.server_cores, root=root)) for root in roots_of(given)]
         for server in servers:
@@ -367,8 +370,8 @@ def serving_all(given: argparse.Namespace) -> Iterator[list[Server]]:
 
 
 def load(given: argparse.Namespace) -> Iterator[Row]:
-    """A row for each round, number of connections and checkout; the numbers in another order each time, since what else
-    the machine does changes slowly."""
+    """Yield a row for each round, number of connections and checkout. Each round has another order of connections,
+    because the machine's other load changes slowly."""
     for attempt in range(given.rounds):
         with serving_all(given) as servers:
             for connections in random.Random(attempt).sample(CONNECTIONS, len(CONNECTIONS)):
@@ -386,7 +389,7 @@ def load(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def share(given: argparse.Namespace) -> Iterator[Row]:
-    """A row for each round and checkout."""
+    """Yield a row for each round and checkout."""
     for attempt in range(given.rounds):
         with serving_all(given) as servers:
             for root, server in zip(roots_of(given), servers, strict=True):
@@ -407,11 +410,11 @@ def share(given: argparse.Namespace) -> Iterator[Row]:
 PARTS: dict[str, Callable[[argparse.Namespace], Row | Iterator[Row]]] = {
     "steady": steady, "shed": shed, "end": end, "slow": slow, "load": load, "share": share,
 }  # fmt: skip
-"""What gives a row, or many."""
+"""The parts, by name: each returns one row or many."""
 
 
 def cores(text: str) -> set[int]:
-    """The cores that `0,1` names."""
+    """Return the cores that a text such as `0,1` names."""
     return {int(core) for core in text.split(",")}
 
 

@@ -1,13 +1,13 @@
-"""Kill trainings, scorings and readings of sheets with SIGKILL, resume them, and see whether anything is lost or
-doubled, or comes out differently.
+"""Kill trainings, scorings and readings of sheets with SIGKILL, resume them, and check that nothing is lost, doubled or
+different.
 
     python benchmarks/run.py kill-training --preset tiny --kills 20 --epochs 6    each kill in a training of its own
     python benchmarks/run.py kill-training --preset default --kills 3 --chain     all kills in one training
     python benchmarks/run.py kill-scoring --rows 1000000 --kills 3
     python benchmarks/run.py pile-of-sheets --sheets 1000 --kills 3
 
-Every second kill of a training comes at a random moment; the others inside a write, when the file's bytes are on their
-way to the disk or just before it takes its name.
+With `--chain`, all kills of a training come at random moments. Otherwise every second kill does; the others come inside
+a write, just before a file is flushed to the disk or renamed.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from sumnist.pictures.normalize import picture_of
 from timing import SUMNIST, Row, interrupted
 
 PICTURES = 10_000
-"""Different ones in a long table."""
+"""Different pictures in a long table."""
 DIFFERENT, SIZE, WORKERS = 25, (4032, 3024), 2
-"""Photographs in a pile of which the others are copies, their pixels, and who reads them."""
+"""Different photographs in a pile, of which the others are copies; their size in pixels; the number of workers."""
 IN_A_WRITE = """
 import os, signal, sys
 left = int(sys.argv.pop(1))
@@ -51,12 +51,13 @@ os.fsync, os.replace = counted(os.fsync), counted(os.replace)
 from sumnist.cli import main
 sys.exit(main())
 """
-"""The command line, killed at the n-th time that it is about to flush a file to the disk or to rename one."""
+"""A program that runs the command line, and kills it at the n-th time that it is about to flush a file to the disk or
+to rename one."""
 
 
 def trained(arguments: Sequence[str], folder: Path, seconds: float | None = None, write: int | None = None) -> bool:
-    """Run `sumnist train` into a folder, killed so many seconds after that is there, or at its `write`-th flush or
-    renaming; whether it was killed before it ended."""
+    """Run `sumnist train` into a folder, and kill it: so many `seconds` after the folder is there, or at its `write`-th
+    flush or renaming. Returns whether it was killed before it ended."""
     command = [sys.executable, "-c", IN_A_WRITE, str(write)] if write else SUMNIST
     words = [*command, "train", *arguments, "--out", str(folder), "--resume"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
@@ -74,7 +75,7 @@ def trained(arguments: Sequence[str], folder: Path, seconds: float | None = None
 
 
 def training(given: argparse.Namespace) -> Iterator[Row]:
-    """A row for each training that was killed, by each of its kills in turn, and resumed after each."""
+    """Kill each training at its planned moments in turn, resume it after each kill, and yield a row about it."""
     drawn = random.Random(given.seed)
     arguments = ["--preset", given.preset, "--threads", str(given.threads), "--validation", "0"]
     arguments += ["--epochs", str(given.epochs)] if given.epochs else []
@@ -98,7 +99,7 @@ def training(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def scoring(given: argparse.Namespace) -> Iterator[Row]:
-    """Score a long table, undisturbed and killed."""
+    """Score a long table, once undisturbed and once killed again and again."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         (folder / "pictures").mkdir()
@@ -114,7 +115,7 @@ def scoring(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def pile(given: argparse.Namespace) -> Iterator[Row]:
-    """Read a pile of photographed sheets of twelve megapixels, undisturbed and killed."""
+    """Read a pile of photographed sheets of twelve megapixels, once undisturbed and once killed again and again."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         layout, photos = folder / "cover.toml", folder / "photos"

@@ -1,4 +1,4 @@
-"""What all benchmarks share: alternating rounds, seconds, memory, and commands that are watched or killed."""
+"""Tools for all benchmarks: alternating rounds, seconds, memory, and commands that are watched or killed."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ SUMNIST = [sys.executable, "-m", "sumnist"]
 
 
 def alternating(cases: Mapping[Any, Callable[[int], Row]], rounds: int, warm: int = 0) -> Iterator[Row]:
-    """What each case measures in each round, one after the other, so that a noisy machine treats all alike.
+    """Run each case once in each round, in turn, so that a noisy machine treats all alike, and yield what it measures.
 
     Args:
-        cases: By name, or by any other values of a row (a tuple of pairs), what takes the round and gives figures.
-        rounds: How many there are.
-        warm: Rounds before, which do not count.
+        cases: By name, or by any other values of a row (a tuple of pairs), a function that takes the round and returns
+            figures.
+        rounds: The number of rounds.
+        warm: The number of rounds before these, which do not count.
     """
     for turn in range(-warm, rounds):
         for name, case in cases.items():
@@ -32,19 +33,20 @@ def alternating(cases: Mapping[Any, Callable[[int], Row]], rounds: int, warm: in
 
 
 def seconds(work: Callable[..., object], *given: Any) -> float:
-    """The seconds that something takes."""
+    """Return the seconds that a call takes."""
     began = time.perf_counter()
     work(*given)
     return time.perf_counter() - began
 
 
 def seconds_each(work: Callable[[Any], object], items: Iterable[Any]) -> list[float]:
-    """The seconds that each item takes, one after the other."""
+    """Return the seconds that each item takes, one item after the other."""
     return [seconds(work, item) for item in items]
 
 
 def watched(command: Sequence[str]) -> Row:
-    """Run a command: its seconds, and the memory of all its processes early, late and at most."""
+    """Run a command; returns its seconds, and the memory of all its processes: in the middle third, in the last third,
+    and at most."""
     began = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     samples: list[int] = []
@@ -63,7 +65,7 @@ def watched(command: Sequence[str]) -> Row:
 
 
 def memory_of(pid: int) -> int:
-    """Resident bytes of a process and all that it started."""
+    """Return the resident bytes of a process and of all that it started."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
@@ -73,7 +75,7 @@ def memory_of(pid: int) -> int:
 
 
 def status_of(pid: int | str, name: str) -> int:
-    """A figure of a process's memory, in bytes; 0 once it has gone."""
+    """Return a figure of a process's memory in bytes, 0 if the process has gone."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
@@ -82,7 +84,7 @@ def status_of(pid: int | str, name: str) -> int:
 
 
 def kill_at(command: Sequence[str], out: Path, size: float) -> None:
-    """Run a command until the rows of `out` have grown to `size` bytes, then kill it."""
+    """Run a command until the unfinished rows of `out` have grown to `size` bytes, then kill it."""
     rows = out.with_name(f".{out.name}.partial")
     process = subprocess.Popen(command)
     while process.poll() is None and (not rows.exists() or rows.stat().st_size < size):
@@ -93,8 +95,10 @@ def kill_at(command: Sequence[str], out: Path, size: float) -> None:
 
 
 def interrupted(command: Sequence[str], into: str, alone: Path, killed: Path, kills: int) -> Row:
-    """Run a command that writes rows, once left alone and once killed again and again: its figures, and whether both
-    files are the same. `into`: its flag for the file."""
+    """Run a command that writes rows, once left alone, and once killed again and again.
+
+    Returns its figures, and whether both files are the same. `into`: the command's flag for the file.
+    """
     figures = watched([*command, into, str(alone)])
     again = [*command, into, str(killed)]
     for place in range(kills):

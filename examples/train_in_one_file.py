@@ -1,10 +1,10 @@
-"""The whole idea in one file, without the package: an image and a number in, the digit and their sum out.
+"""The whole idea in one file, without the package: from an image and a number to the digit and their sum.
 
     python examples/train_in_one_file.py
 
-The number meets the image as ten one-hot values beside the image's features; from there on the network must learn to
-add. The sum could be had for free, P(sum = s) = P(digit = s - number); here it is learned, and measured for what it is:
-on every test image with every number.
+The number joins the image's features as ten one-hot values, and from there on the network must learn to add. The sum
+could also be computed for free: P(sum = s) = P(digit = s - number). Here it is learned, and measured on every test
+image with every number.
 """
 
 import time
@@ -35,7 +35,7 @@ class TwoInputNet(nn.Module):
         self.sum = nn.Linear(128, 19)
 
     def forward(self, image: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
-        """Both answers as logits: softmax belongs to the loss, not to the network."""
+        """Return both answers as logits: the loss applies the softmax, not the network."""
         features = self.encoder(image)
         joined = torch.cat([features, functional.one_hot(number, 10).float()], dim=1)  # [B, 138]
         return self.digit(features), self.sum(self.hidden(joined).relu())
@@ -66,7 +66,7 @@ def train(images: Tensor, digits: Tensor) -> TwoInputNet:
 
 @torch.inference_mode()
 def measure(net: TwoInputNet, images: Tensor, digits: Tensor) -> tuple[float, float]:
-    """The shares of right digits and of right sums over every image with every number."""
+    """Return the shares of right digits and of right sums, over every image with every number."""
     net.eval()
     right_digits = right_sums = 0
     for part, truth in zip(images.split(1000), digits.split(1000), strict=True):
@@ -80,9 +80,12 @@ def measure(net: TwoInputNet, images: Tensor, digits: Tensor) -> tuple[float, fl
 
 
 def load(split: str) -> tuple[Tensor, Tensor]:
-    """Images of MNIST, uint8 [N, 28, 28], and their digits [N]. The file has how many pixels are empty and inked, in
-    turn, which of the inked ones are bright, and the values of the bright and of the other ones. A pixel with ink all
-    around is bright, as a rule, so just the exceptions are listed."""
+    """Return images of MNIST, uint8 [N, 28, 28], and their digits [N].
+
+    The file lists how many pixels are empty and inked, in turn; which inked pixels are bright; and the values of the
+    bright pixels and of the others. As a rule, a pixel with ink all around is bright, so the file lists only the
+    exceptions.
+    """
     with np.load(MNIST) as data:
         runs, bright, high, low, digits = (data[f"{part}_{split}"] for part in ("runs", "bright", "high", "low", "y"))
     has_ink = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, 28, 28)

@@ -4,9 +4,9 @@
     python scripts/build.py OUT
 
 Any host of static files can serve OUT, from any path: `python -m http.server --directory OUT`. The page is that of
-`sumnist serve`, with the engine in `web/` instead of its own. Limits and words stand in the package's modules alone:
-they are written to `constants.js`. `sizes.json` says how many bytes each file has, as it is and compressed. No result
-depends on the clock: the same sources give the same bytes.
+`sumnist serve`, with the engine in `web/` in place of the server. The engine's limits and words come from the package's
+modules: this program writes them to `constants.js`. `sizes.json` tells the size of each file in bytes, plain and
+compressed. The same sources always give the same bytes.
 """
 
 from __future__ import annotations
@@ -30,30 +30,31 @@ WEB = Path(__file__).resolve().parent.parent / "web"
 PAGE = Path(sumnist.serve.__file__).parent / "static"
 PAGES = "index.html", "about.html"
 SERVER_ONLY = "docs.*", "review*"
-"""Files of the page that are of use with a server only."""
+"""Files of the page that only a server needs."""
 RUNTIME = WEB / "node_modules/onnxruntime-web/dist"
 ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
-"""Of onnxruntime-web: its smallest build, for processors."""
+"""The files of onnxruntime-web that we need: its smallest build, which runs on the processor."""
 MODULES = [
     *(f"pictures.{name}" for name in ("decode", "filters", "normalize", "proposals")),
     *(f"inference.{name}" for name in ("ctc", "finder", "inside", "numbers", "onnx", "reader")),
 ]  # fmt: skip
-"""Modules whose limits and words the engine has from them."""
+"""Modules from which the engine takes its limits and words."""
 NETWORKS = {"digits": ONNX, "finder": FINDER.name, "numbers": NUMBERS.name, "learned": LEARNED.name}
-"""The networks of the package by what they are for; the page does without one that is missing, but the first two."""
+"""The package's networks by their use. The page needs the first two, and does without any other that is missing."""
 DOCS = {"how": "about.html#how", "study": "about.html#study", "arithmetic": "about.html#sums",
         "sheets": "about.html#sheets", "api": "about.html#how"}  # fmt: skip
-"""Where the page says that there is more to read."""
+"""Where the page's links to further reading lead."""
 API_LINK = re.compile(r' ?<a (?:data-docs="api"|href="docs")>API</a>')
 CHARSET = '<meta charset="utf-8">'
 POLICY = """<meta http-equiv="Content-Security-Policy" content="default-src 'self'; \
 script-src 'self' 'wasm-unsafe-eval'; base-uri 'none'; object-src 'none'">"""
-"""What the page may load: nothing of another host, and WebAssembly."""
+"""What the page may load: nothing from other hosts, and WebAssembly."""
 SIZES = "sizes.json"
 
 
 def static(out: Path, docs: dict[str, str] = DOCS) -> dict[str, Any]:
-    """Build the page in the folder `out`, which is made anew; `docs`: its links to more. Returns the sizes."""
+    """Build the page in the folder `out`, whose old content is deleted; `docs`: its links to further reading. Returns
+    the sizes."""
     if not RUNTIME.is_dir():
         raise SumnistError(f"{RUNTIME}: missing: run `npm ci --prefix {WEB}` first")
     if out.exists() and any(out.iterdir()) and not (out / SIZES).exists():
@@ -79,32 +80,33 @@ def static(out: Path, docs: dict[str, str] = DOCS) -> dict[str, Any]:
 
 
 def constants(**others: Any) -> str:
-    """The module of JavaScript that has, by the last part of their names, the constants of `MODULES`; and `others`."""
+    """Return a JavaScript module with the constants of each of `MODULES`, by the last part of its name, and with
+    `others`."""
     values = {name.rpartition(".")[2]: constants_of(f"sumnist.{name}") for name in MODULES} | others
     lines = [f"export const {name} = {json.dumps(value)};" for name, value in values.items()]
     return "\n".join([f"// Written by {Path(__file__).name}.", *lines]) + "\n"
 
 
 def constants_of(module: str) -> dict[str, Any]:
-    """Its constants that JavaScript can have too: numbers, texts, and what is made of those."""
+    """Return the constants of a module that JavaScript can have too: numbers, texts, lists and tables of these."""
     return {name: value for name, value in vars(import_module(module)).items() if name.isupper() and is_plain(value)}
 
 
 def is_plain(value: Any) -> bool:
-    """Whether JSON has it: numbers, texts, and what is made of these."""
+    """Whether JSON can hold a value: a number, a text, or a list or table of these."""
     if isinstance(value, dict):
         return all(isinstance(key, str) for key in value) and is_plain(list(value.values()))
     return all(map(is_plain, value)) if isinstance(value, list | tuple) else isinstance(value, int | float | str)
 
 
 def contents_of(folder: Path) -> dict[str, bytes]:
-    """Every file in a folder and below, by its path."""
+    """Return the content of every file in a folder and below, by its path."""
     paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def write_worker(template: Path, out: Path) -> None:
-    """Tell the service worker which files there are, and put it where it may answer for all of them."""
+    """List all files in the service worker, and put it where it can answer for all of them."""
     text = template.read_text(encoding="utf-8")
     template.unlink()
     files = {name: hashlib.sha256(content).hexdigest() for name, content in contents_of(out).items()}
@@ -113,7 +115,7 @@ def write_worker(template: Path, out: Path) -> None:
 
 
 def sizes_in(folder: Path) -> dict[str, Any]:
-    """Bytes of each file and of all, `raw` and as `gzip` makes them."""
+    """Return the size in bytes of each file and of all together: `raw`, and compressed with `gzip`."""
     files = {name: {"raw": len(content), "gzip": len(gzip.compress(content, 9, mtime=0))}
              for name, content in contents_of(folder).items()}  # fmt: skip
     return {"all": {kind: sum(size[kind] for size in files.values()) for kind in ("raw", "gzip")}, "files": files}

@@ -1,12 +1,12 @@
 """Compare how the page without a server and the package read the same drawings.
 
-    python scripts/compare.py drawings           of digits, and of what is none: docs/results/static.jsonl
-    python scripts/compare.py numbers            of numbers: docs/results/static-numbers.jsonl
+    python scripts/compare.py drawings           digits, and drawings of no digit: docs/results/static.jsonl
+    python scripts/compare.py numbers            numbers: docs/results/static-numbers.jsonl
 
-Digits: both read the picture that the page's own pad makes of the strokes in `tests/drawings.json`, in Chromium: the
-page in the browser, the package here. Numbers: the page's modules run in Node, with the page's networks; drawings are
-strings of MNIST's digits of the development half, enlarged to the size and the sharp edges of what the pad gives.
-The package must be committed, and its commit is in the row.
+Digits: in Chromium, the page's own pad draws the strokes of `tests/drawings.json`. The page reads the pad's picture in
+the browser, the package reads it here. Numbers: the page's modules run in Node, with the page's networks. The drawings
+are strings of MNIST's digits of the development half, enlarged, with edges as sharp as the pad's. The package must be
+committed, and its commit is in the row.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from sumnist.lab.suites.strips import SPACINGS, strings
 DRAWINGS = ROOT / "tests/drawings.json"
 NUMBER = 7
 PIXEL = 1 / 255
-"""Images that differ by less than one of their steps are equal."""
+"""Images that differ by less than one step of intensity are equal."""
 HEIGHT = 280
-"""Pixels of a pad's height, and of a drawing's."""
+"""Height of a pad and of a drawing, in pixels."""
 READ = """async ([{ width, pen, strokes }, height]) => {
     const found = (name) => import(new URL(`static/${name}`, document.baseURI).href);
     const [{ Pad }, { answerTo }] = [await found("pad.js"), await found("engine.js")];
@@ -67,11 +67,11 @@ READ = """async ([{ width, pen, strokes }, height]) => {
     const bytes = new Uint8Array(await file.arrayBuffer());
     return { ...outcome, png: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) };
 }"""
-"""Draws strokes on a pad of the page: the picture that it makes of them, and what the page reads there."""
+"""Draws strokes on a pad of the page, and returns the picture that the pad makes, and the page's reading of it."""
 
 
 def read_in_browser(page: Page, drawing: Row) -> tuple[bytes, Row]:
-    """The picture that the pad makes of a drawing, and the page's reading of it."""
+    """Return the picture that the pad makes of a drawing, and the page's reading of it."""
     answer = page.evaluate(READ, [drawing, HEIGHT])
     if "reading" not in answer:
         raise RuntimeError(f"no reading: {answer['problem']}")
@@ -79,7 +79,7 @@ def read_in_browser(page: Page, drawing: Row) -> tuple[bytes, Row]:
 
 
 def compared(reading: Reading, other: Row) -> Row:
-    """The readings of the package and of the page, and how far apart they are."""
+    """Return the readings of the package and of the page, and how far apart they are."""
     assert reading.image is not None
     image = float(np.abs(reading.image - np.array(other["image"])).max())
     shares = np.abs(np.array(reading.digit_probabilities) - np.array(other["digit_probabilities"])).max()
@@ -99,22 +99,22 @@ def compared(reading: Reading, other: Row) -> Row:
 # Numbers.
 
 WIDTHS = 500, 1000
-"""Pixels of a drawing: its least and greatest width."""
+"""Least and greatest width of a drawing, in pixels."""
 SCALES = 3.0, 6.0
-"""By which strings are enlarged."""
+"""Least and greatest factor by which strings are enlarged."""
 EDGE = 96, 32
-"""Intensities of an enlarged string from which on there is ink, and over which its edge is spread."""
+"""Intensity of an enlarged string at which ink begins, and the range of intensities over which its edge is spread."""
 LENGTHS = range(1, 9)
 """Numbers of digits."""
 COUNT = 5
-"""Candidates, as many as the page shows."""
+"""Number of candidates, as on the page."""
 
 Grey = NDArray[np.uint8]
 
 
 @cache
 def modules() -> Path:
-    """A folder of the page's modules, with the constants that they have from the package's."""
+    """Make a folder of the page's modules, with the constants that they take from the package."""
     folder = Path(tempfile.mkdtemp(prefix="sumnist-web-"))
     atexit.register(shutil.rmtree, folder)
     shutil.copytree(WEB, folder, ignore=shutil.ignore_patterns("node_modules", "package*.json"), dirs_exist_ok=True)
@@ -125,7 +125,7 @@ def modules() -> Path:
 
 @cache
 def with_networks() -> Path:
-    """The same folder, with what runs the networks."""
+    """Add the networks, and what runs them, to the folder of modules, and return the folder."""
     (modules() / "ort").mkdir()
     for name in ORT:
         shutil.copy(RUNTIME / name, modules() / "ort")
@@ -135,7 +135,8 @@ def with_networks() -> Path:
 
 
 def in_node(body: str, given: Any) -> Any:
-    """What the body of a function of `given` returns in Node, in the folder of the page's modules."""
+    """Run the body of a JavaScript function of `given` in Node, in the folder of the page's modules, and return its
+    result."""
     program = f"""
         import {{ readFileSync }} from "node:fs";
         const packed = (values) => Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("base64");
@@ -151,17 +152,17 @@ def in_node(body: str, given: Any) -> Any:
 
 
 def packed(values: NDArray[Any]) -> str:
-    """An array's bytes, for JSON."""
+    """Encode an array's bytes for JSON."""
     return b64encode(np.ascontiguousarray(values).tobytes()).decode()
 
 
 def drawing_of(picture: Grey) -> Row:
-    """A drawing `[H, W]`, black on white, for JSON."""
+    """Encode a drawing `[H, W]`, black on white, for JSON."""
     return {"pixels": packed(picture), "height": picture.shape[0], "width": picture.shape[1]}
 
 
 def read_in_node(pictures: Sequence[Grey], kind: str, fields: Row) -> list[Row]:
-    """The page's readings of pictures, of a kind of question, by the networks themselves."""
+    """Return the page's readings of pictures, made by its networks in Node; `kind`: the kind of question."""
     with_networks()
     read: list[Row] = in_node(
         """
@@ -202,7 +203,7 @@ def read_in_node(pictures: Sequence[Grey], kind: str, fields: Row) -> list[Row]:
 
 
 def drawn_numbers(count: int) -> tuple[list[Grey], list[str]]:
-    """Drawings of numbers, and what is written on them."""
+    """Return drawings of numbers, and the numbers written on them."""
     random = np.random.default_rng(18)
     sets = [(digits, spacing) for digits in LENGTHS for spacing in (SPACINGS[:1] if digits == 1 else SPACINGS)]
     each = -(-count // len(sets))
@@ -214,7 +215,7 @@ def drawn_numbers(count: int) -> tuple[list[Grey], list[str]]:
 
 
 def drawn(strip: Grey, random: np.random.Generator) -> Grey:
-    """A string, light ink on dark ground, as the drawing of one: larger, with sharp edges, black on white."""
+    """Turn a string, light ink on dark ground, into a drawing: larger, with sharp edges, black on white."""
     height, width = strip.shape
     scale = min(random.uniform(*SCALES), HEIGHT / height, WIDTHS[1] / width)
     high, wide = int(scale * height), int(scale * width)
@@ -226,7 +227,8 @@ def drawn(strip: Grey, random: np.random.Generator) -> Grey:
 
 
 def farthest(one: Row, other: Row) -> float:
-    """The largest difference between what two readings give any value, and between their other probabilities."""
+    """Return the largest difference between two readings, in the probability of any value or in their other
+    probabilities."""
     shares, others = ({each["value"]: each["probability"] for each in read["candidates"]} for read in (one, other))
     gaps: list[float] = [abs(shares.get(value, 0.0) - others.get(value, 0.0)) for value in shares | others]
     gaps += [abs(one[key] - other[key]) for key in ("confidence", "other", "is_number_probability")]
@@ -234,7 +236,7 @@ def farthest(one: Row, other: Row) -> float:
 
 
 def compared_numbers(pictures: Sequence[Grey], texts: Sequence[str]) -> Row:
-    """How far the readings of drawings agree, and how many are right."""
+    """Count how often the two readings of a drawing agree, and how often they are right."""
     read = read_in_node(pictures, "number", {"count": COUNT, "ink": "dark"})
     wanted = [reading.as_dict() for reading in Reader().read_number([*pictures], ink="dark", count=COUNT)]
     pairs = list(zip(read, wanted, strict=True))
@@ -253,7 +255,7 @@ def compared_numbers(pictures: Sequence[Grey], texts: Sequence[str]) -> Row:
 
 
 def drawings(rows: Path) -> None:
-    """Write the row of all drawings, in place of the one before."""
+    """Compare the readings of all drawings of digits, and write their row in place of the old one."""
     read, reader = [], Reader()
     with tempfile.TemporaryDirectory() as folder:
         static(Path(folder) / "page")

@@ -1,9 +1,9 @@
-"""The rows of docs/results, and the small language in which a page asks for them.
+"""Read and add the rows of docs/results, and answer the queries with which pages ask for them.
 
-Every row has one envelope: `part` (what was measured), `date`, `commit` and `machine`, null where they are not known;
-beside these, its figures. Rows of the study have a form of their own, and get the part "study" when they are read.
+Every row has the same envelope: `part` (what was measured), `date`, `commit` and `machine`, null where unknown. The
+figures stand beside these. Rows of the study have a form of their own, and get the part "study" when they are read.
 
-A mark in a page has a query, in TOML, and what stands behind it is written from the rows:
+A mark in a page contains a query in TOML. The program writes the answer behind it:
 
     <!-- figure
     from = "size"
@@ -11,39 +11,44 @@ A mark in a page has a query, in TOML, and what stands behind it is written from
     columns = [["packaged network", "{name}"], ["digit %", "{median digit:.2%}"]]
     -->…<!-- /figure -->
 
-Which rows:
+Which rows, in the order in which these steps run:
     from      one part or several
-    pick      one of `PICKS`, a rule of its own
-    unfold    keys of lists in the rows, whose entries become rows; `all` has the row that each is of, and of those of
-              a row the first one has `first`
-    table     a key of a table in these rows: each `key` of it and its `value` become a row, `all` as before
-    where     values that rows have, by their keys: {half = "reported"}; `like`: patterns that fit these values
-    newest    a key: rows that agree in it with the row measured last ("date": those measured together); `within`: of
-              the rows that agree in these keys
-    last      keys: of the rows that agree in them, the one measured last; [] the last of all
-    names     by key, what the page calls its values, in the page's order; rows with other values are left out
-    sort      keys, by which the rows are put in order
-    beside    values that some of the rows have, with which all are compared: these rows are in each one as `base`;
-              `alike`: those that agree with it in these keys
-    let       by key, a figure or a text of each row, which it has from here on
-    only      patterns that fit values of the rows, as they are now; `has`: keys that rows must have a value at;
-              `lacks`: that they must not
+    pick      one of `PICKS`, the rules that no other step can express
+    where     keys, and the values that rows must have there: {half = "reported"}
+    newest    a key: keep the rows that agree in it with the row measured last ("date": those measured together);
+              `within`: do so for each group of rows that agree in these keys
+    last      keys: of the rows that agree in them, keep the one measured last; [] keeps the last of all
+    unfold    keys of lists in the rows: each entry becomes a row. It has the original row as `all`, and `first` is true
+              for the first entry of a row
+    table     a key of a table in the rows: each entry becomes a row with `key` and `value`, and `all` as before
+    like      keys, and patterns that must fit the values there
+    names     for a key, what the page calls its values, in the page's order; rows with other values are left out
+    sort      keys by which the rows are sorted
+    beside    values of the rows with which all rows are compared: each row gets these rows as `base`; `alike`: only
+              those that agree with it in these keys
+    let       for a key, a figure or a text, which each row has there from now on
+    has       keys at which rows must have a value; `lacks`: keys at which they must have none
+    only      keys, and patterns that must fit the values there now
 
-What is said of them:
-    by        keys: the rows that agree in them make a line of the table; without it each row makes one
+What is written about them:
+    by        keys: the rows that agree in them make one line of the table; without `by`, each row makes a line
     columns   the head and the cell of each column
-    across    a key: each of its values, or of `values`, makes columns more, of the heads and cells in `each`; lines
+    across    a key: each of its values, or of `values`, makes more columns, with the heads and cells in `each`; lines
               that agree in the first key of `by` then stand together
-    rank      a figure, by which the lines are put in order, the largest first; of those that `sort` does not part
+    rank      a figure by which the lines are sorted, the largest first; with `sort`, among lines that `sort` ties
     above     lines before these, as they are written; `more`: lines after these, with the figures of all rows
-    lines     a part, a head and a text for each line of a table about the last row of each part
-    text      a sentence instead of a table; `line`: what is said of each group of `by`, which are in the sentence's
-              `{lines}`, with `join` between them
-Heads, cells and texts have `{FIGURE:FORMAT}` in them. A FIGURE is a key of a row, with a dot for each step into it, of
-the first row of a line, or what is made of it in all rows of the line, such as `median seconds`, or in some: `sum
-sheets if state=doubtful|unreadable & !told`; `share` and `rare` are of all, or of some: `share sheets if told of bad`.
-Figures can have `*`, `/`, `+`, `-` between them, from left to right. A FORMAT is Python's, but that a percent has no
-sign, or one of `FORMATS`.
+    lines     a part, a head and a text for each line of a table; the line is about the last row of the part
+    text      a sentence instead of a table; `line`: a text for each group of `by`. These texts, with `join` between
+              them, replace `{lines}` in the sentence
+
+Heads, cells and texts can contain `{FIGURE:FORMAT}`. A FIGURE is one of these:
+    - a key, with a dot for each step into it: the value in the first row of the line
+    - a function of a key in all rows of the line, such as `median seconds`, or in some of them, such as
+      `sum sheets if state=doubtful|unreadable & !told`
+    - `share` or `rare`, of all rows or of some: `share sheets if told of bad` is, among the sheets that are bad, the
+      share of those that are told
+Figures can be joined by `*`, `/`, `+`, `-`, which work from left to right. A FORMAT is one of `FORMATS`, or one of
+Python's, but percentages are written without the sign.
 """
 
 from __future__ import annotations
@@ -77,7 +82,7 @@ TOKEN = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 
 
 def with_envelope(name: str, /, **figures: Any) -> Row:
-    """A row of the part `name`, measured now, on this machine, with the package as it is committed."""
+    """Return a row of the part `name`: measured now, on this machine, at the current commit."""
     machine = describe_machine()
     head = machine.pop("commit")
     return {"part": name, "date": now(), "commit": head, "machine": machine} | figures
@@ -92,7 +97,7 @@ def add(path: Path, row: Row) -> None:
 
 
 def clean_commit(program: str) -> str:
-    """The commit of the package. Raises `SystemExit` if it has changes that are not committed."""
+    """Return the commit of the package. Raises `SystemExit` if there are changes that are not committed."""
     head = commit()
     if head is None or head.endswith("+changes"):
         raise SystemExit(f"{program}: the package is at {head}, expected a clean commit: commit src/ first")
@@ -100,14 +105,14 @@ def clean_commit(program: str) -> str:
 
 
 def once(rows: Rows, /, **what: Any) -> None:
-    """Raise `SystemExit` if there is such a row: what is reported is looked at once."""
+    """Raise `SystemExit` if there is a row with these values: what the docs report is measured only once."""
     if agreeing(rows, **what):
         told = ", ".join(f"{key} {str(value)[:40]}" for key, value in what.items())
         raise SystemExit(f"measure: measured already, and to be looked at once: {told}")
 
 
 def read_results(folder: Path = RESULTS) -> Rows:
-    """The rows of all files of a folder."""
+    """Read the rows of all files of a folder."""
     return [{"part": "study"} | row for path in sorted(folder.glob("*.jsonl")) for row in read_jsonl(path)]
 
 
@@ -117,7 +122,7 @@ def part(rows: Rows, *names: str) -> Rows:
 
 
 def value_of(row: Any, key: str) -> Any:
-    """What a row has at the end of a path with dots, None if there is nothing."""
+    """Return the value at the end of a path with dots, None if there is none."""
     for step in key.split("."):
         if isinstance(row, list):
             row = next(iter(row[int(step) :]), None) if step.isdecimal() else [one[step] for one in row]
@@ -127,8 +132,8 @@ def value_of(row: Any, key: str) -> Any:
 
 
 def holds(conditions: str, row: Row) -> bool:
-    """Whether all conditions hold: `key` for what is true, `key=value|value`, `key==key`; with `!` before for the
-    contrary."""
+    """Whether a row meets all conditions, which are joined by `&`: `key` for a true value, `key=value|value`,
+    `key==key`; `!` before a condition negates it."""
 
     def one(condition: str) -> bool:
         key, sign, value = re.split(r"(==|=|$)", condition.removeprefix("!"), maxsplit=1)
@@ -145,7 +150,7 @@ def agreeing(rows: Rows, /, **where: Any) -> Rows:
 
 
 def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], Rows]:
-    """The rows by what they have at `keys`, in the order in which that is there."""
+    """Group the rows by their values at `keys`, in the order in which these first appear."""
     found: dict[tuple[Any, ...], Rows] = {}
     for row in rows:
         found.setdefault(tuple(value_of(row, key) for key in keys), []).append(row)
@@ -153,22 +158,22 @@ def grouped(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], Rows]:
 
 
 def by_date(rows: Rows) -> Rows:
-    """The rows as they were measured."""
+    """Sort the rows by the date of their measurement."""
     return sorted(rows, key=lambda row: row["date"] or "")
 
 
 def last_of(rows: Rows, *keys: str) -> Rows:
-    """Of the rows that agree in `keys` the one that was measured last."""
+    """Return the row that was measured last, of each group of rows that agree in `keys`."""
     return [group[-1] for group in grouped(by_date(rows), *keys).values()]
 
 
 def first_of(rows: Rows, *keys: str) -> Rows:
-    """Of the rows that agree in `keys` the one that was measured first."""
+    """Return the row that was measured first, of each group of rows that agree in `keys`."""
     return [group[0] for group in grouped(by_date(rows), *keys).values()]
 
 
 def newest(rows: Rows, key: str = "machine.processor") -> Rows:
-    """The rows that agree in `key` with the one that was measured last."""
+    """Return the rows that agree in `key` with the row that was measured last."""
     last = value_of(by_date(rows)[-1], key) if rows else None
     return [row for row in rows if value_of(row, key) == last]
 
@@ -177,12 +182,12 @@ def newest(rows: Rows, key: str = "machine.processor") -> Rows:
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """A Markdown table between two line ends."""
+    """Write a Markdown table between two line ends, or that nothing is measured if it has no lines."""
     return f"\n{markdown_table(head, body, figures=False)}\n" if body else f"\n{NOT_MEASURED}\n"
 
 
 def median(rows: Rows, key: str, /, **where: Any) -> float:
-    """The median of a value over the rows that have these others."""
+    """Return the median of a value over the rows that have the values `where`."""
     return float(statistics.median(value_of(row, key) for row in agreeing(rows, **where)))
 
 
@@ -195,17 +200,17 @@ def spread(numbers: Sequence[float], form: str = ".2f") -> str:
 
 
 def places(rows: Rows) -> str:
-    """Processors, with their cores."""
+    """Write the processors of the rows, with their cores."""
     return "; ".join(sorted({f"{row['machine']['processor']}, {row['machine']['cores']} cores" for row in rows}))
 
 
 def time_text(seconds: float | None) -> str:
-    """A time with three digits."""
+    """Write a time with three digits."""
     return "none" if seconds is None else f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
 def merged(tables: Iterable[Row]) -> Row:
-    """All tables in one: numbers at the same key are added."""
+    """Merge tables into one: numbers at the same key are added."""
     found: Row = {}
     for key, value in (pair for one in tables for pair in one.items()):
         found[key] = value if isinstance(value, str) else found.get(key, 0) + value
@@ -235,18 +240,19 @@ OF_ALL: dict[str, Callable[[list[Any]], Any]] = {
     "every": lambda values: sorted(set(values)), "any": lambda values: sorted(set(values)),
     "distinct": lambda values: list(dict.fromkeys(values)),
 }  # fmt: skip
-"""What can be made of a key's values in several rows; None if one of them is."""
+"""Functions of a key's values in several rows; the result is None if one of the values is."""
 JOINED = {"listed": ", ", "every": ", ", "distinct": ", ", "any": " or ", "joined": "\n\n"}
-"""What stands between several values, which are formatted one by one."""
+"""What is written between several values; each value is formatted by itself."""
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "*": operator.mul, "/": lambda one, other: one / other if other else None, "-": operator.sub, "+": operator.add,
 }  # fmt: skip
 PICKS: dict[str, Callable[[Rows], Rows]] = {}
-"""Rules by which rows are picked, by what queries call them; `figures.py` has them."""
+"""Rules that pick rows, by their names in queries; `figures.py` has them."""
 
 
 def formatted(value: Any, form: str) -> str:
-    """A value as text; a dash for None, if the format does not say otherwise, nothing if it begins with a `?`."""
+    """Write a value as text. None becomes a dash unless the format says otherwise, or nothing if the format begins with
+    `?`."""
     if form.startswith("?"):
         return "" if value is None else formatted(value, form[1:])
     if form in FORMATS:
@@ -257,7 +263,7 @@ def formatted(value: Any, form: str) -> str:
 
 
 def operand(words: Sequence[str], rows: Rows) -> Any:
-    """A number, a key of the first row, or what is made of the values of all."""
+    """Return a number, the value at a key of the first row, or a function of the values in all rows."""
     text, _, condition = " ".join(words).partition(" if ")
     condition, _, of = condition.partition(" of ")
     every = [row for row in rows if holds(of, row)] if of else rows
@@ -278,12 +284,12 @@ def operand(words: Sequence[str], rows: Rows) -> Any:
 
 
 def as_list(value: Any) -> list[Any]:
-    """The values of a list, or the one."""
+    """Return a list as it is, and any other value in a list of its own."""
     return value if isinstance(value, list) else [value]
 
 
 def calculated(asked: str, rows: Rows) -> Any:
-    """A figure of some rows; None if part of it is unknown."""
+    """Return a figure of some rows, None if part of it is unknown."""
     first, *steps = re.split(r" ([*/+-]) ", asked.strip())
     value = operand(first.split(), rows)
     for sign, words in zip(steps[::2], steps[1::2], strict=True):
@@ -293,7 +299,7 @@ def calculated(asked: str, rows: Rows) -> Any:
 
 
 def figure(asked: str, form: str, rows: Rows) -> str:
-    """A figure of some rows as text."""
+    """Write a figure of some rows as text."""
     made, value = asked.split()[0], calculated(asked, rows)
     if asked == "places":
         return places(rows)
@@ -306,7 +312,7 @@ def figure(asked: str, form: str, rows: Rows) -> str:
 
 
 def said(template: str, rows: Rows) -> str:
-    """A head, a cell or a text, with its figures."""
+    """Write a head, a cell or a text with its figures."""
     return TOKEN.sub(lambda token: figure(token[1], token[2] or "", rows), template)
 
 
@@ -314,7 +320,7 @@ def said(template: str, rows: Rows) -> str:
 
 
 def chosen(asked: Row, rows: Rows) -> Rows:
-    """The rows that a query asks for, in its order."""
+    """Return the rows that a query asks for, in its order."""
     found = part(rows, *as_list(asked["from"]))
     if "pick" in asked:
         found = PICKS[asked["pick"]](found)
@@ -347,19 +353,19 @@ def chosen(asked: Row, rows: Rows) -> Rows:
 
 
 def fitting(rows: Rows, patterns: dict[str, str]) -> Rows:
-    """The rows whose values fit patterns."""
+    """Return the rows whose values fit patterns."""
     return [row for row in rows if all(re.search(one, str(value_of(row, key))) for key, one in patterns.items())]
 
 
 def order_of(asked: Row, row: Row) -> list[Any]:
-    """By what a row is put in order: the page's order of what has names, the values of all else."""
+    """Return the sort key of a row: the place in the page's order for keys with names, the value for other keys."""
     values = {key: value_of(row, key) for key in asked["sort"]}
     names = asked.get("names", {})
     return [list(names[key].values()).index(one) if key in names else one for key, one in values.items()]
 
 
 def values_across(asked: Row, found: Rows) -> list[Any]:
-    """The values that make columns: numbers by size, others as they are named or as they are there."""
+    """Return the values that make columns: numbers by size, others in the page's order or as they first appear."""
     key = asked.get("across", "")
     if "values" in asked:
         return list(asked["values"])
@@ -370,7 +376,8 @@ def values_across(asked: Row, found: Rows) -> list[Any]:
 
 
 def nested(groups: dict[tuple[Any, ...], Rows]) -> list[Rows]:
-    """The groups, those together that agree in the first key, among these those that agree in the second, and so on."""
+    """Order groups so that those that agree in the first key stand together, among these those that agree in the
+    second, and so on."""
     keys = list(groups)
     for count in range(len(keys[0]) - 1, 0, -1):
         order = [key[:count] for key in groups]
@@ -379,7 +386,7 @@ def nested(groups: dict[tuple[Any, ...], Rows]) -> list[Rows]:
 
 
 def answered(query: str, rows: Rows) -> str:
-    """What the rows say to a query: a table, or a text."""
+    """Answer a query from the rows, with a table or a text."""
     asked = tomllib.loads(query)
     if "lines" in asked:
         last = {name: last_of(part(rows, name)) for name, _, _ in asked["lines"]}
@@ -395,7 +402,7 @@ def answered(query: str, rows: Rows) -> str:
     columns, each, across = asked["columns"], asked.get("each", []), values_across(asked, found)
 
     def line(group: Rows, place: int) -> list[str]:
-        """The heads (place 0) or cells (place 1) of some rows."""
+        """Write the heads (place 0) or cells (place 1) of some rows."""
         parts = {value: [row for row in group if value_of(row, asked["across"]) == value] for value in across}
         more = [said(column[place], here) if here else "–" if place else str(value)
                 for value, here in parts.items() for column in each]  # fmt: skip

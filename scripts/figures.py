@@ -1,6 +1,8 @@
-"""The figures of the pages that are more than a query: tables whose columns depend on each other, sentences, plots.
+"""Make the figures of the pages that a query cannot express: tables whose columns depend on each other, sentences,
+plots.
 
-A mark `<!-- figure:NAME -->` in a page names one of `FIGURES`. Each takes all rows, as `evidence.py` has them.
+A mark `<!-- figure:NAME -->` in a page names one of `FIGURES`. Each is a function of all rows, as `evidence.py` reads
+them.
 """
 
 from __future__ import annotations
@@ -62,7 +64,7 @@ Made = TypeVar("Made", bound=Callable[..., Any])
 
 
 def entered(where: dict[str, Any], name: str) -> Callable[[Made], Made]:
-    """Enter a function in `FIGURES`, `PLOTS` or `PICKS`."""
+    """Return a decorator that enters a function in `FIGURES`, `PLOTS` or `PICKS`."""
 
     def enter(make: Made) -> Made:
         where[name] = make
@@ -71,7 +73,7 @@ def entered(where: dict[str, Any], name: str) -> Callable[[Made], Made]:
     return enter
 
 
-# Queries that several pages make, or the README, which has little room.
+# Queries of several pages, or of the README, which has little room for them.
 
 SECONDS = """
 from = "run"
@@ -103,7 +105,7 @@ for _name, _share in (("mistake", MISTAKE), ("sure", SURE), ("wrong", WRONG)):
 
 @entered(FIGURES, "modules")
 def modules(_: Rows) -> str:
-    """Every module of the package by wing, with the first paragraph of its docstring."""
+    """Write a table of every module of the package by wing, with the first paragraph of its docstring."""
     source = ROOT / "src/sumnist"
     body = []
     for path in sorted(source.rglob("*.py"), key=lambda path: (len(path.relative_to(source).parts) > 1, path)):
@@ -116,13 +118,13 @@ def modules(_: Rows) -> str:
 
 LOSSES = ("reference", "ten-numbers", "bits", "ordinal", "value", "softmax", "weights-5-1", "weights-1-5", "digit-only",
           "sum-only", "scalar", "scalar-bits", "to-8")  # fmt: skip
-"""Variants of the study that answer which loss, on the page about the task."""
+"""Variants of the study that compare losses, for the page about the task."""
 FUSIONS = ("exact", "reference", "deep", "logits", "argmax", "outer", "film", "plane", "linear-logits", "original")
-"""Those that answer how the inputs are combined."""
+"""Variants of the study that compare ways to combine the inputs."""
 
 
 def study(names: tuple[str, ...], rows: Rows) -> str:
-    """Some variants of the study."""
+    """Write a table of some variants of the study."""
     results = Results(part(rows, "study"), VARIANTS)
     body = [[results.titles[name], *(with_interval(results.mean(name, o)) for o in ("digit", "sum", "joint")),
              points(results.effect(name, "reference", "sum")) if name != "reference" else "",
@@ -135,20 +137,20 @@ FIGURES |= {"study-losses": partial(study, LOSSES), "study-fusions": partial(stu
 
 @entered(PICKS, "recipes")
 def recipes(rows: Rows) -> Rows:
-    """The runs with two threads, with the epochs that are none of their settings."""
+    """Return the runs with two threads; a run without a setting for epochs gets one epoch."""
     return [row | {"config": {"epochs": 1} | row["config"]} for row in rows if row["config"]["threads"] == 2]
 
 
 # Learning from sums.
 
 CHANGED = "lr", "epochs", "batch_size", "weight_decay", "warmup", "lr_floor", "ema", "schedule", "augment", "precision"
-"""Settings that are chosen by rows of held-out images."""
+"""Settings that are chosen by their results on held-out images."""
 
 
 @entered(PICKS, "planned")
 def planned(rows: Rows) -> Rows:
-    """The rows of test images whose settings are those of their plan as it is now, whatever is measured with them; with
-    what was `told` in training."""
+    """Return the rows of test images whose settings are those of their current plan, whatever the task, seed and
+    threads; `told`: which labels training had."""
     found = []
     for row in agreeing(rows, set="test"):
         given = config_of(row)
@@ -161,7 +163,7 @@ def planned(rows: Rows) -> Rows:
 
 @entered(PICKS, "tried")
 def tried(rows: Rows) -> Rows:
-    """The rows of held-out images, with the settings that were tried, in words."""
+    """Return the rows of held-out images, with the settings that were tried, in words."""
     found = []
     for row in agreeing(rows, set="held out"):
         config, dropped = config_of(row), row.get("dropout", {}).items()
@@ -182,8 +184,8 @@ FORMATS |= {
 
 @entered(FIGURES, "arithmetic-slope")
 def slope(rows: Rows, least: int = 100) -> str:
-    """By which power of the digits the times of exact sums grow, the slope of the logarithms, from the `least` digits
-    on: with fewer, most of the time is what a call costs in any case."""
+    """Write by which power of the digits the times of exact sums grow: the slope of the logarithms, from `least` digits
+    on. With fewer digits, most of the time is the fixed cost of a call."""
     here = part(rows, "addition-growth")
     here = agreeing(here, addends=min((row["addends"] for row in here), default=0))
     sizes = [size for size in sorted({row["digits"] for row in here}) if size >= least]
@@ -202,13 +204,13 @@ ENGINES = "ours", "ocr", "ocr alone", "both"
 
 
 def reader_of(row: Row) -> tuple[str, int]:
-    """The digest of the networks and the generation of the path from the picture of a row."""
+    """Return the digest of a row's networks, and the generation of its path from the picture."""
     return row["model_sha256"], row.get("path", 1)
 
 
 @entered(FIGURES, "misses")
 def misses(rows: Rows) -> str:
-    """Every scanned digit of the reported half that is misread, by what a program can say of the cause."""
+    """List the scanned digits of the reported half that are misread, with the cause as far as a program can tell."""
     last = last_of([row for row in agreeing(part(rows, "real"), half="reported") if "misread" in row], "name")
     scans = [row for row in last if row["name"] == "scanned digits"]
     body = [[one["cause"], one["picture"], str(one["digit"]), f"{one['read']} ({one['probability']:.0%})",
@@ -219,7 +221,8 @@ def misses(rows: Rows) -> str:
 
 @entered(PICKS, "quoted")
 def quoted(rows: Rows) -> Rows:
-    """Of the newest network of each engine the reported half as first measured, and development as last measured."""
+    """Return, for the newest network of each engine, the first measurement of the reported half and the last of the
+    development half."""
     now = {row["engine"]: reader_of(row) for row in first_of(rows, "engine", "model_sha256", "path")}
     found = [row for row in rows if reader_of(row) == now[row["engine"]]]
     groups = grouped(by_date(found), "engine", "kind", "set", "half", "name")
@@ -229,14 +232,14 @@ def quoted(rows: Rows) -> Rows:
 
 @entered(PICKS, "longer")
 def longer(rows: Rows) -> Rows:
-    """What became of the weights after the training, and the packaged ones as they are used."""
+    """Return the rows of weights after longer training, and those of the packaged weights as they are used."""
     used = agreeing(part(rows, "strips-closer"), engine="ours", trust=TRUST)
     return [*(row | {"weights": "packaged"} for row in used), *part(rows, "strips-longer")]
 
 
 @entered(FIGURES, "numbers-labels")
 def relabelled(rows: Rows) -> str:
-    """Real strips without those that count as misread only because their label is wrong, as a person saw: by engine."""
+    """Write the figures of real strips by engine, without the misread strips whose label a person found wrong."""
     body = []
     for row in sorted(quoted(part(rows, "strips")), key=lambda row: (row["name"], row["half"])):
         wrong = {one["picture"] for one in agreeing(part(rows, "strips-labels"), set=row["set"], half=row["half"])}
@@ -257,7 +260,7 @@ def relabelled(rows: Rows) -> str:
 
 @entered(PICKS, "causes")
 def causes(rows: Rows) -> Rows:
-    """Why numbers of the development half of real strips were misread, as a person sorted them."""
+    """Return why numbers of the development half of real strips were misread, as a person sorted them."""
     why = {(row["set"], row["picture"]): row["cause"] for row in part(rows, "strips-misses")}
     ours = agreeing(quoted(part(rows, "strips")), kind="real", half="development", engine="ours")
     return [{"set": row["set"], "cause": why.get((row["set"], one["picture"]), "nobody has looked at it yet")}
@@ -267,27 +270,28 @@ def causes(rows: Rows) -> Rows:
 # Pictures.
 
 SURE_SHARE = 0.99
-"""The coverage at which the tables tell the risk."""
+"""Coverage at which the tables tell the risk."""
 LEAST_COVERAGE = 0.9
-"""Where the plot of risk and coverage begins."""
+"""Coverage at which the plot of risk and coverage begins."""
 
 
 @entered(PICKS, "packaged")
 def packaged(rows: Rows) -> Rows:
-    """The runs of the packaged network, with the risk at `SURE_SHARE`."""
+    """Return the runs of the packaged network, with the risk at `SURE_SHARE`."""
     return [row | {"risk": risk_at(row["evaluation"])} for row in agreeing(rows, plan="packaged")]
 
 
 @entered(PICKS, "calibrated")
 def calibrated(rows: Rows) -> Rows:
-    """The last calibration, with the risk of each fold and of all at `SURE_SHARE`."""
+    """Return the last calibration, with its risk and that of each fold at `SURE_SHARE`."""
     return [row | {"risk": risk_at(row), "folds": [fold | {"risk": risk_at(fold)} for fold in row["folds"]]}
             for row in rows[-1:]]  # fmt: skip
 
 
 @entered(PICKS, "reported")
 def reported(rows: Rows) -> Rows:
-    """The reported half of the reader that was measured last for the first time, as it was first measured."""
+    """Return the first measurement of the reported half by the newest reader: the one whose first measurement is
+    latest."""
     firsts = by_date(first_of(rows, "model_sha256", "path"))
     found = [row for row in agreeing(rows, half="reported") if reader_of(row) == reader_of(firsts[-1])]
     return by_date(found)[:1]
@@ -295,8 +299,7 @@ def reported(rows: Rows) -> Rows:
 
 @entered(PICKS, "halves")
 def halves(rows: Rows) -> Rows:
-    """Figures of the half that choices were made on, as it was measured last, and of the one that was looked at once, a
-    row for each."""
+    """Return a row for each figure of the development half, as it was measured last, and of the reported half."""
     found = []
     for row in (*last_of(agreeing(rows, half="development")), *reported(rows)):
         said = {f"{title}, {answering}, right %": percent(row[f"{answering}_{key}"])
@@ -311,12 +314,12 @@ def halves(rows: Rows) -> Rows:
 
 
 def curve(figures: Row) -> list[tuple[float, float]]:
-    """The risk–coverage curve of an evaluation or a calibration, if it has one."""
+    """Return the risk–coverage curve of an evaluation or a calibration, if it has one."""
     return [(coverage, risk) for coverage, risk in figures.get("digit_risk") or figures.get("risk_coverage") or []]
 
 
 def risk_at(figures: Row, share: float = SURE_SHARE) -> float | None:
-    """The share of wrong answers among the `share` that the network is surest of, if it is known."""
+    """Return the share of wrong answers among the `share` that the network is surest of, None if it is unknown."""
     if share == SURE_SHARE and figures.get("risk_at_99") is not None:
         return float(figures["risk_at_99"])
     return next((risk for coverage, risk in curve(figures) if math.isclose(coverage, share)), None)
@@ -327,13 +330,13 @@ def risk_at(figures: Row, share: float = SURE_SHARE) -> float | None:
 
 @entered(PICKS, "both")
 def now_and_before(rows: Rows) -> Rows:
-    """The rows of the last run of a part: of this checkout, now, and of the one beside it, before."""
+    """Return the rows of the last run of a part: `now` for this checkout, `before` for the one beside it."""
     return [row | {"which": "now" if row["of"] == row["commit"] else "before",
                    "refusals": row["not_200"] / row["seconds"] if "not_200" in row else None}
             for row in newest(rows, "date")]  # fmt: skip
 
 
-# Filled forms. The rows of all seeds are added up that agree in everything else.
+# Filled forms. Rows that differ only in their seed are added up.
 
 SOURCES = {"cells": "cells", "photographed": "photographs", "scanned": "scans"}
 BANDS = {
@@ -343,13 +346,16 @@ BANDS = {
     "shaken, mm": ("motion", (0, 0.01, 0.3, 1)),
     "bent, mm": ("bend", (0, 0.01, 1, 2, 4.1)),
 }
-"""By what photographs are told apart, and the edges of the groups."""
+"""The figures by which photographs are grouped, and the edges of the groups."""
 
 
 @entered(PICKS, "sheets")
 def sheets(rows: Rows) -> Rows:
-    """The rows of parts, each measurement once, of the path, half, networks and writer that were measured last; `as`:
-    how the sheets came to the reader, of an outcome whether its total is `added` right."""
+    """Return the rows of parts, each measurement once, for the path, half, networks and probability of mistakes
+    measured last.
+
+    Outcomes and fields get `as`, how the sheets came to the reader; outcomes get `added`, whether all totals are right.
+    """
     found = []
     for here in grouped(rows, "part").values():
         ordered = by_date(here)
@@ -361,8 +367,8 @@ def sheets(rows: Rows) -> Rows:
 
 @entered(FIGURES, "sheet-registration")
 def registration(rows: Rows) -> str:
-    """By how much boxes are off, and how many photographs are refused, by what these are like. A pixel is one of a page
-    at 200 to an inch."""
+    """Write the errors of boxes and the share of refused photographs, by properties of the photographs. A pixel is one
+    of a page at 200 pixels per inch."""
     found = [one for row in sheets(part(rows, "sheet-registration")) for one in row["photographs"]]
     groups = [("all", "", found)]
     for name, (key, edges) in BANDS.items():
@@ -380,16 +386,16 @@ def registration(rows: Rows) -> str:
     return table(head, body)
 
 
-# One small sheet, worked out, and what the package believes of people.
+# A small sheet as a worked example, and the model of slips.
 
 LARGEST = {"q1": 9, "q2": 9, "q3": 9, "total": 27}
 FORMULA = Relation.of("total = q1 + q2 + q3")
 FIRST, LAST = 4, 8
-"""What is read in the first and in the last cell, beyond doubt."""
+"""Numbers of the first and the last cell, which are read beyond doubt."""
 MIDDLE: dict[int | Decimal, float] = {1: 0.55, 7: 0.45}
-"""What the reader says of the middle cell."""
+"""What the reader says about the middle cell."""
 TOTALS = 19, 13, 18, 16
-"""Totals that may be written: right if the cell is a 7, right if it is a 1, nearly right for one, and for neither."""
+"""Totals that may be written: right if the cell is a 7, right if it is a 1, nearly right for a 7, right for neither."""
 TERMS = 8, 12, 7
 SLIPS: dict[Kind, tuple[int, str]] = {
     "off by one": (26, "a slip of counting: one more or one less; with halves, also a half"),
@@ -398,11 +404,11 @@ SLIPS: dict[Kind, tuple[int, str]] = {
     "swapped": (72, "two neighbouring digits of the total changed places"),
     "anything": (33, "any other total, each as probable; also what the kinds above cannot be on that sheet"),
 }
-"""By kind, what is written instead of the sum of `TERMS`, and what happened."""
+"""For each kind, the total that is written instead of the sum of `TERMS`, and what happened."""
 
 
 def posterior(total: int) -> Posterior:
-    """What is known of the small sheet if this total is written."""
+    """Return the posterior of the small sheet if this total is written."""
     read: dict[str, dict[int | Decimal, float]] = {
         "q1": {FIRST: 1.0}, "q2": MIDDLE, "q3": {LAST: 1.0}, "total": {total: 1.0},
     }  # fmt: skip
@@ -410,14 +416,14 @@ def posterior(total: int) -> Posterior:
 
 
 def chance(probability: float) -> str:
-    """A probability, in percent."""
+    """Write a probability in percent."""
     is_near = 0 < probability < 0.0005 or 0.9995 < probability < 1
     return f"{100 * probability:.{2 if is_near else 1}f} %"
 
 
 @entered(FIGURES, "sheet-example")
 def example(_: Rows) -> str:
-    """The middle cell before and after each total."""
+    """Write the probabilities of the middle cell before and after each total."""
     body = [["none yet", *map(chance, MIDDLE.values()), "", ""]]
     for total in TOTALS:
         found = posterior(total)
@@ -437,7 +443,7 @@ def example(_: Rows) -> str:
 
 @entered(FIGURES, "sheet-example-steps")
 def steps(_: Rows) -> str:
-    """The first total of that table, by hand."""
+    """Write how the first total of that table is computed by hand."""
     total, writer = TOTALS[0], Writer(LARGEST["total"], len(FORMULA.terms))
     text, weights = "\n", {}
     for value, read in MIDDLE.items():
@@ -455,7 +461,7 @@ def steps(_: Rows) -> str:
 
 @entered(FIGURES, "sheet-channel")
 def channel(_: Rows) -> str:
-    """The kinds of wrong totals, how frequent they are, and an example of each."""
+    """Write the kinds of wrong totals, how frequent they are, and an example of each."""
     weights = {KINDS[kind]: f"{100 * weight:g} %" for kind, weight in WEIGHTS.items()}
     body = [[name, meaning, str(written), weights[name]] for name, (written, meaning) in SLIPS.items()]
     terms = " + ".join(map(str, TERMS))
@@ -473,13 +479,14 @@ PLOTTED = {
 TIMES = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 300: "5 min", 900: "15 min"}
 SIZES = {3e5: "0.3 MB", 1e6: "1 MB", 3e6: "3 MB", 1e7: "10 MB", 3e7: "30 MB"}
 LATE, LARGE = 200, 4e6
-"""Seconds of training and bytes from which a label stands on the left of its point, for room."""
+"""Beyond these seconds of training, or bytes, a label stands on the left of its point, where there is room."""
 
 
 @entered(PLOTS, "bench-accuracy")
 @matplotlib.rc_context(STYLE)
 def accuracy_plot(rows: Rows) -> str:
-    """Errors of each measured network against the seconds of its training, and against the bytes of its weights."""
+    """Plot the errors of each measured network against the seconds of its training, and against the bytes of its
+    weights."""
     drawn = new_figure(11, 4.7, "Longer training makes fewer errors; a larger network does not")
     left, right = drawn.subplots(1, 2, sharey=True)
     left.set(xlabel="seconds of training (median)", ylabel="digit errors, %", xscale="log", yscale="log")
@@ -517,7 +524,7 @@ def accuracy_plot(rows: Rows) -> str:
 @entered(PLOTS, "bench-throughput")
 @matplotlib.rc_context(STYLE)
 def throughput_plot(rows: Rows) -> str:
-    """Throughput against batch size, on both threads; the title says how far ours is ahead of torch."""
+    """Plot throughput against batch size, on both threads; the title says how far ours is ahead of torch."""
     measured = agreeing(part(rows, "throughput"), threads=2)
     rates = {key: median(group, "images_per_second") for key, group in grouped(measured, "name", "batch").items()}
     title = "Throughput: not measured yet"
@@ -544,7 +551,8 @@ def throughput_plot(rows: Rows) -> str:
 @entered(PLOTS, "risk-coverage")
 @matplotlib.rc_context(STYLE)
 def risk_plot(rows: Rows) -> str:
-    """Risk against coverage: the training images, each out of fold, and the test images, the mean over seeds."""
+    """Plot risk against coverage: for the training images, each out of fold, and for the test images, the mean over
+    seeds."""
     tested = [run["evaluation"] for run in agreeing(part(rows, "run"), plan="packaged") if curve(run["evaluation"])]
     title, lines = "Risk and coverage: not measured yet", []
     for row in (calibrated := part(rows, "calibration")[-1:]):
@@ -570,7 +578,7 @@ def risk_plot(rows: Rows) -> str:
 
 
 def mean_curve(curves: Sequence[list[tuple[float, float]]]) -> list[tuple[float, float]]:
-    """The mean risk at each coverage that all of `curves` have."""
+    """Return the mean risk at each coverage that all of `curves` have."""
     known = [dict(ends) for ends in curves]
     common = [coverage for coverage, _ in curves[0] if all(coverage in risks for risks in known)]
     return [(coverage, statistics.fmean(risks[coverage] for risks in known)) for coverage in common]

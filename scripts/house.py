@@ -1,7 +1,7 @@
-"""Count the lines of code of each wing, and hold them to their budgets: `python scripts/house.py [--table]`.
+"""Count the lines of code of each wing, and check them against its budget: `python scripts/house.py [--table]`.
 
-A line of code is one with a token that is no comment and no docstring. The budgets are in pyproject.toml, each raise
-with its reason; what needs more room than its wing has must make room first.
+A line of code has a token that is neither a comment nor part of a docstring. The budgets are in pyproject.toml; each
+raise has its reason there. New code that does not fit into its wing's budget must first make room.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def counts(root: Path = ROOT) -> tuple[Counter[str], Counter[str]]:
 
 
 def main() -> int:
-    """Print the table, or only what is over its budget; the exit status is 1 if anything is."""
+    """Print the wings over their budget, with `--table` all wings first; the exit status is 1 if any is over."""
     budgets: dict[str, int] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["house"]["budgets"]
     lines, files = counts()
     if "--table" in sys.argv[1:]:

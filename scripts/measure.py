@@ -1,7 +1,7 @@
 """Measure what the docs claim, and append rows to the files of docs/results, from which `make docs` writes the pages.
 
     python scripts/measure.py runs fast-exact reference --seeds 0 1 2      train, and evaluate on the grid
-    python scripts/measure.py addition lenet own --digits 1 2 --seeds 0    the same of what is learned from sums alone
+    python scripts/measure.py addition lenet own --digits 1 2 --seeds 0    train on sums alone, and evaluate
     python scripts/measure.py robustness reported                          pictures outside MNIST
     python scripts/measure.py real NAME FOLDER reported                    real pictures of digits
     python scripts/measure.py numbers --suite --engines ours both          numbers of any length
@@ -11,10 +11,11 @@
     python scripts/measure.py hands STROKES                                the digits of pen writers, and their hands
     python scripts/measure.py page                                         the page, in a browser
 
-The package must be committed, and its commit is in the rows. Choices are made on training images and on the development
-half; the test images and the reported half are looked at once for each network and design of the path to it: what has a
-row there is not measured again. Real pictures, which the project does not hold, are in folders 0 to 9 or have a
-`labels.csv`; the last number in a file's name says which half it is in: even, development; odd, reported.
+The package must be committed, and its commit is in the rows. We make choices on training images and on the development
+half. The test images and the reported half are looked at once for each network and for each design of the path from a
+picture to its reading: a measurement that has a row is not repeated. The real pictures are not in the project. They are
+in folders 0 to 9 or have a `labels.csv`; the last number in a file's name says which half the file is in: even numbers
+are for development, odd ones for the report.
 """
 
 from __future__ import annotations
@@ -86,19 +87,19 @@ from sumnist.training.loop import train
 from sumnist.training.tasks import split
 
 PATHS = {"tables": 5, "hands": 1, "robustness": 7, "numbers": 14, "sheets": 5, "find": 8}
-"""The generation of each path from a picture to what is said of it: it rises when the path is designed anew, and then
-the reported half may be looked at once more for a network."""
+"""The generation of each path from a picture to its reading. It rises when the path is redesigned; each network may
+then be measured on the reported half once more."""
 MODEL = PRETRAINED / ONNX
 ENGINES: tuple[ReadingEngine, ...] = get_args(ReadingEngine)
 
 
 def sha256(*contents: bytes) -> str:
-    """The SHA-256 of files, end to end."""
+    """Return the SHA-256 of files, joined end to end."""
     return hashlib.sha256(b"".join(contents)).hexdigest()
 
 
 def half_of(path: str | Path) -> Half:
-    """The half that a file is in by the last number in its name. Raises `DataError` if there is none."""
+    """Return the half that a file is in, by the last number in its name. Raises `DataError` if there is no number."""
     found = re.findall(r"\d+", Path(path).stem)
     if not found:
         raise DataError(f"{path}: no number in its name, which says its half: name it so, or take it out")
@@ -109,10 +110,10 @@ def half_of(path: str | Path) -> Half:
 
 
 def reference(seed: int, threads: int) -> Row:
-    """A recipe for 99 % in one epoch.
+    """Run a recipe for 99 % in one epoch.
 
     5×5 convolution (24), pool, ReLU; 3×3 convolution (32), pool, ReLU; linear 256; Adam at 1e-2 with betas 0.7 and 0.9,
-    OneCycle, batches of 256, fp32. It is given the memory format and the allocator settings of `sumnist train`.
+    OneCycle, batches of 256, fp32. It uses the memory format and the allocator settings of `sumnist train`.
     """
     torch.set_num_threads(threads)
     keep_freed_memory()
@@ -136,17 +137,17 @@ def reference(seed: int, threads: int) -> Row:
 
 
 GOAL, MOST_EPOCHS = 0.99, 14
-"""The share of right test images at which the usual example stops, and the epochs after which it gives up."""
+"""Share of right test images at which the usual example stops, and number of epochs after which it gives up."""
 MEAN, SPREAD = 0.1307, 0.3081
-"""Of MNIST's pixels, as that example has them."""
+"""Mean and standard deviation of MNIST's pixels, as that example has them."""
 
 
 def example(seed: int, threads: int) -> Row:
-    """The example that most people start from, until an epoch ends at 99 % of the test images.
+    """Run the example that most people start from, until an epoch ends with 99 % of the test images right.
 
-    3×3 convolutions 32 and 64, pool, dropout 0.25, linear 128, dropout 0.5; Adadelta at 1.0, times 0.7 an epoch; 64 at
-    a time from a DataLoader, each image converted and normalised on its own, when it is asked for. It looks at the test
-    set after each epoch to know when to stop, which is to its advantage.
+    3×3 convolutions 32 and 64, pool, dropout 0.25, linear 128, dropout 0.5; Adadelta at 1.0, times 0.7 an epoch;
+    batches of 64 from a DataLoader, which converts and normalises each image by itself when it is needed. The example
+    looks at the test set after each epoch to know when to stop, which is to its advantage.
     """
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
@@ -185,14 +186,14 @@ def example(seed: int, threads: int) -> Row:
 
 
 def clocks() -> NDArray[np.float64]:
-    """Seconds on the wall and of this process."""
+    """Return the seconds of the wall clock, and the processor seconds of this process."""
     return np.array([time.perf_counter(), time.process_time()])
 
 
 def run_of(
     config: Row, spent: Iterable[float], evaluation: Row, head: str | None = None, precision: str = "fp32"
 ) -> Row:
-    """A run: its settings, its cost, and the figures of its network."""
+    """Return a run: its settings, its cost, and the figures of its network."""
     seconds, cpu_seconds = map(float, spent)
     return {"config": config, "seconds": seconds, "cpu_seconds": cpu_seconds, "commit": head or commit(),
             "evaluation": evaluation, "precision": precision}  # fmt: skip
@@ -200,7 +201,7 @@ def run_of(
 
 @torch.inference_mode()
 def digit_figures(net: nn.Module, mean: float = 0.0, scale: float = 1.0) -> Row:
-    """The share of the test images whose digit is right, as an evaluation has it."""
+    """Return the share of test images whose digit is right, in the form of an evaluation."""
     test = load_mnist("test")
     answers = [net((as_image(part) - mean) / scale).argmax(1) for part in torch.tensor(test.images).split(500)]
     accuracy = float((torch.cat(answers) == torch.tensor(test.digits)).float().mean())
@@ -208,7 +209,7 @@ def digit_figures(net: nn.Module, mean: float = 0.0, scale: float = 1.0) -> Row:
 
 
 Recipe = Callable[[int, int], Row]
-"""Seed and threads → the run of a recipe that is not of this package."""
+"""Seed and threads → the run of a recipe from outside this package."""
 PLANS: dict[str, Config | Recipe] = {
     "fast-exact": preset("fast", validation=0),
     "fast-concat": preset("fast", fusion="concat", epochs=4, validation=0),
@@ -225,8 +226,8 @@ TRIED = "best-exact, tried"
 
 
 def runs(given: argparse.Namespace) -> Iterator[Row]:
-    """Train and evaluate plans; their seeds alternate, so that a noisy machine treats them alike. Rows of
-    configurations that have since changed stay in the log; the pages quote the present ones."""
+    """Train and evaluate plans, seed by seed, so that a noisy machine treats the plans alike. Rows of outdated
+    configurations stay in the file; the pages quote the current ones."""
     done = {(row["plan"], row["seed"]) for row in current(read_jsonl(given.rows))}
     for seed, name in product(given.seeds, given.plans):
         plan = PLANS[name]
@@ -239,12 +240,12 @@ def runs(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def trained(config: Config, folder: Path) -> Row:
-    """Train into a folder, unless it holds the run finished from before, and evaluate the last weights."""
+    """Train into a folder, unless it holds the finished run already, and evaluate the last weights."""
     if not ((folder / RECORD).exists() and record_of(folder).get("finished")):
         train(config, folder, overwrite=True)
     torch.set_num_threads(2)
     net, config = load_network(folder)
-    if config.outliers:  # as the packaged network is calibrated, from predictions out of fold
+    if config.outliers:  # calibrated like the packaged network, from predictions out of fold
         last = read_jsonl(RESULTS / "calibration.jsonl")[-1]
         net.calibration.set(last["temperature"], last["least_is_digit"], last["least_confidence"])
     figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
@@ -255,13 +256,14 @@ def trained(config: Config, folder: Path) -> Row:
 
 
 def record_of(run: Path) -> Row:
-    """What the folder of a run says of it."""
+    """Return the record in the folder of a run."""
     record: Row = json.loads((run / RECORD).read_text(encoding="utf-8"))
     return record
 
 
 def current(rows: Rows) -> Rows:
-    """The rows whose configuration and network are those of a plan as it is now, whatever seed and threads."""
+    """Return the rows whose configuration and network are those of a current plan, with any seed and number of
+    threads."""
 
     def is_current(row: Row) -> bool:
         plan = PLANS.get(row["plan"])
@@ -276,18 +278,18 @@ def current(rows: Rows) -> Rows:
 
 @cache
 def parameters_of(config: Config) -> int:
-    """Trainable numbers of the network that `config` describes."""
+    """Count the trainable numbers of the network that `config` describes."""
     return count_parameters(TwoInputNet.from_config(config))
 
 
-# What is learned from sums alone. Rows of networks that learned from all 60,000 images were measured on the test images
-# once, at the end. With --choose 10,000 images are held out, and the row is of these: settings are chosen by such rows,
-# and any flag of `sumnist train` may be given.
+# Learning from sums alone. Networks that learned from all 60,000 images were measured on the test images once, at the
+# end. With --choose, 10,000 images are held out and measured instead. These rows serve to choose settings, so any flag
+# of `sumnist train` may be given.
 
 SUM_PLANS = {"lenet": "addition", "own": "addition-best"}
-"""What can be measured, by the name of its preset: the encoder and the data of published systems, and our own."""
+"""The plans, and the preset of each: `lenet` has the encoder and the data of published systems, `own` has ours."""
 HELD_OUT = 10_000
-"""Images that are held out to choose by."""
+"""Images that are held out for choices."""
 
 
 def addition(given: argparse.Namespace) -> Iterator[Row]:
@@ -308,7 +310,7 @@ def addition(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def learned(config: Config, runs: Path) -> Row:
-    """Train, or finish what was begun at the same commit, and measure the last weights."""
+    """Train, or finish a training that was begun at the same commit, and measure the last weights."""
     digest = sha256(replace(config, threads=0).to_json().encode())
     folder = runs / f"{config.preset}-{config.digits}-{config.supervision}-seed{config.seed}-{digest[:8]}"
     result = train(config, folder, resume=True)
@@ -328,7 +330,7 @@ def learned(config: Config, runs: Path) -> Row:
 
 
 def dropout_of(net: TwoInputNet) -> dict[str, float]:
-    """The shares that an encoder drops, and where: before which features, or before the fusion, which follows."""
+    """Return the shares that an encoder drops, by their place: before a linear layer, or before the fusion."""
     found = {}
     for layer, after in pairwise([*net.encoder, nn.Identity()]):
         if isinstance(layer, nn.Dropout):
@@ -338,7 +340,7 @@ def dropout_of(net: TwoInputNet) -> dict[str, float]:
 
 
 def config_of(row: Row) -> Config:
-    """The configuration in a row; what an older one lacks is as it is by default."""
+    """Return the configuration in a row; settings that an older row lacks have their defaults."""
     return Config.from_json(json.dumps(row["config"]), "a row")
 
 
@@ -346,7 +348,7 @@ def config_of(row: Row) -> Config:
 
 
 def robustness(given: argparse.Namespace) -> Iterator[Row]:
-    """Read the suites with the packaged network, some ten minutes."""
+    """Read the suites with the packaged network. This takes some ten minutes."""
     about = {"model_sha256": sha256(MODEL.read_bytes()), "path": PATHS["robustness"]}
     once(read_jsonl(given.rows), half=given.half, **about)
     figures = suite.robustness(Reader(MODEL.read_bytes()), given.half).values
@@ -374,7 +376,7 @@ def real(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def miss(path: Path, digit: int, reading: Any) -> Row:
-    """A picture that is misread, and why, as far as a program can say."""
+    """Describe a picture that is misread, and why, as far as a program can tell."""
     shares = np.array(reading.digit_probabilities)
     second = int((shares > shares[digit]).sum()) == 1 and shares[digit] >= SECOND
     cause = (
@@ -385,25 +387,25 @@ def miss(path: Path, digit: int, reading: Any) -> Row:
 
 
 SECOND = 0.05
-"""The probability from which on the truth counts as a close second."""
+"""Least probability with which the truth counts as a close second."""
 
 
-# Numbers of any length. FOLDER holds real strips, with a `labels.csv` as `sumnist evaluate --labels` takes it. Of each
-# set and engine there is one row. With `--trusts 0 0.35 1` the development half is measured with each of these weights
-# of rescoring, for the choice of one.
+# Numbers of any length. FOLDER holds real strips, with a `labels.csv` as `sumnist evaluate --labels` takes it. Each set
+# and engine gives one row. With `--trusts 0 0.35 1` the development half is measured with each of these weights of
+# rescoring, to choose one.
 
 ALONE = "ocr alone"
-"""The network of `ocr` as one would use it without this package: shown each picture whole, its best path without all
-that is no digit. On folders alone."""
+"""The network of `ocr` as one would use it without this package: it sees each picture whole, and its best path may
+contain only digits. For folders only."""
 SUITE = "suite"
 """The name of the suite among the sets."""
 LABELS = "labels.csv"
 TABLE_CELLS, CHOSEN = "cells.tsv", "203"
-"""What lists the cells of weather tables, and the station whose sheets are of the development half."""
+"""The file that lists the cells of weather tables, and the station whose sheets are the development half."""
 
 
 def named(text: str) -> tuple[str, Path]:
-    """A name and a folder. Raises `ArgumentTypeError`."""
+    """Split NAME=PATH into a name and a path. Raises `ArgumentTypeError`."""
     name, equals, path = text.partition("=")
     if not (name and equals and path) or name == SUITE:
         raise argparse.ArgumentTypeError(f"{text}: expected NAME=PATH, such as cells=../cells")
@@ -411,8 +413,8 @@ def named(text: str) -> tuple[str, Path]:
 
 
 def labels_in(folder: Path, half: Half) -> list[suite.Label]:
-    """The labels of the pictures of a half, or of the cells of weather tables, whose station says which half they are
-    in. Raises `DataError` if there are none, or one of them is no good."""
+    """Return the labels of the pictures of a half, or of the cells of weather tables, whose station says which half
+    they are in. Raises `DataError` if there are no labels, or one of them is broken."""
     if (folder / TABLE_CELLS).exists():
         return [suite.Label(row["file"], row["tenths"], int(row["tenths"])) for row in cells_of(folder / TABLE_CELLS)
                 if row["sheet"].startswith(CHOSEN) == (half == HALVES[0])]  # fmt: skip
@@ -460,8 +462,11 @@ def numbers(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, labels: list[suite.Label]) -> Row:
-    """The figures of an engine on a folder. In a cell of a weather table the point before tenths may be written or not,
-    so there its digits alone count, and what depends on values is left out."""
+    """Measure an engine on a folder.
+
+    In a cell of a weather table, the point before tenths may be written or not. There only the digits count, and
+    figures that depend on values are None.
+    """
     answers = list(suite.labelled_answers(reader, folder, labels, engine))
     unknown: Row = {}
     if (folder / TABLE_CELLS).exists():
@@ -474,7 +479,7 @@ def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, la
 
 
 def alone(name: str, folder: Path, labels: list[suite.Label]) -> Row:
-    """How many pictures of a folder `ALONE` reads right; it has no probabilities."""
+    """Measure how many pictures of a folder `ALONE` reads right; it gives no probabilities."""
     recognizer, right = OcrRecognizer(), []
     digits = [0, *(place for place, character in enumerate(CHARACTERS, 1) if character.isdigit())]
     for label in labels:
@@ -486,24 +491,24 @@ def alone(name: str, folder: Path, labels: list[suite.Label]) -> Row:
     return {"name": name, "pictures": len(right), "accuracy": float(np.mean(right)), **unknown}
 
 
-# Hands. The writers of the half in a file of pen strokes, of whom no network has learned. Each digit is drawn by pens
-# of three widths and in two sizes, and read alone; numbers by one writer are composed of them; and readers are adapted
-# to some of each writer's digits, and read the others.
+# Hands. The writers are those of the half in a file of pen strokes; no network has learned from them. Each digit is
+# drawn by pens of three widths and in two sizes, and read alone. Numbers by one writer are composed of such digits.
+# Readers are adapted to some of each writer's digits, and read the others.
 
 HEIGHTS, PEN_WIDTHS = (24, 90), (0.05, 0.1, 0.16)
-"""Pixels of a digit's height, and the widths of pens by it."""
+"""Heights of a digit in pixels, and widths of pens as shares of the height."""
 GAPS = {"spaced": (0.15, 0.4), "touching": (-0.1, 0.0)}
-"""From a digit to the next, by their height."""
+"""Gaps between digits as shares of their height: least and most."""
 STRINGS = 40
-"""Of each length and writer."""
+"""Strings of each length and writer."""
 EXAMPLES = (1, 2, 3, 5, 10)
-"""Of each digit."""
+"""Examples of each digit to which a reader is adapted."""
 AGAIN = 3
 """How often examples are chosen anew."""
 
 
 def pen_picture(strokes: Sequence[NDArray[Any]], height: int, width: float) -> NDArray[np.uint8]:
-    """A digit, dark on light, with paper around it."""
+    """Draw a digit, dark on light, with paper around it."""
     every = np.concatenate(strokes)
     low, size = every.min(0), np.ptp(every, 0)
     factor, room = height / max(size[1], size[0] / 1.1, 1), height * (width + 0.3)
@@ -516,7 +521,7 @@ def pen_picture(strokes: Sequence[NDArray[Any]], height: int, width: float) -> N
 
 
 def line_by(pictures: Sequence[NDArray[np.uint8]], gap: tuple[float, float], height: int, random: Any) -> Any:
-    """Digits of one writer as a line: as far from each other as their ink says."""
+    """Put digits of one writer on a line; the gaps are between their ink."""
     inks = []
     for picture in pictures:
         columns = np.flatnonzero((picture < 200).any(0))
@@ -583,15 +588,18 @@ def hands(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def scaled(strokes: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Strokes as `glyphs.drawn` takes them: a dot has two points."""
+    """Prepare strokes for `glyphs.drawn`: a dot gets a second point."""
     return [np.concatenate([one, one + 1e-3]) if len(one) == 1 else one for one in strokes]
 
 
 def adapted(
     reader: Reader, writers: dict[int, tuple[list[NDArray[np.uint8]], list[int]]], each: int, wrong: bool
 ) -> Row:
-    """What hands do: errors on the writer's other digits before and after, and how the share of right digits of other
-    writers, and of MNIST, changes; of some examples of each digit, among which one label may be wrong."""
+    """Measure what learning a hand does, from `each` examples of each digit, of which one has a wrong label if `wrong`.
+
+    Returns the errors on the writer's other digits before and after, and how the share of right digits of other writers
+    and of MNIST changes.
+    """
     random, training = np.random.default_rng([each, wrong]), load_mnist("train")
     mnist = random.permutation(len(training.digits))[:2000]
     others_of_mnist = [*training.images[mnist]], training.digits[mnist]
@@ -634,21 +642,20 @@ def adapted(
     }  # fmt: skip
 
 
-# Filled forms, simulated. The digits on them are MNIST's test images, and with FOLDER the scans in it, in folders 0 to
-# 9. For each part, form, ink and seed there is one row, with how many sheets had which outcome. What is measured
-# already is left out, so that a measurement that was cut off goes on.
+# Simulated filled forms. The digits on them are MNIST's test images and, with FOLDER, the scans in its folders 0 to 9.
+# Each part, form, ink and seed gives one row, which counts the sheets by their outcome. A measurement that has a row is
+# skipped, so an interrupted one can go on.
 
 FACTORS = 0.2, 1.0, 5.0
-"""By how much the reader may be wrong about the probability of a mistake."""
+"""Factors by which the reader may be wrong about the probability of a mistake."""
 UNIT = 200 / 25.4
-"""Pixels of a millimetre in which errors of registration are told: those of a page at 200 to an inch."""
+"""Pixels per millimetre in which errors of registration are told: those of a page at 200 pixels per inch."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is measured: the form, how its sheets come to the reader ("cells", "photographed" or "scanned"), how many
-    there are for an ink and seed, the share of them with a wrong total, and by how much the reader's probability of a
-    mistake is multiplied."""
+    """A measurement: the form; how its sheets come to the reader ("cells", "photographed" or "scanned"); their count
+    for an ink and seed; the share with a wrong total; and the factor on the reader's probability of a mistake."""
 
     layout: str
     source: str
@@ -669,7 +676,7 @@ PARTS: dict[str, tuple[Job, ...]] = {
     "registration": (Job("cover", "photographed", 100),),
 }  # fmt: skip
 """The parts. With five seeds and both inks there are 10,000 covers in cells, and 2,000 photographs of covers. Engines
-are compared in a part of its own, and matter for strips alone."""
+have a part of their own, since they matter only for strips."""
 
 
 def sheets(given: argparse.Namespace) -> Iterator[Row]:
@@ -695,20 +702,20 @@ def sheets(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def is_measured(rows: Iterable[Row], what: Row) -> bool:
-    """Whether there is such a row: of the same commit, and of a reported half of any commit with these networks."""
+    """Whether there is a row with these values. On the reported half, its commit does not matter."""
     keys = what.keys() - ({"commit"} if what["half"] == HALVES[1] else set())
     return any(all(row.get(key) == what[key] for key in keys) for row in rows)
 
 
 class Outcome(NamedTuple):
-    """What came of a sheet.
+    """The outcome of a sheet.
 
     Attributes:
-        state: What was said of it, or "unreadable".
+        state: The state that the reader gave it, or "unreadable".
         before: Whether all numbers are right if each is read alone.
-        after: Whether they are as they are said together, of a doubtful sheet too.
-        mistake: The kind of its wrong total, if it has one.
-        told: Whether the totals that are said to be wrong are those that are.
+        after: Whether all numbers are right if they are read together, even on a doubtful sheet.
+        mistake: The kind of its wrong total, None if it has none.
+        told: Whether the reader reports exactly the wrong totals.
     """
 
     state: str
@@ -719,8 +726,11 @@ class Outcome(NamedTuple):
 
 
 def outcomes_of(reader: SheetReader, sheets: Sheets, places: Sequence[int], source: str) -> Row:
-    """What came of sheets: how many had each outcome; of fields, by how they are written, how many are read wrong,
-    alone and with all others; and the seconds that reading took."""
+    """Read sheets, and count the outcomes.
+
+    Also counts the fields, by how they are written, and how many of them are read wrong, alone and together; and tells
+    the seconds of reading.
+    """
     outcomes, seconds = Counter[Outcome](), 0.0
     fields, before, after = Counter[str](), Counter[str](), Counter[str]()
     for place in places:
@@ -751,7 +761,7 @@ def outcomes_of(reader: SheetReader, sheets: Sheets, places: Sequence[int], sour
 
 
 def outcome_of(truth: Truth, reading: SheetReading | None) -> Outcome:
-    """What came of a sheet."""
+    """Return the outcome of a sheet."""
     mistake = truth.mistake.kind if truth.mistake else None
     if reading is None:
         return Outcome("unreadable", False, False, mistake, False)
@@ -763,8 +773,8 @@ def outcome_of(truth: Truth, reading: SheetReading | None) -> Outcome:
 
 
 def registrations(sheets: Sheets, places: Sequence[int]) -> Row:
-    """Of each photograph what is known of it, and by how many pixels at 200 to an inch the worst corner of a box is
-    off, None if the photograph is refused."""
+    """Describe each photograph, with the error of the worst corner of a box in pixels at 200 pixels per inch, None if
+    the photograph is refused."""
     page = Page.of(sheets.layout)
     boxes = [box for place in page.places for box in (*place.boxes, *place.correction)]
     corners = np.concatenate([corners_of(box) for box in boxes])
@@ -785,17 +795,18 @@ def registrations(sheets: Sheets, places: Sequence[int]) -> Row:
     return {"photographs": found}
 
 
-# Numbers found on whole pictures. FOLDER holds real ones: with a `labels.csv`, or in sub-folders 0 to 9 and `blank`. Of
-# a table the columns D, E and F are known, by a file of tab-separated values: sheet (the picture's name, with what may
-# follow), column, row, and the number in tenths. Pages and signs are composed; STROKES is `pendigits-orig.tes`. Of each
-# set and system there is one row; what is measured already is left out.
+# Numbers found on whole pictures. FOLDER holds real pictures, with a `labels.csv` or in sub-folders 0 to 9 and `blank`.
+# Of a table the columns D, E and F are known, from a file of tab-separated values: sheet (it begins with the picture's
+# name), column, row, and the number in tenths. Pages and signs are composed; STROKES is `pendigits-orig.tes`. Each set
+# and system gives one row; a measurement that has a row is skipped.
 
 SYSTEMS = (*ENGINES, "PP-OCRv6")
 COLUMNS = "DEF"
 Asked = tuple[str, Any, list[finding.There]]
-"""The name of a picture, the picture, and what is on it."""
+"""The name of a picture, the picture, and the numbers on it."""
 Found = tuple[str, Row, Callable[[], Sequence[Asked]], Callable[[list[finding.Answer]], Row]]
-"""What is measured: its part, what its row says of it, what gives the pictures, and what the figures."""
+"""A measurement: its part, what its row says about it, a function that returns the pictures, and one that computes the
+figures."""
 
 
 def find(given: argparse.Namespace) -> Iterator[Row]:
@@ -823,7 +834,7 @@ def find(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def found_sets(given: argparse.Namespace) -> Iterator[Found]:
-    """What is measured of finding numbers. Raises `DataError`."""
+    """Yield the measurements of finding numbers. Raises `DataError`."""
     writers: list[pages.Writers] = [pages.Images(Ink.mnist(given.half))] if given.pages or given.signs else []
     writers += [pages.Strokes(given.strokes, given.half)] if given.strokes else []
 
@@ -847,7 +858,7 @@ def found_sets(given: argparse.Namespace) -> Iterator[Found]:
 
 
 def pictures_of(folder: Path, half: Half) -> list[Asked]:
-    """The pictures of a half, each with the number on it, if there is one. Raises `DataError`."""
+    """Return the pictures of a half, each with the number on it, if there is one. Raises `DataError`."""
     if (folder / LABELS).exists():
         return [(one.path, folder / one.path, [finding.There(finding.digits_of(one.text), one.value)])
                 for one in labels_in(folder, half)]  # fmt: skip
@@ -858,18 +869,19 @@ def pictures_of(folder: Path, half: Half) -> list[Asked]:
 
 
 def sample(every: Sequence[Any], seed: int, count: int | None) -> list[Any]:
-    """As many as are wanted, chosen by the seed."""
+    """Choose `count` of the items by the seed, all if None."""
     places = np.random.default_rng(seed).permutation(len(every))[:count]
     return [every[place] for place in sorted(places)]
 
 
 def cells_of(tsv: Path) -> Iterator[dict[str, str]]:
-    """What people transcribed of the cells of weather tables."""
+    """Read what people transcribed from the cells of weather tables."""
     return csv.DictReader(tsv.read_text("utf-8").splitlines(), delimiter="\t")
 
 
 def columns_of(tsv: Path | None, sheet: str) -> list[dict[int, str]]:
-    """The true columns of a sheet, by their rows. Raises `DataError` if there are none, `SystemExit` without a file."""
+    """Return the true columns of a sheet, by their rows. Raises `DataError` if there are none, `SystemExit` without a
+    file."""
     if not tsv:
         raise SystemExit("measure: --table: nobody knows what is in it: add --tsv")
     rows = [row for row in cells_of(tsv) if row["sheet"].startswith(sheet)]
@@ -881,21 +893,21 @@ def columns_of(tsv: Path | None, sheet: str) -> list[dict[int, str]]:
 
 
 def keep(given: argparse.Namespace, name: str, answers: Sequence[tuple[Any, finding.Answer]]) -> None:
-    """Write a picture of some of those that were measured, chosen by the seed, and one of all that was missed."""
+    """Write a picture of some answers, chosen by the seed, and one of all misses."""
     given.out.mkdir(parents=True, exist_ok=True)
     finding.shown(sample(answers, given.seed, given.show)).save(given.out / f"{name}.png")
     finding.shown_misses(answers).save(given.out / f"{name}-misses.png")
 
 
-# Whole tables. Of a real one the columns D, E and F are known, as above; labels say which rows are totals (Tot.) and
-# means (Moy.) of those above. Simulated ones are known altogether. A real page is read with and without learning the
-# hand, and a simulated one with and without being told what holds.
+# Whole tables. Of a real table the columns D, E and F are known, as above; labels say which rows are totals (Tot.) and
+# means (Moy.) of the rows above. Of a simulated table everything is known. A real page is read with and without
+# learning the hand, a simulated one with and without its rules being given.
 
 TOTALS, MEANS = "Tot.", "Moy."
 MOST_LEFT = 6
-"""Columns that may stand before the known ones."""
+"""How many columns of a table are tried as the first known one, from the left."""
 Known = dict[int, tuple[str, list[str | None]]]
-"""By row its label, and the digits in the known columns."""
+"""For each row, its label and the digits in the known columns."""
 
 
 def tables(given: argparse.Namespace) -> Iterator[Row]:
@@ -921,7 +933,8 @@ def tables(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def table_cut(tsv: Path | None, sheet: str, engine: ReadingEngine) -> Row:
-    """What comes of a sheet's known cells as they were cut out, alone and by what the labels of their rows say."""
+    """Measure the reading of a sheet's known cells, which were cut out before: alone, and with the rules from the rows'
+    labels."""
     known = rows_of_table(tsv, sheet)
     assert tsv
     files = {(int(row["row"]), COLUMNS.index(row["column"])): tsv.parent / row["file"]
@@ -945,7 +958,8 @@ def table_cut(tsv: Path | None, sheet: str, engine: ReadingEngine) -> Row:
 
 
 def cut_rules(known: Known) -> Iterator[str]:
-    """What the labels of a sheet's rows say: totals and means of the days above them; the third column is the mean."""
+    """Yield the rules that the labels of a sheet's rows give: totals and means of the days above; the third column is
+    the mean of the first two."""
     days, total = list[int](), 0
     for row, (label, _) in known.items():
         if label == TOTALS and days:
@@ -960,7 +974,7 @@ def cut_rules(known: Known) -> Iterator[str]:
 
 
 def rows_of_table(tsv: Path | None, sheet: str) -> Known:
-    """What is known of a sheet, by its rows. Raises `SystemExit`, `DataError`."""
+    """Return the known rows of a sheet. Raises `SystemExit`, `DataError`."""
     columns, labels = columns_of(tsv, sheet), dict[int, str]()
     assert tsv
     for row in cells_of(tsv):
@@ -970,14 +984,14 @@ def rows_of_table(tsv: Path | None, sheet: str) -> Known:
 
 
 def digits_in(cell: Any, of: str) -> str:
-    """The digits of a cell, as it was read or as it is said to be, without zeros before them."""
+    """Return the digits of a cell without leading zeros: as it was read if `of` is "read", else those of its value."""
     text = "" if cell is None else cell.read if of == "read" else "" if cell.value is None else str(cell.value)
     return finding.digits_of(text)
 
 
 def matched(table: Table, known: Known, left: int) -> list[tuple[int, int]]:
-    """Which known row is which row of a table, of as many as have most numbers alike, in their order; `left`: the
-    column that the first known one is."""
+    """Match known rows to rows of a table, in their order, so that most numbers agree; `left`: the column that is the
+    first known one."""
     rows = list(known)
     alike = np.array([
         [sum(text is not None and digits_in(table.cells.get((row, left + at)), "value") == text
@@ -1000,7 +1014,7 @@ def matched(table: Table, known: Known, left: int) -> list[tuple[int, int]]:
 
 
 def table_page(reader: Reader, path: Path, known: Known, learn: bool) -> Row:
-    """What came of a whole page."""
+    """Measure the reading of a whole page."""
     start = time.perf_counter()
     table = TableReader(reader=reader, learn=learn).read(path)
     seconds = time.perf_counter() - start
@@ -1036,20 +1050,20 @@ def table_page(reader: Reader, path: Path, known: Known, learn: bool) -> Row:
 
 
 def again(reader: Reader, table: Table, path: Path) -> dict[tuple[int, int], str]:
-    """The digits of all cells as the reader reads them that has learned the hand, and knows nothing of what holds."""
+    """Read all cells again with the learned hand, but without relations, and return their digits."""
     page = TableReader(reader=reader).page(path, None)
     _, readings = read_cells(reader.with_hand(table.hand), page, page.cells)
     return {place: finding.digits_of(one.text) for place, one in readings.items()}
 
 
 def rule_key(relation: Relation) -> tuple[int, frozenset[int]]:
-    """A rule of rows as its total and, of a sum, its terms."""
+    """Return a rule of rows as its total and, for a sum, its terms."""
     terms = frozenset(int(name[1:]) for _, name in relation.terms) if relation.divisor == 1 else frozenset[int]()
     return int(relation.total[1:]), terms
 
 
 def true_rules(known: Known, place: Mapping[int, int]) -> set[tuple[int, frozenset[int]]]:
-    """The rules that a sheet's labels tell, of rows that were matched: a total is of the days above it."""
+    """Return the rules that a sheet's labels give, for matched rows: a total adds up the days above it."""
     true, days = set[tuple[int, frozenset[int]]](), list[int]()
     for row, (label, _) in known.items():
         if label in (TOTALS, MEANS):
@@ -1062,7 +1076,7 @@ def true_rules(known: Known, place: Mapping[int, int]) -> set[tuple[int, frozens
 
 
 def holds_in(relation: Relation, table: Table, of: str) -> bool:
-    """Whether a relation holds among the numbers of a table, but for what rounding does."""
+    """Whether a relation holds among the numbers of a table, up to rounding."""
     cells = {cell.name: cell for cell in table.cells.values()}
     texts = [digits_in(cells[name], of) for name in relation.names]
     if not all(texts):
@@ -1072,8 +1086,8 @@ def holds_in(relation: Relation, table: Table, of: str) -> bool:
 
 
 def simulated_tables(reader: Reader, ink: Any, given: argparse.Namespace, kind: str, told: bool) -> Row:
-    """What came of simulated tables: how many numbers are wrong without a flag, how many need a person, and how many
-    tables are wholly right, at once and when a person has answered."""
+    """Measure the reading of simulated tables: how many numbers are wrong without a flag, how many need a person, and
+    how many tables are wholly right, at once and after a person has answered."""
     count: Counter[str] = Counter()
     seconds = 0.0
     for place in range(given.count):
@@ -1120,8 +1134,8 @@ FIRST = "A 3"
 
 
 def page(given: argparse.Namespace) -> Iterator[Row]:
-    """Tell how many bytes travel, how long it takes from the end of a stroke to both answers, with a server and
-    without, with the page's inside shown and not, and how soon the page without a server has read an example."""
+    """Measure the page: its bytes; the time from the end of a stroke to both answers, with a server and without, with
+    the inside shown and not; and how soon the page without a server has read an example."""
     from page_driver import chromium, hosting, served
 
     sizes = json.loads((given.static / "sizes.json").read_text(encoding="utf-8"))
@@ -1136,7 +1150,7 @@ def page(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def strokes(browser: Any, url: str, inside: bool) -> list[float]:
-    """Milliseconds from the end of the last stroke of each digit to both answers, as the page measures them."""
+    """Return the milliseconds from the end of each digit's last stroke to both answers, as the page measures them."""
     from page_driver import DIGITS, draw, until
 
     page = browser.new_page()
@@ -1149,14 +1163,14 @@ def strokes(browser: Any, url: str, inside: bool) -> list[float]:
     for drawing in (DIGITS[3], *DIGITS):  # the first one warms up
         draw(page, drawing)
         times.append(until(page, ANSWERED))
-        page.wait_for_timeout(200)  # what else the page does with an answer
+        page.wait_for_timeout(200)  # until the page has done everything else with the answer
         page.keyboard.press("Escape")
     page.close()
     return times[1:]
 
 
 def first_answer(browser: Any, url: str) -> Row:
-    """Seconds from nothing, with an empty cache, until the page can be drawn on and until it has read an example."""
+    """Return the seconds from an empty cache until the page can be drawn on, and until it has read an example."""
     with browser.new_context() as context:
         page = context.new_page()
         began = time.perf_counter()
@@ -1175,7 +1189,7 @@ Flag = tuple[str, dict[str, Any]]
 
 
 def flag(name: str, **options: Any) -> Flag:
-    """A flag or an argument, as argparse takes it."""
+    """Return a flag or an argument, as argparse takes it."""
     return name, options
 
 
@@ -1238,7 +1252,7 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--static", type=Path, default=ROOT / "build/static", help="the page without a server, of `make static`"),
     ]),
 }  # fmt: skip
-"""What gives the rows of each task, which are in the file of its name, and its flags."""
+"""Each task, by name: the function that yields its rows, which go to the file of that name; and its flags."""
 
 
 def main(words: Sequence[str] | None = None) -> None:

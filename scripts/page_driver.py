@@ -1,4 +1,5 @@
-"""Servers, a browser, and strokes drawn on its page: for the tests, what is measured there, and the docs' pictures."""
+"""Start servers and a browser, and draw strokes on the page: for tests, for measurements, and for the docs'
+pictures."""
 
 from __future__ import annotations
 
@@ -34,15 +35,15 @@ DIGITS = [
     "62,28 50,20 39,29 43,42 60,57 64,70 50,80 37,70 42,56 60,42 63,29",
     "64,33 53,21 40,27 38,42 50,50 63,42 64,33 62,60 58,82",
 ]
-"""How each digit is drawn, in hundredths of the pad's side; a slash lifts the pen."""
+"""The strokes of each digit, in hundredths of the pad's side; a slash lifts the pen."""
 WIDE, HIGH = 0.62, 0.75
-"""Of a cell's width and the pad's height: how large the digits of a number are written."""
+"""Size of the digits of a number: width as a share of a digit's place, height as a share of the pad's."""
 
 
 @contextmanager
 def served(*words: str, folder: Path | None = None) -> Iterator[str]:
-    """The URL of a server of its own, of readings or of what the words of a command say, which ends with the `with`.
-    Raises `RuntimeError` unless its exit status is 0."""
+    """Run a server for the `with`, and give its URL: a server of readings, or the one that the command `words` starts.
+    Raises `RuntimeError` unless the server ends with exit status 0."""
     command = [sys.executable, "-m", "sumnist", *(words or ("serve", "--port", "0"))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         assert process.stdout is not None
@@ -55,15 +56,15 @@ def served(*words: str, folder: Path | None = None) -> Iterator[str]:
 
 
 class Quiet(SimpleHTTPRequestHandler):
-    """Python's server of files, which says nothing."""
+    """Python's file server, without log messages."""
 
     def log_message(self, *_: Any) -> None:
-        """Nothing."""
+        """Write nothing."""
 
 
 @contextmanager
 def hosting(folder: Path) -> Iterator[str]:
-    """The URL of a server of the files in `folder`."""
+    """Serve the files in `folder` for the `with`, and give the URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder))) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}/"
@@ -72,7 +73,7 @@ def hosting(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's browser."""
+    """Run Debian's Chromium for the `with`."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
@@ -80,7 +81,8 @@ def chromium() -> Iterator[Browser]:
 
 
 def write(page: Page, digits: str) -> list[float]:
-    """Write a number with the mouse, all over the pad; where the middle of each digit is, in shares of its width."""
+    """Write a number across the whole pad with the mouse; returns the middle of each digit, as a share of the pad's
+    width."""
     middles = [(place + 1) / (len(digits) + 1) for place in range(len(digits))]
     for digit, middle in zip(digits, middles, strict=True):
         draw(page, DIGITS[int(digit)], middle, WIDE / len(digits), HIGH)
@@ -98,8 +100,10 @@ def draw(page: Page, strokes: str, middle: float = 0.5, wide: float = 1.0, high:
 
 
 def until(page: Page, expression: str) -> Any:
-    """The first value that is not null; `wait_for_function` would have the page evaluate text, which it forbids. Raises
-    `TimeoutError`."""
+    """Evaluate an expression until it is not null, and return its value. Raises `TimeoutError`.
+
+    Playwright's `wait_for_function` would have the page evaluate text, which the page forbids.
+    """
     over = time.monotonic() + 20
     while (value := page.evaluate(expression)) is None:
         if time.monotonic() > over:
@@ -111,7 +115,7 @@ def until(page: Page, expression: str) -> Any:
 def points_of(
     page: Page, stroke: str, middle: float = 0.5, wide: float = 1.0, high: float = 1.0
 ) -> list[tuple[float, float]]:
-    """Where the points of a stroke are on the screen."""
+    """Return the points of a stroke on the screen."""
     box = page.locator("#pad").bounding_box()
     assert box is not None
     pairs = [[float(share) / 100 - 0.5 for share in point.split(",")] for point in stroke.split()]

@@ -35,23 +35,23 @@ from sumnist.sheets.layout import Layout
 IMAGES = ROOT / "docs/images"
 
 
-# The page: a 4 that is nearly closed, so that a 9 has its share of both charts; and the same moving: a digit is drawn,
-# numbers are added, the network that learned to add fails, one looks inside, and the total of a sum settles what a
-# smudge had hidden.
+# The page. The still picture shows a 4 that is nearly closed, so that the 9 has bars in both charts. In the moving
+# picture the digit is drawn, numbers are added, the network that learned to add fails, the inside is opened, and the
+# total of a sum settles a smudged digit.
 
 STROKES = "46.4,24 38,34 36,46 42,53 52,52 60,46 / 62.7,22 62,46 57,80"
 VIEW = {"width": 1180, "height": 740}
 FILM_WIDTH, FILM_QUALITY, LARGEST_FILM = 860, 62, 1_000_000
-"""Pixels of the moving picture's width, its quality, and its bytes, at most."""
+"""Width in pixels, quality, and largest size in bytes of the moving picture."""
 TIMES = 2
-"""How often it plays; then it rests on its last frame."""
+"""How often the moving picture plays; then it rests on its last frame."""
 
 Frame = tuple[Image.Image, int]
 """A picture, and for how many milliseconds it is seen."""
 
 
 def page_pictures() -> None:
-    """Take both."""
+    """Take the still picture of the page and the moving one."""
     with served() as url, chromium() as browser:
         page = browser.new_page(viewport=VIEW, device_scale_factor=1.5, color_scheme="light")  # type: ignore[arg-type]
         page.goto(url)
@@ -72,7 +72,7 @@ def page_pictures() -> None:
 
 
 def film(page: Page, url: str) -> Iterator[Frame]:
-    """What the moving picture shows, frame by frame."""
+    """Yield the frames of the moving picture."""
     yield frame(page, 700)
     yield from drawing(page)
     page.wait_for_timeout(600)
@@ -106,7 +106,7 @@ def film(page: Page, url: str) -> Iterator[Frame]:
 
 
 def drawing(page: Page) -> Iterator[Frame]:
-    """Draw the digit; a frame after each point."""
+    """Draw the digit, and yield a frame after each point."""
     for stroke in STROKES.split("/"):
         for i, point in enumerate(points_of(page, stroke)):
             page.mouse.move(*point, steps=4 if i else 1)
@@ -120,7 +120,7 @@ def drawing(page: Page) -> Iterator[Frame]:
 
 
 def frame(page: Page, milliseconds: int) -> Frame:
-    """The page as it is now, to be seen for so long."""
+    """Return the page as it is now, with the time for which it is seen."""
     image = Image.open(BytesIO(page.screenshot())).convert("RGB")
     height = round(image.height * FILM_WIDTH / image.width)
     return image.resize((FILM_WIDTH, height), Image.Resampling.LANCZOS), milliseconds
@@ -129,7 +129,7 @@ def frame(page: Page, milliseconds: int) -> Frame:
 # The steps of `sumnist predict`.
 
 FONT_DIGIT, SCENE = 299, 47
-"""Places of the digit in its set and of the scene among the photographs: squares, and a shadow over a corner."""
+"""Place of the digit in its set, and of the scene among the photographs: squared paper, with a shadow over a corner."""
 
 
 def steps() -> None:
@@ -147,29 +147,31 @@ def steps() -> None:
 MARKS = "9,7,13,12"
 LAYOUT = Layout.of_line(MARKS)
 PUPILS = range(1, 21)
-"""Those of the class; their numbers are the places of their sheets in the simulation."""
+"""The numbers of the pupils, which are also the places of their sheets in the simulation."""
 AWAY, CUT = 20, 12
-"""Who has no sheet, and whose photograph ends before a corner tag."""
+"""The pupil without a sheet, and the one whose photograph ends before a corner tag."""
 SHOWN, REVIEWED = 7, 18
-"""Whose photograph is shown, and who is being looked at on the page: one cell of that sheet is in doubt."""
+"""The pupil whose photograph is shown, and the one whose sheet is under review on the page: one of its cells is in
+doubt."""
 SHEET = 2048, 1536
 """Longer and shorter side of the photographs, in pixels."""
 SHEET_WIDTH = 800
-"""Of the photograph in the docs."""
+"""Width of the photograph in the docs, in pixels."""
 WRONG = 0.2
 """The share of wrong totals, more than people make, so that a small class has some."""
 JPEG_QUALITY = 82
-"""Of the JPEG files."""
+"""Quality of the JPEG files."""
 
 
 @cache
 def simulated() -> Sheets:
-    """The simulated sheets."""
+    """Return the simulated sheets."""
     return Sheets(LAYOUT, Ink.mnist("development"), "development", wrong=WRONG)
 
 
 def photograph(pupil: int) -> bytes:
-    """The photograph of a pupil's sheet, a JPEG: of all of it, or without its lower part."""
+    """Return the photograph of a pupil's sheet as a JPEG: the whole sheet, or for `CUT` the sheet without its lower
+    part."""
     page = filled(LAYOUT, name_of(pupil), simulated().marks(pupil))
     data = photographed(page, simulated().random("photograph", pupil), SHEET).data
     with Image.open(BytesIO(data)) as picture:
@@ -177,12 +179,12 @@ def photograph(pupil: int) -> bytes:
 
 
 def name_of(pupil: int) -> str:
-    """What the code of a pupil's sheet says."""
+    """Return the name in the code of a pupil's sheet."""
     return f"Pupil {pupil:02}"
 
 
 def jpeg(picture: Image.Image) -> bytes:
-    """A picture as a file."""
+    """Encode a picture as a JPEG."""
     stream = BytesIO()
     picture.save(stream, "JPEG", quality=JPEG_QUALITY, optimize=True)
     return stream.getvalue()
@@ -198,7 +200,7 @@ def write_class(folder: Path, pupils: Iterable[int] = PUPILS) -> None:
 
 
 def sumnist(folder: Path, *words: str) -> str:
-    """What a command prints. Raises `RuntimeError` if it says anything else."""
+    """Run a command, and return what it prints. Raises `RuntimeError` if it writes to standard error."""
     command = [sys.executable, "-m", "sumnist", *words]
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     if result.stderr:  # its status is 1 if there are unreadable sheets
@@ -207,7 +209,7 @@ def sumnist(folder: Path, *words: str) -> str:
 
 
 def photograph_review(folder: Path) -> None:
-    """Skip the sheets before the one that is shown, and photograph the page."""
+    """Skip to the sheet of `REVIEWED` on the page for review, and take a picture of the page."""
     with served("sheet", "review", "marks.jsonl", "--no-browser", folder=folder) as url, chromium() as browser:
         page = browser.new_page(viewport={"width": 1180, "height": 900}, color_scheme="light")
         page.goto(url)
@@ -222,7 +224,7 @@ def photograph_review(folder: Path) -> None:
 
 
 def sheet_pictures() -> None:
-    """Do what the page on sheets says, and keep what it shows. Then run scripts/write_docs.py."""
+    """Do what the page on sheets says, and keep its pictures and the answer. Then run scripts/write_docs.py."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         write_class(folder)
@@ -241,11 +243,11 @@ def sheet_pictures() -> None:
 # A table that somebody wrote.
 
 TABLE, TABLE_WIDTH, TABLE_HEIGHT = ("weather", 4), 700, 620
-"""Which simulated table, and the pixels of it that are shown."""
+"""The simulated table, and width and height of the part that is shown, in pixels."""
 
 
 def table_pictures() -> None:
-    """Do what the page on tables says, and keep what it shows."""
+    """Do what the page on tables says, and keep its pictures."""
     with TemporaryDirectory() as name:
         folder = Path(name)
         data = tables.photograph("development", pages.Images(Ink.mnist("development")), *TABLE).picture

@@ -1,9 +1,10 @@
-"""Run docs/tutorial.md as its reader would, and write what its commands and its Python print into it.
+"""Run docs/tutorial.md as a reader would, and write the output of its commands and its Python into it.
 
     python scripts/run_tutorial.py
 
-Blocks of `console` have commands behind `$`, and below each what it prints; what a block of `python` prints is in a
-block of `text` behind it. All Python is one session. `sumnist serve` goes on while the commands after it run.
+Blocks of `console` have commands behind `$`, and the output of each command below it. The output of a block of `python`
+stands in a block of `text` behind it. All Python runs in one session. `sumnist serve` keeps running while the next
+commands run.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs/tutorial.md"
 BLOCK = re.compile(r"^```(console|python)\n(.*?)^```\n(?:\n```text\n.*?^```\n)?", re.MULTILINE | re.DOTALL)
 ADDRESS = "127.0.0.1:8000"
-"""Where the page says that the server is; another port is taken, which is free."""
+"""The server's address on the page; the real server takes a free port instead."""
 
 
 def ran(page: str, place: Path) -> str:
-    """The page, with what its blocks print now.
+    """Return the page with the output that its blocks have now.
 
     Args:
-        page: Its Markdown.
-        place: An empty folder, in which it is followed.
+        page: The Markdown of the page.
+        place: An empty folder to run the page in.
     """
     shutil.copytree(ROOT / "examples", place / "examples")
     programs = place / ".venv/bin"
@@ -46,7 +47,7 @@ def ran(page: str, place: Path) -> str:
 
 
 class Session:
-    """Terminals in one folder, and one interpreter."""
+    """Runs commands in one folder, and Python in one interpreter."""
 
     def __init__(self, place: Path, servers: ExitStack) -> None:
         self.place, self.servers, self.address = place, servers, ADDRESS
@@ -55,13 +56,13 @@ class Session:
         self.environment = os.environ | {"PATH": programs, "COLUMNS": "80", "OMP_NUM_THREADS": "1"}
 
     def console(self, block: str) -> str:
-        """The block of commands, with what each prints."""
+        """Run a block of commands, and return it with the output of each."""
         commands = [line for line in block.splitlines() if line.startswith("$ ")]
         said = "".join(f"{command}\n{self.said(command.removeprefix('$ '))}" for command in commands)
         return f"```console\n{said}```\n"
 
     def said(self, command: str) -> str:
-        """What a command prints, errors too."""
+        """Run a command, and return its output, errors included."""
         if command == "sumnist serve":
             return self.served()
         result = subprocess.run(
@@ -71,7 +72,7 @@ class Session:
         return result.stdout
 
     def served(self) -> str:
-        """The line with which a server begins, which ends when the page does."""
+        """Start a server that runs until the page ends, and return the first line that it prints."""
         words = [sys.executable, "-m", "sumnist", "serve", "--port", "0"]
         server = self.servers.enter_context(
             subprocess.Popen(words, cwd=self.place, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -83,7 +84,7 @@ class Session:
         return line.replace(self.address, ADDRESS)
 
     def python(self, code: str) -> str:
-        """The code, and behind it what it prints, if anything."""
+        """Run the code, and return it with its output, if any, behind it."""
         before, printed = Path.cwd(), StringIO()
         os.chdir(self.place)
         try:
@@ -96,7 +97,7 @@ class Session:
 
 
 def main() -> None:
-    """Write the page anew."""
+    """Rewrite the page with its output."""
     with tempfile.TemporaryDirectory() as place:
         PAGE.write_text(ran(PAGE.read_text(encoding="utf-8"), Path(place)), encoding="utf-8")
     print(f"{PAGE.relative_to(ROOT)}: written")

@@ -1,12 +1,12 @@
 """Put a trained network into the package: calibrated, verified, exported, with its model card.
 
     python scripts/ship.py digits|numbers|cells|finder     train what is missing, calibrate, verify, install
-    python scripts/ship.py digits --runs FOLDER     the same with the runs that are there already
+    python scripts/ship.py digits --runs FOLDER            the same, with the runs that exist already
 
-What is worse than what it would replace, too large, or does not give torch's answers is not installed. What is measured
-on test images is measured once for each network: its row is in docs/results, with those of calibrations. The soft
-labels of MNIST's training images and the small network that learned to add were made once, by this program at commit
-922c2e2 (`labels`, `learned`).
+A network is not installed if it is worse than the one in the package, too large, or gives other answers than torch.
+Each network is measured on test images once; its row is in docs/results, with the rows of calibrations. The soft labels
+of MNIST's training images and the small network that learned to add were made once, by this program at commit 922c2e2
+(`labels`, `learned`).
 """
 
 from __future__ import annotations
@@ -61,22 +61,22 @@ from sumnist.training.loop import train
 from sumnist.training.tasks import CellTask, FinderTask, NumberTask, split_writers
 
 LARGEST_NUMBERS, LARGEST_CELLS, LARGEST_FINDER = 3_000_000, 450_000, 800_000
-"""Bytes of the files that ship, at most."""
+"""Largest sizes of the files that ship, in bytes."""
 
 
 def must(good: bool, what: object, expected: str) -> None:
-    """Go on if all is good. Raises `SystemExit`, with what was expected, if not."""
+    """Raise `SystemExit` with what was expected, unless `good`."""
     if not good:
         raise SystemExit(f"{what}, expected {expected}")
 
 
 def finished(run: Path) -> bool:
-    """Whether the folder of a run is there, and its training came to its end."""
+    """Whether the folder of a run exists, and its training was finished."""
     return (run / RECORD).exists() and bool(record_of(run).get("finished"))
 
 
 def card(template: str, **facts: Any) -> str:
-    """A model card."""
+    """Write a model card."""
     text = Path(__file__).with_name(f"{template}-card.md.j2").read_text(encoding="utf-8")
     found: str = Template(text, undefined=StrictUndefined, keep_trailing_newline=True).render(**facts)
     return found
@@ -84,31 +84,32 @@ def card(template: str, **facts: Any) -> str:
 
 # The network of digits.
 #
-# One training, `FOLDER/fold-1`, leaves out a fifth of the images and of the pen writers. What that network says of
-# them, as they are and, by the whole path from a picture to a reading, as tight crops, in drawn cells and on
-# photographs, sets the temperature and what is like a digit; the writers set how sure is sure. (The teachers of the
-# soft labels of the other images have seen this fifth, so a trace of it is in what that network learned.) The other
-# one, `FOLDER/final`, on all 60,000 and all writers with seed 0, is the network. Both go on from where they ended,
-# `FOLDER/…-again`, shorter and slower, and the mean of the weights before and after counts.
+# There are two trainings. `FOLDER/fold-1` leaves out a fifth of the images and of the pen writers, for calibration. Its
+# network reads these images as they are, and by the whole path from a picture to a reading: as tight crops, in drawn
+# cells and on photographs. Its answers set the temperature and the threshold for "this is a digit"; its answers to the
+# writers can raise the least confidence. (The teachers of the other images' soft labels have seen this fifth, so this
+# network has learned a trace of it.) `FOLDER/final` learns from all 60,000 images and all writers with seed 0; its
+# network ships. Both trainings continue in `FOLDER/…-again`, for fewer epochs and with a lower learning rate, and the
+# mean of the weights before and after is used.
 
 FIGURES = "evaluation.json"
 FOLD, FOLDS = 1, 5
-"""The fold, of five, whose images calibrate."""
+"""The fold, of five, whose images calibrate the network."""
 PICTURES = 300
-"""Images of that fold, of which pictures of every kind are made."""
+"""How many images of that fold are made into pictures of every kind."""
 SEED = 7
-"""Of the pictures, which no suite has."""
+"""Seed of these pictures, which no suite uses."""
 FINDER_MAY_LOSE = 0.02
-"""How much less of the characters the finder may find and tell right in 8 bits."""
+"""Largest loss from 8 bits in the share of characters that the finder finds and reads right."""
 AGAIN: dict[str, Any] = {"epochs": 8, "lr": 2e-3}
-"""How a training goes on. The mean of two weights in one valley is often better than either (Wortsman and others, 2022:
-model soups)."""
+"""How a training continues. The mean of two weights in one valley is often better than either (Wortsman and others,
+2022: model soups)."""
 MAY_LOSE = 0.0003
 """How much less accurate than the packaged network a new one may be."""
 
 
 def plan() -> dict[str, Config]:
-    """The runs by the names of their folders."""
+    """Return the runs by the names of their folders."""
     config = preset("best", validation=0, threads=1)  # two can train beside each other
     return {f"fold-{FOLD}": replace(config, fold=FOLD), "final": config}
 
@@ -145,7 +146,7 @@ def digits(runs: Path, into: Path, rows: Path) -> None:
 
 
 def mean_of(runs: Sequence[Path], into: Path, load: Callable[[Path], Any] = load_network) -> None:
-    """Write the run whose weights are the mean of those of some, and whose time is that of all."""
+    """Write a run with the mean weights of some runs, and with the time of all of them."""
     shutil.copytree(runs[0], into, dirs_exist_ok=True)
     records = [record_of(run) for run in runs]
     times = {key: sum(record[key] for record in records) for key in ("seconds", "cpu_seconds")}
@@ -160,15 +161,14 @@ def mean_of(runs: Sequence[Path], into: Path, load: Callable[[Path], Any] = load
 
 
 def packaged_row(run: Path, evaluation: Row) -> Row:
-    """What the log of test evaluations has of the network that ships."""
+    """Return the row of the packaged network for the log of test evaluations."""
     record, config = record_of(run), json.loads((run / CONFIG).read_text(encoding="utf-8"))
     row = run_of(config, (record["seconds"], record["cpu_seconds"]), evaluation, record["commit"], record["precision"])
     return with_envelope("run", plan="packaged", seed=config["seed"]) | row
 
 
 def calibration_row(runs: Path) -> Row:
-    """The calibration from what a network says of the images that it was trained without, as they are and by the whole
-    path."""
+    """Calibrate a network with its answers to images that it was not trained on, as they are and by the whole path."""
     run = runs / f"fold-{FOLD}"
     net, config = load_network(run)
     must(config == plan()[run.name], f"{run}: another run", f"that of the preset `best` without fold {FOLD}: train it")
@@ -193,8 +193,11 @@ def calibration_row(runs: Path) -> Row:
 
 
 def whole_path(run: Path, digits: DigitSet) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
-    """What a network says, by the whole path, of pictures made of images: log-probabilities `[N, 10]`, digits `[N]` and
-    how probable a digit is `[N]`, where there was any ink."""
+    """Read pictures made of images by the whole path.
+
+    Returns, for pictures with any ink: the log-probabilities `[N, 10]`, the true digits `[N]`, and the probabilities
+    that there is a digit `[N]`.
+    """
     images = digits.images[:PICTURES]
     pictures: list[Picture] = [
         *(picture for scale in (1, 6) for dark in (False, True) for picture in tight_crops(images, scale, dark)),
@@ -209,8 +212,8 @@ def whole_path(run: Path, digits: DigitSet) -> tuple[NDArray[np.float32], NDArra
 
 
 def runners_up(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, temperature: float) -> Row:
-    """Of the images that are misread: how often the truth comes second, its mean log-probability, and how many answers
-    have two digits of the same probability."""
+    """Describe the misread images: how often the truth comes second, and its mean log-probability; and count the
+    answers that have two digits of equal probability."""
     scores = log_probabilities(logits, smoothing, temperature).astype(np.float32)
     order = np.argsort(-scores, 1)
     wrong = order[:, 0] != truth
@@ -221,7 +224,7 @@ def runners_up(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing:
 
 
 def figures(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, temperature: float = 1.0) -> Row:
-    """Accuracy, loss, calibration error and risk–coverage curve of held-out images."""
+    """Return accuracy, loss, calibration error and risk–coverage curve of held-out images."""
     scores = log_probabilities(logits, smoothing, temperature)
     right, confidence = scores.argmax(1) == truth, np.exp(scores.max(1)).astype(np.float32)
     return {"accuracy": float(right.mean()), "nll": nll_of(scores, truth),
@@ -229,25 +232,26 @@ def figures(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: fl
             "risk_coverage": risk_curve(confidence, right)}  # fmt: skip
 
 
-# The networks of strips and of cells. A run leaves out 5,000 images of the training set; what is composed of these
-# calibrates it, and must be read well enough. That of strips, `FOLDER/first`, goes on twice, shorter and slower: as it
-# was, and with half of the drawn digits loose, since few writers show many hands. The mean of all three counts.
+# The networks of strips and of cells. A run leaves out 5,000 training images. Strips or cells composed of these
+# calibrate its network, which must read them well enough. The training of strips, `FOLDER/first`, continues twice, for
+# fewer epochs and with a lower learning rate: once unchanged, and once with half of the drawn digits loose, to show
+# more hands than the few writers have. The mean of the three weights is used.
 
 SLOWER: dict[str, Any] = {"epochs": 8, "lr": 1.2e-3}
 FURTHER = {"plain": SLOWER, "loose": {**SLOWER, "loose": 0.5}}
-"""How the training of strips goes on, by the names of the folders."""
+"""How the training of the network of strips continues, by the names of the folders."""
 NUMBERS_MAY_LOSE = 0.005
 """How much less accurate on held-out strips than the packaged network a new one may be, in 8 bits."""
 LEAST = {"box": 0.95, "digit": 0.95, "strip": 0.95}
-"""Shares of the held-out cells that must be read rightly: a little less than the first network that shipped did."""
+"""Shares of the held-out cells that must be read right: slightly less than the first network that shipped reached."""
 TEST_SEED, TEST_BATCHES, TEST_BATCH = 0x7E57, 64, 128
-"""Of the cells of test images: another seed than any training's."""
+"""Seed of the cells of test images, which no training uses; the number of batches, and their size."""
 DARK = 0.8
-"""Ink of the test images that stand in blank boxes."""
+"""Ink of the test images in otherwise blank boxes."""
 
 
 def trained(config: Config, run: Path) -> None:
-    """Train what is missing of a run. Raises `SystemExit` if it is there, and of another task, or holds out nothing."""
+    """Train what is missing of a run. Raises `SystemExit` if an existing run has another task, or holds out nothing."""
     if not finished(run):
         train(config, run, resume=True)
     known = load_config(run)
@@ -256,7 +260,7 @@ def trained(config: Config, run: Path) -> None:
 
 
 def composed(kind: type[NumberTask | CellTask], run: Path) -> tuple[Any, Any, Row]:
-    """Calibrate a run: its network, its task, and the calibration."""
+    """Calibrate a run; returns its network, its task, and the calibration."""
     (net, *_), task = kind.network.load(run), kind(load_config(run), torch.device("cpu"), ProcessGroup())
     fitted = task.calibrate(net)
     save_network(net, run)
@@ -264,7 +268,7 @@ def composed(kind: type[NumberTask | CellTask], run: Path) -> tuple[Any, Any, Ro
 
 
 def exported(run: Path, largest: int, **options: Any) -> bytes:
-    """The network of a run as a file. Raises `SystemExit` if it is too large to be shipped."""
+    """Export the network of a run as a file. Raises `SystemExit` if it is too large to ship."""
     content = export_run(run, **options).path.read_bytes()
     must(len(content) <= largest, f"{run}: {len(content):,} bytes", f"at most {largest:,}")
     return content
@@ -286,7 +290,7 @@ def numbers(runs: Path, into: Path, _: Path) -> None:
 
 
 def cells(run: Path, into: Path, rows: Path) -> None:
-    """Train, calibrate and verify the network of cells, have it read those of test images, and install it. Raises
+    """Train, calibrate and verify the network of cells, measure it on cells of test images, and install it. Raises
     `SystemExit` if it is not fit."""
     trained(preset("cells", threads=1), run)
     net, _, fitted = composed(CellTask, run)
@@ -309,7 +313,7 @@ def finder(run: Path, into: Path, _: Path) -> None:
 
 
 def tested(rows: Path, content: bytes, measure: Callable[[], Row]) -> Row:
-    """What is measured on test images: the row of this network if there is one, for it is looked at once."""
+    """Return the row of this network about test images. The network is measured if it has no row yet, and only then."""
     for row in read_jsonl(rows):
         if row["model_sha256"] == sha256(content):
             return row
@@ -332,7 +336,8 @@ def install(run: Path, into: Path, content: bytes, template: str, net: Any, **mo
 
 
 def cell_figures(reader: CellReader) -> dict[str, float]:
-    """The figures of cells composed of test images, and of blank boxes with one of them each, as it is."""
+    """Return the figures of cells composed of test images, and of otherwise blank boxes with one unchanged test image
+    each."""
     test = load_mnist("test")
     cells = Cells(test, TEST_SEED, count=CellTask.held_drawn)
     batches = [cells.batch(step, TEST_BATCH) for step in range(TEST_BATCHES)]
@@ -352,7 +357,7 @@ SHIPPED: dict[str, tuple[Callable[[Path, Path, Path], None], Path, str]] = {
     "cells": (cells, CELLS, "cells"),
     "finder": (finder, FINDER, "find"),
 }
-"""What can be shipped: what does it, what it writes, and the file of its rows."""
+"""What can be shipped: the function that does it, the path that it writes, and the file of its rows."""
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
-"""What mkdocs needs to know of this repository: pages that are not in docs/, links that leave it, and the static page.
+"""Adapt the repository's pages for mkdocs: add pages from outside docs/, redirect links, and add the page without a
+server.
 
-Pages are written for the repository, where a link may lead to any file. On the site such a file is a page of its own:
-one of `PAGES`, or one of `SHOWN`, as code. A link to any other file stays as it is, and fails the build.
+Pages are written for the repository, where a link may lead to any file. On the site, the files of `PAGES` are pages
+too, and the files of `SHOWN` are pages that show code. A link to any other file stays as it is, and fails the build.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ __all__ = ["on_files", "on_nav", "on_page_content", "on_page_markdown"]
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = TemporaryDirectory(prefix="sumnist-site-")
 STATIC = Path(PLACE.name) / "try"
-"""Where the page that runs without a server is built for the site: a place of this build, for there may be two."""
+"""The folder in which the page without a server is built. Each build has its own, since two builds may run at once."""
 MORE = {
     "home": "../", "how": "../your-own-pictures/", "study": "../design-choices/#pairs-that-were-never-seen",
     "arithmetic": "../arithmetic/", "sheets": "../sheets/", "api": "../serving/",
 }  # fmt: skip
-"""Where that page says that there is more to read."""
+"""Where that page's links to further reading lead."""
 ICON = "src/sumnist/serve/static/icon.svg"
 PAGES = {
     "CHANGELOG.md": "changelog.md",
@@ -41,20 +42,20 @@ PAGES = {
     "src/sumnist/pretrained/cells.md": "model-cards/cells.md",
     "src/sumnist/pretrained/finder.md": "model-cards/finder.md",
 }
-"""Pages from elsewhere in the repository, and where they are on the site."""
+"""Pages from elsewhere in the repository, and their places on the site."""
 SHOWN = (
     "examples/train_in_one_file.py", "examples/two-inputs-two-outputs.ipynb", "tests/test_network.py",
     "tests/test_study.py", "tests/test_wings.py",
 )  # fmt: skip
-"""Files that pages lead to, shown as pages under `source/` and left out of the search."""
+"""Files to which pages link; the site shows them under `source/`, and leaves them out of the search."""
 PLACES = {"README.md": "index.md", **PAGES, **{path: f"source/{Path(path).with_suffix('.md')}" for path in SHOWN}}
 MARK = re.compile(r"<!-- figure.*?-->(\n?)|<!-- /figure -->()", re.DOTALL)
-"""Where `write_docs.py` puts figures. A table that begins behind one needs a blank line before it here."""
+"""A mark of `write_docs.py` for a figure. On the site, a table that begins behind one needs a blank line before it."""
 LINK = re.compile(r"(\]\()([^)#\s]+)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add what is not in docs/."""
+    """Add the files from outside docs/."""
     for path, place in PAGES.items():
         files.append(File.generated(config, place, content=(ROOT / path).read_text(encoding="utf-8")))
     for path in SHOWN:
@@ -69,13 +70,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_nav(nav: Navigation, config: MkDocsConfig, files: Files) -> Navigation:
-    """Add the static page."""
+    """Add the page without a server to the navigation."""
     nav.items.append(Link("Try it", "try/"))
     return nav
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Leave out the marks of figures, and lead links to where their targets are on the site."""
+    """Remove the marks of figures, and redirect links to the places of their targets on the site."""
     place = page.file.src_uri
     origin = next((path for path, uri in PLACES.items() if uri == place and path != "README.md"), f"docs/{place}")
 
@@ -90,12 +91,13 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Have no empty cell head a column, which a screen reader would read with every cell, and break no line at a ±."""
+    """Turn empty header cells into plain cells, since a screen reader reads the header with every cell; break no line
+    at a ±."""
     return re.sub(r"<th([^>]*)></th>", r"<td\1></td>", html).replace(" ± ", "\u00a0±\u00a0")
 
 
 def as_page(file: Path) -> str:
-    """A page that shows a file: a notebook as its cells, all else as code."""
+    """Return a page that shows a file: a notebook as its cells, any other file as code."""
     text, name = file.read_text(encoding="utf-8"), file.relative_to(ROOT).as_posix()
     body = f"```python\n{text}```\n"
     if file.suffix == ".ipynb":

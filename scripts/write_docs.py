@@ -1,5 +1,7 @@
-"""Write every figure in the README and docs/ from the committed rows of docs/results, the pictures of networks, the
-report of the study, and the page of the command line from its parsers.
+"""Write the generated parts of the docs from the rows of docs/results, the presets, and the command line's parsers.
+
+These parts are the figures in the README and in docs/, the pictures of networks, the plots, the report of the study,
+and the page of the command line.
 
     python scripts/write_docs.py            rewrite the pages
     python scripts/write_docs.py --check    exit with 1 if a page does not say what the rows say
@@ -7,8 +9,8 @@ report of the study, and the page of the command line from its parsers.
 A page or picture that says the same is left as it is: drawings differ in their last digits from build to build.
 
 A page marks where a figure goes, in a line or around a table: `<!-- figure:NAME -->…<!-- /figure -->` with the name of
-one of `figures.FIGURES`, or `<!-- figure` with a query as `evidence.py` has them. What stands behind the mark is
-replaced. Nothing there is ever typed by hand.
+one of `figures.FIGURES`, or `<!-- figure` with a query (see `evidence.py`). The program replaces whatever stands behind
+the mark, so nobody types it by hand.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.
 
 
 def filled(page: str, rows: Rows) -> str:
-    """`page` with every marked figure written anew from `rows`. Raises `KeyError` for a mark that names no figure."""
+    """Return `page` with every marked figure written anew from `rows`. Raises `KeyError` for a mark with an unknown
+    name."""
 
     def figure(mark: re.Match[str]) -> str:
         return mark[1] + (FIGURES[mark[2]](rows) if mark[2] else answered(mark[3], rows)) + mark[5]
@@ -49,7 +52,7 @@ def filled(page: str, rows: Rows) -> str:
 
 
 def pictures(rows: Rows) -> dict[Path, str]:
-    """The networks that the pages show, drawn from the presets as they are, and the plots of `rows`."""
+    """Draw the networks that the pages show, from the current presets, and the plots of `rows`."""
     shown = {"default": preset("default"), "default-concat": preset("default", fusion="concat")}
     shown["original"] = preset("original")
     drawn = {name: draw(config) for name, config in shown.items()} | {name: plot(rows) for name, plot in PLOTS.items()}
@@ -57,8 +60,8 @@ def pictures(rows: Rows) -> dict[Path, str]:
 
 
 def all_rows(folder: Path = RESULTS) -> Rows:
-    """Every row that a page can quote: of runs, those of plans as they are now, that of the packaged network, and the
-    trainings that were measured and not installed."""
+    """Return every row that a page can quote. Of the runs these are: the runs of current plans, the last run of the
+    packaged network, and the trainings that were measured but not installed."""
     rows = read_results(folder)
     runs = part(rows, "run")
     shipped, tried = ([row for row in runs if row["plan"] == plan] for plan in ("packaged", TRIED))
@@ -66,12 +69,12 @@ def all_rows(folder: Path = RESULTS) -> Rows:
 
 
 def study_report(rows: Rows) -> dict[Path, str]:
-    """The report of the study: its two pages, its pictures, and the one HTML file."""
+    """Write the report of the study: its two pages, its pictures, and the one HTML file."""
     return {ROOT / "docs" / name: text for name, text in report(part(rows, "study"), VARIANTS).files.items()}
 
 
 def stale(wanted: dict[Path, str]) -> list[Path]:
-    """The files that are not there, or say something else than they should."""
+    """Return the files that are missing, or that do not say what they should."""
     return [path for path, text in wanted.items()
             if not path.exists() or not say_the_same(path.read_text(encoding="utf-8"), text)]  # fmt: skip
 
@@ -107,65 +110,65 @@ Every command with its flags, as `sumnist COMMAND --help` has them. A program wr
 ```
 """
 GROUPS = {"positional arguments": "", "options": ""}
-"""argparse's own groups, whose names say nothing."""
+"""argparse's own groups, which need no title."""
 
 
 def command_line() -> str:
-    """The page of the command line, in Markdown."""
+    """Write the page of the command line, in Markdown."""
     commands = "\n".join(f"| [`{name}`](#sumnist-{name.replace(' ', '-')}) | {first(name)} |" for name in COMMANDS)
     rest = USAGE.partition("{commands}")[2].strip()
     return "\n".join([HEAD.format(commands=commands, rest=rest), *map(section, COMMANDS)])
 
 
 def first(name: str) -> str:
-    """The first sentence of what a command says of itself."""
+    """Return the first sentence of a command's docstring."""
     return re.split(r"[.:] |\.$", " ".join(str(inspect.getdoc(COMMANDS[name])).split()))[0]
 
 
 def section(name: str) -> str:
-    """A command: what it does, and a table of its flags for each group of them."""
+    """Write the section of a command: what it does, and a table of flags for each group."""
     parser = parser_of(name, preset("default"))
     tables = [flags_of(group) for group in parser._action_groups if wanted(group)]
     return "\n".join([f"## sumnist {name}\n", f"{inspect.getdoc(COMMANDS[name])}\n", *tables])
 
 
 def wanted(group: argparse._ArgumentGroup) -> list[argparse.Action]:
-    """Its flags, but for `--help`."""
+    """Return the flags of a group, without `--help`."""
     return [action for action in group._group_actions if "--help" not in action.option_strings]
 
 
 def flags_of(group: argparse._ArgumentGroup) -> str:
-    """The flags of a group, with what each takes and what it is for."""
+    """Write the table of a group's flags: what each takes, and what it is for."""
     title = GROUPS.get(str(group.title), f"**{str(group.title).capitalize()}**\n\n")
     rows = [f"| {called(action)} | {described(action)} |" for action in wanted(group)]
     return f"{title}| flag | what it is |\n| --- | --- |\n" + "\n".join(rows) + "\n"
 
 
 def called(action: argparse.Action) -> str:
-    """How an argument is written."""
+    """Write how an argument is typed."""
     names = ", ".join(f"`{name}`" for name in action.option_strings)
     takes = action.metavar or ("" if action.choices or action.nargs == 0 else action.dest)
     return f"{names} `{takes}`".strip() if takes else names
 
 
 def described(action: argparse.Action) -> str:
-    """Its help, and the words that it takes."""
+    """Write the help of an argument, and the words that it takes."""
     text = " ".join((action.help or "").replace("%%", "%").split())
     text = text.replace("<", "&lt;").replace("|", "\\|").replace("_", "\\_").replace("*", "\\*")
     choices = " · ".join(f"`{choice}`" for choice in action.choices or ())
     return f"{text}<br>{choices}" if choices else text
 
 
-# Whether two generated pages say the same. Text is compared letter by letter. Where a library draws, the last digits of
-# coordinates differ from build to build, and with them the names that are made of them.
+# Whether two generated pages say the same. Text is compared letter by letter. In a library's drawings, the last digits
+# of coordinates differ from build to build, and so do the names that the library makes from them.
 
 NEAR = 0.1
-"""How far apart two coordinates of the same drawing may be, in points."""
+"""Largest distance between equal coordinates of two drawings, in points."""
 INSIDE = re.compile(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
 NUMBER = re.compile(r"(?<![#\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?")
-"""A number by itself: none of the digits of a colour or a name."""
+"""A number by itself: no digits of a colour or a name."""
 GENERATED = re.compile(r"(?<=[#\"])[a-z]{1,2}[0-9a-f]{10}(?=[\")]|$)")
-"""A name that matplotlib makes of what it names."""
+"""A name that matplotlib makes from a digest of what it names."""
 
 
 def say_the_same(page: str, other: str) -> bool:
@@ -189,13 +192,13 @@ def same_drawing(drawing: str, other: str) -> bool:
 
 
 def named_anew(drawing: str) -> str:
-    """The drawing with generated names replaced by their order."""
+    """Replace the generated names in a drawing by their order."""
     order: dict[str, str] = {}
     return GENERATED.sub(lambda name: order.setdefault(name[0], f"name-{len(order)}"), drawing)
 
 
 def same_element(ours: ElementTree.Element, theirs: ElementTree.Element) -> bool:
-    """Whether two elements agree: all words, all of the text, and the numbers of attributes nearly."""
+    """Whether two elements agree: all words, all of the text, and nearly the numbers of their attributes."""
     words = [(e.tag, (e.text or "").strip(), len(e), [*e.attrib]) for e in (ours, theirs)]
     return words[0] == words[1] and all(map(same_attribute, ours.attrib.values(), theirs.attrib.values()))
 

@@ -17,11 +17,11 @@ from starlette.testclient import TestClient
 
 from page_checks import AXE, expect_nobody_hindered, need
 from review_sheets import answering
-from sumnist.serve import tables as answers
+from sumnist.cli import main
 from sumnist.serve.review import app_of, served
 from sumnist.serve.tables import TableReview, candidates_of
 from sumnist.sheets.review import Recorder, beside
-from sumnist.tables.batch import export, pages_of
+from sumnist.tables.batch import pages_of
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.review import resolved
 
@@ -144,17 +144,34 @@ def test_what_makes_no_sense_is_refused_and_not_recorded(
     assert beside(tables).read_text() == ""
 
 
-def test_the_workbook_has_what_was_typed_and_what_followed_from_it(
-    client: TestClient, tables: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_workbook_or_what_else_is_asked_for_has_what_was_typed_and_what_followed_from_it(
+    client: TestClient, tables: Path
 ) -> None:
     client.post("/correct", json={"row": 1000, "field": "A3", "value": 6})
     out = Path(client.post("/export", json={}).json()["path"])
     assert (out, out.read_bytes()[:2]) == (tables.with_suffix(".xlsx"), b"PK")
-    monkeypatch.setattr(answers, "export", lambda pages, out, layout: export(pages, out.with_suffix(".csv"), layout))
-    client.post("/export", json={})
-    with tables.with_suffix(".csv").open(newline="") as file:
+    recorder = Recorder(tables.with_name("other.corrections.jsonl"))
+    other = TableReview(tables, TableLayout(), recorder, tables.with_name("other.csv"))
+    other.correct({"row": 1000, "field": "A3", "value": 6})
+    assert other.export({}) == {"path": str(tables.with_name("other.csv"))}
+    recorder.close()
+    with tables.with_name("other.csv").open(newline="") as file:
         said = {row["cell"]: (row["value"], row["state"]) for row in csv.DictReader(file)}
     assert (said["A1"], said["A3"]) == (("1", "corrected"), ("6", "by hand"))
+
+
+def test_what_the_review_is_to_write_is_checked_before_and_written_though_nothing_needs_a_person(
+    tables: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["table", "review", str(tables), "--out", str(tables.with_suffix(".zip"))]) == 2
+    assert main(["table", "review", str(tables), "--out", str(tables)]) == 2
+    assert "the review never changes the .jsonl" in capsys.readouterr().err
+    sure = [page for line in tables.read_text().splitlines() if "cells" in (page := json.loads(line))]
+    for page in sure:
+        page["cells"] = [cell | {"state": "checked"} for cell in page["cells"]]
+    tables.write_text("".join(json.dumps(page) + "\n" for page in sure))
+    assert main(["table", "review", str(tables), "--out", str(out := tables.with_suffix(".csv"))]) == 0
+    assert out.read_text().count("checked") == sum(len(page["cells"]) for page in sure)
 
 
 @pytest.fixture

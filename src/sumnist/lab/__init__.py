@@ -1,1 +1,1 @@
-"""What makes evidence: suites of pictures, and the study of designs. The product never imports it."""
+"""The measuring code: suites of test pictures, and the study of designs. The product never imports it."""

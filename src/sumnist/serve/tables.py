@@ -1,4 +1,4 @@
-"""Tables looked at by a person, one column at a time, on the page on which sheets are."""
+"""Shows tables on the review page, one column with doubtful numbers at a time."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from sumnist.tables.review import COLUMNS, Said, decimals_in, doubtful_columns, 
 from sumnist.tables.rules import letters
 
 BESIDE, ABOVE = 1.2, 0.4
-"""How much of the picture is shown beside a number, and above and below it, by its height."""
+"""How much of the picture is shown beside a number, and above and below it, as a multiple of its height."""
 MOST = 10**12
-"""Of a number that is typed."""
+"""The largest number that a person may type."""
 
 
 def read_of(cell: Mapping[str, Any], scale: int) -> float | None:
-    """The number that was read in a cell, whatever holds."""
+    """The number that was read in a cell, whatever the relations say."""
     return max(cell["seen"], key=lambda one: one[1])[0] / scale if cell["seen"] else None
 
 
 def candidates_of(cell: Mapping[str, Any], scale: int) -> list[dict[str, Any]]:
-    """What a cell may hold by all that is known, and what was read there."""
+    """The candidates of a cell by all evidence, and the number that was read there."""
     found = [{"value": float(one["value"]), "probability": one["probability"], "note": ""}
              for one in cell["candidates"]]  # fmt: skip
     read = read_of(cell, scale)
@@ -43,17 +43,19 @@ def candidates_of(cell: Mapping[str, Any], scale: int) -> list[dict[str, Any]]:
 
 
 class TableReview(Answers):
-    """What the page asks for, and what it says, of the columns with doubtful numbers."""
+    """The answers to the page's requests about columns with doubtful numbers."""
 
-    def __init__(self, path: Path, layout: TableLayout, recorder: Recorder) -> None:
+    def __init__(self, path: Path, layout: TableLayout, recorder: Recorder, out: Path | None = None) -> None:
         self.path, self.layout, self.pages = path, layout, pages_of(path)
+        self.out = out or path.with_suffix(".xlsx")
         super().__init__(doubtful_columns(self.pages), recorder)
         self.whole = lru_cache(maxsize=4)(self._whole)
         self.picture = lru_cache(maxsize=2)(lambda number: picture_of(self.pages[number - 1], path.parent))
         self.known: dict[int, tuple[Said, Page]] = {}
 
     def page(self, number: int) -> Page:
-        """A page, with what follows from what people say, which is worked out once for what they say."""
+        """A page with the corrections that people made, and with their consequences, computed once for the same
+        corrections."""
         said: Said = {
             name: None if value is None else Decimal(str(value))
             for row, fields in self.recorder.values.items() if row // COLUMNS == number
@@ -64,7 +66,7 @@ class TableReview(Answers):
         return self.known[number][1]
 
     def settled(self, numbers: Iterable[int]) -> list[int]:
-        """The columns of some pages in which nothing is doubtful any more."""
+        """The columns of some pages in which nothing is doubtful any more, without those that a person marked."""
         asked, marks = set(numbers), self.recorder.marks
         still = {(number, cell["column"] - 1) for number in asked
                  for cell in self.page(number)["cells"] if cell["state"] == "doubtful"}  # fmt: skip
@@ -72,8 +74,8 @@ class TableReview(Answers):
                 if row // COLUMNS in asked and divmod(row, COLUMNS) not in still and row not in marks]  # fmt: skip
 
     def state(self) -> dict[str, Any]:
-        """What does not change, and how far one is."""
-        corrected = {row // COLUMNS for row in self.recorder.values}  # what nobody typed anything on is as it was
+        """The fixed data of the review, and how far the person is."""
+        corrected = {row // COLUMNS for row in self.recorder.values}  # only these pages can have changed
         marks = dict.fromkeys(self.settled(corrected), "accepted") | self.recorder.marks
         count = sum(page["columns"] for page in self.pages if not page.get("error"))
         return {
@@ -82,7 +84,7 @@ class TableReview(Answers):
         }  # fmt: skip
 
     def sheet(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """All that is said of a column; where a number is, in percent of the page."""
+        """All that the page shows of a column. The places of numbers are in percent of the page."""
         number, column = divmod(row["row"], COLUMNS)
         page, name = self.page(number), self.layout.names.get(column, letters(column))
         cells = [cell for cell in self.pages[number - 1]["cells"] if cell["column"] - 1 == column]
@@ -118,7 +120,7 @@ class TableReview(Answers):
         }  # fmt: skip
 
     def box(self, number: int, cell: Mapping[str, Any]) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of what is shown of a number, in pixels of its picture."""
+        """The part of the picture that is shown for a number: left, top, right and bottom in pixels."""
         across, down = zip(*cell["corners"], strict=True)
         high = max(down) - min(down)
         wide, tall = self.picture(number).size
@@ -142,7 +144,7 @@ class TableReview(Answers):
         return stream.getvalue()
 
     def correct(self, said: dict[str, Any]) -> dict[str, Any]:
-        """A person says what stands in a cell: {"row", "field", "value"}. Raises `Problem` and `OutputError`."""
+        """Record what a person says stands in a cell: {"row", "field", "value"}. Raises `Problem` and `OutputError`."""
         row, name, value = self.row_of(said.get("row")), said.get("field"), said.get("value")
         number, column = divmod(row["row"], COLUMNS)
         cell = next((one for one in self.pages[number - 1]["cells"]
@@ -159,14 +161,14 @@ class TableReview(Answers):
         return {"value": value}
 
     def mark(self, said: dict[str, Any]) -> dict[str, Any]:
-        """A person is done with a column, which may settle others: {"row", "mark"}."""
+        """Record that a person is done with a column: {"row", "mark"}. Returns also the columns that are settled by
+        now."""
         answer = super().mark(said)
         return {**answer, "settled": self.settled([said["row"] // COLUMNS])}
 
     def export(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Write the tables anew: the file's name. Raises `OutputError`, and `MissingExtraError`."""
+        """Write all numbers again; returns the path. Raises `OutputError`, `DataError`, and `MissingExtraError`."""
         del said
-        out = self.path.with_suffix(".xlsx")
         pages = [page if page.get("error") else self.page(number) for number, page in enumerate(self.pages, 1)]
-        export(pages, out, self.layout)
-        return {"path": str(out).encode(errors="replace").decode()}
+        export(pages, self.out, self.layout)
+        return {"path": str(self.out).encode(errors="replace").decode()}

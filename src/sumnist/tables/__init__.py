@@ -1,7 +1,7 @@
-"""Tables that others wrote: rows and columns of numbers on any page, checked by what holds among them.
+"""Reads tables of numbers on any page, and checks them by the relations between their numbers.
 
-`read("page.jpg", "station.toml")` reads a table, a `TableReader` many of one layout. The names in `__all__` are
-imported when they are first touched.
+`read("page.jpg", "station.toml")` reads one table; a `TableReader` reads many tables of one layout. The names in
+`__all__` are imported when they are first used.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
-"""Many tables: photographs, scans and PDF files → their numbers, each with where it comes from.
+"""Reads the tables on many photographs, scans and PDF pages, and writes their numbers, each with its place.
 
-Everything about many pages is that of a scoring (`batch/score`): all cores or a Ray cluster, and rows that are safe, so
-that reading goes on where it was stopped. A line of the .jsonl is a page; other files are made of it.
+As in scoring (`batch/score`), the work uses all cores or a Ray cluster. Finished rows are safe, so an interrupted run
+goes on where it stopped. A line of the .jsonl is a page; other files are made from it.
 """
 
 from __future__ import annotations
@@ -33,22 +33,23 @@ from sumnist.tables.rules import Rule, letters
 from sumnist.tables.sef import archive_of, station_of
 
 FORMATS = ".jsonl", ".csv", ".xlsx", ".parquet", ".zip"
-"""What tables are written as."""
+"""The suffixes of the files that tables are written to."""
 NEEDED = {".xlsx": "xlsxwriter", ".parquet": "pyarrow"}
-"""The library that writes it."""
+"""The library that writes a format."""
 HEAD = (
     "path", "cell", "row", "column", "name", "value", "state", "probability", "read", "candidates", "left", "top",
     "right", "bottom",
 )  # fmt: skip
 """The columns of a table of numbers."""
 COLOURS = {"by hand": "#BFE3C0", "corrected": "#8CCBF2", "doubtful": "#FFEE77", "struck out": "#E3E3E3"}
-"""By state, after Okabe and Ito: who sees fewer hues tells them apart. The state is there in words, too."""
+"""Colours of the states, after Okabe and Ito, so that people who see fewer hues can tell them apart. The state is also
+written in words."""
 TOLD = 10
-"""Pages and relations that are told of: as many as are read on a screen."""
+"""The most pages and relations that are printed, so that they fit on a screen."""
 MANY = 0.5
-"""Digits that stand in no cell are told of if there are more of them than this share of the cells."""
+"""If there are more digits outside every cell than this share of the number of cells, the program warns of them."""
 OFTEN = 0.5
-"""The share of the pages on which a rule is found that is proposed for all."""
+"""A rule is proposed for all pages if it is found on at least this share of them."""
 
 NUMBER = (None, float, str)
 UNREADABLE = {"path": str, "error": str}
@@ -59,14 +60,14 @@ READ = {
     "cells": [{"cell": str, "row": int, "column": int, "value": NUMBER, "probability": float, "state": str, "read": str,
                "candidates": [{"value": NUMBER, "probability": float}], "corners": [[float]], "seen": [[float]]}],
 }  # fmt: skip
-"""What a line has, as `files.fits` takes it: of a page that could not be read, and of one that was."""
+"""The shapes of a line, as `files.fits` takes them: of a page that could not be read, and of one that was."""
 Page = Mapping[str, Any]
 """A line of the file: `Table.as_dict` with the "path" of its picture, or with an "error"."""
 
 
 @dataclass(frozen=True)
 class TableTask:
-    """What is read on each page: a table."""
+    """A batch task that reads a table on each page."""
 
     layout: TableLayout
     mistake: float = MISTAKE
@@ -78,7 +79,7 @@ class TableTask:
     chunk: ClassVar[int] = 1
 
     def flat(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values themselves: they are written as JSON alone."""
+        """The values as they are, since they are written only as JSON."""
         return values
 
     def settings(self) -> dict[str, Any]:
@@ -91,13 +92,13 @@ class TableTask:
         }  # fmt: skip
 
     def start(self) -> Read:
-        """What reads tables."""
+        """Load a reader, and return the function that reads tables with it."""
         reader = TableReader(self.layout, Reader(hand=self.hand), self.mistake, self.learn)
         return lambda pictures, numbers: list(map(partial(read_one, reader), pictures))
 
 
 def read_one(reader: TableReader, picture: str | PdfPage) -> Result:
-    """The table on a page, or why it cannot be read."""
+    """Read one page: its table as a dict, or the reason why it cannot be read."""
     file = picture.path if isinstance(picture, PdfPage) else picture
     try:
         shown = colours_of(picture) if isinstance(picture, PdfPage) else picture
@@ -111,32 +112,32 @@ def read_tables(
     hand: Hand | None = None, engine: Engine = "local", workers: int = 0, overwrite: bool = False,
     progress: bool = True,
 ) -> Scored:  # fmt: skip
-    """Read tables, and write their numbers. Called again after it was killed, it goes on where it stopped.
+    """Read tables, and write their numbers. If a call is interrupted, the same call goes on where it stopped.
 
     Args:
         paths: Pictures, PDF files, and folders of both.
-        out: A .jsonl with a line for each page; or a .csv, .parquet or .xlsx of all numbers, or a .zip of the weather
-            of a station, and the .jsonl beside it.
-        layout: What is known of these tables.
+        out: A .jsonl with a line for each page. Or a .csv, .parquet or .xlsx of all numbers, or a .zip of a station's
+            weather; then the .jsonl is written beside it.
+        layout: The layout of these tables.
         mistake: The probability that a writer makes a mistake, for each relation.
-        learn: Whether the hand of each page is learned by what holds there.
-        hand: What is known of how the writer writes.
-        engine: "local", the cores of this machine, or "ray", a Ray cluster.
-        workers: Processes that read; 0 is one for each core.
-        overwrite: Whether to replace what `out` holds.
+        learn: Whether the reader learns the hand of each page from the numbers that its relations settle.
+        hand: The learned hand of the writer, if there is one.
+        engine: Where the work runs: "local" (the cores of this machine) or "ray" (a Ray cluster).
+        workers: The number of reading processes; 0 means one for each core.
+        overwrite: Whether to replace the content of `out`.
         progress: Whether to draw a bar on stderr.
 
     Returns:
         How many pages there are, how many of them cannot be read, and how many this call read.
 
     Raises:
-        ConfigError, DataError, LayoutError, RunError, OutputError, ScoreError, MissingExtraError: As `score`.
+        ConfigError, DataError, LayoutError, RunError, OutputError, ScoreError, MissingExtraError: As for `score`.
     """
     if not paths:
         raise ConfigError("table read: no pictures: name photographs, scans, PDF files or folders of them")
     rows = rows_beside(out)
     library = NEEDED.get(out.suffix)
-    if library and find_spec(library) is None:  # known before the work
+    if library and find_spec(library) is None:  # report it before the work begins
         raise MissingExtraError(library, EXTRAS[library], f"writing {out.suffix}")
     if out.suffix == ".zip":
         station_of(layout)
@@ -148,7 +149,7 @@ def read_tables(
 
 
 def rows_beside(out: Path) -> Path:
-    """The .jsonl of what is written. Raises `ConfigError`."""
+    """The path of the .jsonl that belongs to an output file. Raises `ConfigError`."""
     check_suffix("--out", out, *FORMATS)
     return out.with_suffix(".jsonl")
 
@@ -168,7 +169,7 @@ def pages_of(path: Path) -> list[Page]:
 
 
 def numbers_of(page: Page, layout: TableLayout) -> Iterator[tuple[Any, ...]]:
-    """A line for each number of a page, as `HEAD` has it."""
+    """A line for each number of a page, with the columns of `HEAD`."""
     for cell in page.get("cells") or ():
         across, down = zip(*cell["corners"], strict=True)
         candidates = "; ".join(f"{one['value']} ({one['probability']:.1%})" for one in cell["candidates"])
@@ -180,7 +181,7 @@ def numbers_of(page: Page, layout: TableLayout) -> Iterator[tuple[Any, ...]]:
 
 
 def export(pages: Sequence[Page], out: Path, layout: TableLayout = ANY) -> None:
-    """Write all numbers of pages as .csv, .parquet or .xlsx, or those of a station as a .zip of the Station Exchange
+    """Write all numbers of pages as .csv, .parquet or .xlsx, or a station's numbers as a .zip of the Station Exchange
     Format, whole or not at all. Raises `OutputError`, `DataError`, `ConfigError`."""
     lines = [line for page in pages for line in numbers_of(page, layout)]
     if out.suffix == ".csv":
@@ -196,12 +197,12 @@ def export(pages: Sequence[Page], out: Path, layout: TableLayout = ANY) -> None:
 
 
 def decimal_of(value: Any) -> Any:
-    """A value that JSON has as a text, since it has decimals."""
+    """A value as a number: JSON has numbers with decimals as texts."""
     return Decimal(value) if isinstance(value, str) else value
 
 
 def write_parquet(lines: Sequence[tuple[Any, ...]], out: Path) -> None:
-    """Write numbers as Parquet, values as texts, which keep their decimals."""
+    """Write numbers as Parquet; values are texts, which keep their decimals."""
     import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
     from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
@@ -213,7 +214,7 @@ def write_parquet(lines: Sequence[tuple[Any, ...]], out: Path) -> None:
 
 
 def write_workbook(pages: Sequence[Page], lines: Sequence[tuple[Any, ...]], out: Path, layout: TableLayout) -> None:
-    """Write tables as a workbook: each page as it stands on paper, and all numbers with where they come from."""
+    """Write tables as a workbook: each page as on paper, and a list of all numbers with their places."""
     import xlsxwriter
 
     from sumnist.sheets.workbook import text_of
@@ -251,7 +252,7 @@ def write_workbook(pages: Sequence[Page], lines: Sequence[tuple[Any, ...]], out:
 
 
 def proposed(pages: Iterable[Page]) -> TableLayout:
-    """What holds on most of many pages, as a layout. Raises `DataError` if none was read."""
+    """A layout with the rules that are found on at least half of the pages. Raises `DataError` if no page was read."""
     read = [page for page in pages if not page.get("error")]
     if not read:
         raise DataError("no table could be read on these pages, expected some: look at the errors in their rows")
@@ -264,7 +265,8 @@ def proposed(pages: Iterable[Page]) -> TableLayout:
 
 
 def evidence_of(pages: Iterable[Page]) -> str:
-    """What holds, in lines: in how many of the places in which it can be seen, on how many pages."""
+    """A line for each rule: on how many pages it is found, and in how many of the places where it can be checked it
+    holds."""
     read = [page for page in pages if not page.get("error")]
     seen: dict[str, list[Mapping[str, Any]]] = {}
     for page in read:

@@ -1,4 +1,6 @@
-"""What is known of tables of one kind, as a short TOML file: what columns are called, their decimals, and what holds.
+"""Describes tables of one kind by a short TOML file: their rules, and the names and decimals of their columns.
+
+For example:
 
 title = "Station 203"
 
@@ -15,12 +17,12 @@ lat = 2.3
 lon = 20.5
 
 [[rules]]
-formula = "r6 = r1 + … + r5"    # rows, in every column, and the same five times more, each seven rows further down
+formula = "r6 = r1 + … + r5"    # of rows, in every column; six times in all, each seven rows further down
 every = 7
 times = 6
 
 [[rules]]
-formula = "mean = (max + min) / 2"    # columns, by their names or letters, in these rows
+formula = "mean = (max + min) / 2"    # of columns, by their names or letters, in these rows
 rows = "1-5, 8-12"
 """
 
@@ -40,16 +42,16 @@ from sumnist.sheets.layout import check_keys, loaded, values_of
 from sumnist.tables.rules import ABOVE, COLUMN, ROW, Rule, column_of, letters, moved
 
 MOST = 2_000
-"""Rows of a table, at most."""
+"""The most rows of a table."""
 DECIMALS = 6
-"""Decimals of a column, at most."""
+"""The most decimals of a column."""
 
 text = partial(json.dumps, ensure_ascii=False)
-"""A text as TOML has it."""
+"""A text as TOML writes it."""
 
 
 class Observed(NamedTuple):
-    """What a column is of, in the codes of the Station Exchange Format: the variable, the statistic, the unit."""
+    """The variable, the statistic and the unit of a column, in the codes of the Station Exchange Format."""
 
     variable: str
     statistic: str = "point"
@@ -58,15 +60,15 @@ class Observed(NamedTuple):
 
 @dataclass(frozen=True)
 class Station:
-    """Where weather was observed, as the Station Exchange Format has it.
+    """A station that observed weather, as the Station Exchange Format describes it.
 
     Attributes:
-        id, name: Of the station.
+        id, name: Identifier and name of the station.
         lat, lon: Degrees north and east.
         alt: Metres above the sea.
-        source, link: Of the collection, and where more is said of it.
-        period: What time a number is of, as the format has it.
-        days: The rows of the days of a month, from 0, in their order; none if those are all that are no totals.
+        source, link: The collection of the data, and a link to more about it.
+        period: The time that a number covers, as the format writes it.
+        days: The rows of the days of a month, from 0, in their order; if empty, all rows that are no totals.
     """
 
     id: str
@@ -89,15 +91,15 @@ class Station:
 
 @dataclass(frozen=True)
 class TableLayout:
-    """What is known of tables.
+    """The layout of tables of one kind.
 
     Attributes:
-        title: What they are.
-        names: What columns are called, by their places from 0.
+        title: The title of the tables.
+        names: The names of columns, by their places from 0.
         decimals: How many decimals the numbers of a column have, by its place.
-        rules: What holds; None if that is to be found.
-        observed: What columns of weather are of, by their places.
-        station: Where that was observed.
+        rules: The rules of the tables; None if the program should find them.
+        observed: Variable, statistic and unit of weather columns, by their places.
+        station: The station of the weather columns.
     """
 
     title: str = ""
@@ -143,7 +145,7 @@ class TableLayout:
         return cls(values.get("title", ""), names, decimals, rules, observed, station)
 
     def to_toml(self) -> str:
-        """As TOML."""
+        """The layout as TOML."""
         lines = [f"title = {text(self.title)}", ""] if self.title else []
         for column in sorted({*self.names, *self.decimals, *self.observed}):
             lines.append(f"[columns.{letters(column)}]")
@@ -175,7 +177,7 @@ class TableLayout:
 
 
 def check_names(names: Mapping[int, str]) -> None:
-    """Raise `LayoutError` if a column is called like another one, or like a row or a letter."""
+    """Raise `LayoutError` if a column has the name of another column, of a row or of a letter."""
     seen: set[str] = set()
     for column, name in names.items():
         if not NAME.fullmatch(name) or ROW.fullmatch(name) or COLUMN.fullmatch(name) or name.endswith(ABOVE):
@@ -189,7 +191,7 @@ def check_names(names: Mapping[int, str]) -> None:
 
 
 def rules_of(entry: Any, names: Mapping[str, str]) -> Iterable[Rule]:
-    """The rules of an entry of a layout: one, or the same further down. Raises `LayoutError`."""
+    """The rules of an entry of a layout: one rule, or one that is repeated further down. Raises `LayoutError`."""
     kinds = {"formula": str, "every": int, "times": int, "columns": str, "rows": str}
     if not isinstance(entry, dict):
         raise LayoutError("rules: expected entries as in [[rules]]: correct them")
@@ -214,7 +216,7 @@ def rules_of(entry: Any, names: Mapping[str, str]) -> Iterable[Rule]:
 
 
 def renamed(relation: Relation, names: Mapping[Any, str]) -> Relation:
-    """A relation whose names are others: by the old ones, or of columns by their places."""
+    """A relation with new names, which are looked up by the old names or by the places of columns."""
 
     def new(name: str) -> str:
         if name in names:
@@ -229,7 +231,8 @@ def renamed(relation: Relation, names: Mapping[Any, str]) -> Relation:
 
 
 def together(rules: Sequence[Rule]) -> Iterable[tuple[Rule, int, int]]:
-    """Rules that are one further down: the first of them, every how many rows, and how many times."""
+    """Group rules that are one rule, repeated further down: the first rule, the distance in rows, and how often it
+    occurs."""
     left = list(rules)
     while left:
         first = left.pop(0)
@@ -246,7 +249,7 @@ def together(rules: Sequence[Rule]) -> Iterable[tuple[Rule, int, int]]:
 
 
 def places_in(spans: str, of_columns: bool) -> Iterable[int]:
-    """The columns or rows, from 0, that are written as in "B-D, F" or "1-5, 8". Raises `LayoutError`."""
+    """The columns or rows, from 0, that a text such as "B-D, F" or "1-5, 8" names. Raises `LayoutError`."""
     for part in spans.split(","):
         first, _, last = part.strip().partition("-")
         ends = first.strip(), (last or first).strip()
@@ -258,7 +261,7 @@ def places_in(spans: str, of_columns: bool) -> Iterable[int]:
 
 
 def spans_of(places: Iterable[int], shown: Any) -> str:
-    """The same as text."""
+    """The text that names columns or rows, such as "1-5, 8"."""
     parts: list[list[int]] = []
     for place in sorted(places):
         if parts and place == parts[-1][1] + 1:
@@ -269,5 +272,5 @@ def spans_of(places: Iterable[int], shown: Any) -> str:
 
 
 def number(row: int) -> str:
-    """The number of a row, from 1."""
+    """The number of a row as a text, counted from 1."""
     return str(row + 1)

@@ -1,8 +1,8 @@
-"""Tables that need a person: their columns with doubtful numbers, and what follows from what people say of them.
+"""Finds the table columns that need a person, and applies the corrections that people make.
 
-What was read is in the .jsonl, which never changes; what people say is in a file beside it that only grows, as that of
-sheets does (`sheets/review`): its "row" is a column of a page, its "field" a cell. A number that a person typed is
-sure. So what holds on the page is asked again with it, and may settle others that nobody has to look at any more.
+The readings are in the .jsonl, which never changes. The corrections are in a file beside it that only grows, as with
+sheets (`sheets/review`): its "row" is a column of a page, its "field" a cell. A number that a person typed is sure.
+With it, the relations of the page are solved again, and may settle other numbers that nobody has to look at any more.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from sumnist.tables.reading import SURE, posterior_of, scaled
 from sumnist.tables.rules import Place, Rule, cell_name, holes_in
 
 COLUMNS = 1_000
-"""The number of a column of a page is that of the page, from 1, times this, and its own, from 0."""
+"""A column's number is the number of its page, from 1, times this, plus its place on the page, from 0."""
 Said = Mapping[str, int | Decimal | None]
-"""By cell the number that a person typed; None where there is none."""
+"""The number that a person typed, by cell; None if the cell has none."""
 
 
 def place_of(cell: Mapping[str, Any]) -> Place:
@@ -40,7 +40,7 @@ def decimals_in(page: Page) -> dict[int, int]:
 
 
 def doubtful_columns(pages: Sequence[Page]) -> list[int]:
-    """The numbers of the columns with a number that needs a person."""
+    """The numbers of the columns with a doubtful number."""
     return sorted({
         number * COLUMNS + cell["column"] - 1
         for number, page in enumerate(pages, 1) for cell in page.get("cells") or () if cell["state"] == "doubtful"
@@ -48,7 +48,7 @@ def doubtful_columns(pages: Sequence[Page]) -> list[int]:
 
 
 def resolved(page: Page, said: Said) -> Page:
-    """A page with what people say of its cells, and what follows from that by what holds on it."""
+    """A page with the numbers that people typed, and with the consequences for other cells by the page's relations."""
     if not said:
         return page
     decimals = decimals_in(page)
@@ -78,7 +78,7 @@ def resolved(page: Page, said: Said) -> Page:
 
 
 def evidence_of(page: Page, said: Said, decimals: Mapping[int, int]) -> Iterator[tuple[Place, Values]]:
-    """What each cell may hold, in units of its last decimal: what was read, or what a person typed."""
+    """The possible numbers of each cell, in units of its last decimal: those that were read, or the typed one."""
     for cell in page["cells"]:
         place = place_of(cell)
         if cell["cell"] not in said:

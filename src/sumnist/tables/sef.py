@@ -1,8 +1,11 @@
-"""Weather tables in the Station Exchange Format 1.0.0, in which archives of the climate take what was rescued from
-paper: a file for each variable of a station, with twelve lines of what it is and a line for each day.
+"""Writes weather tables in the Station Exchange Format 1.0.0, in which climate archives take numbers rescued from
+paper.
+
+A file for each variable of a station has twelve lines that describe it, and a line for each day. A number that is not
+sure is NA there; the column Meta has its reading, its state and its place.
 
 Source: Copernicus Climate Change Service, Data Rescue: https://datarescue.climate.copernicus.eu (the format and its
-codes). A number that is not sure is NA there; what was read, its state and its place are in the column Meta.
+codes).
 """
 
 from __future__ import annotations
@@ -23,14 +26,14 @@ HEAD = "Year", "Month", "Day", "Hour", "Minute", "Period", "Value", "Meta"
 MONTH = re.compile(r"(?<!\d)(1[6-9]\d\d|20\d\d)[-_.]?(0[1-9]|1[0-2])(?!\d)")
 """The year and the month in the name of a picture, as in 203_196905.png."""
 SURE = "read", "checked", "corrected", "by hand"
-"""The states of numbers that are written."""
+"""Numbers in these states are written; all others are NA."""
 NEVER = 1980, 1, 1, 0, 0, 0
-"""The time of each file in the archive, so that the same tables make the same archive."""
+"""The time stamp of each file in the archive, so that equal tables make equal archives."""
 MISSING = "NA"
 
 
 def station_of(layout: TableLayout) -> Station:
-    """The station of tables whose columns are observed. Raises `ConfigError`."""
+    """The station of a layout with observed columns. Raises `ConfigError` if it has none."""
     if layout.station is None or not layout.observed:
         raise ConfigError(
             "--out: a .zip of the Station Exchange Format needs a layout with [station] and with a variable, as in "
@@ -40,7 +43,8 @@ def station_of(layout: TableLayout) -> Station:
 
 
 def archive_of(pages: Sequence[Mapping[str, Any]], layout: TableLayout) -> bytes:
-    """The .zip of all variables. Raises `ConfigError`, `DataError` if it is not known what day a row is of."""
+    """The .zip of all variables. Raises `ConfigError`, and `DataError` if the month of a page or the days of its rows
+    are not known."""
     station, stream = station_of(layout), io.BytesIO()
     read = sorted((month_of(page), page["path"], page) for page in pages if not page.get("error"))
     with ZipFile(stream, "w", ZIP_DEFLATED) as archive:
@@ -64,7 +68,7 @@ def archive_of(pages: Sequence[Mapping[str, Any]], layout: TableLayout) -> bytes
 def observations(
     page: Mapping[str, Any], month: tuple[int, int], column: int, layout: TableLayout
 ) -> Iterator[tuple[str, ...]]:
-    """A line for each day of a page, as `HEAD` has it."""
+    """A line for each day of a page, with the columns of `HEAD`."""
     assert layout.station
     _, statistic, unit = layout.observed[column]
     cells = {cell["row"] - 1: cell for cell in page["cells"] if cell["column"] - 1 == column}
@@ -79,7 +83,7 @@ def observations(
 
 
 def month_of(page: Mapping[str, Any]) -> tuple[int, int]:
-    """The year and the month of a page, by the name of its picture. Raises `DataError`."""
+    """The year and the month of a page, from the name of its picture. Raises `DataError`."""
     found = MONTH.findall(PurePath(page["path"]).stem)
     if not found:
         raise DataError(
@@ -90,8 +94,8 @@ def month_of(page: Mapping[str, Any]) -> tuple[int, int]:
 
 
 def days_of(page: Mapping[str, Any], month: tuple[int, int], layout: TableLayout) -> list[int]:
-    """The rows of the days of a month, in their order: those that no rule of rows makes of others, if the layout does
-    not say which. Raises `DataError` if they are not as many."""
+    """The rows of the days of a month, in their order: those that the layout names, or else all rows that are no
+    totals. Raises `DataError` if there are not as many as the month has days."""
     rules = map(Rule.of, (one["formula"] for one in page["rules"]))
     totals = {int(rule.relation.total[1:]) - 1 for rule in rules if rule.of_rows}
     days = list(station_of(layout).days) or [row for row in range(page["rows"]) if row not in totals]

@@ -1,1 +1,1 @@
-"""Why this network: many designs of the same task, trained alike, and what came of it."""
+"""The study of designs: trains many networks for the same task in the same way, and compares them."""

@@ -1,7 +1,8 @@
-"""What is compared: each variant is a recipe, everything about one trained network as data, with a name and a title.
+"""The designs that the study compares: each variant is a recipe with a name and a title.
 
-Each moves one thing away from the reference, `Recipe()`, or rebuilds a published design on the reference's encoder and
-training, so that designs are compared and not the care that went into their training.
+A recipe is everything about one trained network, as data. A variant changes one thing in the reference, `Recipe()`, or
+rebuilds a published design with the reference's encoder and training. The study thus compares designs, and not the care
+that went into their training.
 """
 
 from __future__ import annotations
@@ -14,55 +15,56 @@ from sumnist.config import unknown
 from sumnist.errors import ConfigError, StudyError
 
 SLIP: Final = "softmax-then-cross-entropy"
-"""A widespread mistake: a softmax before a loss that has one."""
+"""A widespread mistake: a softmax before a loss that has a softmax itself."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The defaults are the reference: features and one-hot number side by side, one hidden layer, 19 classes."""
+    """Everything about one network and its training. The defaults are the reference: features and one-hot number side
+    by side, one hidden layer, 19 classes."""
 
     encoder: Literal["small", "original", "four-convolutions", "narrow"] = "small"
     """image → features: small (the `fast` preset's), or one of the published ones in full"""
     join: Literal[
         "features", "logits", "probabilities", "argmax", "answer", "outer", "film", "plane", "nothing", "computed"
     ] = "features"
-    """what of the image the number meets: features, digit logits, their softmax, the one-hot or the plain answer, the
-    outer product of both; or how: scaling the features (film), as a second picture (plane), not at all (nothing), by
-    arithmetic (computed, the exact fusion)"""
+    """where the number meets the image: at its features, the digit logits, their softmax (probabilities), the answer as
+    one-hot (argmax) or plain (answer), or in the outer product of probabilities and number; or how: scaling the
+    features (film), as a second picture (plane), not at all (nothing), by arithmetic (computed, the exact fusion)"""
     hidden: tuple[int, ...] = (128,)
     """widths of the layers between the join and the sum; none: a single linear layer"""
     rectified: bool = True
     """whether a ReLU follows each of these layers"""
     normalised: bool = False
-    """whether batch normalisation comes between each of them and its ReLU"""
+    """whether batch normalisation comes between each of these layers and its ReLU"""
     trunk: bool = False
-    """whether the digit, too, is read off the last hidden layer, after the number came in"""
+    """whether the digit, too, is read from the last hidden layer, after the number came in"""
     bottleneck: int = 0
-    """width of a layer, with ReLU, that the features pass before everything else; 0: none"""
+    """width of a layer with ReLU that the features pass first; 0: none"""
     encoding: Literal["one-hot", "scalar", "scaled", "bits", "embedding", "layer", "path"] = "one-hot"
     """how the network is given the number; `layer`: one-hot through 20 units; `path`, the original's: a scalar through
     16, 32 and 64 units"""
     target: Literal["classes", "bits", "value", "ordinal"] = "classes"
-    """what the sum's head says: 19 classes, 5 bits, a value (regression), or 18 thresholds (ordinal)"""
+    """what the sum's head predicts: 19 classes, 5 bits, a value (regression), or 18 thresholds (ordinal)"""
 
     digit_loss: Literal["cross-entropy", "softmax-then-cross-entropy", "none"] = "cross-entropy"
     """the digit's loss; `none` trains on sums alone"""
     sum_loss: Literal["own", "softmax-then-cross-entropy", "absolute"] = "own"
-    """the sum's loss: its target's own, the same after a softmax too many, or the absolute error of a value"""
+    """the sum's loss: its target's own, the same loss after an extra softmax, or the absolute error of a value"""
     digit_weight: float = 1.0
     """weight of the digit's loss"""
     sum_weight: float = 1.0
     """weight of the sum's loss; 0 trains on digits alone"""
     weighting: Literal["fixed", "uncertainty"] = "fixed"
-    """whether these weights stay, or are learned from the losses' own noise"""
+    """whether these weights stay fixed, or are learned from the noise of the losses"""
     activation: Literal["none", "digit", "sum", "both"] = "none"
     """which logits pass through a ReLU before their loss"""
     biases: bool = True
     """whether layers have biases"""
 
     numbers: Literal["fresh", "fixed", "skewed", "left-out"] = "fresh"
-    """how the training's numbers are drawn: anew each epoch, once and for all, few large ones, or without one of the
-    ten numbers for each digit"""
+    """how training draws the numbers: anew each epoch, once for all epochs, with few large ones, or for each digit
+    without one of the ten numbers"""
     largest_number: int = 9
     """the largest number that training draws"""
     numbers_per_image: int = 1
@@ -76,12 +78,12 @@ class Recipe:
     """peak of the learning rate (one-cycle, AdamW)"""
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the recipe as a dictionary for JSON."""
         return asdict(self) | {"hidden": list(self.hidden)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe that `as_dict` gave as `values`. Raises `StudyError` for one of another version."""
+        """Return the recipe whose `as_dict` gave `values`. Raises `StudyError` for a recipe of another version."""
         known = {field.name for field in fields(cls)}
         if set(values) != known:
             strange = sorted(set(values) ^ known)
@@ -97,8 +99,11 @@ MAIN_SEEDS = 20
 
 @dataclass(frozen=True)
 class Variant:
-    """A recipe under study. `published`: the digit and sum accuracy in percent that its author reports, where it is a
-    published design ("–" for one that was not counted or not on test images)."""
+    """A recipe under study.
+
+    `published`: for a published design, the accuracy of digit and sum in percent that its author reports ("–" for one
+    that was not counted, or not on test images).
+    """
 
     name: str
     title: str
@@ -184,7 +189,7 @@ DESIGNS: dict[str, dict[str, tuple[str, Recipe]]] = {
         "original-ten-numbers": ("… with ten numbers for each image", replace(ORIGINAL, numbers_per_image=10)),
     },
 }  # fmt: skip
-"""What is studied, by group and name: title and recipe."""
+"""The designs that are studied, by group and name: title and recipe."""
 
 PUBLISHED: dict[str, tuple[str, Recipe, str, str]] = {
     "table": ("one-hot of the answer + one-hot, five normalised layers", TABLE, "99.54", "99.54"),
@@ -220,16 +225,16 @@ PUBLISHED: dict[str, tuple[str, Recipe, str, str]] = {
                   Recipe(encoding="bits", hidden=(128, 64), trunk=True, target="bits"), "–", "–"),
     "blind": ("the sum sees the number alone", Recipe(join="nothing", hidden=(100, 100)), "99.10", "–"),
 }  # fmt: skip
-"""Published designs: title, recipe, and their authors' accuracy of digit and sum."""
+"""Published designs: title, recipe, and the accuracy of digit and sum that their authors report."""
 
 ASKED = ("reference", "logits", "argmax", "outer", "film", "scalar", "bits-in", "embedding", "scalar-value",
          "answer-value", "original", "exact")  # fmt: skip
-"""Designs that are also asked about pairs they never saw, or saw rarely."""
+"""Designs that are also trained without some pairs, and asked about these."""
 SKEWED = ("reference", "argmax", "outer", "scalar-value", "exact")
-"""Those that are also trained with few large numbers."""
+"""Designs that are also trained with few large numbers."""
 STRUGGLING = ("linear-features", "linear-logits", "linear-probabilities", "linear-argmax", "value", "scalar-bits",
               "softmax-both", "relu-both", "original", "double-softmax-deep", "relu-logits")  # fmt: skip
-"""Designs whose sums fall behind under the common learning rate: they are tried with others too."""
+"""Designs whose sums fall behind with the common learning rate: they are also tried with other rates."""
 FULL = {
     "original-full": ("the original's design, its own encoder", replace(ORIGINAL, encoder="original")),
     "table-full": ("one-hot of the answer, its own encoder", replace(TABLE, encoder="four-convolutions")),
@@ -281,5 +286,5 @@ QUICK = ("reference", "exact", "argmax", "linear-features", "scalar", "bits", "v
 
 
 def quick() -> list[Variant]:
-    """Return a few variants, one epoch, one seed: the whole of the study in minutes, for a look at it."""
+    """Return a few variants with one epoch and one seed each: a study in minutes, for a first look."""
     return [replace(v, recipe=replace(v.recipe, epochs=1), seeds=1) for v in VARIANTS if v.name in QUICK]

@@ -1,4 +1,4 @@
-"""The network that a recipe describes: an encoder, the number's encoding, their join, and two heads."""
+"""Build the network that a recipe describes: an encoder, the number's encoding, their join, and two heads."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from sumnist.model.fusion import BITS, ExactFusion, Heads, Outputs, sum_bits
 from sumnist.model.network import Network
 
 DEVIATION = 0.5
-"""Standard deviation of the normal distribution that a predicted value stands for, where one is asked for."""
+"""Standard deviation of the normal distribution that stands for a predicted value when probabilities are needed."""
 
 
 def build_encoder(name: str, channels: int = 1) -> tuple[nn.Sequential, int]:
-    """Build the encoder `name`, freshly initialised, for images of so many channels; and the width of its features."""
+    """Build the encoder `name` with fresh weights, for images of `channels` channels. Returns it and the width of its
+    features."""
     if name == "small":
         net = encoders.build_encoder("fast")
         net[0] = nn.Conv2d(channels, 8, 5, stride=2)
@@ -32,7 +33,8 @@ def build_encoder(name: str, channels: int = 1) -> tuple[nn.Sequential, int]:
 
 
 def four_convolutions() -> nn.Sequential:
-    """Build that of the most accurate published design: four convolutions, three linear layers, dropout between."""
+    """Build the encoder of the most accurate published design: four convolutions, three linear layers, dropout
+    between."""
     return nn.Sequential(
         nn.Conv2d(1, 32, 5), nn.ReLU(), nn.Conv2d(32, 32, 5), nn.BatchNorm2d(32), nn.ReLU(),  # [B, 32, 20, 20]
         nn.MaxPool2d(2), nn.Dropout(0.25),
@@ -45,7 +47,7 @@ def four_convolutions() -> nn.Sequential:
 
 
 def narrow() -> nn.Sequential:
-    """Build that of the smallest of the good published designs: six narrow convolutions and a mean over positions."""
+    """Build the encoder of the smallest good published design: six narrow convolutions and a mean over positions."""
 
     def block(inputs: int, outputs: int) -> list[nn.Module]:
         return [nn.Conv2d(inputs, outputs, 3, bias=False), nn.ReLU(), nn.BatchNorm2d(outputs), nn.Dropout(0.1)]
@@ -57,7 +59,7 @@ def narrow() -> nn.Sequential:
 
 
 class Given(nn.Module):
-    """number int64 `[B]` → what a network is given for it, float32 `[B, E]`, by a fixed function."""
+    """number int64 `[B]` → its encoding by a fixed function, float32 `[B, E]`."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -89,32 +91,33 @@ ENCODINGS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
         Given(scalar), nn.Linear(1, 16), nn.ReLU(), nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 64), nn.ReLU()
     )),
 }  # fmt: skip
-"""By name, the width E of each encoding of the number, and what builds it."""
+"""For each encoding of the number, by name: its width E, and the function that builds it."""
 
 
 class SumTarget(NamedTuple):
-    """What a sum's head can say by `width` raw outputs `[B, width]`; `largest`: the largest sum that they can mean."""
+    """What a sum's head predicts with its `width` raw outputs, `[B, width]`; `largest`: the largest sum that they can
+    mean."""
 
     width: int
     largest: int
     loss: Callable[[Tensor, Tensor], Tensor]
     """Raw outputs and the sums, int64 `[B]` → a scalar."""
     value: Callable[[Tensor], Tensor]
-    """Raw outputs → the number that is meant, int64 `[B]`."""
+    """Raw outputs → the predicted sum, int64 `[B]`."""
     scores: Callable[[Tensor], Tensor]
     """Raw outputs → log-probabilities of the sums 0..18, `[B, 19]`."""
 
 
 def ordinal_scores(raw: Tensor) -> Tensor:
-    """Return the log-probability of each sum, `[B, 19]`: it is between two neighbouring answers, yes to all below it,
-    no to all from it on, as if they were independent, renormalised."""
+    """Return the log-probability of each sum, `[B, 19]`, from the answers to "is the sum above k?": yes for all k below
+    the sum, no from the sum on. The answers are taken as independent, and the probabilities are renormalised."""
     yes = functional.pad(functional.logsigmoid(raw).cumsum(1), (1, 0))  # [B, 19]
     no = functional.pad(functional.logsigmoid(-raw).flip(1).cumsum(1).flip(1), (0, 1))  # [B, 19]
     return (yes + no).log_softmax(1)
 
 
 OF_SUMS = sum_bits(torch.arange(SUMS)).T
-"""The bits of each sum, `[5, 19]`: worked out here, since ONNX cannot shift bits."""
+"""The bits of each sum, `[5, 19]`: computed here, because ONNX cannot shift bits."""
 TARGETS = {
     "classes": SumTarget(
         SUMS, SUMS - 1, functional.cross_entropy, lambda raw: raw.argmax(1), lambda raw: raw.log_softmax(1)
@@ -136,8 +139,9 @@ TARGETS = {
         lambda raw: (raw > 0).sum(1), ordinal_scores,
     ),
 }  # fmt: skip
-"""A logit for each sum, with cross-entropy; one for each of five bits, lowest first, with binary cross-entropy; the sum
-itself, with squared error; one for each question "is the sum above k?", k = 0..17, with binary cross-entropy."""
+"""classes: a logit for each sum, with cross-entropy. bits: a logit for each of five bits, lowest first, with binary
+cross-entropy. value: the sum itself, with squared error. ordinal: a logit for each question "is the sum above k?", k =
+0..17, with binary cross-entropy."""
 
 
 class StudyNet(Network):
@@ -154,7 +158,7 @@ class StudyNet(Network):
         super().__init__()
         self.recipe = recipe
         encoder, features = build_encoder(recipe.encoder, 2 if recipe.join == "plane" else 1)
-        if recipe.join == "plane":  # the number comes in with the picture: all of the encoder stands behind the join
+        if recipe.join == "plane":  # the number comes in with the picture, so the whole encoder stands behind the join
             self.encoder, self.fusion = nn.Identity(), JoinFusion(recipe, features, encoder)
         elif recipe.join == "computed":
             self.encoder, self.fusion = encoder, ExactFusion(features)
@@ -200,7 +204,7 @@ class JoinFusion(nn.Module):
         return Heads(digit, total.relu() if self.recipe.activation in ("sum", "both") else total)
 
     def join(self, features: Tensor, digit: Tensor, encoded: Tensor) -> Tensor:
-        """Let the number meet the image: `[B, …]`."""
+        """Join the number with the image: `[B, …]`."""
         if self.recipe.join == "plane":
             return features
         if self.recipe.join == "film":
@@ -225,7 +229,7 @@ class JoinFusion(nn.Module):
 
 
 def layer(inputs: int, outputs: int, recipe: Recipe) -> nn.Sequential:
-    """Build one of the layers behind the join."""
+    """Build one of the layers after the join."""
     return nn.Sequential(
         nn.Linear(inputs, outputs),
         *([nn.BatchNorm1d(outputs)] if recipe.normalised else []),
@@ -234,7 +238,8 @@ def layer(inputs: int, outputs: int, recipe: Recipe) -> nn.Sequential:
 
 
 def remove_biases(net: nn.Module) -> None:
-    """Take the bias from every layer. What batch normalisation subtracts stays: it is measured, not learned."""
+    """Remove the bias of every layer. The mean that batch normalisation subtracts stays: it is measured, not
+    learned."""
     for module in net.modules():
         if getattr(module, "bias", None) is not None:
             module.bias = None  # type: ignore[assignment]  # what torch's layers expect for none

@@ -1,8 +1,8 @@
-"""The report of a study, written from its rows: one Markdown text, as a page of the docs and as one HTML file.
+"""Write the report of a study from its rows, as Markdown pages for the docs and as one HTML file.
 
-First the rows, asked by variant: means with intervals, effects paired by seed, and the one family of tests. Then the
-pictures, in which blue is the digit, orange the sum, and lines are 95 % intervals over seeds. Then tables, sentences
-and the report.
+The first part computes figures of variants from the rows: means with intervals, effects paired by seed, and the one
+family of tests. The second part draws the pictures: blue is the digit, orange the sum, and lines are 95 % intervals
+over seeds. The third part writes tables, sentences and the report.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ EPOCH = 215
 
 @dataclass(frozen=True)
 class Mean:
-    """The mean of `n` seeds, its 95 % interval (Student's t; none with one seed), and their standard deviation."""
+    """The mean of `n` seeds, its 95 % interval (Student's t; none with one seed), and the standard deviation of the
+    seeds."""
 
     value: float
     low: float
@@ -67,17 +68,18 @@ class Mean:
 
     @classmethod
     def effect(cls, values: Sequence[float], others: Sequence[float]) -> Mean:
-        """Return how much more `values` are than `others`, of the same seeds in the same order."""
+        """Return how much larger `values` are than `others`, for the same seeds in the same order."""
         return cls.of([a - b for a, b in zip(values, others, strict=True)])
 
     @property
     def size(self) -> float:
-        """An effect as a multiple of its standard deviation (Cohen's d for pairs); infinite where all are the same."""
+        """An effect as a multiple of its standard deviation (Cohen's d for pairs); infinite if all differences are
+        equal."""
         return self.value / self.spread if self.spread else math.copysign(math.inf, self.value) if self.value else 0.0
 
     @property
     def clear(self) -> bool:
-        """Whether there is an interval, which one seed does not give, and it leaves out zero."""
+        """Whether the interval leaves out zero; False for one seed, which has no interval."""
         return self.n > 1 and not self.low <= 0 <= self.high
 
 
@@ -93,7 +95,7 @@ class Comparison(NamedTuple):
 
 
 def compare_all(values: Mapping[str, Sequence[float]]) -> list[Comparison]:
-    """Compare every two of some designs, each given by one value per seed, same seeds in the same order."""
+    """Compare each two designs; `values`: one value per seed for each design, the same seeds in the same order."""
     pairs = list(combinations(values, 2))
     corrected = holm([float(stats.ttest_rel(values[a], values[b]).pvalue) for a, b in pairs])
     return [
@@ -112,8 +114,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def sign_flips(values: Sequence[float], others: Sequence[float]) -> float:
-    """Return the share of all 2ⁿ ways to swap the two designs within seeds whose mean difference is at least as large
-    as the one that was found."""
+    """Return the p-value of the exact sign-flip test: of all 2ⁿ ways to swap the two designs within seeds, the share
+    whose mean difference is at least as large as the measured one."""
     differences = np.subtract(values, others)
     sums = np.zeros(1)
     for difference in differences:  # all sums of ± differences, by doubling
@@ -122,8 +124,11 @@ def sign_flips(values: Sequence[float], others: Sequence[float]) -> float:
 
 
 class Results:
-    """Those of `rows` whose recipe is still that of their variant. A figure is a share of the test grid by its name in
-    a row: "digit", "sum", "joint", "sum_unseen", …; all are in percent."""
+    """The rows whose recipe is still that of their variant.
+
+    A figure is a share of the test grid, by its name in a row: "digit", "sum", "joint", "sum_unseen", …; all are in
+    percent.
+    """
 
     def __init__(self, rows: Sequence[Row], variants: Sequence[Variant]) -> None:
         self.rows: dict[str, list[Row]] = {v.name: [] for v in variants}
@@ -139,7 +144,7 @@ class Results:
         return bool(self.rows.get(name))
 
     def group(self, *names: str) -> list[Variant]:
-        """Return the variants of some groups that have rows; of all groups without names."""
+        """Return the variants of some groups that have rows; without names, those of all groups."""
         return [v for v in self.variants if v.group in names or not names]
 
     def count(self, name: str) -> int:
@@ -147,39 +152,39 @@ class Results:
         return len(self.rows.get(name, []))
 
     def by_seed(self, name: str, figure: str) -> dict[int, float]:
-        """Return seed → the figure of the variant `name`, in percent; without those that have none."""
+        """Return seed → the figure of the variant `name`, in percent; seeds without the figure are left out."""
         shares = {row["seed"]: row["test"][figure] for row in self.rows.get(name, [])}
         return {seed: 100 * share for seed, share in shares.items() if share is not None}
 
     def mean(self, name: str, figure: str) -> Mean | None:
-        """Return mean and interval of a figure; None where the variant has no such output."""
+        """Return mean and interval of a figure; None if the variant has no such output."""
         values = self.by_seed(name, figure)
         return Mean.of([*values.values()]) if values else None
 
     def effect(self, name: str, other: str, figure: str) -> Mean | None:
-        """Return how much more the figure is than that of another variant, over the seeds that both have."""
+        """Return how much larger the figure is than that of another variant, over the seeds that both have."""
         ours, theirs = self.by_seed(name, figure), self.by_seed(other, figure)
         seeds = sorted(ours.keys() & theirs.keys())
         return Mean.effect([ours[s] for s in seeds], [theirs[s] for s in seeds]) if seeds else None
 
     def after_an_epoch(self, name: str, output: str) -> Mean | None:
-        """Return the digits or sums right on held-out images after the first epoch, in percent."""
+        """Return the share of right digits or sums on held-out images after the first epoch, in percent."""
         place = {"digit": 1, "sum": 2}[output]
         looks = [[100 * look[place] for look in row["curve"] if look[0] == EPOCH] for row in self.rows.get(name, [])]
         return Mean.of([look[0] for look in looks]) if looks and all(looks) else None
 
     def steps_to_learn(self, name: str) -> list[int | None]:
-        """Return, for each seed, the first step at which the sum was seen to be learned; None for never."""
+        """Return, for each seed, the first measured step at which the sum was learned; None for never."""
         curves = [row["curve"] for row in self.rows.get(name, [])]
         return [next((step for step, _, total in curve if total >= LEARNED), None) for curve in curves]
 
     def curve(self, name: str) -> tuple[list[int], list[float]]:
-        """Return steps, and the mean over seeds of the sums right at each, in percent."""
+        """Return the steps, and at each the share of right sums in percent, the mean over seeds."""
         curves = [row["curve"] for row in self.rows[name]]
         return [step for step, _, _ in curves[0]], means([[look[2] for look in curve] for curve in curves])
 
     def sum_by_number(self, name: str) -> list[float]:
-        """Return the mean over seeds of the sums right with each number, in percent."""
+        """Return the share of right sums with each number in percent, the mean over seeds."""
         return means([row["test"]["sum_by_number"] for row in self.rows[name]])
 
 
@@ -194,9 +199,9 @@ GREEN, PINK, SKY, BROWN, RED = "#009E73", "#CC79A7", "#56B4E9", "#8C6D31", "#B21
 ROW = 0.27
 """Height of a line of a table-like plot, in inches."""
 SHOWN = 2
-"""Designs of the main comparison with more than so many times the errors of the best one are off the picture."""
+"""Designs of the main comparison with more than this many times the errors of the best one are off the picture."""
 LEAST_ERROR = 1e-3
-"""The least error in percent that is drawn; an interval may go down to less, or below zero."""
+"""Least error that is drawn, in percent; an interval may go lower, even below zero."""
 ERROR_TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100)
 ERRORS = 0.45, 130
 """The ends of a logarithmic axis of errors, in percent."""
@@ -231,14 +236,14 @@ APART = 0.13
 
 
 def draw(results: Results) -> dict[str, str]:
-    """Every picture that the results suffice for, by name, as SVG text."""
+    """Draw each picture for which there are enough results: name → SVG text."""
     with matplotlib.rc_context(STYLE):
         figures = {name: figure(results) for name, figure in FIGURES.items()}
         return {name: as_svg(figure) for name, figure in figures.items() if figure is not None}
 
 
 def main_comparison(results: Results) -> Figure | None:
-    """Joint accuracy of the designs that are tested against each other: each seed, the mean, its interval."""
+    """Draw the joint accuracy of the designs that are tested against each other: each seed, the mean, its interval."""
     measured = [(v, mean) for v in results.variants if v.name in MAIN and (mean := results.mean(v.name, "joint"))]
     if not measured:
         return None
@@ -264,7 +269,8 @@ def main_comparison(results: Results) -> Figure | None:
 
 
 def leaders(results: Results, measured: list[tuple[Variant, Mean]]) -> str:
-    """Which design has most pairs right, as a title, and how many are not clearly apart from it, if seeds can tell."""
+    """Write a title: which design has most pairs right, and how many others are not clearly apart from it, if seeds can
+    tell."""
     best, mean = measured[-1]
     finding = f"{best.title.split(':')[0].capitalize()} leads: {mean.value:.2f} % of pairs right"
     effects = [effect for v, _ in measured[:-1] if (effect := results.effect(best.name, v.name, "joint"))]
@@ -275,7 +281,7 @@ def leaders(results: Results, measured: list[tuple[Variant, Mean]]) -> str:
 
 
 def designs(results: Results) -> Figure | None:
-    """Errors of digit and sum of every design."""
+    """Draw the errors of digit and sum of every design."""
     groups = {group: variants for group in GROUP_TITLES if (variants := results.group(group))}
     if not groups:
         return None
@@ -306,20 +312,21 @@ def designs(results: Results) -> Figure | None:
 
 
 def errors_of(mean: Mean) -> Mean:
-    """The errors in percent of a mean of right answers, as a logarithmic axis can show them."""
+    """Turn a mean of right answers into errors in percent, not below the least error that a logarithmic axis can
+    show."""
     value, low, high = (max(LEAST_ERROR, 100 - right) for right in (mean.value, mean.high, mean.low))
     return Mean(value, low, high, mean.spread, mean.n)
 
 
 def bar(axes: Axes, mean: Mean, y: float, colour: str, size: float = 5) -> None:
-    """A mean as a dot, its interval as a line."""
+    """Draw a mean as a dot, and its interval as a line."""
     if mean.n > 1:
         axes.plot([mean.low, mean.high], [y, y], color=colour, lw=1.6, solid_capstyle="round")
     axes.plot(mean.value, y, "o", ms=size, color=colour)
 
 
 def rows_of(height: float, title: str, names: list[str], xlabel: str) -> tuple[Figure, Axes]:
-    """A figure of rows 0, 1, … from below, with their names beside them."""
+    """Make a figure of rows 0, 1, … from below, with their names beside them."""
     figure = new_figure(9.5, height, title)
     axes = figure.subplots()
     axes.set_yticks(range(len(names)), names)
@@ -329,7 +336,7 @@ def rows_of(height: float, title: str, names: list[str], xlabel: str) -> tuple[F
 
 
 def learning(results: Results) -> Figure | None:
-    """How fast the sum is learned."""
+    """Draw how fast the sum is learned."""
     curves = [(*results.curve(name), label, colour) for name, (label, colour) in CURVES.items() if name in results]
     if not curves:
         return None
@@ -340,7 +347,7 @@ def learning(results: Results) -> Figure | None:
     ends = sorted(((sums[-1], steps[-1], label, colour) for steps, sums, label, colour in curves), reverse=True)
     place = math.inf
     for end, step, label, colour in ends:
-        place = min(end, place - LABEL_HEIGHT)  # no label on the one above
+        place = min(end, place - LABEL_HEIGHT)  # so that labels do not overlap
         axes.annotate(label, (step, place), xytext=(8, 0), textcoords="offset points", va="center", fontsize=10,
                       color=colour, annotation_clip=False)  # fmt: skip
     last = max(steps[-1] for steps, *_ in curves)
@@ -358,7 +365,7 @@ def learning(results: Results) -> Figure | None:
 
 
 def digit_effect(results: Results) -> Figure | None:
-    """What the sum's loss does to the digit: the difference to learning digits alone, paired by seed."""
+    """Draw the effect of the sum's loss on the digit: the difference from learning digits alone, paired by seed."""
     effects = [(name, e) for name in BESIDE_DIGITS_ALONE if (e := results.effect(name, "digit-only", "digit"))]
     if not any(e.n > 1 for _, e in effects):
         return None
@@ -377,7 +384,7 @@ def digit_effect(results: Results) -> Figure | None:
 
 
 def unseen(results: Results) -> Figure | None:
-    """Sums of pairs whose combination training never showed, beside those it did."""
+    """Draw the right sums of pairs whose combination training never showed, beside those of the others."""
     measured = [
         (v, seen, never)
         for v in results.group("left-out")
@@ -399,7 +406,8 @@ def unseen(results: Results) -> Figure | None:
 
 
 def by_number(results: Results) -> Figure | None:
-    """Wrong sums by number, where training drew some numbers seldom or never; side by side, so that none is hidden."""
+    """Draw wrong sums by number, where training drew some numbers seldom or never; side by side, so that none is
+    hidden."""
     shown = [(name, label, colour) for name, (label, colour) in DRAWN_SELDOM.items() if name in results]
     if "to-8" not in results:
         return None
@@ -419,8 +427,10 @@ def by_number(results: Results) -> Figure | None:
 
 
 def number_path(results: Results) -> Figure:
-    """The original's number path, three layers: without biases, and with them. Freshly drawn weights, for it is true of
-    any."""
+    """Draw the original's number path, three layers, without biases and with them.
+
+    The weights are random: without biases, any weights give one direction.
+    """
     figure = new_figure(9.5, 3.9, "Without biases, three layers for the number are one scalar")
     for axes, biases in zip(figure.subplots(1, 2, sharey=True), (False, True), strict=True):
         torch.manual_seed(0)
@@ -445,19 +455,19 @@ FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "main": main_comparison, "designs": designs, "learning": learning, "digit-effect": digit_effect,
     "unseen": unseen, "by-number": by_number, "number-path": number_path,
 }  # fmt: skip
-"""Each picture by its name; None where the results do not suffice for it."""
+"""The function of each picture, by name; it returns None if there are too few results."""
 
 
 # Tables and sentences.
 
 NONE = "–"
 SPACE = "\u00a0"
-"""One at which no line ends."""
+"""A space at which no line ends."""
 OUTPUTS = "digit", "sum", "joint"
 RATES = {"quarter": "a quarter", "": "the common rate", "double": "twice", "tenfold": "ten times"}
 """How variants with other learning rates are named, and the titles of their columns."""
 ENCODED = "reference", "scalar", "embedding", "path", "original", "original-biases"
-"""The variants whose directions of the number are told."""
+"""The variants for which the report tells how many directions the number's encoding takes."""
 COUNTED = {"sum_cut": "the value cut, not rounded", "sum_unrounded": "bits compared without a threshold"}
 """Other ways to count the right sums, by the names of their figures."""
 
@@ -497,8 +507,10 @@ Column = Callable[[Variant], str]
 
 
 class Tables(Results):
-    """Results as the tables of the report, by name, and as figures for its sentences. The template asks for sentences
-    about variants that have rows alone."""
+    """The results as tables of the report and as figures for its sentences.
+
+    The template asks for sentences only about variants that have rows.
+    """
 
     def table(self, head: Sequence[str], variants: Sequence[Variant], *columns: Column) -> str:
         """Write a table with a line for each of the variants, and a last column of how many seeds it has."""
@@ -510,11 +522,11 @@ class Tables(Results):
         return lambda v: with_interval(self.mean(v.name, figure))
 
     def title(self, v: Variant) -> str:
-        """Return the title of a variant, which may be called by the name of the one that it is made of."""
+        """Return the title of a variant; a variant that is made from another one has the other's name as its title."""
         return self.titles.get(v.title, v.title)
 
     def of(self, *groups: str, against: str = "reference") -> str:
-        """Set every variant of some groups beside the one they are measured against."""
+        """Compare every variant of some groups with the one they are measured against."""
         variants = [v for v in self.variants if v.name == against]
         variants += [v for v in self.group(*groups) if v.name != against]
 
@@ -543,15 +555,15 @@ class Tables(Results):
         return f"{median(learned):g}" + (f" ({never} of {len(steps)} never)" if never else "")
 
     def published(self) -> str:
-        """Set what a published design gives here beside what its authors report."""
+        """Compare what published designs achieve here with what their authors report."""
         head = ["design", "its author: digit %", "its author: sum %", "here: digit %", "sum %", "joint %"]
         theirs: list[Column] = [lambda v: (v.published or (NONE, NONE))[0], lambda v: (v.published or (NONE, NONE))[1]]
         variants = self.group("published")
         return self.table(head, variants, lambda v: v.title, *theirs, *map(self.figure, OUTPUTS))
 
     def compared(self) -> dict[str, list[float]]:
-        """Return joint accuracies of each design of the main comparison, over the seeds that all have; none if too
-        few."""
+        """Return the joint accuracies of each design of the main comparison, over the seeds that all have; empty if
+        there are too few."""
         by_seed = {name: self.by_seed(name, "joint") for name in MAIN if name in self}
         seeds = sorted(set.intersection(*(set(values) for values in by_seed.values()))) if by_seed else []
         enough = len(seeds) > 1 and len(by_seed) > 1
@@ -618,7 +630,7 @@ class Tables(Results):
         return self.table(head, variants, self.title, self.figure("sum"), *map(with_number, (0, 3, 6, 9)))
 
     def counted(self) -> str:
-        """Show the same answers, counted in ways that are about."""
+        """Show the same answers counted in other widespread ways."""
         body = [
             [v.title, self.figure("sum")(v), title, self.figure(figure)(v)]
             for v in self.group("sum", "original")
@@ -663,11 +675,11 @@ class Tables(Results):
         return f"{counted([len(self.quoted)], 'run')} of {counted([len(self.variants)], 'design')}"
 
     def missing(self) -> int:
-        """Count the variants of the whole study that no row is of."""
+        """Count the variants of the whole study that have no row."""
         return sum(v.name not in self for v in VARIANTS)
 
     def compared_with(self) -> str:
-        """Write how many designs are compared with how many seeds."""
+        """Write how many designs are compared, and with how many seeds."""
         counts = [self.count(name) for name in MAIN if name in self]
         return f"{counted([len(counts)], 'design')}, {counted([min(counts)], 'seed')}"
 
@@ -686,7 +698,7 @@ class Tables(Results):
         return f"{'; '.join(processors)}; torch {', '.join(versions)}"
 
     def time(self) -> str:
-        """Write what all of the training took."""
+        """Write how long all trainings took together."""
         return duration(sum(row["seconds"] for row in self.quoted))
 
 
@@ -695,13 +707,13 @@ class Tables(Results):
 
 @dataclass(frozen=True)
 class Report:
-    """The finished report, each file by its name: two pages in Markdown, `design-choices.md` and its appendix, the
-    pictures in `images/`, and `study.html`, which holds all of it."""
+    """The finished report, each file by its name: two pages in Markdown, `design-choices.md` and its appendix; the
+    pictures in `images/`; and `study.html`, which holds everything."""
 
     files: dict[str, str]
 
     def write(self, folder: Path) -> None:
-        """Write all of it into `folder`, which is made if it is not there. Raises `OutputError`."""
+        """Write all files into `folder`, which is created if it is missing. Raises `OutputError`."""
         make_folder(folder / "images")
         for name, text in self.files.items():
             write_atomically(folder / name, text)
@@ -711,12 +723,12 @@ def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
     """Write the report of a study: every figure, count and verdict comes from its rows.
 
     Args:
-        rows: The rows, as `read_rows` gives them; those of recipes that are no longer studied are left out, and what
-            no row tells is left out of the report.
+        rows: The rows, as `read_rows` gives them. Rows of recipes that are no longer studied are left out, and so are
+            parts of the report for which there are no rows.
         variants: The variants to report, in the order of the tables.
 
     Returns:
-        The report, which is the same for the same rows in any order.
+        The report, which does not depend on the order of the rows.
     """
     tables = Tables(rows, variants)
     pictures = draw(tables)
@@ -733,7 +745,7 @@ def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
         name: environment.get_template(f"{name}.j2").render() for name in ("design-choices.md", "appendix-designs.md")
     }
     body = MarkdownIt("commonmark").enable("table").render("\n".join(files.values()))
-    body = re.sub(r'<a href="(?!https?:)[^"]*">(.*?)</a>', r"\1", body)  # to files that do not travel with this one
+    body = re.sub(r'<a href="(?!https?:)[^"]*">(.*?)</a>', r"\1", body)  # no links to the other files
     for name, picture in pictures.items():
         files[f"images/study-{name}.svg"] = picture
         embedded = "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()

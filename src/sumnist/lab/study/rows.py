@@ -1,4 +1,4 @@
-"""Files of rows, one JSON object a line: a row that is there is whole, whatever happened while it was appended."""
+"""Read and append rows in JSON Lines files; a row whose writing was cut short is left out."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from sumnist.files import Journal, fits, parse_json, read_whole
 Row = dict[str, Any]
 
 PATIENCE = 10.0
-"""Seconds that `append_jsonl` waits for another process to be done with a file."""
+"""Seconds that `append_jsonl` waits for another process to finish with a file."""
 
 
 def read_jsonl(path: Path, shape: Any = dict) -> list[Row]:
-    """The rows of a file, none if there is no file.
+    """Read the rows of a file; a missing file has no rows.
 
-    A last line without its end is a row whose writing was cut short, and is left out.
+    A last line without a line end is a row whose writing was cut short, and is left out.
 
     Args:
         path: The file.
-        shape: That of every row, as `fits` takes it.
+        shape: The shape of every row, as `fits` takes it.
 
     Raises:
         StudyError: The file cannot be read, or a line of it is not a row of that shape.
@@ -49,14 +49,15 @@ def read_jsonl(path: Path, shape: Any = dict) -> list[Row]:
 
 
 def open_rows(path: Path, patience: float = 0.0) -> Journal:
-    """A file of rows to append to, which no other process may do meanwhile.
+    """Open a file of rows to append to; meanwhile no other process may append to it.
 
-    Raises `OutputError`, also if another one has done so for `patience` seconds.
+    Raises `OutputError`, also if another process still appends to it after `patience` seconds.
     """
     return Journal(path, f"{path}: another process adds rows to it: wait for it, or name another file", patience)
 
 
 def append_jsonl(path: Path, row: Row) -> None:
-    """Add a row to a file; it is on the disk when this returns. Raises `OutputError`, and the file is as it was."""
+    """Append a row to a file, and return when it is on the disk. Raises `OutputError`, and leaves the file as it
+    was."""
     with open_rows(path, PATIENCE) as rows:
         rows.add(json.dumps(row))

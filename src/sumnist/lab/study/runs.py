@@ -1,7 +1,7 @@
-"""The runs of the study: train what a recipe describes, measure it, say all of it in one row; and which are to do.
+"""Do the runs of the study: train the network of a recipe, measure it, and write one row about it.
 
-Whatever happens in between, there is one row for each run. A run uses one thread and fp32, so that it can be repeated
-to the bit.
+An interrupted study goes on where it stopped: a run that has a row is not done again. A run uses one thread and fp32,
+so that it can be repeated to the bit.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ from sumnist.model.fusion import sum_bits
 from sumnist.training.loop import one_cycle, set_learning_rate
 
 HELD_OUT = 5000
-"""Training images that choices may look at."""
+"""Training images that are held out for choices."""
 LOOKED_AT = 1000
-"""Held-out images that are looked at during training."""
+"""Held-out images on which the network is measured during training."""
 LOOKS = (10, 20, 30, 50, 75, 100, 150, 200)
-"""Steps of the first epoch after which the network is looked at; later, twice an epoch."""
+"""Steps of the first epoch after which the network is measured; it is also measured twice in every epoch."""
 WARMUP = 0.2
-"""Share of the steps in which the learning rate rises."""
+"""Share of the steps during which the learning rate rises."""
 SKEW = 0.6
-"""Under skewed numbers, each number comes up so many times as often as the one before it."""
+"""With skewed numbers, each number is drawn this many times as often as the one before it."""
 BEYOND = range(10, 16)
-"""Numbers that training never draws and that four bits can still write."""
+"""Numbers that training never draws, but that four bits can write."""
 BATCH = 500
 """Images that are measured at once."""
 LEFT_OUT: NDArray[np.int64] = (7 * np.arange(10) + 3) % NUMBERS
@@ -62,15 +62,16 @@ ROW = {
     "weights": str, "validation": FIGURES, "test": FIGURES, "number_singular_values": ([float], None),
     "machine": {"processor": str, "versions": {"torch": str}},
 }  # fmt: skip
-"""The shape of a row, as far as it is read again."""
+"""The shape of a row: its parts that are read again."""
 Job = tuple[str, Recipe, int]
 """Variant, recipe, seed."""
 Look = tuple[int, float, float]
-"""Step, and the digits and sums right then."""
+"""Step, and the shares of digits and sums that are right then."""
 
 
 def jobs_of(variants: Sequence[Variant]) -> list[Job]:
-    """List every run of the study, a seed of all variants before the next seed: stopped early, all have as many."""
+    """List every run of the study, seed by seed: a study that is stopped early has about as many seeds of each
+    variant."""
     count = max((variant.seeds for variant in variants), default=0)
     return [(v.name, v.recipe, seed) for seed in range(count) for v in variants if seed < v.seeds]
 
@@ -80,13 +81,13 @@ def conduct(jobs: Sequence[Job], path: Path, engine: Engine = "local", workers: 
 
     Args:
         jobs: The runs of the whole study.
-        path: The file of its rows, in JSON Lines; it and its folder are made if they are not there.
+        path: The file of its rows, in JSON Lines; the file and its folder are created if they are missing.
         engine: `local`, the cores of this machine, or `ray`, a Ray cluster.
         workers: The number of runs at once; 0 is one for each core.
         progress: Whether to show a bar.
 
     Returns:
-        How many runs were done.
+        The number of runs that were done.
 
     Raises:
         StudyError: A line of the file is not a row, a worker process died, or the cluster failed.
@@ -109,7 +110,7 @@ def conduct(jobs: Sequence[Job], path: Path, engine: Engine = "local", workers: 
 
 
 def runner() -> Callable[[Job], Row]:
-    """Return the function with which a worker does its jobs."""
+    """Return the function with which a worker does a job."""
     return lambda job: run(*job)
 
 
@@ -119,9 +120,9 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def repeat(path: Path, name: str, seed: int) -> list[str]:
-    """Do the run of the variant `name` with `seed` again, which has a row in the file `path`.
+    """Repeat the run of the variant `name` with `seed`, which has a row in the file `path`.
 
-    Returns the parts of the row that came out otherwise: none, on the machine and with the versions of the row. Raises
+    Returns the parts of the row that came out differently: none, on the same machine with the same versions. Raises
     `StudyError` if there is no such row.
     """
     rows = [row for row in read_rows(path) if row["variant"] == name and row["seed"] == seed]
@@ -149,14 +150,14 @@ def run(name: str, recipe: Recipe, seed: int) -> Row:
 
 @cache
 def held_out() -> tuple[DigitSet, DigitSet]:
-    """Return the training images to learn from, and those to choose by."""
+    """Return the training images to learn from, and those held out for choices."""
     digits = load_mnist("train")
     rest, held = hold_out(digits.digits, HELD_OUT)
     return digits.part(rest), digits.part(held)
 
 
 def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> tuple[StudyNet, float, list[Look]]:
-    """Train, top to bottom, on the processor. Returns the network, the seconds that took, and its accuracy along the
+    """Train a network on the processor. Returns the network, the seconds of training, and the accuracy along the
     way."""
     keep_freed_memory()
     torch.manual_seed(seed)
@@ -190,7 +191,8 @@ def train(recipe: Recipe, seed: int, training: DigitSet, held: DigitSet) -> tupl
 
 
 class JointLoss(nn.Module):
-    """Pairs → the loss that the recipe asks for, a scalar. Its parameters are the network's, and learned weights."""
+    """Pairs → the recipe's loss, a scalar. Its parameters are those of the network, and the learned weights of the
+    losses."""
 
     def __init__(self, net: StudyNet, recipe: Recipe) -> None:
         super().__init__()
@@ -206,7 +208,7 @@ class JointLoss(nn.Module):
         digit = functional.cross_entropy(
             heads.digit.softmax(1) if recipe.digit_loss == SLIP else heads.digit, pairs.digit
         )
-        if heads.sum is None:  # computed from the digit: its loss is the digit's
+        if heads.sum is None:  # a computed sum has no loss of its own
             return digit
         if recipe.sum_loss == "absolute":
             total = functional.l1_loss(heads.sum[:, 0], pairs.sum.float())
@@ -221,7 +223,7 @@ class JointLoss(nn.Module):
 
 
 def draw_for(recipe: Recipe, seed: int, digits: NDArray[np.int64]) -> Callable[[int], NDArray[np.int64]]:
-    """Return what draws the numbers of all images `[N]` of an epoch, as the recipe says."""
+    """Return the recipe's function that draws the numbers of an epoch for all images, `[N]`."""
     index, largest = np.arange(len(digits)), recipe.largest_number
     if recipe.numbers == "fixed":
         return lambda epoch: draw_numbers(seed, 0, index, largest)
@@ -235,24 +237,26 @@ def draw_for(recipe: Recipe, seed: int, digits: NDArray[np.int64]) -> Callable[[
 
 
 def measure(net: StudyNet, digits: DigitSet) -> dict[str, Any]:
-    """Measure a network on the grid of `digits`: figures for JSON, None for what its recipe does not train.
+    """Measure a network on the grid of `digits`. Returns figures for JSON, None for outputs that its recipe does not
+    train.
 
-    `sum_cut` and `sum_unrounded` are what two widespread ways to count would say of the same answers: a value cut to a
-    whole number instead of rounded, and bits compared as they come, without a threshold. None where they do not apply.
+    `sum_cut` and `sum_unrounded` count the same answers in two other ways that are widespread: a value cut to a whole
+    number instead of rounded, and bits compared as they come, without a threshold. They are None where they do not
+    apply.
     """
     recipe, answers = net.recipe, answer_grid(net, digits)
     learns_digit = recipe.digit_loss != "none" and recipe.digit_weight > 0
     sums, cut, unrounded = answers.sum, None, None
-    if recipe.join != "computed" and recipe.target != "classes":  # the likeliest sum is not the one that is meant
+    if recipe.join != "computed" and recipe.target != "classes":  # the head may mean another sum than the likeliest
         raw, total = raw_sums(net, digits, range(NUMBERS))
         sums = target_of(net).value(raw).view(-1, NUMBERS).numpy()
         if recipe.target == "value":
             cut = int((raw[:, 0].long() == total).sum()) / len(total)
         if recipe.target == "bits":
             unrounded = int((raw.sigmoid() == sum_bits(total)).all(1).sum()) / len(total)
-    # Above 9: whatever the number, a computed sum is right where the digit is; the others where they can say it.
+    # Numbers above 9. A computed sum is right whenever the digit is; a learned one is asked for sums that it can say.
     beyond = float(answers.digit_right[:, 0].mean()) if recipe.join == "computed" else None
-    if beyond is None and recipe.encoding not in ("one-hot", "layer", "embedding"):  # which write no such numbers
+    if beyond is None and recipe.encoding not in ("one-hot", "layer", "embedding"):  # these cannot write such numbers
         raw, total = raw_sums(net, digits, BEYOND)
         beyond = float((target_of(net).value(raw) == total)[total <= target_of(net).largest].numpy().mean())
     right = np.equal(sums, answers.true_sum)
@@ -273,8 +277,8 @@ def measure(net: StudyNet, digits: DigitSet) -> dict[str, Any]:
 
 @torch.inference_mode()
 def raw_sums(net: StudyNet, digits: DigitSet, numbers: range) -> tuple[Tensor, Tensor]:
-    """Ask of each image with each number: the raw outputs of the sum's head `[N · len(numbers), width]`, and the true
-    sums, int64 `[N · len(numbers)]`."""
+    """Return, for each image with each number, the raw outputs of the sum's head `[N · len(numbers), width]` and the
+    true sum, int64 `[N · len(numbers)]`."""
     number, raw = torch.tensor(numbers), []
     for start in range(0, len(digits), BATCH):
         features = net.encoder(as_image(torch.tensor(digits.images[start : start + BATCH])))
@@ -285,15 +289,15 @@ def raw_sums(net: StudyNet, digits: DigitSet, numbers: range) -> tuple[Tensor, T
 
 
 def target_of(net: StudyNet) -> SumTarget:
-    """Return what the sum's head of a network with a learned sum says."""
+    """Return what the sum's head predicts, for a network with a learned sum."""
     assert isinstance(net.fusion, JoinFusion)
     return net.fusion.target
 
 
 @torch.inference_mode()
 def singular_values(net: StudyNet) -> list[float] | None:
-    """Return those of the encodings of 0..9, `[10, E]`, largest first: how many directions the number can take. None
-    where the number is not encoded at all."""
+    """Return the singular values of the encodings of 0..9, `[10, E]`, largest first: they tell how many directions the
+    number can take. None if the number is not encoded."""
     if not isinstance(net.fusion, JoinFusion) or net.recipe.join == "plane":
         return None
     values: list[float] = torch.linalg.svdvals(net.fusion.number(torch.arange(NUMBERS))).tolist()

@@ -1,1 +1,1 @@
-"""What a reader meets outside MNIST: corrupted images, other people's digits, photographs, and what is no digit."""
+"""Test pictures from outside MNIST: corrupted images, other people's digits, photographs, and pictures of no digit."""

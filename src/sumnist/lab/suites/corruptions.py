@@ -1,11 +1,12 @@
-"""The fifteen corruptions of MNIST-C, written from their published descriptions and parameters.
+"""Corrupt images with the fifteen corruptions of MNIST-C, written anew from their published descriptions and
+parameters.
 
 Source: Mu and Gilmer, "MNIST-C: A Robustness Benchmark for Computer Vision", 2019; the parameters are the defaults of
-their published script (google-research/mnist-c). What they got from libraries is written out here from what those
-libraries do: ImageMagick's motion blur, Canny's edges and the affine maps of scikit-image as of that year. Compared
-with those libraries on MNIST images: motion blur and the maps within one of 255 intensities, the edges pixel for pixel.
-The published images, as PNG files, are as large as these to within 1.5 %, for each of the fifteen (`tests/`). Nothing
-here is used in training.
+their published script (google-research/mnist-c). Where that script calls libraries, this module has code of its own
+that does the same: ImageMagick's motion blur, Canny's edges, and the affine maps of scikit-image as of that year. On
+MNIST images it agrees with those libraries: motion blur and the maps within one of 255 intensities, the edges pixel for
+pixel. For each of the fifteen, the published images and ours have the same size as PNG files to within 1.5 %
+(`tests/`). Nothing here is used in training.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Chance:
         self.count = len(self._state)
 
     def uniform(self, *shape: int) -> NDArray[np.float64]:
-        """Uniform in [0, 1), `[N, *shape]`; every call goes on where the last one ended."""
+        """Uniform in [0, 1), `[N, *shape]`; every call continues where the last one ended."""
         size = math.prod(shape)
         steps = np.arange(size, dtype=np.uint64) * np.uint64(GOLDEN)
         bits = mix(self._state[:, None] + steps)  # [N, size]
@@ -69,9 +70,9 @@ LOW, HIGH = 0.1, 0.2
 
 
 def blurred(images: Images, spread: float, axes: tuple[int, ...] = (1, 2), mode: str = "edge") -> Images:
-    """Convolved with a Gaussian of standard deviation `spread` pixels, cut at four of them, along `axes`.
+    """Convolve images along `axes` with a Gaussian of standard deviation `spread` pixels, cut off at four deviations.
 
-    `mode`: what lies outside the image, as `numpy.pad` has it.
+    `mode`: what lies outside the image, as for `numpy.pad`.
     """
     radius = int(4 * spread + 0.5)
     weights = np.exp(-0.5 * (np.arange(-radius, radius + 1) / spread) ** 2)
@@ -86,7 +87,7 @@ def blurred(images: Images, spread: float, axes: tuple[int, ...] = (1, 2), mode:
 
 
 def sampled(images: Images, rows: Images, columns: Images) -> Images:
-    """The values at `rows` and `columns` (`[N, H, W]`), bilinearly; outside the image all is 0."""
+    """Sample images bilinearly at `rows` and `columns` (`[N, H, W]`); outside the image all is 0."""
     padded = np.pad(images, ((0, 0), (1, 2), (1, 2)))
     rows, columns = rows.clip(-1, SIDE) + 1, columns.clip(-1, SIDE) + 1
     top, left = np.floor(rows).astype(np.intp), np.floor(columns).astype(np.intp)
@@ -98,7 +99,7 @@ def sampled(images: Images, rows: Images, columns: Images) -> Images:
 
 
 def mapped(images: Images, matrix: NDArray[np.float64], shift: NDArray[np.float64] | float = 0.0) -> Images:
-    """Resampled by an affine map that keeps the middle: what was at `matrix` · (x, y) + `shift` comes to (x, y).
+    """Resample images by an affine map that keeps the middle: (x, y) gets what was at `matrix` · (x, y) + `shift`.
 
     `matrix`: `[N, 2, 2]` or `[2, 2]`; `shift`: `[N, 2]`, pixels to the right and down.
     """
@@ -111,8 +112,8 @@ def mapped(images: Images, matrix: NDArray[np.float64], shift: NDArray[np.float6
 
 
 def canny_edges(images: Images, chance: Chance) -> Images:
-    """The edges alone (Canny, 1986): blurred by 1 pixel, the ridges of the gradient, kept where they are steep or hang
-    together with a steep one."""
+    """Keep only the edges (Canny, 1986): blur by 1 pixel, find the ridges of the gradient, and keep the steep ones and
+    those connected to a steep one."""
     smooth = blurred(images, 1, mode="constant") / blurred(np.ones((1, SIDE, SIDE)), 1, mode="constant")
     padded = np.pad(smooth, ((0, 0), (1, 1), (1, 1)), "edge")
     down, right = padded[:, 2:] - padded[:, :-2], padded[:, :, 2:] - padded[:, :, :-2]
@@ -128,7 +129,7 @@ def canny_edges(images: Images, chance: Chance) -> Images:
     inside = np.pad(np.ones((SIDE - 2, SIDE - 2), bool), 1)
     ridge = (steepness >= ahead) & (steepness >= behind) & inside
     weak, kept = ridge & (steepness >= LOW), ridge & (steepness >= HIGH)
-    while True:  # what hangs together, over corners too, with a steep one
+    while True:  # add the weak ridges that touch a kept one, also at a corner
         around = np.pad(kept, ((0, 0), (1, 1), (1, 1)))
         tall = around[:, 2:] | around[:, 1:-1] | around[:, :-2]
         grown = (tall[:, :, 2:] | tall[:, :, 1:-1] | tall[:, :, :-2]) & weak
@@ -138,7 +139,7 @@ def canny_edges(images: Images, chance: Chance) -> Images:
 
 
 CHUNK = 250
-"""Images that are worked on at once, to bound the memory."""
+"""Images that are processed at once, to bound the memory."""
 
 SHOTS = 3
 """Photons at full brightness."""
@@ -163,9 +164,9 @@ ZIGZAG = 2.0
 
 
 def corrupted(name: str, images: NDArray[np.uint8], seed: int = 0) -> NDArray[np.uint8]:
-    """`images` `[N, 28, 28]` after the corruption `name`: uint8 of the same shape.
+    """Apply the corruption `name` to `images` `[N, 28, 28]`; returns uint8 of the same shape.
 
-    What happens to an image depends on the image, `seed` and its place alone. Raises `ConfigError` for an unknown name.
+    The result for an image depends only on the image, `seed` and its place. Raises `ConfigError` for an unknown name.
     """
     if name not in CORRUPTIONS:
         raise ConfigError(f"corruption {name!r}: unknown, expected one of {', '.join(CORRUPTIONS)}")
@@ -196,9 +197,10 @@ def impulse_noise(images: Images, chance: Chance) -> Images:
 
 
 def glass_blur(images: Images, chance: Chance) -> Images:
-    """Blurred, neighbours swapped at random from the lower right to the upper left, twice, and blurred again.
+    """Blur, swap neighbours at random from the lower right to the upper left, twice, and blur again.
 
-    Only along columns, as the published call does to a grey picture: it takes the columns for colour channels.
+    The blur runs only along columns, as in the published call: it takes the columns of a grey picture for colour
+    channels.
     """
     pixels = np.floor(blurred(images, GLASS_SPREAD, axes=(1,)) * 255)
     each = np.arange(len(pixels))
@@ -216,7 +218,7 @@ def glass_blur(images: Images, chance: Chance) -> Images:
 
 
 def motion_blur(images: Images, chance: Chance) -> Images:
-    """Smeared to one side, at most 45° off the rows: a half Gaussian of spread 3 over 21 pixels."""
+    """Smear to one side, at most 45° off the rows: a half Gaussian of spread 3 over 21 pixels."""
     weights = np.exp(-0.5 * (np.arange(MOTION_LENGTH) / MOTION_SPREAD) ** 2)
     weights /= weights.sum()
     angle = np.radians(chance.between(-45, 45))[:, None, None]
@@ -229,62 +231,64 @@ def motion_blur(images: Images, chance: Chance) -> Images:
 
 
 def shear(images: Images, chance: Chance) -> Images:
-    """Slanted by 0.4 radians to either side; as scikit-image defined it then, the rows move together by cos 0.4."""
+    """Slant by 0.4 radians to either side; as scikit-image defined it then, this also stretches the height by 1 / cos
+    0.4."""
     angle = SHEAR * chance.sign()
     entries = np.ones(len(angle)), -np.sin(angle), np.zeros(len(angle)), np.cos(angle)
     return mapped(images, np.stack(entries, 1).reshape(-1, 2, 2))
 
 
 def scale(images: Images, chance: Chance) -> Images:
-    """Shrunk to 70 %."""
+    """Shrink to 70 %."""
     return mapped(images, np.eye(2) / SCALE)
 
 
 def rotate(images: Images, chance: Chance) -> Images:
-    """Turned by 0.4 radians (23°) to either side."""
+    """Turn by 0.4 radians (23°) to either side."""
     angle = ROTATION * chance.sign()
     entries = np.cos(angle), -np.sin(angle), np.sin(angle), np.cos(angle)
     return mapped(images, np.stack(entries, 1).reshape(-1, 2, 2))
 
 
 def brightness(images: Images, chance: Chance) -> Images:
-    """Every pixel brighter by half of white."""
+    """Make every pixel brighter by half of white."""
     return images + BRIGHTNESS
 
 
 def translate(images: Images, chance: Chance) -> Images:
-    """Moved by 3 pixels to the left or right, and 3 up or down."""
+    """Move by 3 pixels to the left or right, and 3 up or down."""
     return mapped(images, np.eye(2), SHIFT * chance.sign(2).astype(float))
 
 
 def stripe(images: Images, chance: Chance) -> Images:
-    """Inverted in the 7 leftmost and the 7 rightmost columns."""
+    """Invert the 7 leftmost and the 7 rightmost columns."""
     outside = np.abs(np.arange(SIDE) - (SIDE - 1) / 2) > SIDE / 2 - STRIPE
     return np.where(outside, 1 - images, images)
 
 
 def fog(images: Images, chance: Chance) -> Images:
-    """Three times as much fog as light, and then as bright as before."""
+    """Add three times as much fog as light, and restore the former brightness."""
     brightest: Images = images.max((1, 2), keepdims=True)
     return (images + FOG * plasma(chance)) * brightest / (brightest + FOG)
 
 
 def plasma(chance: Chance) -> Images:
-    """The corner `[N, 28, 28]` of clouds of 256×256 pixels in [0, 1], without borders, by the diamond-square method
-    (Fournier, Fussell and Carpenter, 1982). Beyond 64×64 points only the corner is worked out, since what is added
-    there is too small to matter for the lowest and the highest point."""
+    """Return the corner `[N, 28, 28]` of clouds of 256×256 pixels in [0, 1], without borders, by the diamond-square
+    method (Fournier, Fussell and Carpenter, 1982). From 64×64 points on only the corner is refined: finer steps change
+    the lowest and the highest point too little to matter."""
     land, height = np.zeros((chance.count, 1, 1)), 1.0
     while land.shape[1] < FOG_POINTS:
         land, height = finer(land, height, chance), height / FOG_DECAY**2
     low: Images = land.min((1, 2), keepdims=True)
     high: Images = land.max((1, 2), keepdims=True)
-    land = np.roll(land, 2, (1, 2))[:, :12, :12]  # the corner, with two points more on every side: the edges go wrong
+    land = np.roll(land, 2, (1, 2))[:, :12, :12]  # the corner, and two more points on each side: edges go wrong
     land = finer(finer(land, height, chance), height / FOG_DECAY**2, chance)[:, 8 : 8 + SIDE, 8 : 8 + SIDE]
     return ((land - low) / (high - low)).clip(0, 1)
 
 
 def finer(land: Images, height: float, chance: Chance) -> Images:
-    """Heights `[N, S, S]` on a mesh twice as fine: the mean of four neighbours, and up to `height` more or less."""
+    """Return heights `[N, S, S]` on a mesh twice as fine: the mean of four neighbours, and up to `height` more or
+    less."""
     side = land.shape[1]
     down, right = np.roll(land, -1, 1), np.roll(land, -1, 2)
     middle = (land + down + right + np.roll(down, -1, 2)) / 4 + height * chance.between(-1, 1, side, side)
@@ -297,7 +301,7 @@ def finer(land: Images, height: float, chance: Chance) -> Images:
 
 
 def spatter(images: Images, chance: Chance) -> Images:
-    """Grey drops: where smoothed noise is high, and the middle of such a place."""
+    """Add grey drops in the middle of places where smoothed noise is high."""
     liquid = blurred(SPATTER_MEAN + SPATTER_DEVIATION * chance.normal(SIDE, SIDE), 1)
     wet = blurred((liquid > SPATTER_LEVEL).astype(float), SPATTER_EDGE)
     wet = np.where(wet < SPATTER_SOLID, 0, wet)
@@ -305,14 +309,14 @@ def spatter(images: Images, chance: Chance) -> Images:
 
 
 def dotted_line(images: Images, chance: Chance) -> Images:
-    """A line from the left edge to the right, every other two columns of it."""
+    """Draw a dashed line from the left edge to the right: two columns on, two columns off."""
     left, right = chance.whole(0, SIDE - 1, 2).T.astype(float)
     line = segment(np.zeros(len(left)), left, np.full(len(left), SIDE - 1.0), right)
     return images + line * (np.arange(SIDE) // 2 % 2)
 
 
 def zigzag(images: Images, chance: Chance) -> Images:
-    """A zigzag with teeth 4 pixels long and 2 high, from column 2 to column 25, rising or falling by up to 5."""
+    """Draw a zigzag with teeth 4 pixels long and 2 high, from column 2 to column 25, rising or falling by up to 5."""
     begin = chance.whole(0, SIDE - 1).astype(float)
     rise = chance.whole(-5, 5).astype(float)
     across = 23.0
@@ -330,8 +334,8 @@ def zigzag(images: Images, chance: Chance) -> Images:
 
 
 def segment(column: Images, row: Images, last: Images, end: Images) -> Images:
-    """Lines from (`column`, `row`) to (`last`, `end`), `[N]` each: brightness `[N, 28, 28]`, 1 + ln(1 - d / 2.3) at d
-    pixels above or below, in the whole columns from the first to the last."""
+    """Draw lines from (`column`, `row`) to (`last`, `end`), `[N]` each: brightness `[N, 28, 28]`, 1 + ln(1 - d / 2.3)
+    at d pixels above or below, in the whole columns from the first to the last."""
     place = np.arange(SIDE)
     slope = ((end - row) / (last - column))[:, None]
     middle = slope * (place - column[:, None]) + row[:, None]  # [N, 28]: the line's row in each column
@@ -348,4 +352,4 @@ CORRUPTIONS: dict[str, Callable[[Images, Chance], Images]] = {
         spatter, dotted_line, zigzag, canny_edges,
     )
 }  # fmt: skip
-"""By name, in the order of the paper: images `[N, 28, 28]` in [0, 1] → as many."""
+"""The corruptions by name, in the order of the paper: images `[N, 28, 28]` in [0, 1] → images of the same shape."""

@@ -1,20 +1,21 @@
-"""Pictures of digits whose labels are known, in two halves: MNIST's, and other people's, which train no network.
+"""Labelled pictures of digits in two halves: MNIST's, and other people's digits, which train no network.
 
-Choices are made on the development half; the reported half is looked at when the choices are made. The halves were
-fixed before anything was measured: of MNIST, held-out training images and the test images; of scikit-learn's digits the
-first half in the order of the file and the second; of the writers every other one in the order of the alphabet; of
-Fashion-MNIST some of its training images and of its test images.
+We make choices on the development half, and look at the reported half once the choices are made. The halves were fixed
+before anything was measured. MNIST: held-out training images, and the test images. scikit-learn's digits: the first and
+the second half of the file. Writers: every other one, in alphabetical order. Fashion-MNIST: some of its training
+images, and some of its test images.
 
-scikit-learn's digits: 1,797 of the 5,620 of Alpaydin and Kaynak (1998, UCI), by 43 writers, reduced to 8×8 pixels with
-intensities 0..16. Digits of handwriting fonts: 17 writers, 8 pictures of each digit by each, with the natural variation
-that was drawn; a font is a person's writing made regular, so they are easier than people. They lie in `suites.npz`, and
-printed letters in `words.npz`, which `scripts/build_suites.py` and `build_words.py` of commit 9b2db9d made, once: what
-is measured on them must not be redrawn. `NOTICE-SUITES.txt` says whose they are, and under which licence.
+scikit-learn's digits are 1,797 of the 5,620 by Alpaydin and Kaynak (1998, UCI), from 43 writers, reduced to 8×8 pixels
+with intensities 0..16. The digits of handwriting fonts are by 17 writers, with 8 pictures of each digit by each writer,
+which vary as handwriting does. A font is a person's writing made regular, so its digits are easier than people's. They
+are stored in `suites.npz`, and printed letters in `words.npz`. `scripts/build_suites.py` and `build_words.py` of commit
+9b2db9d made both files once, and they are not redrawn, so that figures stay comparable. `NOTICE-SUITES.txt` names their
+authors and licences.
 
-MNIST's digits are also handed over as others do it: cropped to their ink, and in the printed cells of forms. A cell has
-lines along one to four of its sides, from grey to black, that may lie some way within it, paper of some brightness, ink
-darker than it, blur and noise. The digit touches no line. What real forms have beside that (print that shows through,
-corrections, digits across a line) is not in them.
+MNIST's digits also come as people crop them: cut to their ink, and in the printed cells of forms. A cell has lines
+along one to four of its sides, from grey to black, perhaps some way inside the cell; paper of some brightness; darker
+ink; blur and noise. The digit touches no line. Real forms also have print that shows through, corrections, and digits
+across a line; these cells do not.
 """
 
 from __future__ import annotations
@@ -43,37 +44,37 @@ WRITERS = (
     "Because We Organize", "Breip", "Caveat", "Delphine", "dkg", "Femke Klaver", "Indie Flower", "Kalam", "Kristi",
     "Patrick Hand", "Rufscript", "Steve Hand",
 )  # fmt: skip
-"""Whose handwriting the fonts are, in the order of the alphabet; the weights of a font are one writer's."""
+"""The writers of the handwriting fonts, in alphabetical order; all weights of a font count as one writer."""
 INTENSITIES = 16
-"""Different intensities in the pictures of characters."""
+"""Number of different intensities in the pictures of characters."""
 
 
 def writers_of(half: Half) -> tuple[str, ...]:
-    """The writers of one half: every other one, from the first on for development, from the second for the report."""
+    """Return the writers of one half: the 1st, 3rd, … for development, the 2nd, 4th, … for the report."""
     return WRITERS[HALVES.index(check_half(half)) :: 2]
 
 
 def check_half(half: Half) -> Half:
-    """`half`, if it is one. Raises `ConfigError`."""
+    """Return `half` if it is a known half. Raises `ConfigError` otherwise."""
     if half not in HALVES:
         raise ConfigError(f"half {half!r}: unknown, expected development (to choose by) or reported (looked at once)")
     return half
 
 
 def generator(seed: int, name: str, index: int) -> Random:
-    """The generator of one picture, for what is drawn one at a time."""
+    """Return the random generator of one picture, for pictures that are drawn one at a time."""
     return np.random.default_rng([seed, zlib.crc32(name.encode()), index])
 
 
 def stored_images(key: str) -> NDArray[np.uint8]:
-    """The images `[N, 28, 28]` that the archive holds below each other in a PNG file, which takes less room."""
+    """Return images `[N, 28, 28]` that the archive holds one below the other in a PNG file, to save room."""
     with Image.open(BytesIO(stored(key).tobytes())) as column:
         return np.asarray(column).reshape(-1, 28, 28)
 
 
 @cache
 def stored(key: str, name: str = "suites.npz") -> NDArray[np.uint8]:
-    """The array `key` of an archive; not to be changed. Raises `DataError` if the file is missing or damaged."""
+    """Return the read-only array `key` of an archive. Raises `DataError` if the file is missing or damaged."""
     try:
         with files("sumnist.lab.suites").joinpath(name).open("rb") as stream, np.load(stream) as archive:
             array: NDArray[np.uint8] = archive[key]
@@ -84,7 +85,7 @@ def stored(key: str, name: str = "suites.npz") -> NDArray[np.uint8]:
 
 
 HELD_OUT = 5_000
-"""Training images that stand in for the test images in the development half; as `--validation 5000` holds out."""
+"""Training images that replace the test images in the development half; `--validation 5000` holds out the same ones."""
 DARKEST = 16
 """The intensity of full ink in scikit-learn's digits."""
 
@@ -94,7 +95,7 @@ class DigitPictures:
     """Pictures of one digit each.
 
     `pictures`: uint8 `[H, W]` each, of any size and polarity, or the bytes of picture files. `digits`: int64 `[N]`.
-    `writers`: who wrote each, where that is known.
+    `writers`: who wrote each digit, if that is known.
     """
 
     name: str
@@ -107,7 +108,7 @@ class DigitPictures:
 
 
 def mnist_half(half: Half, images: int | None = None) -> DigitSet:
-    """The MNIST images of a half, the first `images` of them: held-out training images, or the test images."""
+    """Return the first `images` MNIST images of a half: held-out training images, or test images."""
     if check_half(half) == HALVES[1]:
         test = load_mnist("test")
         return DigitSet(test.images[:images], test.digits[:images], "MNIST test images")
@@ -117,7 +118,7 @@ def mnist_half(half: Half, images: int | None = None) -> DigitSet:
 
 
 def small_digits(half: Half) -> DigitPictures:
-    """One half of scikit-learn's digits, 898 or 899: 8×8 pixels, light ink on black."""
+    """Return one half of scikit-learn's digits, 898 or 899 pictures: 8×8 pixels, light ink on black."""
     images, digits = stored("digits"), stored("digit_labels").astype(np.int64)
     middle = len(images) // 2
     part = slice(0, middle) if check_half(half) == HALVES[0] else slice(middle, None)
@@ -126,13 +127,14 @@ def small_digits(half: Half) -> DigitPictures:
 
 
 def font_digits(half: Half) -> DigitPictures:
-    """The digits by the writers of one half: dark ink on light paper, 64 to 160 pixels a side, not centred."""
+    """Return the digits by the writers of one half: dark ink on light paper, 64 to 160 pixels a side, not centred."""
     pictures, digits, writers = characters(half, "0123456789")
     return DigitPictures("handwriting fonts", pictures, np.array([int(digit) for digit in digits]), writers)
 
 
 def characters(half: Half, wanted: str) -> tuple[tuple[NDArray[np.uint8], ...], str, tuple[str, ...]]:
-    """The pictures of the `wanted` characters by the writers of one half, the character on each, and its writer."""
+    """Return the pictures of the `wanted` characters by the writers of one half, with the character and the writer of
+    each."""
     sizes = stored("font_sizes").astype(int)  # [N, 2]: height and width
     ends = sizes.prod(1).cumsum()
     writers = [WRITERS[place] for place in stored("font_hands")]
@@ -146,7 +148,7 @@ def characters(half: Half, wanted: str) -> tuple[tuple[NDArray[np.uint8], ...], 
 
 
 def ink_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The ink of a picture of this module, light on 0: as `photographs` takes it."""
+    """Return the ink of a picture of this module, light on 0, as `photographs` takes it."""
     border = np.median(np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]]))
     away = np.abs(picture.astype(float) - border)
     ink: NDArray[np.uint8] = np.rint(away / max(away.max(), 1) * 255).astype(np.uint8)
@@ -154,24 +156,24 @@ def ink_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 INK = 64
-"""A pixel of an image is ink from this intensity on."""
+"""Least intensity of a pixel that counts as ink."""
 HEIGHTS = 40, 120
-"""Pixels of a cell's height: from, and to but not including."""
+"""Height of a cell in pixels: least, and end (exclusive)."""
 WIDE = 0.8, 1.5
-"""A cell's width by its height."""
+"""Width of a cell divided by its height: least and most."""
 TALL = 0.45, 0.75
-"""The digit's longer side by the cell's height."""
+"""Longer side of the digit divided by the cell's height: least and most."""
 INSET = 0.09
-"""Of the cell's shorter side: a line lies at most so far within it."""
+"""Lines lie inside the cell by at most this share of its shorter side."""
 THICKEST = 16
-"""A line is at most the cell's height divided by this wide."""
+"""Lines are at most as thick as the cell's height divided by this."""
 
 Picture = NDArray[np.uint8]
 BICUBIC = Image.Resampling.BICUBIC
 
 
 def tight_crops(images: NDArray[np.uint8], scale: int = 1, dark: bool = False) -> list[Picture]:
-    """Each of `images` `[N, 28, 28]` cropped to its ink, enlarged `scale` times, with light or `dark` ink."""
+    """Crop each of `images` `[N, 28, 28]` to its ink, and enlarge it `scale` times, with light or `dark` ink."""
     pictures = []
     for image in images:
         ink = cropped(image)
@@ -181,29 +183,30 @@ def tight_crops(images: NDArray[np.uint8], scale: int = 1, dark: bool = False) -
 
 
 def drawn_cells(images: NDArray[np.uint8], seed: int = 0) -> list[Picture]:
-    """Each of `images` `[N, 28, 28]` in a printed cell. A picture depends on its image, `seed` and its place alone."""
+    """Draw each of `images` `[N, 28, 28]` in a printed cell. A picture depends only on its image, `seed` and its
+    place."""
     return [cell(image, generator(seed, "cell", place)) for place, image in enumerate(images)]
 
 
 def cropped(image: NDArray[np.uint8], least: int = INK, margin: int = 0) -> NDArray[np.uint8]:
-    """Return an image without its empty rows and columns, where nothing has an intensity of `least`; with a margin."""
+    """Crop an image to its pixels of intensity `least` or more, and add a margin."""
     rows, columns = (np.flatnonzero((image >= least).any(axis)) for axis in (1, 0))
     return np.pad(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1], margin)
 
 
 def cell(image: NDArray[np.uint8], random: Random) -> Picture:
-    """An image in one printed cell."""
+    """Draw an image in one printed cell."""
     high = int(random.integers(*HEIGHTS))
     wide = int(high * random.uniform(*WIDE))
     values = np.full((high, wide), random.uniform(190, 255))
-    # Lines along one to four sides, some way within it.
+    # Lines along one to four sides, perhaps some way inside the cell.
     thick, ink = int(random.integers(1, max(1, high // THICKEST) + 1)), random.uniform(0, 170)
     most = int(INSET * min(high, wide))
     for side in random.permutation(4)[: random.integers(1, 5)]:
         inset = int(random.integers(0, max(1, most)))
         np.rot90(values, side)[inset : inset + thick] = ink
-    edge = most + thick + 1  # they reach at most so far
-    # The digit, as large as is drawn or as fits.
+    edge = most + thick + 1  # the lines reach at most this far
+    # The digit, in a random size or as large as fits.
     shape = cropped(image)
     tall, broad = shape.shape
     factor = min(random.uniform(*TALL) * high / max(tall, broad), (high - 2 * edge - 1) / tall,

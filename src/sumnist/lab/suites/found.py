@@ -1,13 +1,13 @@
-"""How well numbers are found on pictures and read: what is found beside what is there, and why numbers are missed.
+"""Measure how well numbers on pictures are found and read, and why some are missed.
 
-A number is found if a found one covers it with an intersection over union of at least 0.5, of the polygons and not of
-upright boxes. It is read right if its value is. Where nobody has told where numbers stand, the largest one that is
-found on a picture counts, and of tables the order down a column: of the true column and a found one, the longest
-sequence that is in both.
+A number is found if a reading covers it with an intersection over union of at least 0.5, of their polygons rather than
+of upright boxes. It is read right if its value is right. On pictures where the number's place is unknown, the largest
+reading counts. In tables where the places are unknown, the order within a column counts: a number is right if it is in
+the longest sequence that the true column and a found one have in common.
 
-Other systems are asked alike: a `System` takes a picture and gives what it `Said`. PP-OCRv6 is detection and
-recognition of the package `rapidocr`, as it is by default, but on one thread and with no limit to how much it finds;
-its lines of text are parted at spaces, and a word counts as a number if nothing but a number stands in it.
+Other systems are asked in the same way: a `System` takes a picture and returns what it `Said`. PP-OCRv6 is the
+detection and recognition of the package `rapidocr` with its defaults, except that it runs on one thread and finds up to
+10,000 lines. Its lines of text are split at spaces, and a word counts as a number if it contains nothing else.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ Points = NDArray[np.float64]
 Value = int | Decimal | None
 
 FOUND = 0.5
-"""The intersection over union from which on a number is found."""
+"""Least intersection over union with which a number is found."""
 TOUCHED = 0.1
-"""And that from which on what is read is about that number, however well it is framed: a 1 is narrow. Also the share of
-a number that something covers which has to do with it."""
+"""Least intersection over union with which a reading belongs to a number, however well it frames the number (a 1 is
+narrow). A reading also concerns a number if it covers more than this share of it."""
 WRITTEN = re.compile(r"[-−–]?(\d{1,3}([ .,'’]\d{3})+|\d+)([.,]\d{1,2})?[.,:=–-]*")
-"""A number as a system without values writes it, and what may follow."""
+"""A number as text, and what may follow it, for systems that return no values."""
 MOST_LINES = 10_000
 """Lines that PP-OCRv6 may find on a picture: with its default, 1,000, it sees only the lowest rows of a large table."""
 REACH = 1.0
-"""How far from the middle of a column the middles of its numbers may be, by their usual height."""
+"""Largest distance between the middles of a column and of its numbers, divided by the numbers' median height."""
 ASIDE = 0.35
-"""How far from a row, by the distance of two, a number of it may be."""
+"""Largest distance of a number from its row, divided by the distance between two rows."""
 CAUSES = ("not found", "cut short", "two taken for one", "other digit", "other writing taken for a number", "refused")
-"""Why a number is missed, or what was found is none."""
+"""Why a number is missed, or why an accepted reading is no number of the picture."""
 
 
 class Said(NamedTuple):
-    """A number that a system says is on a picture; `corners` as those of `FoundNumber`."""
+    """A number that a system finds on a picture; `corners` are in the order of those of `FoundNumber`."""
 
     text: str
     value: Value
@@ -60,19 +60,19 @@ class Said(NamedTuple):
 
     @property
     def digits(self) -> str:
-        """Its digits, without zeros before them."""
+        """Its digits, without leading zeros."""
         return digits_of(self.text)
 
 
 class There(NamedTuple):
-    """A number that is on a picture, and its corners, if they are known; `value`: None if no number is meant."""
+    """A number that stands on a picture, and its corners, if they are known; `value`: None if no number is meant."""
 
     text: str
     value: Value
     corners: Points | None = None
 
     def is_said(self, said: Said | None) -> bool:
-        """Whether it is read right: its value, or its digits where only these are known, and not where it stands."""
+        """Whether `said` is right: by its value, or by its digits if the place of the number is unknown."""
         if said is None or self.value is None:
             return False
         return said.digits == self.text if self.corners is None else said.value == self.value
@@ -83,7 +83,7 @@ System = Callable[[Any], list[Said]]
 
 
 def digits_of(text: str) -> str:
-    """The digits of a text, without zeros before them."""
+    """The digits of a text, without leading zeros."""
     return re.sub(r"\D", "", text).lstrip("0") or "0" * ("0" in text)
 
 
@@ -91,7 +91,7 @@ def digits_of(text: str) -> str:
 
 
 def ours(reader: Reader, engine: ReadingEngine = "ours") -> System:
-    """What a reader finds."""
+    """Return the system that asks our reader."""
 
     def ask(picture: Any) -> list[Said]:
         return [Said(one.text, one.value, one.accepted, np.array(one.corners, float).reshape(4, 2), one.reason)
@@ -101,7 +101,7 @@ def ours(reader: Reader, engine: ReadingEngine = "ours") -> System:
 
 
 def ppocr() -> System:
-    """What PP-OCRv6 finds. The package `rapidocr` must be there."""
+    """Return the system that asks PP-OCRv6. It needs the package `rapidocr`."""
     from rapidocr import RapidOCR
 
     threads = {"EngineConfig.onnxruntime.intra_op_num_threads": 1, "Global.log_level": "critical"}
@@ -116,7 +116,8 @@ def ppocr() -> System:
 
 
 def words(box: Points, text: str) -> list[Said]:
-    """The words of a line that have a digit; each has its part of the line's box, by the characters before it."""
+    """Split a line into words, and return those with a digit. Each gets a part of the line's box, in proportion to its
+    characters."""
     found = []
     parts = [text] if WRITTEN.fullmatch(text) else re.findall(r"\S+", text)
     for word, start in zip(parts, np.cumsum([0] + [len(one) + 1 for one in parts]).tolist(), strict=False):
@@ -129,7 +130,7 @@ def words(box: Points, text: str) -> list[Said]:
 
 
 def value_of(text: str) -> Value:
-    """The value of what is written, None if it is no number alone."""
+    """Return the value of a text, None if it is anything but a number."""
     written = WRITTEN.fullmatch(text)
     if written is None:
         return None
@@ -148,7 +149,7 @@ def area(corners: Points) -> float:
 
 
 def clipped(one: Points, other: Points) -> Points:
-    """The part of one convex polygon that lies in another one, clockwise both (Sutherland and Hodgman)."""
+    """Return the part of one convex polygon that lies in another one; both run clockwise (Sutherland and Hodgman)."""
     for start, end in zip(other, np.roll(other, -1, 0), strict=True):
         (dx, dy), away = end - start, one - start
         side, kept = dx * away[:, 1] - dy * away[:, 0], []
@@ -178,8 +179,8 @@ def overlap(one: Points, other: Points) -> float:
 
 
 def pairs(there: Sequence[There], said: Sequence[Said], least: float = FOUND) -> dict[int, int]:
-    """Which number is which of those found, by their places: the best fitting first, each once, if they have this
-    intersection over union."""
+    """Match numbers with readings by their places: the best fit first, each at most once, if their intersection over
+    union is at least `least`. Returns places in `there` → places in `said`."""
     fits = [(overlap(one.corners, other.corners), i, j) for i, one in enumerate(there) for j, other in enumerate(said)
             if one.corners is not None]  # fmt: skip
     found: dict[int, int] = {}
@@ -193,7 +194,8 @@ def pairs(there: Sequence[There], said: Sequence[Said], least: float = FOUND) ->
 
 
 class Answer(NamedTuple):
-    """What a system said of a picture, in how many seconds; `there`: what is on it; `name`: which picture it is."""
+    """What a system said about a picture, and in how many seconds; `there`: the numbers on it; `name`: which picture it
+    is."""
 
     name: str
     there: list[There]
@@ -202,19 +204,20 @@ class Answer(NamedTuple):
 
 
 def answered(system: System, name: str, picture: Any, there: Sequence[There]) -> Answer:
-    """Ask a system for a picture."""
+    """Ask a system about a picture."""
     began = time.perf_counter()
     said = system(picture)
     return Answer(name, [*there], said, time.perf_counter() - began)
 
 
 def largest(said: Sequence[Said]) -> Said | None:
-    """The largest of the numbers found."""
+    """The largest of the readings, None if there are none."""
     return max(said, key=lambda one: abs(area(one.corners)), default=None)
 
 
 class Miss(NamedTuple):
-    """A number that is missed, or what is accepted and none; `cause`: one of `CAUSES`; `corners`: where, if known."""
+    """A number that is missed, or an accepted reading that is no number; `cause`: one of `CAUSES`; `corners`: its
+    place, if known."""
 
     picture: str
     text: str | None
@@ -226,7 +229,7 @@ class Miss(NamedTuple):
 
 
 def misses(answer: Answer) -> list[Miss]:
-    """What is missed on a picture, and what is accepted there that is none of its numbers."""
+    """Return the numbers of a picture that are missed, and accepted readings that touch none of its numbers."""
     numbers = [one for one in answer.there if one.value is not None]
     alone = len(numbers) == 1 and numbers[0].corners is None
     best = {i: answer.said[j] for i, j in pairs(numbers, answer.said, TOUCHED).items()}
@@ -245,12 +248,13 @@ def misses(answer: Answer) -> list[Miss]:
 
 
 def touches(said: Said, number: There, share: float = TOUCHED) -> bool:
-    """Whether what was found covers a share of a number."""
+    """Whether a reading covers more than a `share` of a number."""
     return number.corners is not None and common(said.corners, number.corners) > share * abs(area(number.corners))
 
 
 def cause_of(number: There, said: Said | None, numbers: Sequence[There], every: Sequence[Said]) -> str:
-    """Why a number is missed, of which something is `said` or nothing, beside all that are there and are found."""
+    """Return why a number is missed; `said`: its reading, if any; `numbers`, `every`: all numbers and readings of the
+    picture."""
     if said is not None:
         if number.is_said(said):
             return CAUSES[5]
@@ -264,12 +268,13 @@ def cause_of(number: There, said: Said | None, numbers: Sequence[There], every: 
 
 
 def folder_figures(name: str, answers: Sequence[Answer]) -> Row:
-    """The figures of pictures on each of which there is one number, and nobody has said where, or none at all.
+    """Compute the figures of pictures that each show one number, whose place is unknown, or no number.
 
     Returns:
-        Of pictures with a number those of `measure.shares` (a number is right if its digits are), and `any`, the share
-        on which any number found is right. `blank` ones, and the shares of them on which something is `blank_found` and
-        `blank_accepted`. `seconds`, the median; `causes`; `misses`, each of them.
+        For pictures with a number: the figures of `measure.shares` (a number is right if its digits are), and `any`,
+            the share on which any reading is right. For pictures without one: their count `blank`, and the shares on
+            which something is `blank_found` and `blank_accepted`. For all: the median `seconds`, the `causes` with
+            their counts, and all `misses`.
     """
     some, none = [one for one in answers if one.there], [one.said for one in answers if not one.there]
     best = [largest(one.said) for one in some]
@@ -295,13 +300,13 @@ def mean(values: Iterable[Any]) -> float | None:
 
 
 def page_figures(answers: Sequence[Answer]) -> Row:
-    """The figures of pages of which all is known.
+    """Compute the figures of pages whose numbers and places are all known.
 
     Returns:
-        `pages`, and the `numbers` on them; `recall` of these and `precision` of what was found, by their places, and
-        their harmonic mean `f1`; the share of the numbers that is `read` right, and that is `accepted`, right or not;
-        `accuracy_accepted`, of all that was accepted the share that is a number with this value; `seconds`, the median;
-        `causes` of what was missed.
+        The counts of `pages` and of their `numbers`; by place, the `recall` of the numbers, the `precision` of the
+        readings, and their harmonic mean `f1`; the share of the numbers that is `read` right, and the share that is
+        `accepted`, right or wrong; `accuracy_accepted`, the share of all accepted readings that match a number and have
+        its value; the median `seconds`; the `causes` of misses with their counts.
     """
     numbers, said = (sum(len(some) for some in each) for each in zip(*(one[1:3] for one in answers), strict=True))
     found = sum(len(pairs(one.there, one.said)) for one in answers)
@@ -319,9 +324,13 @@ def page_figures(answers: Sequence[Answer]) -> Row:
 
 
 def sign_figures(answers: Sequence[Answer]) -> Row:
-    """The figures of pictures of one thing each: the shares on which all is read `right` and accepted, on which
-    anything is `accepted`, and on which something is accepted that is `wrong`: another value than is there, or one of
-    two numbers where nothing is found in the other's place."""
+    """Compute the figures of pictures of one sign each.
+
+    Returns:
+        The share on which all numbers are read `right` and accepted; the share on which anything is `accepted`; the
+        share that is `wrong`: something is accepted, and it has another value than the numbers there, or one of the
+        numbers was not found.
+    """
     right, accepted, wrong = [], [], []
     for one in answers:
         values = [number.value for number in one.there if number.value is not None]
@@ -340,7 +349,7 @@ Column = Mapping[int, str]
 
 
 def in_both(one: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
-    """The places of a longest sequence that is in both."""
+    """Return the places, in both sequences, of a longest sequence that they have in common."""
     best = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
     for i, text in enumerate(one, 1):
         for j, said in enumerate(other, 1):
@@ -358,16 +367,17 @@ def in_both(one: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def table_figures(columns: Sequence[Column], answers: Sequence[Answer]) -> Row:
-    """The figures of the one answer about a whole table, some of whose columns are known, but not where they are.
+    """Compute the figures of one answer about a whole table, of which some columns are known, but not their places.
 
-    A column is the numbers near one of those found, from left to right; it is where most of its true numbers are found
-    in their order. By these its rows are known, and those between them in proportion. What is found in the column, but
-    on no row, or beside another one on the same row, stands in no plausible place.
+    Each reading suggests a column: all readings near its x. A known column stands where most of its numbers are found
+    in their order. These numbers give the heights of their rows; the rows between them are interpolated. A reading in
+    the column has no plausible place if it is on no row, or beside another reading on the same row.
 
     Returns:
-        `numbers`, how many there truly are; `found` on the whole sheet; `in_order`, the share of the true ones that are
-        among those of their column in their order; `accepted`, of what stands on a row of a column; `accuracy_accepted`
-        of these; `nowhere`, the share of what is found in a column that stands in no plausible place.
+        `numbers`, the count of known numbers; `found`, the count of readings on the whole sheet; `in_order`, the share
+        of the known numbers that are found in their column in their order; `accepted`, the accepted readings on a row
+        of a column, as a share of the known numbers; `accuracy_accepted`, the share of these that is right; `nowhere`,
+        the share of the readings in a column that have no plausible place; `seconds`.
     """
     said, seconds = answers[0].said, answers[0].seconds
     middles = np.array([one.corners.mean(0) for one in said]).reshape(-1, 2)
@@ -405,16 +415,16 @@ def table_figures(columns: Sequence[Column], answers: Sequence[Answer]) -> Row:
     }  # fmt: skip
 
 
-# Pictures of it.
+# Pictures of the results.
 
 WIDTH, LINE = 1440, 15
-"""Pixels of a picture of pictures, and of a line of text below each."""
+"""Width of a sheet of pictures, and height of the line of text below each picture, in pixels."""
 RIGHT, REFUSED, WRONG = (20, 140, 60), (230, 150, 0), (210, 30, 40)
 
 
 def shown(pictures: Sequence[tuple[Any, Answer]]) -> Image.Image:
-    """Pictures beside each other, with what was found on them: accepted in green, in red where it is none of what is
-    there, refused in orange; below each what is there, and what was read."""
+    """Put pictures side by side, with what was found on them: accepted in green, or in red if it is none of the numbers
+    there; refused in orange. Below each picture: what is there, and what was read."""
     tiles = []
     for picture, answer in pictures:
         whole = opened(picture)
@@ -429,7 +439,7 @@ def shown(pictures: Sequence[tuple[Any, Answer]]) -> Image.Image:
 
 
 def shown_misses(pictures: Sequence[tuple[Any, Answer]]) -> Image.Image:
-    """What was missed, by its cause: the part of the picture with it, what is there, and what was read."""
+    """Put what was missed side by side, ordered by cause: the part of the picture, what is there, and what was read."""
     missed = [(CAUSES.index(miss.cause), miss, picture) for picture, answer in pictures for miss in misses(answer)]
     tiles = []
     for _, miss, picture in sorted(missed, key=lambda one: one[0]):
@@ -443,13 +453,13 @@ def shown_misses(pictures: Sequence[tuple[Any, Answer]]) -> Image.Image:
 
 
 def opened(picture: Any) -> Image.Image:
-    """A picture, upright, in colours."""
+    """Open a picture upright and in colour."""
     with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as file:
         return ImageOps.exif_transpose(file).convert("RGB")
 
 
 def tiled(tiles: Sequence[tuple[Image.Image, str]], across: int) -> Image.Image:
-    """Pictures beside each other, `across` of them, each with a line of text below."""
+    """Put pictures side by side, `across` of them in a row, each with a line of text below."""
     wide, high = WIDTH // across, WIDTH // across * 3 // 4
     sheet = Image.new("RGB", (WIDTH, max(1, -(-len(tiles) // across)) * high), "white")
     for place, (picture, text) in enumerate(tiles):

@@ -1,17 +1,18 @@
-"""How readers fare on the suites, and on anyone's own pictures: digits (`robustness`, `folder`) and numbers of any
-length (`numbers`, `labelled`).
+"""Measure readers on the suites and on your own pictures: digits (`robustness`, `folder`) and numbers of any length
+(`numbers`, `labelled`).
 
-Choices are made on the development half, and the figures on the pages come from the reported half, looked at once. The
-development half corrupts and photographs held-out training images of MNIST, the reported half its test images. A
-network trained on all 60,000 has seen the former, uncorrupted. A number is right if its value is, whatever separates
-its digits.
+We make choices on the development half. The figures on the pages come from the reported half, which is looked at once.
+The development half corrupts and photographs held-out training images of MNIST, the reported half its test images. A
+network trained on all 60,000 images has seen the held-out ones, uncorrupted. A number is right if its value is,
+whatever separates its digits.
 
-The figures of a set of pictures are a row: a dictionary of its name, how many `pictures` there are and, as shares from
-0 to 1, `accuracy` of all, accepted or not; `accepted`; `accuracy_accepted` of those (None if there are none). Of digits
-also `several`, called more than one digit, and `by_writer`, the accuracy of each. Of numbers `in_candidates`, with the
-true value among the candidates; `nll`, the mean negative log-likelihood of the true value, in nats; `ece`, the expected
-calibration error of the confidence; `digits` and `spacing`, of a set of strings, how many each has, None for all from 2
-on, and how far they are apart.
+The figures of a set of pictures are a row: a dictionary with its `name`, how many `pictures` there are and, as shares
+from 0 to 1, the `accuracy` on all pictures, accepted or not; the share `accepted`; and `accuracy_accepted`, the
+accuracy on the accepted ones (None if there are none). Rows of digits also have `several`, the share called more than
+one digit, and `by_writer`, the accuracy on each writer's digits. Rows of numbers have `in_candidates`, the share with
+the true value among the candidates; `nll`, the mean negative log-likelihood of the true value, in nats; `ece`, the
+expected calibration error of the confidence; and, for a set of strings, `digits`, how many each string has (None for
+all from 2 on), and `spacing`, how far they are apart.
 """
 
 from __future__ import annotations
@@ -45,22 +46,22 @@ from sumnist.pictures.decode import Picture
 Row = dict[str, Any]
 
 PHOTOGRAPHS = 1_000
-"""Photographs of each set, the first of it."""
+"""How many pictures of each set are photographed, from the first one on."""
 NO_READING = -1
 BATCH = 500
-"""Images that a network is given at once."""
+"""Images that a network gets at once."""
 LENGTHS = 12
-"""Numbers of digits that are thought possible where a reader names no value."""
+"""Numbers have 1 to this many digits, by assumption, if a reader names no value."""
 LEAST = 1e-12
-"""Probabilities below are not told apart."""
+"""Smaller probabilities count as this one."""
 BINS = 15
-"""Of the expected calibration error, equally wide."""
+"""Bins of the expected calibration error, all equally wide."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What was measured: `values` for JSON, and the `lines` of it as text. `bad_rows`: what is wrong with the labels
-    that were left out."""
+    """The figures of a measurement: `values` for JSON, and their `lines` as text. `bad_rows`: what is wrong with the
+    labels that were left out."""
 
     values: Row
     lines: list[str]
@@ -71,7 +72,8 @@ class Figures:
         return self.values
 
     def table(self) -> str:
-        """Write all figures as text, in percent and nats; then what was misread, and what was left out."""
+        """Write all figures as text, in percent and nats; then the misread pictures, and the rows that were left
+        out."""
         return "\n".join(self.lines)
 
 
@@ -79,10 +81,10 @@ def lines_of(columns: Mapping[str, str], rows: Iterable[Row], wide: int = 44, le
     """Write rows as a table.
 
     Args:
-        columns: Head → key of a row; those that a row lacks at its end are left out.
-        rows: Shares are written in percent.
+        columns: Head → key of a row. A row may lack the last keys.
+        rows: The rows; their shares are written in percent.
         wide: Characters of the first column.
-        least: Characters of the others, at least.
+        least: Least characters of the other columns.
     """
 
     def cell(key: str, value: float | str | None) -> str:
@@ -101,7 +103,7 @@ def lines_of(columns: Mapping[str, str], rows: Iterable[Row], wide: int = 44, le
 
 
 def shares(name: str, right: NDArray[np.bool_], accepted: NDArray[np.bool_]) -> Row:
-    """Return what the rows of digits and of numbers have in common."""
+    """Return the figures that rows of digits and of numbers have in common."""
     return {
         "name": name, "pictures": len(right), "accuracy": float(right.mean()), "accepted": float(accepted.mean()),
         "accuracy_accepted": float(right[accepted].mean()) if accepted.any() else None,
@@ -109,7 +111,7 @@ def shares(name: str, right: NDArray[np.bool_], accepted: NDArray[np.bool_]) -> 
 
 
 def complaints(errors: Iterable[Row]) -> list[str]:
-    """Write what was misread, a line each: what is written there, what was `said`, if anything, and the reason."""
+    """Write a line for each misread picture: what is written there, what was `said`, if anything, and the reason."""
     lines = []
     for one in errors:
         said = "nothing" if one["said"] is None else one["said"]
@@ -118,12 +120,15 @@ def complaints(errors: Iterable[Row]) -> list[str]:
     return lines
 
 
-# Digits: what a reader says of many pictures, and the figures that are made of it.
+# Digits: a reader's answers to many pictures, and their figures.
 
 
 class Answers(NamedTuple):
-    """The answers to `N` pictures: `digits` int64 (-1 for an error or a blank picture), `accepted` bool, `scores`, how
-    sure the reader is that there is a digit, float, `reasons` of the error or the reading, "" if there is none."""
+    """The answers to `N` pictures.
+
+    `digits`: int64, -1 for an error or a blank picture. `accepted`: bool. `scores`: float, how sure the reader is that
+    there is a digit. `reasons`: that of the error or of the reading, "" if there is none.
+    """
 
     digits: NDArray[np.int64]
     accepted: NDArray[np.bool_]
@@ -132,10 +137,11 @@ class Answers(NamedTuple):
 
 
 def answers_of(reader: Reader, pictures: Sequence[Picture], ink: InkColour = "auto") -> Answers:
-    """Ask `reader` for each picture, of which the ink may be known; one that it cannot read is not accepted.
+    """Ask `reader` about each picture; `ink`: the colour of the ink, if known. A picture that cannot be read is not
+    accepted.
 
-    A score is below 0 if the picture was refused as a picture; else the probability that there is a digit or, of a
-    network trained without outliers, that of the most probable digit.
+    A score is below 0 if the picture was refused as a picture. Otherwise it is the probability that there is a digit
+    or, for a network trained without outliers, the probability of the most probable digit.
     """
     found: list[tuple[int, bool, float, str]] = []
     for result in reader.read_each(pictures, ink=ink):
@@ -151,10 +157,10 @@ def answers_of(reader: Reader, pictures: Sequence[Picture], ink: InkColour = "au
 
 
 def network_digits(reader: Reader, images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the digits of `images` `[N, 28, 28]` as the network alone says, with nothing done to the images: int64
-    `[N]`. A learned fusion is asked with the number 0."""
+    """Return the digits that the network alone reads from `images` `[N, 28, 28]`, which are not changed before: int64
+    `[N]`. A network with a learned sum gets the number 0."""
     parts = (images[start : start + BATCH, None] for start in range(0, len(images), BATCH))
-    # The reader itself would first make an image of what is none.
+    # The reader itself would first make another image of each of them.
     return np.concatenate([reader.network.answer((part / 255).astype(np.float32)).digit.argmax(1) for part in parts])
 
 
@@ -186,18 +192,19 @@ def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None
 
     Args:
         reader: The reader.
-        half: `development`, to choose by, or `reported`, to be looked at once.
-        images: How many MNIST images are used, and at most how many photographs of each set and scenes of each
-            kind; all, 1,000 and 60 if None.
+        half: `development`, for choices, or `reported`, to be looked at once.
+        images: How many MNIST images are used, and at most how many photographs of each set and scenes of each kind;
+            all, 1,000 and 60 if None.
 
     Returns:
-        `mnist` and the `digits` of each set; `corruptions`, the accuracy of the `network` on the image as it is, of the
-        whole `reader`, which may first make another image of it, and what it `accepted`, with their means (training has
-        `seen` a relative of every one); `out_of_distribution`, what was `accepted` that is no digit, and the area under
-        the ROC curve of the score against `mnist`. Shares from 0 to 1.
+        `mnist`, and the `digits` of each set; `corruptions`: the accuracy of the `network` on the image as it is, the
+        accuracy of the whole `reader`, which may first make another image of it, the share `accepted`, and the means
+        (training has `seen` a relative of every corruption); `out_of_distribution`: the share of the pictures of no
+        digit that was `accepted`, and the area under the ROC curve of the score against `mnist`. Shares are from 0 to
+        1.
 
     Raises:
-        ConfigError: There is no such half.
+        ConfigError: `half` is unknown.
     """
     mnist = mnist_half(half, images)
     clean = answers_of(reader, list(mnist.images))
@@ -224,7 +231,7 @@ def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None
     means: Row = {of: float(np.mean([one[of] for one in corruptions])) for of in ("network", "reader")}
     values = {"half": half, "mnist": of_mnist, "corruptions": corruptions, "digits": digits,
               "out_of_distribution": strangers} | {f"{of}_mean": mean for of, mean in means.items()}  # fmt: skip
-    # There are none of unseen corruptions, since all are seen.
+    # Unseen corruptions have no means, since training has seen all.
     unseen: Row = {"network_mean_unseen": None, "reader_mean_unseen": None}
     shown: list[Row] = [one | {"name": f"{one['name']} (seen)".replace("_", " ")} for one in corruptions]
     shown += [
@@ -240,8 +247,8 @@ def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None
 
 
 def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[DigitPictures]:
-    """Return other people's digits of a half; up to `count` of the MNIST images cropped to their ink, plain and six
-    times as large, and in drawn cells; synthetic photographs of up to `count` of each."""
+    """Return the other sets of a half: other people's digits; up to `count` of the MNIST images cropped to their ink,
+    plain and six times as large, and in drawn cells; synthetic photographs of up to `count` digits from each source."""
     small, fonts = suite.small_digits(half), suite.font_digits(half)
     images, seed = mnist.images[:count], HALVES.index(half)
     handed = [
@@ -268,17 +275,17 @@ def folder(reader: Reader, path: str | Path, ink: InkColour = "auto") -> Figures
 
     Args:
         reader: The reader.
-        path: A folder with sub-folders 0 to 9, each named for the digit that its pictures show. What has the ending of
-            a picture is one, but for names that begin with a dot.
-        ink: "dark" or "light", if it is known that all ink is darker or lighter than its ground; else "auto".
+        path: A folder with sub-folders 0 to 9, each named for the digit that its pictures show. Files with the ending
+            of a picture count, unless their name begins with a dot.
+        ink: "dark" or "light", if all ink is known to be darker or lighter than its ground; else "auto".
 
     Returns:
-        The figures, as shares from 0 to 1, and the pictures that were not read right (`said` is None of those that were
-        not read at all).
+        The figures, as shares from 0 to 1, and the misread pictures (`said` is None for pictures that were not read at
+        all).
 
     Raises:
-        ConfigError: `ink` is another word.
-        DataError: There are no pictures in such sub-folders.
+        ConfigError: `ink` is unknown.
+        DataError: There are no pictures in sub-folders 0 to 9.
     """
     pictures = pictures_by_digit(Path(path))
     answers = answers_of(reader, [file for file, _ in pictures], ink)
@@ -293,7 +300,8 @@ def folder(reader: Reader, path: str | Path, ink: InkColour = "auto") -> Figures
 
 
 def pictures_by_digit(path: Path) -> list[tuple[Path, int]]:
-    """The pictures in the sub-folders 0 to 9 of a folder, and what each shows. Raises `DataError` if there are none."""
+    """Return the pictures in the sub-folders 0 to 9 of a folder, with the digit on each. Raises `DataError` if there
+    are none."""
     folders = [(path / str(digit), digit) for digit in range(10)]
     pictures = [(place / name, digit) for place, digit in folders if place.is_dir() for name in pictures_in(place)]
     if not pictures:
@@ -307,9 +315,9 @@ def pictures_by_digit(path: Path) -> list[tuple[Path, int]]:
 
 
 class Answer(NamedTuple):
-    """What a reader says of a picture on which there is a number.
+    """A reader's answer to a picture of a number.
 
-    `text`: the number as it was read, None if there is none. `right`: whether its value is. `confidence`: its
+    `text`: the number as it was read, None if none was read. `right`: whether its value is right. `confidence`: its
     probability. `in_candidates`: whether the true value is among the candidates. `nll`: the negative log-likelihood of
     the true value, in nats. `reason`: that of the reading, or the error.
     """
@@ -337,16 +345,17 @@ def numbers(
 
     Args:
         reader: The reader.
-        half: `development`, to choose by, or `reported`, to be looked at once.
-        engine: What it is to read with.
-        count: How many strings of each set are read, and pictures of no number of each kind, at most; all if None.
+        half: `development`, for choices, or `reported`, to be looked at once.
+        engine: The engine to read with.
+        count: How many strings of each set, and how many pictures of each kind without a number, are read at most; all
+            if None.
 
     Returns:
-        The rows of `strings`, by the number of digits and how far they are apart, and then, by the latter, of two
-        digits and more together; of `no_numbers`, the share that was `accepted` all the same. Shares from 0 to 1.
+        The rows of `strings`: by number of digits and spacing, and then by spacing for all strings of two digits and
+        more. The rows of `no_numbers`: the share that was `accepted`, wrongly. Shares are from 0 to 1.
 
     Raises:
-        ConfigError: There is no such half or engine.
+        ConfigError: `half` or `engine` is unknown.
         MissingExtraError: The engine's library is not installed.
         RunError: A network is missing, or damaged.
     """
@@ -381,10 +390,10 @@ def answer_to(
     reader: Numbers, picture: Picture, value: int | Decimal, engine: ReadingEngine = "ours",
     decimal: str | None = None, ink: InkColour = "auto",
 ) -> Answer:  # fmt: skip
-    """Ask a reader of a picture that shows `value`; the other arguments are those of `Reader.read_number`.
+    """Ask a reader about a picture that shows `value`; the other arguments are those of `Reader.read_number`.
 
-    If `value` is no candidate, it has its part of the probability of all others: each number of digits from 1 to 12 an
-    equal part, and each value with so many.
+    If `value` is no candidate, it gets a part of the probability of all other values: each length from 1 to 12 digits
+    has an equal part, and within it each value of that length.
     """
     (reading,) = reader.read_each([picture], engine, decimal=decimal, ink=ink)
     if isinstance(reading, SumnistError):
@@ -402,8 +411,11 @@ def answer_to(
 def number_result(
     name: str, answers: Sequence[Answer], digits: int | None = None, spacing: Spacing | None = None
 ) -> Row:
-    """Return the row of some answers, of which there is at least one. The expected calibration error is the mean gap
-    between confidence and accuracy of each bin (i/15, (i+1)/15], by the answers in it."""
+    """Return the row of one or more answers.
+
+    The expected calibration error is the mean gap between confidence and accuracy in the bins (i/15, (i+1)/15],
+    weighted by their number of answers.
+    """
     _, right, accepted, confidence, among, nll, _ = map(np.array, zip(*answers, strict=True))
     places = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     gaps = np.bincount(places, confidence - right, BINS)
@@ -422,15 +434,15 @@ def labelled(
     Args:
         reader: The reader.
         folder: Where the pictures are.
-        labels: A CSV file with the columns path, from `folder`, and text, the number on that picture.
-        engine: What it is to read with.
-        decimal: "." or ",", the sign before decimals; without one the separators in a text count for nothing.
-        ink: "dark" or "light", if it is known that all ink is darker or lighter than its ground; else "auto".
+        labels: A CSV file with the columns path, relative to `folder`, and text, the number on that picture.
+        engine: The engine to read with.
+        decimal: The decimal sign, "." or ","; if None, separators in a text are ignored.
+        ink: "dark" or "light", if all ink is known to be darker or lighter than its ground; else "auto".
 
     Returns:
-        The figures, as shares from 0 to 1, None if no row of the labels is good; the pictures that were not read right,
-        also those that could not be read at all; and what is wrong with rows without a path or number, which are left
-        out of the figures.
+        The figures, as shares from 0 to 1, None if no row of the labels is good; the misread pictures, and those that
+        could not be read at all; and what is wrong with rows without a path or number. The figures leave out these
+        rows.
 
     Raises:
         ConfigError: An argument makes no sense.
@@ -453,8 +465,11 @@ def labelled(
 
 
 class Label(NamedTuple):
-    """A row of `labels.csv`. `path`: that of the picture, from the folder. `text`: what is written on it, and its
-    `value`, or None where the row is broken; `error` says how."""
+    """A row of `labels.csv`.
+
+    `path`: that of the picture, relative to the folder. `text`: the number written on it. `value`: its value, None if
+    the row is broken. `error`: what is wrong with a broken row.
+    """
 
     path: str
     text: str
@@ -466,7 +481,7 @@ def labelled_answers(
     reader: Numbers, folder: str | Path, labels: Iterable[Label], engine: ReadingEngine = "ours",
     decimal: str | None = None, ink: InkColour = "auto",
 ) -> Iterator[tuple[Label, Answer]]:  # fmt: skip
-    """Give the labels whose rows are good, each with the answer to its picture."""
+    """Yield each label whose row is good, with the answer to its picture."""
     for label in labels:
         if label.value is not None:
             yield label, answer_to(reader, Path(folder) / label.path, label.value, engine, decimal, ink)
@@ -477,18 +492,18 @@ DIGITS = frozenset("0123456789")
 SEPARATORS = frozenset(" .,-'’_\u00a0\u2009\u202f")
 """What may stand between the digits of a text."""
 MOST_DIGITS = 600
-"""Digits of a text: Python makes no whole number of more than a few thousand."""
+"""Most digits of a text: Python cannot convert more than a few thousand to a whole number."""
 
 
 def labels_of(file: Path, decimal: str | None = None) -> list[Label]:
-    """Read the rows of a CSV file with the columns `path` and `text`, whatever is wrong with some of them.
+    """Read the rows of a CSV file with the columns `path` and `text`; broken rows are returned with their error.
 
     Args:
         file: The file.
-        decimal: "." or ",", the sign before decimals; without one all separators are left out.
+        decimal: The decimal sign, "." or ","; if None, all separators are ignored.
 
     Raises:
-        DataError: It cannot be read, lacks one of the columns, or has no rows.
+        DataError: The file cannot be read, lacks one of the columns, or has no rows.
     """
     if not file.is_file():
         state = "is no file" if file.exists() else "does not exist"
@@ -522,8 +537,8 @@ def labels_of(file: Path, decimal: str | None = None) -> list[Label]:
 
 
 def examples_in(source: Path) -> list[tuple[Path, str]]:
-    """Labelled pictures: of a folder as `folder` has it, or of a CSV with `path`, from its folder, and `text`. Raises
-    `DataError`, also for a row that is broken."""
+    """Return labelled pictures: of a folder with sub-folders 0 to 9, or of a CSV file with `path`, relative to its
+    folder, and `text`. Raises `DataError`, also for a broken row."""
     if source.is_dir():
         return [(picture, str(digit)) for picture, digit in pictures_by_digit(source)]
     rows = labels_of(source)
@@ -533,7 +548,7 @@ def examples_in(source: Path) -> list[tuple[Path, str]]:
 
 
 def value_written(text: str, decimal: str | None = None) -> int | Decimal:
-    """Return the number that a text is, whatever separates its digits. Raises `DataError` if it is none."""
+    """Return the number in a text, whatever separates its digits. Raises `DataError` if the text is no number."""
     digits = sum(character in DIGITS for character in text)
     if not 1 <= digits <= MOST_DIGITS or set(text) - DIGITS - SEPARATORS:
         raise DataError(f"text {reprlib.repr(text)}: expected a number in digits, such as 1,480: mend it")

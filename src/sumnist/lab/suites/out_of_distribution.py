@@ -1,8 +1,9 @@
-"""What is no digit and should be refused: clothes, letters, scribbles, noise, empty paper.
+"""Pictures of no digit, which a reader should refuse: clothes, letters, scribbles, noise, empty paper.
 
-Clothes are Fashion-MNIST's (Xiao, Rasul and Vollgraf, 2017). The scribbles and the noise are drawn here for the test
-alone: training has generators of its own, which know nothing of these. Letters come from the writers of the half that
-is asked for. Those that look like a digit are kept apart, in a list that was fixed before anything was measured.
+The clothes are from Fashion-MNIST (Xiao, Rasul and Vollgraf, 2017). The scribbles and the noise are drawn here for
+testing only; training has its own generators, which share nothing with these. The letters are by the writers of the
+requested half. Letters that look like a digit are a kind of their own; their list was fixed before anything was
+measured.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sumnist.lab.suites.photographs import blank_photographs, smooth_noise
 from sumnist.pictures.decode import Picture
 
 LOOK_ALIKES = "OoIliSsZzBbgqDUTy"
-"""Letters that look like a digit, or like one turned a little: they may be read as one."""
+"""Letters that look like a digit, upright or turned a little: a reader may take them for one."""
 COUNT = 500
 """How many scribbles, noises and blanks there are in each half."""
 SIDES = 64, 201
@@ -33,22 +34,22 @@ def clothes(half: Half) -> list[Picture]:
 
 
 def letters(half: Half) -> list[Picture]:
-    """Every letter, but those that look like a digit, by each writer of the half: dark on light, 64 to 160 pixels."""
+    """Every letter except the look-alikes, by each writer of the half: dark on light, 64 to 160 pixels a side."""
     return list(characters(half, "".join(sorted(set(ascii_letters) - set(LOOK_ALIKES))))[0])
 
 
 def scribbles(half: Half, count: int = COUNT) -> list[Picture]:
-    """Drawn as people try whether a pen writes: loops, zigzags, tangles, hatching, crosses, dots. Dark on light."""
+    """Scribbles as people draw them to try a pen: loops, zigzags, tangles, hatching, crosses, dots. Dark on light."""
     return [scribble(generator(HALVES.index(check_half(half)), "scribble", place)) for place in range(count)]
 
 
 def noise(half: Half, count: int = COUNT) -> list[Picture]:
-    """White noise, coarse noise, salt and pepper, stripes, clouds; a third of them 28×28, the others up to 200."""
+    """White noise, coarse noise, salt and pepper, stripes, clouds; a third of them 28×28, the others up to 200×200."""
     return [noisy(generator(HALVES.index(check_half(half)), "noise", place), place) for place in range(count)]
 
 
 def blanks(half: Half, count: int = COUNT) -> list[Picture]:
-    """Photographs of empty paper, plain, ruled or squared (synthetic); every tenth picture all of one grey."""
+    """Synthetic photographs of empty paper, plain, ruled or squared; one picture in ten is a single grey instead."""
     seed = HALVES.index(check_half(half))
     plain = [np.full((100, 80), grey, np.uint8) for grey in np.linspace(0, 255, max(1, count // 10)).astype(int)]
     return [*plain, *blank_photographs(count - len(plain), 1000 + seed)]
@@ -93,7 +94,7 @@ def tangle(random: Random) -> list[Path]:
 
 
 def loops(random: Random) -> list[Path]:
-    """A row of loops, as of someone who learns to write."""
+    """A row of loops, as of someone who is learning to write."""
     turns = random.uniform(3, 7)
     angle = np.linspace(0, turns * 2 * np.pi, 400)
     high = random.uniform(0.15, 0.35)
@@ -111,7 +112,7 @@ def teeth(random: Random) -> list[Path]:
 
 
 def hatching(random: Random) -> list[Path]:
-    """Many short strokes side by side, every other time crossed."""
+    """Many short strokes side by side; half of the time they are crossed."""
     count, wobble = int(random.integers(5, 10)), 0.03
     places = np.linspace(0, 0.9, count)
     lines = [np.array([[x, 0.05], [x + 0.1, 0.95]]) + random.normal(0, wobble, (2, 2)) for x in places]
@@ -153,7 +154,7 @@ def noisy(random: Random, place: int) -> NDArray[np.uint8]:
 
 
 def white(side: int, random: Random) -> NDArray[Any]:
-    """Each pixel for itself."""
+    """White noise: each pixel is independent."""
     return random.standard_normal((side, side))
 
 
@@ -165,7 +166,7 @@ def coarse(side: int, random: Random) -> NDArray[Any]:
 
 
 def clouds(side: int, random: Random) -> NDArray[Any]:
-    """Smooth spots, every other time with hard edges: ink blots of any form."""
+    """Smooth spots; half of the time they have hard edges, like ink blots."""
     field = smooth_noise((side, side), int(random.integers(4, 9)), random).astype(np.float32)
     return field if random.random() < 0.5 else np.asarray(field > np.quantile(field, 0.8), float)
 
@@ -186,7 +187,7 @@ def stripes(side: int, random: Random) -> NDArray[Any]:
 
 
 def smeared(side: int, random: Random) -> NDArray[Any]:
-    """White noise, blurred until it has spots of some pixels, and made black and white."""
+    """White noise, blurred into spots of several pixels and made black and white."""
     field = Image.fromarray((random.random((side, side)) * 255).astype(np.uint8))
     soft = np.asarray(field.filter(ImageFilter.GaussianBlur(random.uniform(1, 3) * side / 64)), float)
     return np.asarray(soft > np.quantile(soft, random.uniform(0.6, 0.9)), float)
@@ -202,4 +203,4 @@ OUT_OF_DISTRIBUTION: dict[str, Callable[..., list[Picture]]] = {
     "noise": noise,
     "blank": blanks,
 }
-"""The kinds, by name: half → pictures."""
+"""The kinds of pictures, by name: half → pictures."""

@@ -1,14 +1,14 @@
-"""Photographed pages of numbers, of which everything is known: what finding numbers is measured on.
+"""Draw photographs of pages with known numbers, to measure how well numbers are found and read.
 
-A page has 1 to 40 numbers of 1 to 8 digits, on lines, in columns with words before them, in a table with rules, or
-scattered, each at its own angle, beside print and words. It lies on a desk under a telephone (`photographs`), in 1 to
-12 megapixels, and is also seen turned. Pictures of signs show what a reader of digits may take for another number than
-is meant: a minus, decimals, fractions, dates, sums, what is struck out.
+A page has 1 to 40 numbers of 1 to 8 digits. They stand on lines, in columns with words before them, in a ruled table,
+or scattered at many angles. There can be print and handwriting beside them. The page lies on a desk and is photographed
+by a telephone (`photographs`) with 1 to 12 megapixels; it can also be turned. Pictures of signs show writing that a
+reader of digits may take for another number: a minus sign, decimals, fractions, dates, sums, struck-out numbers.
 
-The ink is MNIST's test digits, as `sheets` writes them, of many writers side by side; or the pen strokes of the 14
-writers of `pendigits-orig.tes` (Alimoglu and Alpaydin, 1996), each number by one of them, drawn with a pen. Signs are
-drawn. Nothing here is used in training. A page depends on its half, its ink and its place alone, and so does what is
-written on it, however it is turned.
+The ink is either MNIST's test digits or pen strokes. MNIST's digits are written as `sheets` writes them, with many
+writers side by side. The pen strokes are those of the 14 writers of `pendigits-orig.tes` (Alimoglu and Alpaydin, 1996);
+each number is by one writer, drawn with one pen. Signs are drawn. Nothing here is used in training. A page depends only
+on its half, its ink and its place. Turning a page does not change what is written on it.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ from sumnist.lab.suites.sheets import SCALE, Cover, Hand, Ink, digit, line, pen_
 from sumnist.lab.suites.strips import FONTS, VOCABULARY, capitals_of, letters
 
 MEGAPIXELS, NUMBERS, DIGITS = (1.0, 12.0), (1, 40), (1, 8)
-"""Of a page: small ones as often as large ones, few numbers as often as many."""
+"""Ranges of a page's megapixels and of its count of numbers, both log-uniform, and of the digits of a number."""
 TURNS = 0, 90, 180, 270, 20, -20
-"""By how many degrees pages are turned, clockwise."""
+"""Degrees by which pages are turned, clockwise."""
 ROOM = 0.06
-"""What stays free at each side of what the picture shows of a page, by that side."""
+"""Margin at each side of the visible part of a page, as a share of its width or height."""
 LEAST = 16.0
-"""Pixels of a digit's height, at least."""
+"""Least height of a digit, in pixels."""
 INKED = 0.3
-"""A pixel counts for the rectangle of a number if so much of it is covered."""
+"""A pixel belongs to the rectangle of a number if more than this share of it is covered."""
 TALL = 6.0 * SCALE
-"""Pixels of a digit's height, as it is written before it is put onto a page."""
+"""Height of a digit in pixels when it is written, before it is scaled and put onto a page."""
 
 PRINTED = (40, 40, 46), (60, 60, 60), (30, 40, 90), *photographs.LINES
-"""RGB of print."""
+"""RGB colours of print."""
 
 CIRCLE = [(math.cos(turn), math.sin(turn)) for turn in np.linspace(-1.5, 5.2, 14)]
 SIGNS: dict[str, tuple[float, list[list[tuple[float, float]]]]] = {
@@ -58,33 +58,36 @@ SIGNS: dict[str, tuple[float, list[list[tuple[float, float]]]]] = {
     "%": (0.75, [[(0.1, 1.02), (0.65, -0.02)], *([(x + 0.14 * a, y + 0.16 * b) for a, b in CIRCLE]
                                                 for x, y in ((0.14, 0.18), (0.62, 0.84)))]),
 }  # fmt: skip
-"""How wide each sign is, and its strokes, by the height of a digit; from the top of a digit down to where it stands."""
+"""Width and strokes of each sign, in units of a digit's height; y is 0 at the top of a digit and 1 at its foot."""
 
 
 class Writers(Protocol):
-    """Who write digits. `name`: what tables call them."""
+    """A source of handwritten digits. `name`: what tables call it."""
 
     name: str
 
     def number(self, random: Random) -> Callable[[str], Cover]:
-        """What draws the digits of one number, `TALL` pixels high or about that."""
+        """Return a function that draws the digits of one number, about `TALL` pixels high."""
 
 
 class Images:
-    """Pictures of single digits: MNIST's test images of a half, or scans."""
+    """Writers whose digits are pictures: MNIST's test images of a half, or scans."""
 
     def __init__(self, ink: Ink) -> None:
         self.ink, self.name = ink, ink.name
 
     def number(self, random: Random) -> Callable[[str], Cover]:
-        """What draws the digits of a number, by many writers and one pen."""
+        """Return a function that draws the digits of one number, by many writers with the same pen."""
         hand, pen = Hand(self.ink, TALL, random.normal(0, 0.08), 0.0), pen_of(random)
         return lambda text: digit(text, pen, hand, random)
 
 
 class Strokes:
-    """The writers of one half in a file of pen strokes in UNIPEN's format: with even numbers for development, with odd
-    ones for the report. Raises `DataError` if there are none."""
+    """The writers of one half in a file of pen strokes in UNIPEN's format.
+
+    Writers with even numbers are for development, those with odd numbers for the report. Raises `DataError` if the half
+    has no writers.
+    """
 
     name = "pen strokes"
 
@@ -106,7 +109,7 @@ class Strokes:
             raise DataError(f"{file}: no writers of the {half} half, expected pendigits-orig.tes: check the name")
 
     def number(self, random: Random) -> Callable[[str], Cover]:
-        """What draws the digits of a number, by one writer and one pen."""
+        """Return a function that draws the digits of one number, by one writer with one pen."""
         digits = self.writers[int(random.choice([*self.writers]))]
         width, slant = random.uniform(0.3, 0.75) * SCALE, random.normal(0, 0.08)
 
@@ -128,18 +131,18 @@ class Strokes:
 
 
 def covered(ink: Any) -> Cover:
-    """How much of each pixel is covered by ink, light on 0."""
+    """Return the share of each pixel that `ink`, light on 0, covers."""
     return np.asarray(ink, np.float32) / np.float32(255)
 
 
 def tight(cover: Cover) -> Cover:
-    """A cover cut to what is covered."""
+    """Crop a cover to its ink."""
     rows, columns = (np.flatnonzero((cover > INKED).any(axis)) for axis in (1, 0))
     return cover[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def written(text: str, writers: Writers, random: Random, struck: bool = False) -> Cover:
-    """What is written on a line, cut to its ink; `struck` out by a line or not."""
+    """Write a text on a line, and crop it to its ink; `struck`: whether a line strikes it out."""
     draw, width, gap = writers.number(random), random.uniform(0.4, 0.75) * SCALE, random.uniform(0.04, 0.2)
     cover = np.zeros((round(2.2 * TALL), round((len(text) + 2) * 1.5 * TALL)), np.float32)
     at, top = TALL, 0.6 * TALL
@@ -162,7 +165,7 @@ def written(text: str, writers: Writers, random: Random, struck: bool = False) -
 
 
 def word(half: Half, by_hand: bool, random: Random) -> Cover:
-    """A word or name, printed in a font of the half, or in capitals by one of its writers."""
+    """Return a word or name: printed in a font of the half, or `by_hand` in capitals of one of its writers."""
     text = str(random.choice(VOCABULARY[half].split()))
     if not by_hand:
         font = int(random.choice(np.arange(len(FONTS))[HALVES.index(half) :: 2]))
@@ -174,14 +177,15 @@ def word(half: Half, by_hand: bool, random: Random) -> Cover:
 
 
 def resized(cover: Cover, factor: float) -> Cover:
-    """A cover so many times as large, with edges as sharp as they can be told."""
+    """Scale a cover by `factor`, and sharpen its edges if it grows."""
     size = max(1, round(cover.shape[1] * factor)), max(1, round(cover.shape[0] * factor))
     large = np.asarray(Image.fromarray(cover).resize(size, Image.Resampling.BICUBIC))
     return np.asarray(((large - 0.5) * max(1.0, factor / 1.5) + 0.5).clip(0, 1), np.float32)
 
 
 def laid(layer: Cover, cover: Cover, middle: Points, angle: float) -> Points:
-    """Lay a cover onto a layer, turned by an angle in radians around its middle, and return its corners there."""
+    """Lay a cover onto a layer, turned by an angle in radians around its middle, and return its corners on the
+    layer."""
     high, wide = cover.shape
     turn = turned(-angle)[:2, :2]
     corners: Points = np.array([(-wide, -high), (wide, -high), (wide, high), (-wide, high)]) / 2 @ turn.T + middle
@@ -204,11 +208,11 @@ class Written:
     """A page as it is written, before it is photographed.
 
     Attributes:
-        there: The numbers, with corners in pixels of the layers.
-        pen: How much of each pixel is covered by the ink of the writing.
-        print: And by what is printed.
-        seen: Width and height of what a picture shows of it, around its middle.
-        height: Pixels of the digits' height.
+        there: The numbers on it, with corners in pixels of the layers.
+        pen: The share of each pixel that handwriting covers.
+        print: The share of each pixel that print covers.
+        seen: Width and height of the visible part around the page's middle, in pixels.
+        height: The digits' height in pixels.
     """
 
     there: list[There]
@@ -219,7 +223,7 @@ class Written:
 
 
 def page(half: Half, writers: Writers, place: int) -> Written:
-    """What is written on the page at a place."""
+    """Write the page at a place."""
     random = generator(HALVES.index(check_half(half)), f"page of {writers.name}", place)
     longer, shorter = np.sqrt(1e6 * math.exp(random.uniform(*np.log(MEGAPIXELS))) * np.array([4 / 3, 3 / 4]))
     seen = np.array([longer, shorter] if random.random() < 0.3 else [shorter, longer]).astype(int)
@@ -231,7 +235,7 @@ def page(half: Half, writers: Writers, place: int) -> Written:
     if random.random() < 0.5:
         used = head(printed, half, left, top, wide, shorter / random.uniform(18, 40), random)
         top, high = top + used, high - used
-    # A grid of places, each as wide as the largest number may be.
+    # A grid of cells, each as wide as the widest number may be.
     square = max(1, round(math.sqrt(count * wide / high) * random.uniform(0.8, 1.3)))
     across = int({"lines": random.integers(1, 5), "columns": random.integers(1, 3)}.get(layout, square))
     while True:
@@ -248,7 +252,7 @@ def page(half: Half, writers: Writers, place: int) -> Written:
     if layout == "table" or random.random() < 0.3:
         thick = max(1, round(height * random.uniform(0.03, 0.09)))
         rules(printed, np.array([left, top]), cell, (across, rows), layout == "table", thick)
-    if rest > 3 * height and random.random() < 0.5:  # who signed
+    if rest > 3 * height and random.random() < 0.5:  # a signature
         signed = covered(ink_of(scribble(random)))
         spot = left + wide * random.uniform(0.3, 0.7), top + high - rest / 2
         put(pen, resized(signed, 2 * height / len(signed)), spot)
@@ -275,7 +279,7 @@ def page(half: Half, writers: Writers, place: int) -> Written:
 
 
 def head(layer: Cover, half: Half, left: float, top: float, wide: float, size: float, random: Random) -> float:
-    """Print a head and some lines below it, and return how high they are."""
+    """Print a heading and some lines below it, and return their height."""
     used = 0.5 * size
     for factor in (1.0, *[0.5] * random.integers(0, 4)):
         at = left
@@ -289,13 +293,13 @@ def head(layer: Cover, half: Half, left: float, top: float, wide: float, size: f
 
 
 def number(random: Random) -> str:
-    """A number of 1 to 8 digits, short ones more often, without zeros before it."""
+    """Draw a random number of 1 to 8 digits, more often a short one, without leading zeros."""
     count = min(int(random.integers(*DIGITS, endpoint=True)) for _ in range(2))
     return str(random.integers(10 ** (count - 1) if count > 1 else 0, 10**count))
 
 
 def rules(layer: Cover, start: Points, cell: Points, counts: tuple[int, int], upright: bool, width: int) -> None:
-    """Print the lines of a table, or those on which one writes."""
+    """Print the lines of a table, or, if not `upright`, lines to write on."""
     canvas, end = Image.fromarray(layer), start + cell * counts
     pen = ImageDraw.Draw(canvas)
     for y in (start[1] + cell[1] * row for row in range(0 if upright else 1, counts[1] + 1)):
@@ -306,7 +310,7 @@ def rules(layer: Cover, start: Points, cell: Points, counts: tuple[int, int], up
 
 
 def photographed(half: Half, page: Written, turn: float, random: Random) -> tuple[bytes, list[There]]:
-    """A photograph of a page, as JPEG, and the numbers on it; turned by `turn` degrees, clockwise."""
+    """Photograph a page turned by `turn` degrees clockwise, and return the JPEG and the numbers on it."""
     high, wide = page.pen.shape
     angle = math.radians(turn)
     cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
@@ -316,7 +320,7 @@ def photographed(half: Half, page: Written, turn: float, random: Random) -> tupl
     lens = np.array([[focus, 0, frame[0] / 2], [0, focus, frame[1] / 2], [0, 0, 1]])
     camera = lens @ np.column_stack([seen, [0, 0, focus]])
     camera /= camera[2, 2]
-    # The desk and the paper at half the size, which nobody can tell; the ink as it is.
+    # The desk and the paper are drawn at half the size, which nobody notices; the ink is drawn at full size.
     half_size, zoom = (frame[0] // 2, frame[1] // 2), np.diag([0.5, 0.5, 1])
     small = Laid(*half_size, zoom @ camera, (wide, high), np.zeros(2), 1.0, np.ones(2), angle)
     colours = on_desk(ground(half, "all round", small, random)[1], "all round", small, random)
@@ -336,7 +340,7 @@ def photographed(half: Half, page: Written, turn: float, random: Random) -> tupl
 
 
 def seen(half: Half, writers: Writers, place: int, turn: float = 0) -> tuple[bytes, list[There]]:
-    """The photograph of the page at a place, and the numbers on it."""
+    """Return the photograph of the page at a place, and the numbers on it."""
     random = generator(HALVES.index(half), f"photograph of {writers.name}", place)
     return photographed(half, page(half, writers, place), turn, random)
 
@@ -351,12 +355,12 @@ KINDS = ALONE | {
     "3/4": "{99}/{99}", "3.4.68": "{28}.{12}.{099}", "3/4/68": "{28}/{12}/{099}", "12:30": "{23}:{059}",
     "12%": "{100}%", "12+3": "{999}+{999}", "struck out": "{99999}",
 }  # fmt: skip
-"""What is written, by an example of it: in braces the largest that a number may be, with zeros before it if that begins
-with one. What is not in the first table is no number alone."""
+"""Each kind of sign, named by an example, and its template. Braces hold the largest number to draw; with a leading zero
+the number is padded with zeros. Only the kinds in `ALONE` are numbers by themselves."""
 
 
 def sign(half: Half, writers: Writers, kind: str, place: int) -> tuple[bytes, list[There]]:
-    """The photograph of a piece of paper with one of `KINDS`, and what is meant."""
+    """Return the photograph of a piece of paper with a sign of one of `KINDS`, and the numbers meant by it."""
     random = generator(HALVES.index(check_half(half)), f"{kind} of {writers.name}", place)
 
     def some(most: re.Match[str]) -> str:

@@ -1,15 +1,16 @@
-"""Synthetic photographs: ink on paper, and a sheet, a note or a card on a desk, as a telephone might take it.
+"""Draw synthetic photographs: ink on paper, and a sheet, a note or a card on a desk, as a telephone might take them.
 
-No camera was involved: paper with its texture, ruled or squared or plain, ink of some pen, a sheet seen from the side,
-uneven light, a shadow, blur, the noise of a sensor and JPEG are drawn. What makes real photographs hard in other ways
-(crumpled sheets, flash, hands, a second writer's digits, things that lie about on a desk) is not in them, so an
-accuracy on them is no accuracy on real photographs. Nothing here is used in training.
+No camera was involved. This module draws paper with its texture, ruled, squared or plain; ink of some pen; a sheet seen
+at an angle; uneven light and a shadow; blur, the noise of a sensor, and JPEG. Other difficulties of real photographs
+are missing (crumpled sheets, flash, hands, a second writer's digits, things that lie about on a desk), so an accuracy
+on these pictures is no accuracy on real photographs. Nothing here is used in training.
 
-`photographs` show paper alone. `scenes` show where the paper ends: along one side, at a corner, or all round. They are
-drawn in the plane of the desk and seen aslant by a pinhole camera: the desk with its grain, boards, threads or specks,
-the sheet with its contact shadow and an edge that curls, ink of some pen, a hand's or a telephone's shadow, the desk's
-gloss. A scene depends on its half, its kind and its place alone. The halves differ in the inks, which are those of the
-other suites' halves, and in the desks: about half of those of the reported half are in no scene for development.
+`photographs` show only paper. `scenes` show where the paper ends: along one side, at a corner, or all round. A scene is
+drawn in the plane of the desk, and a pinhole camera sees it at an angle. It has the desk with its grain, boards,
+threads or specks; the sheet with its contact shadow and a curled edge; ink of some pen; the shadow of a hand or a
+telephone; and the gloss of the desk. A scene depends only on its half, its kind and its place. The halves differ in
+their inks, which are those of the other suites' halves, and in their desks: about half of the desks of the reported
+half appear in no development scene.
 """
 
 from __future__ import annotations
@@ -41,16 +42,16 @@ Matrix = NDArray[np.floating[Any]]
 """A perspective map, `[3, 3]`."""
 
 PAPERS = ((252, 251, 248), (246, 243, 233), (238, 239, 241), (250, 240, 205), (226, 236, 244), (205, 184, 152))
-"""White, cream, grey, yellow, blue, packing paper: RGB of what they reflect."""
+"""RGB reflectance of papers: white, cream, grey, yellow, blue, packing paper."""
 INKS = ((28, 30, 36), (26, 44, 122), (88, 88, 92), (158, 28, 34), (20, 92, 58))
-"""Black, blue, pencil, red, green."""
+"""RGB of inks: black, blue, pencil, red, green."""
 LINES = ((150, 180, 214), (176, 178, 184), (222, 164, 164))
 SIDES = 200, 601
-"""Pixels of a photograph's shorter side: from, and to but not including."""
+"""Side of a photograph in pixels: least, and end (exclusive)."""
 FAINT = 41
-"""A pixel of a picture is ink from this intensity on."""
+"""Least intensity of a pixel that counts as ink."""
 MARGIN = 1.3
-"""The sheet is drawn this much larger than the photograph, whose corners so never look past it."""
+"""The sheet is drawn this many times as large as the photograph, so that the photograph never shows its edge."""
 
 UNIT = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
 """The corners of a square, clockwise from the upper left one."""
@@ -59,25 +60,25 @@ BILINEAR, BICUBIC = Image.Resampling.BILINEAR, Image.Resampling.BICUBIC
 
 
 def photographs(inks: Sequence[NDArray[np.uint8]], seed: int = 0) -> list[bytes]:
-    """One synthetic photograph for each of `inks`, as the bytes of a JPEG file.
+    """Draw one synthetic photograph for each of `inks`, and return each as the bytes of a JPEG file.
 
-    `inks`: uint8 `[H, W]` each, any size, ink light on 0, as MNIST's images are. A photograph depends on the ink,
-    `seed` and its place alone.
+    `inks`: uint8 `[H, W]` each, of any size, ink light on 0, as in MNIST's images. A photograph depends only on its
+    ink, `seed` and its place.
     """
     return [photograph(ink, seed, place) for place, ink in enumerate(inks)]
 
 
 def blank_photographs(count: int, seed: int = 0) -> list[bytes]:
-    """`count` synthetic photographs of empty paper, as JPEG; some of it ruled or squared."""
+    """Draw `count` synthetic photographs of empty paper, as JPEG; some of it is ruled or squared."""
     return [photograph(None, seed, place) for place in range(count)]
 
 
 def photograph(ink: NDArray[np.uint8] | None, seed: int = 0, index: int = 0) -> bytes:
-    """A synthetic photograph of `ink` (uint8 `[H, W]`, light on 0) on paper; of empty paper for None. JPEG, RGB, 200 to
-    600 pixels a side."""
+    """Draw a synthetic photograph of `ink` (uint8 `[H, W]`, light on 0) on paper, or of empty paper for None: JPEG,
+    RGB, 200 to 600 pixels a side."""
     random = generator(seed, "photograph", index)
     tall = random.uniform(0.3, 0.7)  # the share of the photograph's side that the digit takes
-    free = 0.4 - tall / 2  # so far may the digit's middle be from the photograph's
+    free = 0.4 - tall / 2  # how far the digit's middle may be from the photograph's
     side = int(random.integers(*SIDES))
     down, right = random.uniform(-free, free, 2)
     whole = int(side * MARGIN)
@@ -114,14 +115,15 @@ def photograph(ink: NDArray[np.uint8] | None, seed: int = 0, index: int = 0) -> 
 
 
 def repeated_line(place: Colours, spacing: float, width: float) -> Colours:
-    """How much of each `place`, in pixels, is covered by lines that are `width` wide and `spacing` apart: 0 to 1."""
+    """Return the share of each `place`, in pixels, that is covered by lines `width` wide and `spacing` apart: 0 to
+    1."""
     apart = np.abs((place + spacing / 2) % spacing - spacing / 2)
     line: Colours = np.clip(width / 2 + 0.5 - apart, 0, 1)
     return line
 
 
 def inked(sheet: Field, whole: Field, random: Random) -> Field:
-    """`sheet` `[H, W, 3]` with ink where `whole` `[H, W]` is 1, in the colour of some pen and with its unevenness."""
+    """Put ink on `sheet` `[H, W, 3]` where `whole` `[H, W]` is 1, in the uneven colour of some pen."""
     pencil = (choice := int(random.choice(len(INKS), p=(0.4, 0.3, 0.15, 0.1, 0.05)))) == 2
     grain = random.standard_normal(whole.shape) * (0.22 if pencil else 0.05)
     pressure = 0.1 * smooth_noise(whole.shape, 6, random)
@@ -131,20 +133,20 @@ def inked(sheet: Field, whole: Field, random: Random) -> Field:
 
 
 def strokes(ink: NDArray[np.uint8], tall: int) -> Field:
-    """`ink`, cut to what has ink and enlarged to `tall` pixels on its longer side, with edges as sharp as a pen's."""
+    """Crop `ink`, enlarge its longer side to `tall` pixels, and make its edges as sharp as a pen's."""
     ink = suite.cropped(ink, FAINT, 1)
     factor = tall / max(ink.shape)
     size = max(1, round(ink.shape[1] * factor)), max(1, round(ink.shape[0] * factor))
     large = Image.fromarray(ink).resize(size, BICUBIC).filter(ImageFilter.GaussianBlur(factor / 6))
     intensity = np.asarray(large) / max(1, ink.max())
-    # Two pixels from paper to ink, but no sharper than a very small ink can tell.
+    # An edge goes from paper to ink in two pixels; a very small ink has softer edges.
     steep = min(max(1.5, factor / 2.5), max(ink.shape) / 6.5)
     edge = np.clip((intensity - 0.5) * steep + 0.5, 0, 1)
     return np.asarray(edge * edge * (3 - 2 * edge), np.float64)
 
 
 def perspective(target: Field, source: Field) -> Matrix:
-    """The map `[3, 3]` of `target` to `source`, four points `[4, 2]` (x, y) each."""
+    """Return the perspective map `[3, 3]` of `target` to `source`, four points `[4, 2]` (x, y) each."""
     rows, right = [], []
     for (x, y), (u, v) in zip(target, source, strict=True):
         rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
@@ -153,13 +155,15 @@ def perspective(target: Field, source: Field) -> Matrix:
 
 
 def resampled(values: Plane, matrix: Matrix, size: tuple[int, int], method: Image.Resampling = BILINEAR) -> Plane:
-    """The field that at each pixel has the value that `values` has where `matrix` maps the pixel to; 0 outside."""
+    """Return a field with, at each pixel, the value of `values` at the point to which `matrix` maps the pixel; 0
+    outside."""
     numbers = (matrix / matrix[2, 2]).ravel()[:8].tolist()
     return np.array(Image.fromarray(values).transform(size, Image.Transform.PERSPECTIVE, numbers, method))
 
 
 def lit(colours: Colours, random: Random) -> Colours:
-    """Under uneven light: brighter on one side, darker in the corners, every other time with a shadow across."""
+    """Light a picture unevenly: brighter on one side, darker in the corners, and half of the time with a shadow
+    across."""
     height, width = colours.shape[:2]
     longer = max(height, width)
     y = (np.arange(height)[:, None] / longer - height / longer / 2).astype(colours.dtype)
@@ -169,7 +173,7 @@ def lit(colours: Colours, random: Random) -> Colours:
     light = 1 + random.uniform(0, 0.35) * along - random.uniform(0, 0.35) * (x * x + y * y)
     if random.random() < 0.5:
         turn = random.uniform(0, 2 * np.pi)
-        cos, sin = math.cos(turn), math.sin(turn)  # no numbers of NumPy, which would make 64 bits of 32
+        cos, sin = math.cos(turn), math.sin(turn)  # Python's floats: NumPy's would turn 32 bits into 64
         across, on = cos * x + sin * y, sin * x - cos * y
         bent = across + random.uniform(-0.3, 0.3) * on**2
         depth = random.uniform(0.15, 0.45)
@@ -183,7 +187,7 @@ def lit(colours: Colours, random: Random) -> Colours:
 
 
 def taken(light: Colours, scale: float, random: Random) -> bytes:
-    """What the camera makes of `light`: blur of 0.3 to 1.2 times `scale` pixels, the noise of a sensor, JPEG."""
+    """Take a picture of `light`: blur of 0.3 to 1.2 times `scale` pixels, the noise of a sensor, JPEG."""
     spread, noise = random.uniform(0.3, 1.2) * scale, random.uniform(0.003, 0.025)
     picture = as_image(light)
     pixels = np.asarray(picture.filter(ImageFilter.GaussianBlur(spread))) / light.dtype.type(255)
@@ -195,34 +199,35 @@ def taken(light: Colours, scale: float, random: Random) -> bytes:
 
 
 def as_image(light: Colours) -> Image.Image:
-    """RGB of 8 bits, for values from 0 to 1."""
+    """Convert values from 0 to 1 to RGB of 8 bits."""
     return Image.fromarray(np.rint(light.clip(0, 1) * 255).astype(np.uint8))
 
 
 def smooth_noise(shape: tuple[int, ...], points: int, random: Random) -> Field:
-    """Normal noise on a mesh of `points`² made smooth in between: `[H, W]` of `shape`."""
+    """Draw normal noise on a mesh of `points`², and interpolate it smoothly to `shape` `[H, W]`."""
     mesh = Image.fromarray(random.standard_normal((points, points)).astype(np.float32))
     return np.asarray(mesh.resize((shape[1], shape[0]), BICUBIC), np.float64)
 
 
 KINDS = ("desk along an edge", "corner", "all round", "note", "card")
 LONGER = 600, 1600
-"""Pixels of a picture's longer side, at least and at most; small ones as often as large ones."""
+"""Longer side of a picture in pixels: least and most, log-uniform."""
 SHAPES = (3 / 4, 3 / 4, 9 / 16, 2 / 3, 1.0)
-"""A picture's shorter side by its longer one."""
+"""Shorter side of a picture divided by its longer one."""
 DIGIT = 0.08, 0.45
-"""The longer side of the digit by the shorter one of its sheet: the least and the most."""
+"""Longer side of the digit divided by the shorter side of its sheet: least and most."""
 LEAST_PIXELS = 34
-"""But its longer side has as many units at least, of which each is about a pixel."""
+"""Least length of the digit's longer side, in units of the plane, which are about a pixel."""
 
 
 @dataclass(frozen=True)
 class Laid:
-    """Where the sheet lies and how the camera sees it: a picture of `width` × `height` pixels.
+    """Where the sheet lies and how the camera sees it, in a picture of `width` × `height` pixels.
 
-    `camera` `[3, 3]` maps the plane of the desk to the picture. In the plane the sheet lies straight, its middle at the
-    origin, `sheet` units wide and high (about as many pixels); the digit's middle is at `middle`, its longer side is
-    `tall`, and it is `extent` (x, y) wide and high. The sheet is turned by `turn` radians in the picture, clockwise.
+    `camera` `[3, 3]` maps the plane of the desk to the picture. In the plane the sheet lies straight, with its middle
+    at the origin; it is `sheet` units wide and high, where a unit is about a pixel. The digit has its middle at
+    `middle`; it is `extent` (x, y) wide and high, and its longer side is `tall`. In the picture the sheet is turned by
+    `turn` radians, clockwise.
     """
 
     width: int
@@ -255,17 +260,17 @@ class Laid:
         return np.array((UNIT + 0.5) * (self.width, self.height), np.float64)
 
     def seen(self, points: Points) -> Points:
-        """`points` of the plane in the picture."""
+        """Map `points` of the plane to the picture."""
         return mapped(self.camera, points)
 
     def inside(self, points: Points, margin: float) -> NDArray[np.bool_]:
-        """Which `points` of the plane the picture shows, at least `margin` pixels from its border: `[N]`."""
+        """Whether the picture shows each of `points` of the plane, at least `margin` pixels from its border: `[N]`."""
         seen = self.seen(points)
         far = np.array([self.width - margin, self.height - margin])
         return np.asarray(np.all((seen > margin) & (seen < far), axis=1))
 
     def plane(self, turn: float = 0.0) -> tuple[Plane, Plane]:
-        """The place of each pixel in the plane, its axes turned by `turn` radians: x and y, `[H, W]` each."""
+        """Return the place of each pixel in the plane, in axes turned by `turn` radians: x and y, `[H, W]` each."""
         back = turned(turn) @ np.linalg.inv(self.camera)
         x = np.arange(self.width, dtype=np.float32) + np.float32(0.5)
         y = np.arange(self.height, dtype=np.float32)[:, None] + np.float32(0.5)
@@ -273,8 +278,8 @@ class Laid:
         return right / depth, down / depth
 
     def clouds(self, along: float, across: float, random: Random, turn: float = 0.0) -> Plane:
-        """Smooth normal noise that lies in the plane: in directions turned by `turn`, one value each `along` units of
-        the one and `across` units of the other axis."""
+        """Draw smooth normal noise in the plane, in axes turned by `turn`: one value for each `along` units of the
+        first axis and each `across` units of the second."""
         back = turned(turn) @ np.linalg.inv(self.camera)
         border = mapped(back, self.frame)
         cells = np.array([along, across])
@@ -286,13 +291,13 @@ class Laid:
 
 
 def mapped(matrix: Matrix, points: Points) -> Points:
-    """`points` after the perspective map `matrix` `[3, 3]`."""
+    """Apply the perspective map `matrix` `[3, 3]` to `points`."""
     moved = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return np.asarray(moved[:, :2] / moved[:, 2:])
 
 
 def turned(angle: float) -> Matrix:
-    """The matrix `[3, 3]` that gives points in axes turned by `angle`."""
+    """Return the matrix `[3, 3]` that gives points in axes turned by `angle`."""
     cos, sin = np.cos(angle), np.sin(angle)
     return np.array([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
 
@@ -305,8 +310,8 @@ def rotated(axis: tuple[float, float, float], angle: float) -> Matrix:
 
 
 def arranged(kind: str, ink: tuple[int, ...], random: Random) -> Laid:
-    """A sheet of some size somewhere under some camera, with a place for the ink on it; drawn until as much of the
-    sheet and of the desk is in view as `kind` wants, and all of the digit."""
+    """Put a sheet of some size under a camera, and the ink somewhere on it, at random until the view fits `kind`: it
+    shows the right part of the sheet and the desk, and the whole digit."""
     longer = round(math.exp(random.uniform(*np.log(LONGER))))
     shorter = round(longer * SHAPES[random.integers(len(SHAPES))])
     width, height = (longer, shorter) if random.random() < 0.4 else (shorter, longer)
@@ -326,7 +331,8 @@ def arranged(kind: str, ink: tuple[int, ...], random: Random) -> Laid:
 
 
 def proposed(kind: str, ink: tuple[int, ...], width: int, height: int, random: Random) -> Laid:
-    """A sheet under a pinhole camera that is tilted by up to 30°, whatever is in view; a unit is about a pixel."""
+    """Put a sheet under a pinhole camera tilted by up to 30°, whatever the picture then shows; a unit is about a
+    pixel."""
     size, longer, shorter = np.array([width, height]), max(width, height), min(width, height)
     low, high, by = {
         "desk along an edge": (1.1, 1.7, longer), "corner": (0.8, 1.5, longer), "all round": (0.5, 0.85, shorter),
@@ -370,11 +376,11 @@ def proposed(kind: str, ink: tuple[int, ...], width: int, height: int, random: R
 SCENES = 60
 """Scenes of each kind in each half."""
 SOURCES = (0, 0, 0, 0, 1, 1, 1, 2, 2, 2)
-"""Of ten scenes so many show the ink of each of `inks_of`."""
+"""For each of ten scenes, which of `inks_of` it shows."""
 OUTLINED = "Femke Klaver"
-"""Whose font has hollow digits, thinner at their edge than a pen writes: left out."""
+"""The writer whose font has hollow digits, with outlines thinner than a pen writes: left out."""
 NOTES = ((252, 233, 106), (255, 214, 84), (250, 160, 186), (166, 222, 148), (150, 206, 238), (252, 178, 98))
-"""Yellow, warm yellow, pink, green, blue, orange: RGB of what sticky notes reflect."""
+"""RGB reflectance of sticky notes: yellow, warm yellow, pink, green, blue, orange."""
 CARDS = ((252, 251, 248), (250, 249, 240), (246, 240, 222), (240, 241, 243))
 WOODS = {
     "light wood": ((222, 190, 146), (186, 146, 98)),
@@ -382,7 +388,7 @@ WOODS = {
     "dark wood": ((104, 72, 50), (58, 38, 28)),
     "reddish wood": ((160, 92, 62), (108, 52, 36)),
 }
-"""Between which two colours the grain of a wood lies."""
+"""The two colours between which the grain of each wood lies."""
 LAMINATES = {
     "dark laminate": (52, 54, 58),
     "black laminate": (28, 28, 30),
@@ -391,22 +397,22 @@ LAMINATES = {
     "green board": (58, 104, 86),
 }
 CLOTHS = ((96, 108, 132), (170, 156, 132), (142, 48, 52), (228, 224, 214), (70, 84, 66))
-"""The colours of one kind of threads."""
+"""Colours of one of a cloth's two kinds of threads."""
 COMMON = ("light wood", "dark wood", "grey laminate", "white laminate") * 2 + ("print",)
 DESKS = {
     HALVES[0]: (*COMMON, "light wood", "dark laminate", "dark laminate"),
     HALVES[1]: (*COMMON, *("pale wood", "reddish wood", "cloth", "cork") * 2, "black laminate", "green board", "stone"),
 }
-"""What the desks of each half are made of; what stands there twice is so twice as often."""
+"""What the desks of each half are made of; a material that is listed twice is twice as frequent."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene: `picture`, a JPEG; `digit`, what is written on the sheet; where the sheet and the digit are in it.
+    """A scene: `picture`, a JPEG; `digit`, the digit on the sheet; and where the sheet and the digit are in it.
 
-    `sheet`: the sheet's four corners (x, y) in pixels, `[4, 2]`, clockwise from its upper left one; some may lie
-    outside of the picture, and the sheet is bent, by up to a hundredth of its shorter side.
-    `box`: left, top, right and bottom of the ink, in pixels. `desk`: what the sheet lies on.
+    `sheet`: the sheet's four corners (x, y) in pixels, `[4, 2]`, clockwise from its upper left one. Some may lie
+    outside the picture. The sheet is also bent, by up to a hundredth of its shorter side. `box`: left, top, right and
+    bottom of the ink, in pixels. `desk`: what the sheet lies on.
     """
 
     picture: bytes
@@ -417,16 +423,19 @@ class Scene:
 
 
 def scenes(half: Half, kind: str, count: int = SCENES) -> DigitPictures:
-    """The first `count` scenes of one kind and half, as JPEG. Raises `ConfigError` if there is no such half or kind."""
+    """Return the first `count` scenes of one kind and half, as JPEG. Raises `ConfigError` if the half or the kind is
+    unknown."""
     drawn = [scene(half, kind, place) for place in range(count)]
     digits = np.array([one.digit for one in drawn], np.int64)
     return DigitPictures(f"scenes: {kind}", tuple(one.picture for one in drawn), digits)
 
 
 def scene(half: Half, kind: str, place: int) -> Scene:
-    """The scene of this half and kind at `place`, 0, 1, …, without end: of ten in a row each shows another digit, four
-    by MNIST's writers, three of scikit-learn's digits, three of the handwriting fonts. Raises `ConfigError` if there is
-    no such half or kind."""
+    """Draw the scene of a half and a kind at `place`: 0, 1, …, without end.
+
+    Ten scenes in a row show all ten digits: four by MNIST's writers, three of scikit-learn's digits, three of the
+    handwriting fonts. Raises `ConfigError` if the half or the kind is unknown.
+    """
     check_half(half)
     if kind not in KINDS:
         raise ConfigError(f"kind {kind!r}: unknown, expected one of {', '.join(KINDS)}")
@@ -444,7 +453,7 @@ def scene(half: Half, kind: str, place: int) -> Scene:
 
 
 def written_at(half: Half, place: int, random: Random) -> tuple[int, NDArray[np.uint8]]:
-    """The digit at `place`, and the ink of someone who wrote it, light on 0."""
+    """Return the digit at `place`, and the ink of someone who wrote it, light on 0."""
     digit, source = place % 10, SOURCES[(place // 10 + 3 * place) % 10]
     pictures, digits = inks_of(half)[source]
     return digit, suite.cropped(pictures[random.choice(np.flatnonzero(digits == digit))], FAINT)
@@ -452,7 +461,7 @@ def written_at(half: Half, place: int, random: Random) -> tuple[int, NDArray[np.
 
 @cache
 def inks_of(half: Half) -> tuple[tuple[tuple[NDArray[np.uint8], ...], NDArray[np.int64]], ...]:
-    """The inks of a half, light on 0, and their digits: MNIST's, scikit-learn's, those of the fonts."""
+    """Return the inks of a half, light on 0, and their digits: MNIST's, scikit-learn's, and those of the fonts."""
     mnist, small, fonts = suite.mnist_half(half), suite.small_digits(half), suite.font_digits(half)
     small_inks = tuple(np.asarray(picture) for picture in small.pictures)
     penned = [place for place, writer in enumerate(fonts.writers) if writer != OUTLINED]
@@ -460,11 +469,12 @@ def inks_of(half: Half) -> tuple[tuple[tuple[NDArray[np.uint8], ...], NDArray[np
     return (tuple(mnist.images), mnist.digits), (small_inks, small.digits), (font_inks, fonts.digits[penned])
 
 
-# What lies there.
+# The desk and the sheet.
 
 
 def ground(half: Half, kind: str, laid: Laid, random: Random) -> tuple[str, Plane]:
-    """What the sheet lies on: its name and its colours `[H, W, 3]`. A third of the notes stick on other paper."""
+    """Draw what the sheet lies on; return its name and its colours `[H, W, 3]`. A third of the notes stick on other
+    paper."""
     names = DESKS[half]
     name = "paper" if kind == "note" and random.random() < 0.33 else names[random.integers(len(names))]
     unit = max(laid.width, laid.height) / 1000 * random.uniform(0.7, 1.5)
@@ -503,7 +513,7 @@ def ground(half: Half, kind: str, laid: Laid, random: Random) -> tuple[str, Plan
 
 
 def wood(laid: Laid, colours: tuple[tuple[int, ...], ...], unit: float, turn: float, random: Random) -> Plane:
-    """Boards with rings, streaks and pores along them."""
+    """Draw boards with rings, streaks and pores along them."""
     _, across = laid.plane(turn)
     wide, offset = unit * random.uniform(110, 420), random.uniform(0, 1e4)
     boards = np.floor((across + np.float32(offset)) / np.float32(wide)).astype(np.int32)
@@ -524,7 +534,7 @@ def wood(laid: Laid, colours: tuple[tuple[int, ...], ...], unit: float, turn: fl
 
 
 def cloth(laid: Laid, unit: float, turn: float, random: Random) -> Plane:
-    """A weave of two kinds of threads."""
+    """Draw a weave of two kinds of threads."""
     along, across = laid.plane(turn)
     thread = unit * random.uniform(4, 9)
     warp, weft = np.sin(along * np.float32(np.pi / thread)), np.sin(across * np.float32(np.pi / thread))
@@ -540,12 +550,12 @@ def cloth(laid: Laid, unit: float, turn: float, random: Random) -> Plane:
 
 
 def tinted(colour: tuple[int, ...], tone: Plane) -> Plane:
-    """`colour`, as light as `tone` tells."""
+    """Multiply `colour` by the brightness `tone` of each pixel."""
     return np.asarray(tone[:, :, None] * (np.array(colour, np.float32) / 255), np.float32)
 
 
 def lined(laid: Laid, surface: Plane, spacing: float, turn: float, random: Random) -> Plane:
-    """`surface` with printed lines: half of them plain, a third ruled, the others squared."""
+    """Print lines on `surface`: half of the surfaces stay plain, a third are ruled, the others squared."""
     kind = random.choice(["plain", "ruled", "squared"], p=(0.5, 0.33, 0.17))
     if kind == "plain":
         return surface
@@ -561,14 +571,14 @@ def lined(laid: Laid, surface: Plane, spacing: float, turn: float, random: Rando
 
 
 def on_desk(surface: Plane, kind: str, laid: Laid, random: Random) -> Plane:
-    """The sheet on the `surface`, with the shadow where it lies on it; no ink yet."""
+    """Lay the sheet on the `surface`, with its contact shadow but without ink."""
     short = laid.short
     round_by = short * random.uniform(0.03, 0.09) if kind == "card" and random.random() < 0.5 else 0.0
     bend = (short * random.uniform(-0.008, 0.008, 2)).astype(np.float32)
     x, y = laid.plane()
     x, y = x + bend[0] * np.cos(y * np.float32(3 / short)), y + bend[1] * np.cos(x * np.float32(3 / short))
     covered = np.clip(0.5 - distance(laid.sheet, round_by, x, y), 0, 1)[:, :, None]
-    # Light comes from above on one side; the sheet's far edges throw a wider shadow than its near ones.
+    # Light comes from above and one side: the edges away from it throw a wider shadow.
     thick = min(short, 600) * random.uniform(0.004, 0.02) * (1.8 if kind == "note" else 1)
     from_x, from_y = thick * random.uniform(-1, 1), thick * random.uniform(0.2, 1)
     away = distance(laid.sheet, round_by, x - np.float32(from_x), y - np.float32(from_y))
@@ -605,7 +615,8 @@ def on_desk(surface: Plane, kind: str, laid: Laid, random: Random) -> Plane:
 
 
 def distance(sheet: tuple[float, float], round_by: float, x: Plane, y: Plane) -> Plane:
-    """How far each (x, y) is outside of the sheet, whose corners are rounded by a radius: below 0 on it."""
+    """Return how far each (x, y) is outside the sheet, whose corners have the radius `round_by`; negative on the
+    sheet."""
     right = np.abs(x) - np.float32(sheet[0] / 2 - round_by)
     down = np.abs(y) - np.float32(sheet[1] / 2 - round_by)
     if not round_by:
@@ -629,11 +640,11 @@ def write(colours: Plane, ink: NDArray[np.uint8], laid: Laid, random: Random) ->
     return float(left), float(top), float(right), float(bottom)
 
 
-# What the light does.
+# The light.
 
 
 def hand_shadow(laid: Laid, random: Random) -> Plane:
-    """What is left of the light under a hand or a telephone that reaches in from a side."""
+    """Return the share of light that remains under a hand or a telephone that reaches in from a side."""
     side = 160
     drawn = Image.new("L", (side, side), 0)
     pen = ImageDraw.Draw(drawn)

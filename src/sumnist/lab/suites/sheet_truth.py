@@ -1,14 +1,14 @@
-"""Filled forms of which everything is known, for measuring how well forms are read: what is meant and what is written.
+"""Make up filled forms, to measure how well forms are read: which numbers are meant, and what is written for them.
 
-Three forms: the cover of an exam with ten questions and a total, in boxes; the same with free strips; and a treasurer's
-slip, whose two subtotals have a difference. On a sheet each number stands in its place, or nothing does, or a sign that
-says so (both mean 0), or it was crossed out and stands in the correction. In a given share of sheets one total is
-wrong: in half of these by a kind of mistake that the check of the sums expects (`sheets/check`), in the other half
-by one that it knows as "anything" only; within each half all kinds are as probable. A total that is made of totals is
-that of what was written.
+There are three forms: the cover of an exam with ten questions and a total, in boxes; the same cover with free strips;
+and a treasurer's slip with two subtotals and their difference. Most numbers stand in their place. A 0 may instead be an
+empty place or a filler. Some numbers are crossed out and corrected beside the field. A given share of the sheets has
+one wrong total. Half of these mistakes are of kinds that the check of the sums expects (`sheets/check`), the other half
+of kinds that it knows only as "anything". Within each half all kinds are equally probable. A total of other totals adds
+up what was written, mistakes included.
 
-A sheet is a pure function of half, seed and place. How it looks is drawn by `lab/suites/sheets`,
-which shares nothing with what networks are trained on.
+A sheet depends only on its half, its seed and its place. `lab/suites/sheets` draws it, and shares nothing with the
+training data of any network.
 """
 
 from __future__ import annotations
@@ -24,42 +24,43 @@ from sumnist.lab.suites.digits import HALVES, Half, Random, check_half, generato
 from sumnist.sheets.layout import Field, Layout
 
 EXPECTED = "off by one", "carry", "swapped", "skipped", "anything"
-"""Kinds of mistakes that the check of the sums knows, and others."""
+"""Kinds of mistakes that the check of the sums models; "anything" stands for all others."""
 UNEXPECTED = "two carries", "digit forgotten", "another's total"
-"""Kinds that it does not know."""
+"""Kinds of mistakes that the check does not model: it knows them only as "anything"."""
 NAMED = EXPECTED[:-1]
-"""Kinds that it knows more of than that they are wrong."""
+"""The modelled kinds without "anything"."""
 Manner = Literal["number", "empty", "filler", "corrected"]
 
 FILLERS = {"–": 0.5, "X": 0.3, "/": 0.2}
-"""Signs that nothing is meant, and how often each is written. A slash looks much like a one."""
+"""Signs for nothing, and how often each is written. A slash looks much like a 1."""
 UNANSWERED, PERFECT = 0.08, 0.12
-"""Shares of questions with no mark and with all marks."""
+"""Shares of questions with no marks and with all marks."""
 MARKS = 4.0, 2.5
-"""The other marks, by the largest one: a beta distribution around three fifths."""
+"""The other marks, divided by the largest mark, have a beta distribution with these parameters: a mean of about three
+fifths."""
 LEAST_AMOUNT = 10
-"""Amounts of money: from here to the largest one, evenly by their logarithm."""
+"""Least amount of money; amounts are log-uniform from here to the largest one."""
 EMPTY, FILLED = 0.3, 0.2
-"""Of a number that is 0, how often nothing is written, and how often a sign."""
+"""How often nothing is written for a 0, and how often a filler."""
 CORRECTED = 0.04
-"""Share of numbers that were crossed out and corrected."""
+"""Share of numbers that are crossed out and corrected."""
 LEADING_ZEROS, LEADING_FILLERS = 0.02, 0.01
-"""Shares of numbers with zeros, or signs, in the boxes before them; else these are empty."""
+"""Shares of numbers with zeros, or with fillers, in the boxes before them; otherwise these boxes are empty."""
 WHOLE_TAILS = {"": 0.5, "0": 0.47, "–": 0.03}
-"""What stands in the box for halves if there is none, and how often."""
+"""What stands in the box for halves after a whole number, and how often."""
 POINT_ZERO = 0.05
-"""Share of whole numbers on a strip for halves that end in ,0."""
+"""Share of whole numbers that end in ,0 on a strip for halves."""
 
 
 def cover(strips: bool = False) -> Layout:
-    """The cover of an exam."""
+    """Return the layout of an exam's cover, in boxes or in `strips`."""
     layout = Layout.of_line("10,8,12,5,15,7.5,10,6,9.5,13", title="Mathematics")
     fields = (replace(field, kind="strip") if strips else field for field in layout.fields)
     return replace(layout, fields=tuple(fields))
 
 
 def slip() -> Layout:
-    """The slip of a treasurer."""
+    """Return the layout of a treasurer's slip."""
     amounts = {"fees": 9_999, "gifts": 9_999, "sales": 9_999, "hall": 9_999, "food": 9_999, "prints": 999}
     fields = [Field(name, name.capitalize(), "strip", len(str(most)), most) for name, most in amounts.items()]
     sums = {"income": 29_997, "costs": 20_997, "balance": 29_997}
@@ -73,14 +74,14 @@ LAYOUTS = {"cover": cover(), "cover in strips": cover(strips=True), "treasurer's
 
 
 class Entry(NamedTuple):
-    """What stands in the place of a field.
+    """What is written in the place of one field.
 
     Attributes:
-        value: What is meant, in the field's units.
+        value: The number that is meant, in the field's units.
         manner: How it is written; "empty" and "filler" mean 0.
-        written: A character for each box, "" for an empty one, or one text for the strip; what was crossed out if it
-            is corrected.
-        correction: The same for the correction.
+        written: A character for each box ("" for an empty one), or one text for a strip; if the number is corrected,
+            the crossed-out one.
+        correction: What is written in the correction, in the same form.
     """
 
     value: int
@@ -90,7 +91,7 @@ class Entry(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """A wrong total: its field, how the writer came to it, and what the sum is, in the field's units."""
+    """A wrong total: its field, the kind of mistake, and the right sum in the field's units."""
 
     field: str
     kind: str
@@ -99,13 +100,13 @@ class Mistake(NamedTuple):
 
 @dataclass(frozen=True)
 class Truth:
-    """All that is known of a sheet.
+    """The facts of a sheet.
 
     Attributes:
         layout: The form.
-        identity: Whose it is.
-        entries: What stands where, by field.
-        mistake: The total that is wrong, if one is.
+        identity: Whose sheet it is.
+        entries: What is written in each field, by the field's name.
+        mistake: The wrong total, None if all totals are right.
     """
 
     layout: Layout
@@ -115,30 +116,30 @@ class Truth:
 
     @property
     def values(self) -> dict[str, int]:
-        """What is meant by each field, in its units."""
+        """The number that is meant in each field, in the field's units."""
         return {name: entry.value for name, entry in self.entries.items()}
 
 
 def random_of(half: Half, seed: int, use: str, index: int) -> Random:
-    """What draws one thing about one sheet. The halves have no draw in common. Raises `ConfigError`."""
+    """Return the random generator for one `use` on one sheet. The halves share no draws. Raises `ConfigError`."""
     return generator(len(HALVES) * seed + HALVES.index(check_half(half)), f"sheet: {use}", index)
 
 
 def truth(layout: Layout, half: Half, seed: int, index: int, wrong: float = 0.0) -> Truth:
-    """A sheet.
+    """Make up a sheet.
 
     Args:
         layout: The form.
         half: "development" or "reported".
-        seed: Other sheets of the half.
-        index: Its place among those of a seed.
+        seed: Each seed gives other sheets.
+        index: The sheet's place among those of a seed.
         wrong: The share of sheets with a wrong total.
 
     Returns:
-        What is meant and written on it.
+        The numbers that are meant, and what is written.
 
     Raises:
-        ConfigError: There is no such half.
+        ConfigError: `half` is unknown.
     """
     random = random_of(half, seed, "truth", index)
     values, mistake = added_up(layout, random, random.random() < wrong)
@@ -150,7 +151,7 @@ def truth(layout: Layout, half: Half, seed: int, index: int, wrong: float = 0.0)
 
 
 def added_up(layout: Layout, random: Random, wrong: bool) -> tuple[dict[str, int], Mistake | None]:
-    """Numbers of all fields, the totals that fit their fields among them, and the total that is wrong."""
+    """Return the numbers of all fields, and the wrong total if one is `wrong`. All totals fit their fields."""
     formulas = in_order(layout.formulas, layout.names)
     chosen = formulas[random.integers(len(formulas))].total if wrong else None
     while True:
@@ -169,7 +170,7 @@ def added_up(layout: Layout, random: Random, wrong: bool) -> tuple[dict[str, int
 
 
 def drawn(field: Field, random: Random) -> int:
-    """A number of a field that is no total: an amount of money if it has more than two digits, else marks."""
+    """Draw a number for a field that is not a total: an amount of money if it has more than two digits, else marks."""
     if field.digits > 2:
         low, high = np.log([LEAST_AMOUNT, field.largest + 1])
         return 0 if random.random() < UNANSWERED else int(np.exp(random.uniform(low, high)))
@@ -180,7 +181,7 @@ def drawn(field: Field, random: Random) -> int:
 
 
 def terms_of(layout: Layout, formula: Relation, values: Mapping[str, int]) -> list[int]:
-    """What is added up, with signs, in units of the total."""
+    """Return the terms of a formula with their signs, in units of its total."""
     step = layout.field(formula.total).step
     return [sign * values[name] * layout.field(name).step // step for sign, name in formula.terms]
 
@@ -188,7 +189,7 @@ def terms_of(layout: Layout, formula: Relation, values: Mapping[str, int]) -> li
 def mistaken(
     layout: Layout, formula: Relation, values: Mapping[str, int], other: int, random: Random
 ) -> tuple[Mistake, int]:
-    """A wrong total instead of the right one that `values` has; `other` is that of another sheet."""
+    """Return a wrong total in place of the right one in `values`; `other`: the total of another sheet."""
     total, sum_ = layout.field(formula.total), values[formula.total]
     possible = slips(total, sum_, terms_of(layout, formula, values), other)
     kinds = EXPECTED if random.random() < 0.5 else UNEXPECTED
@@ -205,12 +206,13 @@ def mistaken(
 
 
 def slips(total: Field, sum_: int, terms: Sequence[int], other: int) -> dict[str, set[int]]:
-    """The wrong totals of each kind but "anything"; those of unexpected kinds are of no `NAMED` one too.
+    """Return the possible wrong totals of each kind except "anything". A total of an unexpected kind is never of a
+    `NAMED` kind too.
 
     Args:
-        total: The field.
-        sum_: The right total, which fits it.
-        terms: What is added up, with signs.
+        total: The total's field.
+        sum_: The right total, which fits the field.
+        terms: The added terms, with their signs.
         other: The total of another sheet.
     """
     unit = 2 if total.halves else 1
@@ -235,11 +237,11 @@ def slips(total: Field, sum_: int, terms: Sequence[int], other: int) -> dict[str
     return found
 
 
-# How they are written.
+# How the numbers are written.
 
 
 def entry(field: Field, value: int, layout: Layout, random: Random) -> Entry:
-    """What stands in the place of a number."""
+    """Decide what is written for a number."""
     nothing = ("",) * (1 if field.kind == "strip" else field.digits + field.halves)
     if random.random() < CORRECTED:
         other = value
@@ -250,19 +252,19 @@ def entry(field: Field, value: int, layout: Layout, random: Random) -> Entry:
     if value == 0 and field not in layout.totals and share < EMPTY + FILLED:
         if share < EMPTY:
             return Entry(0, "empty", nothing, nothing)
-        sign, boxes = filler(random), len(nothing)  # in each box, or in the last one; or on the strip
+        sign, boxes = filler(random), len(nothing)  # in each box, in the last one, or on the strip
         everywhere = field.kind == "strip" or random.random() < 0.5
         return Entry(0, "filler", (sign,) * boxes if everywhere else ("",) * (boxes - 1) + (sign,), nothing)
     return Entry(value, "number", written(field, value, random), nothing)
 
 
 def filler(random: Random) -> str:
-    """A sign that nothing is meant."""
+    """Draw a random filler, a sign for nothing."""
     return str(random.choice(list(FILLERS), p=list(FILLERS.values())))
 
 
 def written(field: Field, value: int, random: Random) -> tuple[str, ...]:
-    """A number as it is written."""
+    """Return a number as it is written: a character for each box, or one text for a strip."""
     whole, half = divmod(value, 2) if field.halves else (value, 0)
     leading, digits = random.random(), str(whole)
     if leading < LEADING_ZEROS:

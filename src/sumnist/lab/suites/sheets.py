@@ -1,19 +1,19 @@
-"""Filled forms, as cells, photographs or scans, of which everything is known: what the reading of forms is measured on.
+"""Draw filled forms as cells, photographs or scans, with every number known, to measure how well forms are read.
 
-`sheet_truth` says what is meant and written. The ink is real writers' single digits, MNIST's test images or scans of
-single digits in the folders 0 to 9, put into boxes and side by side on strips. Nobody says whose they are, so digits of
-many writers mix on a sheet; a hand is only how large, how slanted and how close they are written on it. Signs and
+`sheet_truth` decides what is meant and written. The ink is real writers' single digits, put into boxes and side by side
+on strips: MNIST's test images, or scans of single digits in the folders 0 to 9. Nobody knows who wrote which digit, so
+a sheet mixes digits of many writers. A hand sets only how large, how slanted and how close they are written. Signs and
 crossings-out are drawn.
 
-The printed page is the form's own PDF. Its cells are cut out of it with the ink on them as a registration would do that
-is a little off, of a picture that is a little blurred, with noise, and with a ground that is not quite known.
+The printed page is the form's own PDF. Cells are cut out of it with the ink on them, as if from a photograph: the
+registration is slightly off, the picture is a little blurred and noisy, and the brightness of the ground is not quite
+known.
 
 Photographs and scans are drawn: a page as a hand-held telephone or a scanner sees it. No camera was involved. A page
-lies on a desk, flat or bent to a part of a cylinder's curve, and is seen from a little aside and turned. Light falls
-unevenly, with a soft shadow across; the picture is out of focus or shaken by so much as happens, noisy, and a JPEG.
-Where each point of the page is on the picture is known. Not in it: crumpled or folded pages, flash, the colour of
-light, other sheets beneath. A point of a picture is measured from its top left corner: the middle of the first pixel is
-(½, ½).
+lies on a desk, flat or curved, and is seen from a little aside and turned. Light falls unevenly, with a soft shadow
+across. The picture is out of focus or shaken by realistic amounts, noisy, and a JPEG. For each point of the page, its
+place on the picture is known. Some things are missing: crumpled or folded pages, flash, the colour of light, other
+sheets beneath. Points of a picture are measured from its top left corner: the middle of the first pixel is (½, ½).
 """
 
 from __future__ import annotations
@@ -47,32 +47,33 @@ from sumnist.sheets.printing import pdf
 Grey = NDArray[np.uint8]
 """Grey levels, `[H, W]`."""
 Cover = NDArray[np.float32]
-"""How much of each pixel is covered by ink, in [0, 1], `[h, w]`."""
+"""The share of each pixel that ink covers, in [0, 1], `[h, w]`."""
 
 SCALE = 12
-"""Pixels of a millimetre: 305 an inch."""
+"""Pixels per millimetre: 305 per inch."""
 REACH = 3
-"""Millimetres around boxes within which their ink may lie."""
+"""Millimetres by which ink may lie outside its boxes."""
 HEIGHTS = 4.5, 8.0
-"""Of digits, in millimetres: those of a hand lie within, and each digit near those of its hand."""
+"""Height of digits in millimetres, least and most. Each hand has a height, and its digits are near that height."""
 WIDEST = 7.5
-"""Millimetres of a digit in a box."""
+"""Largest width of a digit in a box, in millimetres."""
 SECOND_PEN = 0.15
-"""Share of places that are written with another pen than the rest of the sheet; of corrections half."""
+"""Share of fields written with another pen than the rest of the sheet; of corrections, half have another pen."""
 GREYS = {"blue": (0.18, 0.45), "black": (0.03, 0.22), "pencil": (0.28, 0.46)}
-"""What the ink of each pen leaves of the light, from and to: as pale as what may be told from the printed lines."""
+"""Share of light that the ink of each pen reflects, least and most; even the palest ink differs from the printed
+lines."""
 PENS = {"blue": 0.5, "black": 0.35, "pencil": 0.15}
-"""How often each is used."""
+"""How often each pen is used."""
 THREADBARE = 0.3
-"""Of a pencil's line so much may be left white by the grain of the paper."""
+"""Largest share of a pencil's line that the grain of the paper leaves white."""
 CUT = 3
-"""Pixels at the sides of a scan that are left out: lines of the table it was cut from."""
+"""Pixels cut off at each side of a scan: they show lines of the table that the scan was cut from."""
 EDGE = 10
-"""What lies within so many pixels of a side is such a line too."""
+"""A component that lies within this many pixels of a side is a line of the table too."""
 SPECK = 0.03
-"""Parts with less of the ink of the largest one are specks of dust."""
+"""Components with at most this share of the largest one's ink are specks of dust."""
 PAPER, PALEST = 0.08, 0.1
-"""What is less dark than paper by this is paper, and the least contrast of ink."""
+"""Pixels that are darker than paper by less than this are paper; and the least contrast of ink."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Ink:
 
     Attributes:
         name: What tables call them.
-        digits: Of each digit 0..9 its pictures, uint8 `[h, w]` each, ink light on 0, cut to the ink.
+        digits: The pictures of each digit 0..9, uint8 `[h, w]` each, ink light on 0, cropped to the ink.
     """
 
     name: str
@@ -89,8 +90,8 @@ class Ink:
 
     @classmethod
     def mnist(cls, half: Half) -> Ink:
-        """MNIST's test images of a half, as the suite of strips has them, but for those whose label is disputed: nobody
-        could say what is meant. Raises `ConfigError`, `DataError`."""
+        """Take MNIST's test images of a half, as in the suite of strips, without images whose label is disputed: nobody
+        could say which digit is meant. Raises `ConfigError`, `DataError`."""
         test, places = load_mnist("test"), np.arange(10_000)
         chosen = (places // BLOCK % 2 == HALVES.index(check_half(half))) & ~np.isin(places, DISPUTED_TEST_LABELS)
         kept = test.part(np.flatnonzero(chosen))
@@ -99,8 +100,8 @@ class Ink:
 
     @classmethod
     def scanned(cls, folder: Path, half: Half) -> Ink:
-        """The scans in the folders 0 to 9 whose file has an even number, for development, or an odd one, for the
-        report. Raises `ConfigError`, and `DataError` if there are none of a digit."""
+        """Take the scans in the folders 0 to 9: files with an even number for development, with an odd number for the
+        report. Raises `ConfigError`, and `DataError` if a digit has no scans."""
         parity, found = HALVES.index(check_half(half)), []
         for digit in range(10):
             numbered = (path for path in sorted((folder / str(digit)).glob("*.*")) if path.stem.isdecimal())
@@ -115,8 +116,8 @@ class Ink:
 
 
 def ink_of_scan(path: Path) -> Grey:
-    """The ink on a scan, light on 0. Raises `DataError`."""
-    from scipy import ndimage  # scans are for measuring alone
+    """Return the ink on a scan, light on 0. Raises `DataError`."""
+    from scipy import ndimage  # only measuring needs scans
 
     try:
         with Image.open(path) as picture:
@@ -143,10 +144,10 @@ class Mark(NamedTuple):
     """The ink on a part of a page.
 
     Attributes:
-        left: Where it begins, in pixels from the left edge of the page.
-        top: And from the upper one.
-        cover: How much of each pixel is covered.
-        grey: What the ink leaves of the light.
+        left: Where the part begins, in pixels from the left edge of the page.
+        top: Where it begins, in pixels from the upper edge.
+        cover: The share of each pixel that ink covers.
+        grey: The share of light that the ink reflects.
     """
 
     left: int
@@ -156,8 +157,8 @@ class Mark(NamedTuple):
 
 
 class Pen(NamedTuple):
-    """What a place is written with: grey, the level at which the edge of a digit is taken (a low one makes it thick),
-    the width of drawn strokes in pixels, and how much the grain of the paper shows."""
+    """A pen: its grey; the level at which it takes the edge of a digit (a low level makes the digit thick); the width
+    of drawn strokes in pixels; how much the grain of the paper shows."""
 
     grey: float
     level: float
@@ -166,8 +167,8 @@ class Pen(NamedTuple):
 
 
 class Hand(NamedTuple):
-    """How the digits of a sheet are written: what they look like, their height in pixels, slant, and the gaps between
-    them by that."""
+    """How the digits of a sheet are written: their pictures, height in pixels, slant, and the gaps between them as
+    shares of the height."""
 
     ink: Ink
     height: float
@@ -176,7 +177,7 @@ class Hand(NamedTuple):
 
 
 def marks(layout: Layout, truth: Truth, ink: Ink, random: Random) -> dict[str, tuple[Mark, Mark]]:
-    """The ink of each field, and that of its correction."""
+    """Draw the ink of each field and of its correction."""
     pen = pen_of(random)
     hand = Hand(ink, random.uniform(*HEIGHTS) * SCALE, random.normal(0, 0.08), random.uniform(-0.05, 0.2))
     found = {}
@@ -193,7 +194,7 @@ def marks(layout: Layout, truth: Truth, ink: Ink, random: Random) -> dict[str, t
 
 
 def pen_of(random: Random) -> Pen:
-    """Some pen."""
+    """Choose a pen at random."""
     kind = str(random.choice(list(PENS), p=list(PENS.values())))
     grain = random.uniform(0.1, THREADBARE) if kind == "pencil" else random.uniform(0, 0.06)
     return Pen(random.uniform(*GREYS[kind]), random.uniform(0.38, 0.56), random.uniform(0.35, 0.8) * SCALE, grain)
@@ -202,7 +203,7 @@ def pen_of(random: Random) -> Pen:
 def mark(
     boxes: Sequence[Rectangle], written: Sequence[str], strip: bool, pen: Pen, hand: Hand, random: Random, crossed: bool
 ) -> Mark:
-    """What is written in boxes, or on a strip, `crossed` out or not."""
+    """Write in boxes or on a strip, and cross the writing out if `crossed`."""
     left, top = (round(SCALE * (edge - REACH)) for edge in (boxes[0].x, boxes[0].y))
     width = ceil(SCALE * (boxes[-1].right + REACH)) - left
     height = ceil(SCALE * (boxes[0].bottom + REACH)) - top
@@ -232,7 +233,7 @@ def mark(
 
 @cache
 def grain() -> Cover:
-    """The grain of paper, from 0 to 2."""
+    """Return the grain of paper, from 0 to 2."""
     noise = np.random.default_rng(0).standard_normal((320, 2048)).astype(np.float32)
     smooth = noise + np.roll(noise, 1, 0) + np.roll(noise, 1, 1) + np.roll(noise, (1, 1), (0, 1))
     return np.clip(1 + smooth / 3, 0, 2)
@@ -246,7 +247,7 @@ Frame = tuple[float, float, float, float]
 
 
 def on_strip(cover: Cover, frame: Frame, text: str, pen: Pen, hand: Hand, random: Random) -> None:
-    """Draw a number onto a strip, digit beside digit; what is too wide is made smaller."""
+    """Draw a number onto a strip, digit beside digit, smaller if it is too wide."""
     x, y, width, height = frame
     parts = [None if sign in ",." else digit(sign, pen, hand, random) for sign in text]
     gaps = [hand.height * (hand.gap + random.normal(0, 0.06)) for _ in parts]
@@ -272,7 +273,7 @@ def on_strip(cover: Cover, frame: Frame, text: str, pen: Pen, hand: Hand, random
 
 
 def digit(text: str, pen: Pen, hand: Hand, random: Random, widest: float = np.inf) -> Cover:
-    """A digit as it is written."""
+    """Draw a digit as the hand and the pen write it."""
     pictures = hand.ink.digits[int(text)]
     picture = pictures[random.integers(len(pictures))]
     tall, wide = picture.shape
@@ -289,7 +290,7 @@ def digit(text: str, pen: Pen, hand: Hand, random: Random, widest: float = np.in
     shift = np.array([wide, tall]) / 2 - back @ (size / 2)
     values = (*back[0], shift[0], *back[1], shift[1])
     source = Image.fromarray(picture)
-    if down > 2:  # edges of enlarged pixels go
+    if down > 2:  # smooths the edges of enlarged pixels
         source = source.filter(ImageFilter.GaussianBlur(0.4))
     drawn = source.transform(tuple(size.tolist()), Image.Transform.AFFINE, values, Image.Resampling.BICUBIC)
     steep = max(1.4, down / 2)
@@ -298,7 +299,7 @@ def digit(text: str, pen: Pen, hand: Hand, random: Random, widest: float = np.in
 
 
 def put(cover: Cover, drawn: Cover, middle: Point) -> None:
-    """Lay something over a cover, around a point; what is outside is cut off."""
+    """Lay `drawn` over a cover around a point, and cut off what lies outside."""
     tall, wide = drawn.shape
     left, top = round(middle[0] - wide / 2), round(middle[1] - tall / 2)
     rows, columns = slice(max(0, top), max(0, top + tall)), slice(max(0, left), max(0, left + wide))
@@ -311,14 +312,14 @@ def put(cover: Cover, drawn: Cover, middle: Point) -> None:
 
 
 def stroke(cover: Cover, points: Sequence[Point], width: float) -> None:
-    """Draw a line of a pen."""
+    """Draw a pen's line through points."""
     canvas = Image.new("L", (cover.shape[1], cover.shape[0]))
     draw_stroke(ImageDraw.Draw(canvas), points, width)
     np.maximum(cover, np.asarray(canvas, np.float32) / 255, out=cover)
 
 
 def line(cover: Cover, start: Point, end: Point, width: float, random: Random) -> None:
-    """Draw a line of a pen that is not quite straight."""
+    """Draw a pen's line that is not quite straight."""
     (x, y), (u, v) = start, end
     bow, share = random.normal(0, 0.05), np.linspace(0, 1, 9)
     away = 4 * bow * share * (1 - share)
@@ -327,7 +328,7 @@ def line(cover: Cover, start: Point, end: Point, width: float, random: Random) -
 
 
 def lines(sign: str, frame: Frame) -> Iterator[tuple[Point, Point]]:
-    """From where to where the strokes of a sign go in a frame."""
+    """Yield the start and the end of each stroke of a sign in a frame."""
     x, y, width, height = frame
     if sign == "–":
         yield (x, y + height / 2), (x + width, y + height / 2)
@@ -338,7 +339,7 @@ def lines(sign: str, frame: Frame) -> Iterator[tuple[Point, Point]]:
 
 
 def signs(cover: Cover, frames: Sequence[Frame], written: Sequence[str], pen: Pen, random: Random) -> None:
-    """Draw signs that nothing is meant: one in each box, or one over all boxes if they have the same."""
+    """Draw signs for nothing: one in each box, or one over all boxes if these have the same sign."""
     texts: Sequence[str] = written
     if len(frames) > 1 and len(set(written)) == 1 and random.random() < 0.3:
         (x, y, _, height), (last, _, wide, _) = frames[0], frames[-1]
@@ -353,7 +354,7 @@ def signs(cover: Cover, frames: Sequence[Frame], written: Sequence[str], pen: Pe
 
 
 def cross_out(cover: Cover, pen: Pen, random: Random) -> None:
-    """Cross out what there is: by one line or two, an X, or a scribble."""
+    """Cross out the ink: by one line or two, an X, or a scribble."""
     rows, columns = (np.flatnonzero((cover > 0.3).any(axis)) for axis in (1, 0))
     top, left = rows[0], columns[0] - random.uniform(0.2, 1.2) * SCALE
     tall, wide = rows[-1] - top, columns[-1] - left + random.uniform(0.2, 1.2) * SCALE
@@ -375,29 +376,30 @@ def cross_out(cover: Cover, pen: Pen, random: Random) -> None:
 Cell = NDArray[np.float32]
 """The picture of a box or strip, light ink on 0, `[36, w]`."""
 Cells = dict[str, tuple[list[Cell], list[Cell]]]
-"""By field its boxes, or its strip, and those of its correction."""
+"""For each field, the cells of its boxes, or of its strip, and those of its correction."""
 
 CELL_SCALE, CELL_MARGIN = 3, 1
-"""Pixels of a millimetre, and the millimetres around a box that belong to its picture."""
+"""Pixels per millimetre of a cell's picture, and millimetres around the box that belong to it."""
 HALVED = SCALE // 2
-"""Pages are halved before they are blurred: pixels of a millimetre then."""
+"""Pixels per millimetre of a page that is halved, before it is blurred."""
 OFF, OFF_HERE = 0.1, 0.08
-"""By how many millimetres a registration is off, on all of a page and in each place more; standard deviations."""
+"""Errors of a registration in millimetres: of the whole page, and of each place in addition; standard deviations."""
 TURNED = 0.004
-"""And by how much it is turned or stretched."""
+"""Error of a registration by turning or stretching; standard deviation."""
 CELL_BLUR = 0.12, 0.28
-"""Standard deviations of the blur, in millimetres: of a photograph of 12 and of 1.5 megapixels."""
+"""Standard deviation of the blur in millimetres: from that of a photograph of 12 megapixels to that of 1.5
+megapixels."""
 CELL_NOISE = 0.004, 0.025
-"""Standard deviations of the noise, as shares of white."""
+"""Standard deviation of the noise, as a share of white: least and most."""
 GROUND = 0.96, 1.02
-"""What the ground is thought to be, as a share of what it is."""
+"""Assumed brightness of the ground divided by its true brightness: least and most."""
 
 
 @lru_cache(8)
 def printed(layout: Layout, identity: str | None = None) -> Grey:
-    """The printed page, grey `[H, W]`, `SCALE` pixels a millimetre; not to be changed."""
+    """Return the printed page, grey `[H, W]`, `SCALE` pixels per millimetre; read-only."""
     document = pypdfium2.PdfDocument(pdf(layout, [] if identity is None else [Person(identity)]))
-    try:  # a little less than the scale, or a page whose side is a whole number of pixels gets one more
+    try:  # a little less than the scale: else a page whose side is a whole number of pixels gets one more
         page = document[0].render(scale=SCALE * 25.4 / 72 * (1 - 1e-6), grayscale=True).to_numpy().copy()
     finally:
         document.close()
@@ -406,7 +408,7 @@ def printed(layout: Layout, identity: str | None = None) -> Grey:
 
 
 def filled(layout: Layout, identity: str, found: Mapping[str, tuple[Mark, Mark]]) -> Grey:
-    """The page of somebody, grey `[H, W]`, with ink on it."""
+    """Return a person's page with ink on it, grey `[H, W]`."""
     page = printed(layout, identity).copy()
     for mark in (mark for both in found.values() for mark in both):
         if mark.cover.any():
@@ -416,19 +418,19 @@ def filled(layout: Layout, identity: str, found: Mapping[str, tuple[Mark, Mark]]
 
 
 def part_of(page: Grey, mark: Mark) -> Grey:
-    """The part of a page that some ink is on."""
+    """Return the part of a page that a mark is on."""
     tall, wide = mark.cover.shape
     return page[mark.top : mark.top + tall, mark.left : mark.left + wide]
 
 
 def with_mark(part: Grey, mark: Mark) -> Grey:
-    """A part of a page with the ink."""
+    """Return a part of a page with the ink of a mark on it."""
     return np.asarray(part * (1 - mark.cover * np.float32(1 - mark.grey)) + np.float32(0.5), np.uint8)
 
 
 def cells(layout: Layout, found: Mapping[str, tuple[Mark, Mark]], random: Random) -> Cells:
-    """Cut the cells out of a form with ink on it, of a picture that is off, distorted, blurred and noisy, and whose
-    ground is thought to be another than it is."""
+    """Cut the cells out of a filled form as if from a photograph: misplaced, distorted, blurred and noisy, with a
+    slightly wrong idea of the ground's brightness."""
     page, off = printed(layout), random.normal(0, OFF, 2)
     skew = np.eye(2) + random.normal(0, TURNED, (2, 2))
     blur, noise, ground = random.uniform(*CELL_BLUR), random.uniform(*CELL_NOISE), np.float32(random.uniform(*GROUND))
@@ -462,32 +464,35 @@ Points = NDArray[np.float64]
 SIZES = (4032, 3024), (3264, 2448), (2592, 1944), (2048, 1536), (1600, 1200), (1280, 960)
 """Longer and shorter side of a photograph, in pixels."""
 FOCAL = 0.72
-"""By the longer side: that of a lens like one of 26 mm on film, as telephones have."""
+"""Focal length divided by the longer side: that of a lens of about 26 mm on film, as in telephones."""
 TILT = 30.0
-"""Degrees by which a page is seen from aside, at most."""
+"""Largest angle between the camera's direction and straight down on the page, in degrees."""
 TURN = 4.0
-"""Degrees by which it is turned, the standard deviation; in `QUARTERS` of the photographs by right angles more."""
+"""Standard deviation of a page's turn, in degrees; a share `QUARTERS` of the photographs is also turned by right
+angles."""
 QUARTERS = 0.12
 FILLS = 0.78, 0.97
-"""What the page takes of the picture's width or height."""
+"""Share of the picture's width or height that the page takes: least and most."""
 BENT, BEND = 0.25, (0.5, 4.0)
-"""Share of pages that are bent, and by how many millimetres in the middle, a part of it up and a part down."""
+"""Share of pages that are bent, and the height of their middle over their sides in millimetres, least and most; half of
+them are bent down instead."""
 MESH = 48
-"""Pixels between the points at which the picture of a bent page is exact; between them it is bilinear."""
+"""Pixels between the points at which the picture of a bent page is exact; between these it is bilinear."""
 DEFOCUS = 0.04, 0.22
-"""Millimetres on the page, the standard deviation of the blur."""
+"""Standard deviation of the defocus blur, in millimetres on the page: least and most."""
 SHAKEN, MOTION = 0.2, (0.1, 0.6)
-"""Share of photographs that are shaken, and by how many millimetres on the page."""
+"""Share of photographs that are shaken, and by how many millimetres on the page: least and most."""
 SHADOWED = 0.6
 """Share of photographs with a shadow across."""
 NOISE = 0.004, 0.022
-"""Standard deviations of the noise of the sensor, as a share of white."""
+"""Standard deviation of the sensor's noise, as a share of white: least and most."""
 QUALITY = 70, 96
-"""Of JPEG: from, and to but not including."""
+"""Quality of JPEG: least, and end (exclusive)."""
 DPI = 200, 301
-"""Of scans, likewise."""
+"""Pixels per inch of scans: least, and end (exclusive)."""
 SKEW, SHIFT = 0.7, 1.5
-"""Degrees by which a page lies askew in a scanner, and millimetres by which it is shifted; standard deviations."""
+"""How far a page lies askew in a scanner, in degrees, and how far it is shifted, in millimetres; standard
+deviations."""
 
 
 @dataclass(frozen=True)
@@ -495,11 +500,12 @@ class View:
     """How a camera or a scanner sees a page.
 
     Attributes:
-        matrix: From millimetres on a flat page to pixels of the picture, `[3, 3]`, homogeneous.
+        matrix: The map from millimetres on a flat page to pixels of the picture, `[3, 3]`, homogeneous.
         lift: What a millimetre of height above the desk adds to the homogeneous pixels, `[3]`.
-        axis: 0 if the page is bent across, 1 if along.
-        length: Its width, or height.
-        bend: How high its middle lies above the desk, in millimetres; below 0 its sides do. 0 for a flat page.
+        axis: The axis along which the height of a bent page changes: 0 for its width, 1 for its height.
+        length: The size of the page along this axis, in millimetres.
+        bend: The height of the page's middle above its sides, in millimetres; negative if it is lower. 0 for a flat
+            page.
     """
 
     matrix: NDArray[np.float64]
@@ -510,7 +516,8 @@ class View:
 
     @property
     def profile(self) -> NDArray[np.float64]:
-        """Of points across a bent page: their places on it, above what places of the desk they are, and how high."""
+        """Points across a bent page, `[3, N]`: their places on the page, the places on the desk below them, and their
+        heights."""
         along = np.linspace(-self.length, 2 * self.length, 1201)
         turn = np.where((along >= 0) & (along <= self.length), np.pi / self.length, 0.0)
         steep = self.bend * turn * np.cos(turn * along)
@@ -518,7 +525,7 @@ class View:
         return np.stack([along, above - above[600] + self.length / 2, self.bend * np.sin(turn * along)])
 
     def seen(self, points: Points) -> Points:
-        """Where points of the page, in millimetres, are on the picture."""
+        """Map points of the page, in millimetres, to the picture."""
         desk, high = np.array(points, float), np.zeros(len(points))
         if self.bend:
             along, above, heights = self.profile
@@ -528,10 +535,10 @@ class View:
         return np.asarray(found[:, :2] / found[:, 2:])
 
     def unseen(self, pixels: Points) -> Points:
-        """Which points of the page are seen there."""
+        """Map points of the picture back to the page, in millimetres."""
         rays = np.column_stack([pixels, np.ones(len(pixels))]) @ np.linalg.inv(self.matrix).T
         lift, high = np.linalg.solve(self.matrix, self.lift), np.zeros(len(pixels))
-        for _ in range(8 if self.bend else 1):  # the height there, and what is seen at that height
+        for _ in range(8 if self.bend else 1):  # in turn: the point at this height, and the height at this point
             scale = (1 + high * lift[2]) / rays[:, 2]
             desk = rays[:, :2] * scale[:, None] - high[:, None] * lift[:2]
             if self.bend:
@@ -543,14 +550,14 @@ class View:
 
 
 class Photograph(NamedTuple):
-    """A picture of a page, and all that is known of it.
+    """A picture of a page, and everything known about it.
 
     Attributes:
         data: The file, a JPEG in grey.
-        view: Where the page is on it.
+        view: How the camera sees the page.
         size: Width and height in pixels.
-        tilt: Degrees by which the page is seen from aside.
-        quarter: How often the page is turned by a right angle, clockwise, 0 to 3.
+        tilt: The angle between the camera's direction and straight down on the page, in degrees.
+        quarter: By how many right angles the page is turned, clockwise, 0 to 3.
         blur: Standard deviation of the defocus, in millimetres on the page.
         motion: How far the picture was shaken, in millimetres on the page.
     """
@@ -565,11 +572,11 @@ class Photograph(NamedTuple):
 
 
 def photographed(page: Grey, random: Random, size: tuple[int, int] | None = None, bent: float = BENT) -> Photograph:
-    """A photograph.
+    """Photograph a page.
 
     Args:
-        page: The page, grey `[H, W]`, `SCALE` pixels a millimetre.
-        random: What draws.
+        page: The page, grey `[H, W]`, `SCALE` pixels per millimetre.
+        random: The random generator.
         size: Longer and shorter side in pixels; one of `SIZES` if None.
         bent: The share of pages that are bent.
     """
@@ -584,7 +591,7 @@ def photographed(page: Grey, random: Random, size: tuple[int, int] | None = None
     outline = view.seen(edge_of(page))
     x, y = outline.T
     area = float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
-    scale = float(np.sqrt(area / page.size)) * SCALE  # pixels a millimetre
+    scale = float(np.sqrt(area / page.size)) * SCALE  # pixels per millimetre
     picture = Image.composite(drawn(page, view, (wide, high), scale), desk((wide, high), random),
                               inside(outline, (wide, high)))  # fmt: skip
     picture = ImageChops.multiply(picture, light((wide, high), random))
@@ -595,7 +602,7 @@ def photographed(page: Grey, random: Random, size: tuple[int, int] | None = None
 
 
 def scanned(page: Grey, random: Random) -> Photograph:
-    """A scan of a page, grey `[H, W]`, `SCALE` pixels a millimetre: of the same size, a little askew."""
+    """Scan a page, grey `[H, W]`, `SCALE` pixels per millimetre: in its size, a little askew."""
     scale, angle = random.integers(*DPI) / 25.4, np.radians(random.normal(0, SKEW))
     size = round(page.shape[1] / SCALE * scale), round(page.shape[0] / SCALE * scale)
     middle = np.array([page.shape[1], page.shape[0]]) / SCALE / 2
@@ -612,7 +619,7 @@ def scanned(page: Grey, random: Random) -> Photograph:
 
 
 def view_of(page: tuple[float, float], size: tuple[int, int], quarter: int, tilt: float, random: Random) -> View:
-    """How a flat page of so many millimetres is seen."""
+    """Choose how a flat page, whose size is in millimetres, is seen."""
     turn = np.radians(90 * quarter + random.normal(0, TURN))
     camera = np.diag([FOCAL * max(size)] * 2 + [1.0])
     rotation = rotated((0.0, 0.0, 1.0), turn)
@@ -640,7 +647,7 @@ def view_of(page: tuple[float, float], size: tuple[int, int], quarter: int, tilt
 
 
 def edge_of(page: Grey) -> Points:
-    """Points around a page, in millimetres."""
+    """Return points around a page, in millimetres."""
     high, wide = np.array(page.shape) / SCALE
     share = np.linspace(0, 1, 41)[:, None]
     corners = np.array([[0, 0], [wide, 0], [wide, high], [0, high], [0, 0]])
@@ -651,7 +658,7 @@ def edge_of(page: Grey) -> Points:
 
 
 def drawn(page: Grey, view: View, size: tuple[int, int], scale: float) -> Image.Image:
-    """A page as it is seen, at `scale` pixels a millimetre."""
+    """Draw a page as it is seen, at about `scale` pixels per millimetre."""
     factor = max(1, int(SCALE / scale))
     source = Image.fromarray(page).reduce(factor)
     if not view.bend:
@@ -671,21 +678,21 @@ def drawn(page: Grey, view: View, size: tuple[int, int], scale: float) -> Image.
 
 
 def inside(outline: Points, size: tuple[int, int]) -> Image.Image:
-    """White where the page is."""
+    """Return a mask: white where the page is."""
     mask = Image.new("L", size)
     ImageDraw.Draw(mask).polygon([*map(tuple, outline.tolist())], fill=255)
     return mask
 
 
 def desk(size: tuple[int, int], random: Random) -> Image.Image:
-    """A desk of one grey, or with the grain of wood."""
+    """Draw a desk of one grey, or with the grain of wood."""
     grain = random.standard_normal((3, 200)) if random.random() < 0.6 else random.standard_normal((40, 40))
     grey = random.uniform(30, 190) + random.uniform(1, 14) * (grain if random.random() < 0.5 else grain.T)
     return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
 
 
 def light(size: tuple[int, int], random: Random) -> Image.Image:
-    """How much light falls where: brighter on one side, darker in the corners, mostly with a soft shadow across."""
+    """Draw the light: brighter on one side, darker in the corners, mostly with a soft shadow across."""
     y, x = (np.mgrid[:96, :96] + 0.5) / 96 - 0.5
     angle, turn = random.uniform(0, 2 * np.pi, 2)
     shade = 1 + random.uniform(0, 0.5) * (np.cos(angle) * x + np.sin(angle) * y)
@@ -699,7 +706,7 @@ def light(size: tuple[int, int], random: Random) -> Image.Image:
 
 
 def shaken(picture: Image.Image, length: float, random: Random) -> Image.Image:
-    """A picture that moved by `length` pixels in some direction while it was taken."""
+    """Blur a picture as if it had moved by `length` pixels in some direction while it was taken."""
     steps, angle, moved = max(1, round(length)), random.uniform(0, 2 * np.pi), picture
     for step, away in enumerate(np.arange(steps) - (steps - 1) / 2):
         copy = ImageChops.offset(picture, round(away * np.cos(angle)), round(away * np.sin(angle)))
@@ -708,7 +715,7 @@ def shaken(picture: Image.Image, length: float, random: Random) -> Image.Image:
 
 
 def file_of(picture: Image.Image, random: Random) -> bytes:
-    """A picture as a JPEG, with the noise of a sensor."""
+    """Encode a picture as a JPEG, with the noise of a sensor."""
     pixels = np.asarray(picture)
     steps = NormalDist(0, 255 * random.uniform(*NOISE))
     levels = np.array([round(steps.inv_cdf((level + 0.5) / 256)) for level in range(256)], np.int16)
@@ -721,17 +728,17 @@ def file_of(picture: Image.Image, random: Random) -> bytes:
 
 @dataclass(frozen=True)
 class Sheets:
-    """Sheets of one form, as many as you like. Each is a pure function of the attributes and its place.
+    """The sheets of one form, without end. Each sheet depends only on the attributes and its place.
 
     Attributes:
         layout: The form.
-        ink: What its digits look like, of the same half.
-        half: "development", to choose by, or "reported", to be looked at once.
-        seed: Other sheets of the half.
+        ink: The pictures of its digits, of the same half.
+        half: "development", for choices, or "reported", to be looked at once.
+        seed: Each seed gives other sheets of the half.
         wrong: The share of sheets with a wrong total.
 
     Raises:
-        ConfigError: There is no such half.
+        ConfigError: `half` is unknown.
 
     Examples:
         >>> from sumnist.lab.suites.sheet_truth import LAYOUTS
@@ -751,29 +758,29 @@ class Sheets:
         check_half(self.half)
 
     def truth(self, index: int) -> Truth:
-        """What is meant and written on a sheet."""
+        """Return what is meant and written on a sheet."""
         return truth(self.layout, self.half, self.seed, index, self.wrong)
 
     def cells(self, index: int) -> Cells:
-        """The cells of a sheet, without a photograph."""
+        """Return the cells of a sheet, cut out of its page without a photograph."""
         return cells(self.layout, self.marks(index), self.random("cells", index))
 
     def page(self, index: int) -> Grey:
-        """The page of a sheet, grey `[H, W]`, `SCALE` pixels a millimetre."""
+        """Return the page of a sheet, grey `[H, W]`, `SCALE` pixels per millimetre."""
         return filled(self.layout, self.truth(index).identity, self.marks(index))
 
     def photographed(self, index: int, size: tuple[int, int] | None = None, bent: float = BENT) -> Photograph:
-        """A photograph of a sheet, with longer and shorter side in pixels; pages are bent in a share of them."""
+        """Photograph a sheet; `size`: longer and shorter side in pixels; `bent`: the share of pages that are bent."""
         return photographed(self.page(index), self.random("photograph", index), size, bent)
 
     def scanned(self, index: int) -> Photograph:
-        """A scan of a sheet."""
+        """Scan a sheet."""
         return scanned(self.page(index), self.random("scan", index))
 
     def marks(self, index: int) -> Mapping[str, tuple[Mark, Mark]]:
-        """The ink on a sheet, of each field and of its correction."""
+        """Return the ink of each field of a sheet and of its correction."""
         return marks(self.layout, self.truth(index), self.ink, self.random("ink", index))
 
     def random(self, use: str, index: int) -> Random:
-        """What draws one thing about a sheet."""
+        """Return the random generator for one `use` on a sheet."""
         return random_of(self.half, self.seed, use, index)

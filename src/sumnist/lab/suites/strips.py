@@ -1,13 +1,13 @@
-"""Pictures of one line each, for the suite of numbers: MNIST's test digits side by side, and lines that are no number.
+"""Make the pictures of the number suite: lines of MNIST's test digits, and lines that show no number.
 
-A string of digits is images put beside each other, at their size: by how far the boxes of their ink are apart, it is
-spaced, close or touching. The same images in the same order are there in all three ways. Of MNIST's test images every
-other hundred is for development and the rest for the report, since the first five thousand are cleaner than the last.
-No number begins with a zero but zero itself.
+A string is a row of MNIST images in their original size. It is spaced, close or touching, by the distance between the
+boxes of their ink. Each string exists in all three spacings, with the same images in the same order. The first five
+thousand test images are cleaner than the last, so blocks of a hundred go to the development half and the reported half
+in turn. No number begins with a zero, except zero itself.
 
-No number are words, printed by fonts that come with matplotlib and Pillow or in capitals of the handwriting fonts;
-scribbles side by side; strings that are struck out; and empty paper. Training draws its own of these, by other programs
-and without fonts.
+Lines that show no number are words, printed in fonts that come with matplotlib and Pillow or written in capitals of the
+handwriting fonts; scribbles side by side; struck-out strings; and empty paper. Training draws its own lines of these
+kinds, with other programs and without fonts.
 """
 
 from __future__ import annotations
@@ -34,27 +34,28 @@ SPACINGS: tuple[Spacing, ...] = get_args(Spacing)
 STRINGS = {
     1: 1000, 2: 1000, 3: 1000, 4: 300, 5: 1000, 6: 300, 7: 300, 8: 1000, 9: 300, 10: 300, 11: 300, 12: 300,
 }  # fmt: skip
-"""By the number of digits, how many strings there are in each half."""
+"""How many strings there are in each half, by their number of digits."""
 BLOCK = 100
-"""Test images in a row that are of the same half."""
+"""Consecutive test images that belong to the same half."""
 SIDE = 28
 """Pixels of an image's side."""
 INK = 64
-"""A pixel of an image counts for the box of its ink from this intensity on."""
+"""Least intensity of a pixel that belongs to the box of an image's ink."""
 GAPS: dict[Spacing, tuple[int, int]] = {"spaced": (2, 6), "close": (0, 1)}
-"""Pixels between the boxes of two neighbours' ink; those that touch overlap instead."""
+"""Pixels between the ink boxes of two neighbours, least and most; touching digits overlap instead."""
 OVERLAP = 4
-"""Of the narrower of two that touch, one part in so many lies over the other, at most."""
+"""Touching digits overlap by at most the narrower one's width divided by this."""
 MARGIN = 3, 12
-"""Pixels of ground at each side beyond the ink's box, above and below beyond the images."""
+"""Pixels of ground at each side, least and most: left and right of the ink, above and below the images."""
 WOBBLE = 2
-"""Pixels by which a digit stands above or below the others, at most."""
+"""Most pixels by which a digit stands above or below the others."""
 
 FONTS = (
     "Aileron", "DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "DejaVu Sans Bold", "DejaVu Serif Bold", "STIX",
     "STIX Italic",
 )  # fmt: skip
-"""Whose letters are in `words.npz`, in its order; every other one, from the first on, is for development."""
+"""The fonts whose letters are in `words.npz`, in its order; the 1st, 3rd, … are for development, the others for the
+report."""
 VOCABULARY: dict[Half, str] = {
     "development": "amount march april receipt number hundred eleven please account branch payment name teammate "
     "approved cheque chapter answer theme paper market ranch carpet hammer winter river forest Anna Carmen Ahmed Maria "
@@ -64,23 +65,23 @@ VOCABULARY: dict[Half, str] = {
     "Hannah Erich Catherine Marcel Ramona Chen Farah Arthur Haruka Meera Kwame Nathan Renate Carla Martha Andrew "
     "Helena Maren",
 }
-"""Words and names. Of each at least half of the letters look like no digit (`out_of_distribution.LOOK_ALIKES`)."""
+"""Words and names. At least half of the letters of each look like no digit (`out_of_distribution.LOOK_ALIKES`)."""
 CAPITAL = 30, 44
-"""Pixels of the height of handwritten capitals: from, and to but not including."""
+"""Height of handwritten capitals in pixels: least, and end (exclusive)."""
 BETWEEN = 1, 5
-"""Pixels between them, likewise."""
+"""Pixels between capitals: least, and end (exclusive)."""
 SCRIBBLES, SCRIBBLE_HEIGHT = 4, 48
-"""Scribbles side by side, at most, and the pixels of their height."""
+"""Most scribbles side by side, and their height in pixels."""
 STRUCK = 3, 8
-"""Digits of a string that is struck out, at least and at most."""
+"""Digits of a struck-out string: least and most."""
 LINES, TEETH = (2, 3), (5, 9)
-"""Lines through such a string, at least and at most, or strokes of a zigzag over it."""
+"""Lines through a struck-out string, or strokes of a zigzag over it: least and most of each."""
 FINE = 4
-"""Strokes are drawn so many times as large, and then reduced."""
+"""Strokes are drawn this many times as large, and then reduced to smooth them."""
 PLAIN = 10
-"""Every so many blank pictures there is one of one grey, 40×160 pixels; the others are cut from photographs."""
+"""One blank picture in this many is a single grey, 40×160 pixels; the others are cut from photographs."""
 LONG = 3, 6
-"""Width of those by their height: from, and up to."""
+"""Width of the cut pictures divided by their height: least and most."""
 
 
 class Strings(NamedTuple):
@@ -91,13 +92,13 @@ class Strings(NamedTuple):
 
 
 def strings(half: Half, digits: int, spacing: Spacing, count: int | None = None) -> Strings:
-    """Strings of a half. A string depends on its place, not on their number.
+    """Return strings of a half. A string depends on its place, not on `count`.
 
     Args:
-        half: "development" or "reported", of other test images each.
-        digits: How many digits each has, 1 to 12.
-        spacing: How far these are apart.
-        count: How many strings; by default as many as `STRINGS` says.
+        half: "development" or "reported"; they use different test images.
+        digits: The digits of each string, 1 to 12.
+        spacing: The distance between the digits.
+        count: The number of strings; by default that of `STRINGS`.
     """
     test, seed = half_of_test(half), HALVES.index(half)
     pictures, texts = [], []
@@ -110,19 +111,19 @@ def strings(half: Half, digits: int, spacing: Spacing, count: int | None = None)
 
 @cache
 def half_of_test(half: Half) -> DigitSet:
-    """The test images of a half, 5,000."""
+    """Return the 5,000 test images of a half."""
     test = load_mnist("test")
     return test.part(np.flatnonzero(np.arange(len(test)) // BLOCK % 2 == HALVES.index(check_half(half))))
 
 
 def drawn(digits: NDArray[np.int64], count: int, random: Random) -> NDArray[np.int64]:
-    """Places of `count` of the `digits`, of which the first is no zero if others follow."""
+    """Choose `count` random places in `digits`; if there are several, the first one holds no zero."""
     first = random.choice(np.flatnonzero(digits) if count > 1 else len(digits))
     return np.array([first, *random.integers(0, len(digits), count - 1)])
 
 
 def composed(images: Strip, spacing: Spacing, random: Random) -> Strip:
-    """Images `[N, 28, 28]` side by side on one picture."""
+    """Put images `[N, 28, 28]` side by side on one picture."""
     boxes = [np.flatnonzero((image >= INK).any(0))[[0, -1]] + (0, 1) for image in images]
     starts, end = [0], boxes[0][1] - boxes[0][0]
     for (left, right), (before, after) in zip(boxes[1:], boxes, strict=False):
@@ -138,7 +139,7 @@ def composed(images: Strip, spacing: Spacing, random: Random) -> Strip:
 
 
 def gap(spacing: Spacing, narrower: int, random: Random) -> int:
-    """Pixels from the box of one digit's ink to that of the next, of which the `narrower` one is so wide."""
+    """Return random pixels between the ink boxes of two neighbours; `narrower`: the smaller width of the two boxes."""
     if spacing != "touching":
         least, most = GAPS[spacing]
         return int(random.integers(least, most + 1))
@@ -147,7 +148,7 @@ def gap(spacing: Spacing, narrower: int, random: Random) -> int:
 
 
 def many(name: str, draw: Callable[[Half, Random, int], Strip]) -> Callable[[Half, int], list[Strip]]:
-    """Return what makes the first pictures of a half, each drawn by a generator of its own."""
+    """Return a function that makes the first pictures of a half, each with a random generator of its own."""
 
     def made(half: Half, count: int) -> list[Strip]:
         seed = HALVES.index(check_half(half))
@@ -157,8 +158,11 @@ def many(name: str, draw: Callable[[Half, Random, int], Strip]) -> Callable[[Hal
 
 
 def word(half: Half, random: Random, place: int) -> Strip:
-    """A word or name, dark on light: every other one printed in a font of the half, small, with a capital or in
-    capitals; the others in capitals by one of its writers."""
+    """Draw a word or name, dark on light.
+
+    At even places it is printed in a font of the half, in lower case, with a capital or in capitals. At odd places it
+    is written in capitals by one of the half's writers.
+    """
     text = str(random.choice(VOCABULARY[half].split()))
     if place % 2 == 0:
         text = (text.lower, text.capitalize, text.upper)[random.integers(3)]()
@@ -172,7 +176,7 @@ def word(half: Half, random: Random, place: int) -> Strip:
 
 @cache
 def letters() -> dict[tuple[int, str], Strip]:
-    """Printed letters `[H, advance]`, light on 0, by the place of their font and by character."""
+    """Return the printed letters `[H, advance]`, light on 0, by the place of their font and by character."""
     sizes = suite.stored("sizes", "words.npz").astype(int)
     pixels = suite.stored("pixels", "words.npz") * np.uint8(255 // (suite.INTENSITIES - 1))
     parts = np.split(pixels, sizes.prod(1).cumsum()[:-1])
@@ -182,32 +186,32 @@ def letters() -> dict[tuple[int, str], Strip]:
 
 @cache
 def capitals_of(half: Half) -> dict[tuple[str, str], Strip]:
-    """The ink of each capital, light on 0, by writer and character."""
+    """Return the ink of each capital, light on 0, by writer and character."""
     pictures, shown, writers = suite.characters(half, ascii_uppercase)
     return dict(zip(zip(writers, shown, strict=True), map(ink_of, pictures), strict=True))
 
 
 def scaled(ink: Strip, height: int) -> Strip:
-    """Ink with this height, in its proportions."""
+    """Scale ink to a height, and keep its proportions."""
     width = max(1, round(ink.shape[1] * height / ink.shape[0]))
     return np.asarray(Image.fromarray(ink).resize((width, height), Image.Resampling.BOX))
 
 
 def on_paper(ink: Strip, random: Random) -> Strip:
-    """`ink`, light on 0, as dark ink on lighter paper with a margin."""
+    """Turn `ink`, light on 0, into dark ink on lighter paper with a margin."""
     margins = random.integers(MARGIN[0], MARGIN[1] + 1, 4).reshape(2, 2)
     paper, dark = random.uniform(180, 255), random.uniform(0, 100)
     return np.rint(paper + (dark - paper) * np.pad(ink, margins) / 255).astype(np.uint8)
 
 
 def scribbles(half: Half, random: Random, place: int) -> Strip:
-    """One to four scribbles side by side, dark on light."""
+    """Draw one to four scribbles side by side, dark on light."""
     inks = [ink_of(scribble(random)) for _ in range(random.integers(1, SCRIBBLES + 1))]
     return on_paper(np.concatenate([scaled(ink, SCRIBBLE_HEIGHT) for ink in inks], 1), random)
 
 
 def struck_out(half: Half, random: Random, place: int) -> Strip:
-    """A string of three to eight digits under two or three lines, or under a zigzag, light on dark."""
+    """Draw a string of three to eight digits under two or three lines or under a zigzag, light on dark."""
     test = half_of_test(half)
     chosen = drawn(test.digits, int(random.integers(STRUCK[0], STRUCK[1] + 1)), random)
     strip = composed(test.images[chosen], "spaced", random)
@@ -215,7 +219,7 @@ def struck_out(half: Half, random: Random, place: int) -> Strip:
 
 
 def strokes(width: int, height: int, random: Random) -> Strip:
-    """Lines from one end to the other, or a zigzag."""
+    """Draw two or three lines from one end to the other, or a zigzag."""
     canvas = Image.new("L", (width * FINE, height * FINE))
     pen, wide = ImageDraw.Draw(canvas), round(random.uniform(1.5, 3) * FINE)
     if random.random() < 0.5:
@@ -231,7 +235,8 @@ def strokes(width: int, height: int, random: Random) -> Strip:
 
 
 def blanks(half: Half, count: int) -> list[Strip]:
-    """Wide cuts of synthetic photographs of empty paper, plain, ruled or squared; every tenth picture of one grey."""
+    """Cut wide parts out of synthetic photographs of empty paper, plain, ruled or squared; one picture in ten is a
+    single grey instead."""
     seed = HALVES.index(check_half(half))
     plain = [np.full((40, 160), grey, np.uint8) for grey in np.linspace(0, 255, count // PLAIN).astype(int)]
     photographs = blank_photographs(count - len(plain), 2000 + seed)
@@ -239,7 +244,7 @@ def blanks(half: Half, count: int) -> list[Strip]:
 
 
 def cut(picture: bytes, random: Random) -> Strip:
-    """A wide part of a photograph, grey."""
+    """Cut a wide part out of a photograph, in grey."""
     grey = np.asarray(Image.open(BytesIO(picture)).convert("L"))
     width = grey.shape[1]
     height = min(len(grey), round(width / random.uniform(*LONG)))
@@ -253,6 +258,6 @@ NO_NUMBERS: dict[str, Callable[[Half, int], list[Strip]]] = {
     "struck-out numbers": many("struck out", struck_out),
     "blank": blanks,
 }
-"""What is no number, by name: half and how many → pictures."""
+"""The kinds of lines that show no number, by name: half and count → pictures."""
 COUNTS = {"words": 500, "scribbles": 250, "struck-out numbers": 250, "blank": 500}
-"""How many of them there are in each half."""
+"""How many pictures of each kind there are in each half."""

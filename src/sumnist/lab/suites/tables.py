@@ -1,9 +1,9 @@
-"""Photographed tables of which everything is known: eight kinds, as people keep them, each with what holds in it.
+"""Draw photographs of tables with known numbers: eight kinds, as people keep them, each with its rules.
 
-A table is drawn as `pages` draws numbers: by MNIST's test digits, or by scans, each number by one pen, on paper that
-lies on a desk under a telephone. Five kinds have printed lines, three have none. One number in fifty that should follow
-from others does not, since people err. Nothing here is used in training. A table depends on its half, its ink, its kind
-and its place alone.
+A table is drawn as `pages` draws numbers: with MNIST's test digits or with scans, each number with one pen, on paper
+that lies on a desk and is photographed by a telephone. Five kinds have printed lines, three have none. Since people
+err, one in fifty of the numbers that follow from others is wrong. Nothing here is used in training. A table depends
+only on its half, its ink, its kind and its place.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ from sumnist.tables.rules import Rule, place_named
 
 Numbers = NDArray[np.int64]
 EMPTY = -(2**40)
-"""Stands for a cell with nothing in it."""
+"""Stands for an empty cell."""
 SLIPS = 0.02
-"""How often a number that should follow from others does not."""
+"""Share of the numbers that should follow from others, but do not."""
 HEIGHT, LINE, GAP = (34.0, 56.0), (1.7, 2.3), 0.9
-"""Pixels of the digits' height, how far rows are apart, and the room beside the widest number of a column, by it."""
+"""Height of the digits in pixels; distance between rows, and room beside the widest number of a column, both divided by
+it."""
 MARGIN = 0.08
-"""What stays free around a table, by its width."""
+"""Margin around a table, as a share of its width."""
 
 
 class Kept(NamedTuple):
-    """A table as it is kept: its numbers `[R, C]`, `EMPTY` where there is none, what holds, and whether it is ruled."""
+    """A table as it is kept: its numbers `[R, C]` (`EMPTY` for an empty cell), its rules, and whether it has printed
+    lines."""
 
     numbers: Numbers
     rules: tuple[str, ...]
@@ -50,20 +52,20 @@ def ledger(random: Random) -> Kept:
 
 
 def tally(random: Random) -> Kept:
-    """Counts whose rows and columns are added up."""
+    """Counts, and the sums of their rows and columns."""
     counts = random.integers(0, 100, (int(random.integers(6, 13)), int(random.integers(4, 8))))
     whole = np.column_stack([counts, counts.sum(1)])
     return Kept(np.vstack([whole, whole.sum(0)]), (added_columns(counts.shape[1]), added_rows(len(counts))))
 
 
 def card(random: Random) -> Kept:
-    """Points of rounds, and their sum, which nobody has printed lines for."""
+    """Points of several rounds, and their sums, without printed lines."""
     points = random.integers(0, 61, (int(random.integers(6, 15)), int(random.integers(4, 7))))
     return Kept(np.column_stack([points, points.sum(1)]), (added_columns(points.shape[1]),), ruled=False)
 
 
 def invoice(random: Random) -> Kept:
-    """Quantities, prices and amounts, and the sum of these."""
+    """Quantities, prices and amounts, and the sum of the amounts."""
     rows = int(random.integers(6, 15))
     count, price = random.integers(2, 60, rows), random.integers(12, 999, rows)
     lines = np.column_stack([count, price, count * price])
@@ -72,13 +74,13 @@ def invoice(random: Random) -> Kept:
 
 
 def list_(random: Random) -> Kept:
-    """Two columns of amounts with their sums, without lines."""
+    """Two columns of amounts with their sums, without printed lines."""
     amounts = random.integers(10, 10_000, (int(random.integers(8, 20)), 2))
     return Kept(np.vstack([amounts, amounts.sum(0)]), (added_rows(len(amounts)),), ruled=False)
 
 
 def weather(random: Random) -> Kept:
-    """Extremes, means and ranges of days, and sums and means of five."""
+    """Highs, lows, means and ranges of days, with sums and means of every five days."""
     parts, rules_ = [], ["D = A - B", "C = (A + B) / 2"]
     for part in range(int(random.integers(3, 7))):
         low = random.integers(150, 230, 5)
@@ -92,13 +94,13 @@ def weather(random: Random) -> Kept:
 
 
 def marks(random: Random) -> Kept:
-    """Marks of parts, and their sum."""
+    """Marks for several parts, and their sums."""
     parts = random.integers(0, 21, (int(random.integers(10, 26)), int(random.integers(3, 6))))
     return Kept(np.column_stack([parts, parts.sum(1)]), (added_columns(parts.shape[1]),))
 
 
 def stock(random: Random) -> Kept:
-    """What was there, what came, what went, and what is left, without lines."""
+    """What was in stock, what came, what went, and what is left, without printed lines."""
     rows = int(random.integers(8, 18))
     there, came = random.integers(50, 2_000, rows), random.integers(0, 800, rows)
     went = (random.random(rows) * (there + came)).astype(np.int64)
@@ -119,11 +121,11 @@ KINDS: dict[str, Callable[[Random], Kept]] = {
     "ledger with a balance": ledger, "tally that cross-foots": tally, "score card": card, "invoice": invoice,
     "list of amounts": list_, "weather": weather, "marks": marks, "stock": stock,
 }  # fmt: skip
-"""The kinds, and what keeps a table of each."""
+"""The kinds of tables, and the function that makes up each."""
 
 
 class Photographed(NamedTuple):
-    """A photograph of a table, its numbers, what holds in it, and the cells in which its keeper has erred."""
+    """A photograph of a table, its numbers, its layout with the rules, and the cells with slips."""
 
     picture: bytes
     numbers: Numbers
@@ -132,7 +134,7 @@ class Photographed(NamedTuple):
 
 
 def photograph(half: Half, writers: Writers, kind: str, place: int) -> Photographed:
-    """The photograph of the table of a kind at a place."""
+    """Return the photograph of the table of a kind at a place."""
     random = generator(HALVES.index(check_half(half)), f"table of {writers.name}, {kind}", place)
     kept = KINDS[kind](random)
     layout = TableLayout(rules=tuple(map(Rule.of, kept.rules)))
@@ -151,7 +153,7 @@ def photograph(half: Half, writers: Writers, kind: str, place: int) -> Photograp
 
 
 def page_of(numbers: Numbers, writers: Writers, ruled: bool, random: Random) -> Written:
-    """A table as it is written."""
+    """Write a table on a page."""
     height = float(random.uniform(*HEIGHT))
     covers = {
         (row, column): resized(written(str(value), writers, random), height * random.uniform(0.92, 1.08) / TALL)
