@@ -1,7 +1,7 @@
 """Sumnist reads a handwritten digit, adds a number to it, and says how sure it is of both.
 
-The names in `__all__` are the package. Those that need torch import it when they are first touched, not before.
-What the package has to tell beside its results goes to the logger `sumnist`.
+`__all__` lists the public names. Most are imported on first use, so that `import sumnist` needs no torch.
+The package logs to the logger `sumnist`.
 """
 
 import logging
@@ -44,8 +44,8 @@ _LAZY = {
 }
 
 logging.getLogger("sumnist").addHandler(logging.NullHandler())
-# ONNX Runtime from 1.29 on reports its use to its makers, by a thread without which a forked child cannot end. This is
-# read when it is imported, which only modules of this package do, after this one.
+# ONNX Runtime 1.29 and newer sends usage reports from a thread, and a forked child cannot end without this thread. ONNX
+# Runtime reads the variable when modules of this package import it, which is always later than here.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
@@ -66,7 +66,7 @@ def __dir__() -> list[str]:
 
 
 def _version() -> str:
-    """The version that is installed; of a checkout that is not installed, what its pyproject.toml says."""
+    """The installed version; for a checkout that is not installed, the version in its pyproject.toml."""
     import tomllib
     from importlib.metadata import PackageNotFoundError, version
     from pathlib import Path

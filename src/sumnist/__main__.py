@@ -1,4 +1,4 @@
-"""`python -m sumnist` is `sumnist`."""
+"""Runs the command line: `python -m sumnist` does the same as `sumnist`."""
 
 from sumnist.cli import main
 

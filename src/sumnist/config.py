@@ -1,7 +1,7 @@
-"""Settings: one frozen dataclass, `Config`, and the named presets, which are instances of it.
+"""Defines the training settings: the frozen dataclass `Config`, and the presets, its named instances.
 
-Every field is a flag of `sumnist train`: `batch_size` is `--batch-size`. Its type holds its limits, and the line under
-it is its help text.
+Every field is a flag of `sumnist train`: `batch_size` is `--batch-size`. The type of a field holds its limits, and the
+string under it is its help text.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ Operation = Literal["add", "sub"]
 Supervision = Literal["sums", "digits"]
 Engine = Literal["local", "ray"]
 InkColour = Literal["auto", "dark", "light"]
-"""Whether the ink of a picture is darker than its ground, or lighter; "auto": to be found out."""
+"""Whether the ink of a picture is darker or lighter than its ground; with "auto", the program finds out."""
 ReadingEngine = Literal["ours", "ocr", "both"]
-"""What reads numbers: the package's own network, a general reader of text, or both together."""
+"""The engine that reads numbers: the package's own network, a general text reader, or both together."""
 
 FORMAT = 1
-"""The format of `config.json`: it rises when older versions could no longer read the file. A file without one is of
-format 1."""
+"""The format of `config.json`. It rises when older versions can no longer read the file. A file that names no format
+has format 1."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """The values that a number may have, `least` to `most`; stands in `Annotated` beside a field's type.
+    """The range that a number may have, from `least` to `most`; it stands in `Annotated` beside a field's type.
 
-    `expected` names them in messages, where the limits alone do not say enough.
+    `expected` describes the range in messages, where the limits alone do not say enough.
     """
 
     least: float
@@ -57,10 +57,10 @@ class Range:
     expected: str = ""
 
     def taken(self, value: Any, kind: type) -> Any:
-        """`value` as a Python number of the type `kind`, or None if it is no number of the range.
+        """`value` as a Python number of the type `kind`, or None if it is not a number in the range.
 
-        One rule for all settings: a number is whatever Python or NumPy has as one; of a whole one the type is whole,
-        too, so 1.0 is none. Neither True nor text is a number, and infinity is in no range.
+        This rule holds for all settings. The numbers of Python and NumPy count. If `kind` is int, the type of `value`
+        must be whole, too, so 1.0 does not count. True and text are not numbers, and infinity is in no range.
         """
         try:
             if isinstance(value, bool) or (kind is float and not isinstance(value, Real)):
@@ -77,7 +77,7 @@ class Range:
 
 
 ABOVE_0, BELOW_1 = math.nextafter(0, 1), math.nextafter(1, 0)
-"""The limits of a range that leaves out 0, or 1."""
+"""The least number above 0, and the greatest below 1: limits of ranges that exclude 0 or 1."""
 Share = Annotated[float, Range(0, 1, "a share from 0 to 1")]
 Weight = Annotated[float, Range(0, 1e38)]
 SEEDS = Range(0, 2**63 - 1, "a whole number from 0 to 2^63 - 1")
@@ -89,62 +89,61 @@ class Config:
     """A complete training configuration.
 
     Raises:
-        ConfigError: A value that makes no sense. The message names its flag and says what was expected.
+        ConfigError: A value makes no sense. The message names its flag and says what was expected.
     """
 
     preset: str = "default"
-    """the configuration to start from; every other flag changes one thing of it"""
+    """the named configuration to start from; every other flag changes one setting of it"""
 
     task: Task = "digits"
-    """what the network learns: to read one digit, to which it adds a number (digits); to read numbers of any length on
-    a strip (numbers), what stands in a cell of a form (cells), or where numbers are on a picture (finder), for which
-    only the settings of the run, of the
-    optimiser, of the data set and of its held-out images count; or to read one digit, of nothing but the totals of
-    numbers whose digits are images (addition)"""
+    """what the network learns: to read a digit and add a number (digits), to read digits from labelled sums alone
+    (addition), to read numbers of any length on strips (numbers), to read cells of forms (cells), or to find numbers
+    on pictures (finder); the last three use only the settings of the run, the optimiser, the data set and its held-out
+    images"""
 
     encoder: EncoderName = "default"
     """the part of the network that turns an image into features"""
     fusion: Fusion = "exact"
-    """how the number meets the image: computed (exact) or learned (concat, original)"""
+    """how the network adds the number to the digit: it computes the sum (exact) or learns it (concat, original)"""
     number_encoding: NumberEncoding = "one-hot"
-    """how the concat fusion is given the number: ten values of 0 or 1 (one-hot), or one value (scalar)"""
+    """how the concat fusion receives the number: as ten values of 0 or 1 (one-hot), or as one value (scalar)"""
     sum_target: SumTarget = "classes"
-    """what a learned fusion predicts: one of the sums 0..18 (classes), or their five bits"""
+    """what a learned fusion predicts: one of the sums 0..18 (classes), or the five bits of the sum (bits)"""
 
     data_dir: Path | None = None
     """folder with the four IDX files to train on, instead of the packaged MNIST"""
     validation: Annotated[int, Range(0, 1_000_000_000)] = 5000
     """training images held out for validation, stratified by digit; 0 trains on all of them"""
     fold: Annotated[int, Range(0, 5, "a whole number from 1 to 5, or 0 for none")] = 0
-    """hold out this fold of five instead, 1 to 5; the five together cover every training image. 0 for none"""
+    """hold out this one of five folds instead, 1 to 5; together they cover every training image; 0 for none"""
     largest_number: Annotated[int, Range(0, 9)] = 9
-    """numbers are drawn uniformly from 0 to this one, both included"""
+    """largest number to add: numbers are drawn uniformly from 0 to this one, both included"""
     numbers_per_image: Annotated[int, Range(1, 10, "a whole number from 1 to 10, the numbers there are")] = 1
-    """numbers that meet each image in a step: the one drawn for it and those after it, with 0 after the largest"""
+    """numbers that are added to each image in a step: the drawn one and the ones after it; 0 follows the largest"""
     augment: Augmentation = "none"
     """random changes to the training images: none; shift (by whole pixels); affine (rotate, scale, shear, shift);
     elastic (affine, and warp); handwriting (elastic, and thinner or thicker strokes);
     robust (handwriting, and on some images coarse pixels, uneven light, blur, noise, harder edges or a covered part)"""
     augment_strength: Annotated[float, Range(0, 3)] = 1.0
-    """size of those changes, 0 to 3; 1 is up to 12 degrees of rotation, 12 % of scale and 2 pixels of shift"""
+    """size of the random changes, 0 to 3; 1 is up to 12 degrees of rotation, 12 % of scale and 2 pixels of shift"""
     outliers: Share = 0.0
-    """images of no digit, and drawn digits, added to each batch, as a share of it, 0 to 1;
-    they teach the network how probable it is that an image shows a digit at all"""
+    """outliers and drawn digits that are added to each batch, as a share of it, 0 to 1; from them
+    the network learns how probable it is that an image shows a digit"""
 
     loose: Share = 0.0
-    """share of the drawn digits on the strips of the task numbers whose strokes are loosened, 0 to 1"""
+    """for the task numbers: share of the drawn digits whose strokes are distorted, 0 to 1"""
 
     digits: Annotated[int, Range(1, 1000)] = 1
-    """digits of each number of the task addition"""
+    """for the task addition: digits of each number"""
     addends: Annotated[int, Range(2, 100)] = 2
-    """numbers in each of its sums"""
+    """for the task addition: numbers in each sum"""
     operation: Operation = "add"
-    """what becomes of them: their sum (add), or the first less the second (sub)"""
+    """for the task addition: the sum of the numbers (add), or the first minus the second (sub)"""
     supervision: Supervision = "sums"
-    """what is told of them: their total alone (sums) or, for comparison, every digit (digits)"""
+    """for the task addition: the labels, only the totals (sums) or, for comparison, every digit (digits)"""
 
     soft_labels: bool = False
-    """learn the digits of MNIST from soft labels: a mixture of each label and of what networks say that were trained
+    """learn MNIST's digits from soft labels: the mean of each label and the answers of networks that were trained
     without that image"""
     digit_loss: DigitLoss = "cross-entropy"
     """loss of the digit; softmax-then-cross-entropy is a widespread mistake, kept for comparison"""
@@ -153,19 +152,19 @@ class Config:
     sum_weight: Weight = 1.0
     """weight of the sum's loss in the joint loss"""
     label_smoothing: Annotated[float, Range(0, 0.5)] = 0.0
-    """probability that the targets spread over all digits (and sums), 0 to 0.5"""
+    """share of each target's probability that is spread over all digits (and sums), 0 to 0.5"""
     smoothing_fades: bool = False
     """let the label smoothing rise and fall with the learning rate, so that the last steps see the true targets"""
 
     epochs: Annotated[int, Range(1, 1_000_000)] = 15
     """passes over the training images"""
     strips: Annotated[int, Range(1, 1_000_000_000)] = 24_000
-    """strips that are an epoch of the task numbers, or cells of the task cells, composed anew in each"""
+    """for the tasks numbers, cells and finder: strips, cells or scenes in an epoch, composed anew each time"""
     batch_size: Annotated[int, Range(1, 1_000_000)] = 256
-    """images per step, over all processes that train together; of the task addition as many sums as they make, at least
-    one"""
+    """images per step, over all processes that train together; the task addition takes as many sums as these images
+    make, at least one"""
     optimizer: Optimizer = "adamw"
-    """adam, adamw (decoupled weight decay), or muon (steps of the inner layers made orthogonal)"""
+    """adam, adamw (decoupled weight decay), or muon (makes the steps of the inner layers orthogonal)"""
     lr: Annotated[float, Range(ABOVE_0, 100, "a number above 0, at most 100, such as 0.003")] = 4e-3
     """learning rate: the peak of one-cycle, or the constant"""
     betas: tuple[float, float] = (0.9, 0.99)
@@ -175,17 +174,16 @@ class Config:
     schedule: Schedule = "one-cycle"
     """one-cycle (linear up, then a cosine down to zero) or constant"""
     warmup: Share = 0.2
-    """share of all steps during which one-cycle rises, 0 to 1"""
+    """share of all steps in which the rate of one-cycle rises, 0 to 1"""
     lr_floor: Share = 0.0
     """the lowest rate after one-cycle's peak, as a share of the peak, 0 to 1"""
     ema: Annotated[float, Range(0, BELOW_1, "0 (off) or a decay below 1, such as 0.998")] = 0.0
-    """decay per step of the exponential moving average of the weights, which is what gets saved; 0 turns it off"""
+    """decay per step of the weights' exponential moving average, which is saved as the result; 0 turns it off"""
 
     seed: Annotated[int, SEEDS] = 0
     """fixes the initial weights, the order of the images, the numbers and the augmentation"""
     start_from: Path | None = None
-    """folder of a run with whose weights the network begins, not with random ones: to learn from other images what it
-    knows already, or to learn for longer"""
+    """folder of a run whose weights the network starts from, to train on other images or for longer"""
     device: str = "auto"
     """auto (cuda if there is one, else cpu), cpu, cuda, cuda:N, or mps (untested)"""
     precision: Precision = "auto"
@@ -230,7 +228,7 @@ class Config:
 
     @property
     def last_smoothing(self) -> float:
-        """The label smoothing of the last steps, which the outputs take back."""
+        """The label smoothing in the last steps; the network's outputs are corrected for it."""
         return self.label_smoothing * (self.lr_floor if self.smoothing_fades else 1)
 
     def to_json(self) -> str:
@@ -242,11 +240,11 @@ class Config:
         """The configuration in the text of a `config.json`.
 
         Args:
-            text: What `to_json` wrote, in this version of the package or an earlier one.
+            text: The output of `to_json`, from this version of the package or an earlier one.
             source: Names the file in messages.
 
         Raises:
-            RunError: The text is no configuration, or that of a newer version.
+            RunError: The text is not a configuration, or a newer version wrote it.
         """
         try:
             values = parse_json(text)
@@ -262,19 +260,20 @@ class Config:
 
 
 PATHS = "data_dir", "start_from"
-"""The settings that name folders; text will do for them."""
+"""The settings that name folders; they may be given as text."""
 EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
-"""What the task addition leaves as it is by default: it tells the network nothing of single images."""
+"""The settings that must keep their defaults in the task addition, which tells the network nothing about single
+images."""
 NORMALISED = "fast", "default", "wide"
-"""The encoders that normalise a layer over the images of a batch, which takes two of them."""
+"""The encoders with batch normalisation, which needs at least two images in a batch."""
 PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written", "numbers", "cells", "finder",
                 "addition", "addition-best")  # fmt: skip
 
 
 def check_fields(settings: Any) -> None:
-    """Raise `ConfigError`, naming the flag, unless every field of the dataclass `settings` has a value that its
-    annotation allows: a choice of a `Literal`, true or false, or a number in its `Range`, which is then Python's own,
-    whatever it came as. None is allowed where the annotation says so."""
+    """Check each field of the dataclass `settings` against its annotation: a choice of a `Literal`, true or false, or a
+    number in its `Range`. NumPy's values are replaced by Python's own. None is allowed where the annotation says so.
+    Raises `ConfigError`, which names the flag."""
     for name, hint in annotations_of(settings.__class__).items():
         value = getattr(settings, name)
         if isinstance(hint, UnionType) or get_origin(hint) is Union:
@@ -296,13 +295,13 @@ def check_fields(settings: Any) -> None:
 
 @cache
 def annotations_of(kind: type) -> dict[str, Any]:
-    """The annotation of each field of a dataclass, evaluated once: that takes a millisecond."""
+    """The annotations of a dataclass's fields; they are cached, since evaluating them takes a millisecond."""
     return get_type_hints(kind, include_extras=True)
 
 
 def checked(name: str, value: Any, limits: Range, kind: type = int) -> Any:
-    """`value` as a Python number of the type `kind`. Raises `ConfigError`, calling it `name`, unless it is one that
-    `limits` allows."""
+    """`value` as a Python number of the type `kind`. Raises `ConfigError`, which calls the value `name`, if it is not
+    in `limits`."""
     number = limits.taken(value, kind)
     if number is None:
         raise ConfigError(f"{name} {shown(value)}: expected {limits.expected or limits.named(kind)}")
@@ -310,7 +309,7 @@ def checked(name: str, value: Any, limits: Range, kind: type = int) -> Any:
 
 
 def require(settings: Any, name: str, good: bool, expected: str) -> None:
-    """Raise `ConfigError`, naming the flag of a field and its value, unless that is `good`."""
+    """Raise `ConfigError` unless the field `name` is `good`; the message names its flag and its value."""
     if not good:
         raise ConfigError(f"{flag(name)} {shown(getattr(settings, name))}: expected {expected}")
 
@@ -321,14 +320,14 @@ def flag(name: str) -> str:
 
 
 def shown(value: object) -> str:
-    """A value as people are shown it."""
-    if isinstance(value, int) and abs(value) >= 10**100:  # Python refuses to write very long ones
+    """A value as messages and help texts show it."""
+    if isinstance(value, int) and abs(value) >= 10**100:  # Python refuses to write very long numbers
         return "of more than 100 digits"
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
 def unknown(what: str, given: object, known: tuple[str, ...]) -> str:
-    """The message for a name that is not one of `known`, with the nearest of them if one is near."""
+    """The message for a name that is not in `known`; it suggests the nearest known name, if one is near."""
     near = difflib.get_close_matches(str(given).lower(), known, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]}?" if near else ""
     return f"{what} {given}: expected one of {', '.join(known)}{hint}"
@@ -380,15 +379,14 @@ PRESETS: Mapping[str, Config] = {
 }  # fmt: skip
 """The named configurations.
 
-`fast` trains in seconds, `default` in minutes with augmentation. `best` is for the network that comes with the package:
-it also learns from soft labels, and meets other people's ink, bad pictures, and what is no digit. `tiny` is for tests
-and for looking around.
-`original` is the task author's network and losses on logits, with numbers 0..9 and a schedule that make it work.
-`original-as-written` keeps its mistakes: a softmax before the cross-entropy, and numbers that stop at 8. Its author
-gives neither batch size nor optimizer nor loss weights: 128, Adam at 1e-3 and equal weights are assumed here.
-`numbers` is for the network that reads numbers of any length, `cells` for the one that reads the cells of forms.
-`addition` learns digits from totals alone, with the encoder and the data of the published systems that do so, and
-`addition-best` with an encoder and an augmentation of this package.
+`fast` trains in seconds, `default` in minutes with augmentation. `best` trains the packaged network, which also learns
+from soft labels, other people's ink, bad pictures and outliers. `tiny` is for tests and for a first look.
+`original` is the network of the exercise's author, with losses on logits, and with the numbers 0..9 and a schedule that
+make it work. `original-as-written` keeps the author's mistakes: a softmax before the cross-entropy, and numbers that
+stop at 8. The author gives no batch size, optimizer or loss weights; we assume 128, Adam at 1e-3 and equal weights.
+`numbers` trains the network that reads numbers of any length, `cells` the one that reads cells of forms, and `finder`
+the one that finds numbers on pictures. `addition` learns digits from totals alone, with the encoder and the data of
+the published systems; `addition-best` does so with an encoder and an augmentation of this package.
 """
 
 

@@ -1,4 +1,4 @@
-"""The record of a run: what one needs to know to repeat it or to doubt it."""
+"""Describes the machine for the record of a run: versions, processor, settings chosen by it, and the commit."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from typing import Any
 
 LIBRARIES = ("sumnist", "torch", "numpy", "safetensors")
 NAMED = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
-"""Vector instructions in a processor's name. Rows of results are compared by that name: a longer one splits them."""
+"""Vector instructions that `processor_name` shows. Results are grouped by this name: more instructions would split the
+groups."""
 INSTRUCTIONS = (*NAMED, "avx512_vnni", "avx_vnni", "amx_int8")
-"""All those on which something's speed depends; the last three multiply 8-bit numbers."""
+"""All vector instructions on which speed depends; the last three multiply 8-bit numbers."""
 CPUINFO = Path("/proc/cpuinfo")
 
 
 def describe_machine() -> dict[str, Any]:
-    """Versions, processor, what is chosen by it, and commit, for JSON."""
+    """Versions, processor, settings chosen by it, cores, system and commit, for JSON."""
     return {
         "versions": {"python": platform.python_version()} | {name: library_version(name) for name in LIBRARIES},
         "processor": processor_name(),
@@ -32,7 +33,8 @@ def describe_machine() -> dict[str, Any]:
 
 
 def library_version(name: str) -> str:
-    """The version that a loaded library gives itself, else that of its metadata: torch's may lack the build, +cu132."""
+    """A library's own `__version__` if it is loaded, else the version in its metadata, where torch's may lack the build
+    (+cu132)."""
     try:
         return str(getattr(sys.modules.get(name), "__version__", None) or version(name))
     except PackageNotFoundError:
@@ -40,11 +42,11 @@ def library_version(name: str) -> str:
 
 
 def chosen() -> dict[str, Any]:
-    """What this machine's processor is, and what is chosen by it where a setting says "auto", for JSON.
+    """The processor's instructions, and the choices that the program makes by them for settings of "auto", for JSON.
 
     Returns:
-        `instructions`: those of `INSTRUCTIONS` that it has, where Linux tells; `bf16`: whether training is in bf16,
-        and `because`; `threads`: how many torch computes with, or would.
+        `instructions`: the ones of `INSTRUCTIONS` that the processor has, as Linux reports them; `bf16`: whether
+        training uses bf16; `because`: the reason; `threads`: how many threads torch uses, or would use.
     """
     bf16, because = bf16_choice()
     torch = sys.modules.get("torch")
@@ -53,9 +55,10 @@ def chosen() -> dict[str, Any]:
 
 
 def bf16_choice() -> tuple[bool, str]:
-    """Whether this processor has instructions for bf16, and why: without them bf16 is emulated, far slower than fp32.
+    """Whether this processor has instructions for bf16, and the reason. Without them bf16 is emulated, far slower than
+    fp32.
 
-    What torch tells decides, once torch is loaded; before that, what Linux tells.
+    The answer comes from torch once torch is loaded, and from Linux before that.
     """
     torch = sys.modules.get("torch")
     capabilities = getattr(torch.cpu, "get_capabilities", dict)() if torch else dict.fromkeys(instructions(), True)
@@ -71,20 +74,20 @@ def core_count() -> int:
 
 
 def processor_name() -> str:
-    """The processor's name for itself, with the vector instructions that matter for speed where Linux tells them."""
+    """The name that the processor reports, with those of its instructions that are in `NAMED`."""
     name = cpuinfo().get("model name") or platform.processor() or platform.machine()
     known = ", ".join(instruction for instruction in instructions() if instruction in NAMED)
     return f"{name} ({known})" if known else name
 
 
 def instructions() -> list[str]:
-    """Those of `INSTRUCTIONS` that the processor has; none where there is no Linux to tell."""
+    """The instructions of `INSTRUCTIONS` that the processor has, as Linux reports them; empty on other systems."""
     flags = cpuinfo().get("flags", "").split()
     return [instruction for instruction in INSTRUCTIONS if instruction in flags]
 
 
 def cpuinfo() -> dict[str, str]:
-    """What Linux tells of the last core; empty on another system."""
+    """The entries of /proc/cpuinfo for the last core; empty on systems other than Linux."""
     try:
         lines = CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -93,7 +96,8 @@ def cpuinfo() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The commit of the checkout that this package runs from, `+changes` if it has any; None outside a checkout."""
+    """The commit of the checkout that this package runs from, with `+changes` if its files have changed since; None
+    outside a checkout."""
     package = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:

@@ -1,30 +1,29 @@
-"""Every error that Sumnist raises on purpose.
+"""Defines every error that Sumnist raises on purpose.
 
     SumnistError
     ├── ConfigError       a setting or flag that makes no sense (also a ValueError)
-    ├── DataError         a data set that is missing, cut, or not what it says it is
+    ├── DataError         a data set that is missing, incomplete, or not of the kind that it claims to be
     ├── ImageError        a picture that cannot be read
-    │   ├── FormatError   a file that is no picture, or of a format that is not known
-    │   ├── SizeError     a picture of more pixels than are read
-    │   └── SheetError    a picture without a sheet, or a table, that can be read
+    │   ├── FormatError   a file that is not a picture, or has an unknown format
+    │   ├── SizeError     a picture with too many pixels
+    │   └── SheetError    a picture without a readable sheet or table
     ├── NumberError       a number that the network cannot add (also a ValueError)
-    ├── EquationError     an equation that nothing makes true
+    ├── EquationError     an equation that no values make true
     ├── LayoutError       a form that contradicts itself, or cannot be printed (also a ValueError)
-    ├── HandError         a hand that is none, or of another network; examples that teach nothing
-    ├── RunError          a run folder or checkpoint that is not one, or does not fit
+    ├── HandError         a file that is not a hand, or a hand of another network; examples that teach nothing
+    ├── RunError          a run folder or checkpoint that is damaged, of another kind, or does not fit
     ├── TrainingError     training that cannot go on (the loss is not a number)
     ├── ExportError       a network whose exported form would give other answers
-    ├── ScoreError        a scoring that cannot go on
+    ├── ScoreError        a scoring of many pictures that cannot go on
     ├── ServeError        a server that cannot go on
     ├── StudyError        rows of a study that cannot be read, or a study that cannot go on
     ├── OutputError       a file that cannot be written: no permission, disk full (also an OSError)
     └── MissingExtraError a part of Sumnist whose libraries are not installed (also an ImportError)
 
 Each message says what was given, what was expected, and how to mend it. The command line prints the message after
-`sumnist: ` and exits with the class's `exit_code`, 2 for what was asked wrongly and 1 for what failed; it never shows a
-traceback for one of these. It exits with 1, too, for what the machine lacks (memory, space, a file's permission), with
-70 for an error that nobody foresaw, whose traceback goes into a report, with 130 after Ctrl-C, and with 141 when nobody
-reads its output to the end.
+`sumnist: `, without a traceback, and exits with the class's `exit_code`: 2 for a wrong request, 1 for a failure. It
+also exits with 1 if the machine lacks something (memory, disk space, a permission), with 70 after an unforeseen error,
+whose traceback it writes into a report, with 130 after Ctrl-C, and with 141 if nobody reads its output to the end.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class ConfigError(SumnistError, ValueError):
 
 
 class DataError(SumnistError):
-    """A data set that is missing, cut, or not what it says it is."""
+    """A data set that is missing, incomplete, or not of the kind that it claims to be."""
 
 
 class ImageError(SumnistError):
@@ -51,15 +50,15 @@ class ImageError(SumnistError):
 
 
 class FormatError(ImageError):
-    """A file that is no picture, or of a format that is not known."""
+    """A file that is not a picture, or has an unknown format."""
 
 
 class SizeError(ImageError):
-    """A picture of more pixels than are read."""
+    """A picture with too many pixels."""
 
 
 class SheetError(ImageError):
-    """A picture without a sheet that can be read."""
+    """A picture without a readable sheet or table."""
 
 
 class NumberError(SumnistError, ValueError):
@@ -69,7 +68,7 @@ class NumberError(SumnistError, ValueError):
 
 
 class EquationError(SumnistError):
-    """An equation that nothing makes true."""
+    """An equation that no values make true."""
 
 
 class LayoutError(SumnistError, ValueError):
@@ -79,11 +78,11 @@ class LayoutError(SumnistError, ValueError):
 
 
 class HandError(SumnistError):
-    """A hand that is none, or of another network; examples that teach nothing."""
+    """A file that is not a hand, or a hand of another network; examples that teach nothing."""
 
 
 class RunError(SumnistError):
-    """A run folder or checkpoint that is not one, or does not fit."""
+    """A run folder or checkpoint that is damaged, of another kind, or does not fit."""
 
 
 class TrainingError(SumnistError):
@@ -95,7 +94,7 @@ class ExportError(SumnistError):
 
 
 class ScoreError(SumnistError):
-    """A scoring that cannot go on."""
+    """A scoring of many pictures that cannot go on."""
 
 
 class ServeError(SumnistError):
@@ -119,7 +118,7 @@ EXTRAS = {
     "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "httptools": "serve", "uvloop": "serve",
     "prometheus_client": "serve", "pydantic": "serve",
 }  # fmt: skip
-"""Libraries that some parts need, and the extra that brings each."""
+"""Optional libraries, and the extra that installs each."""
 
 
 class MissingExtraError(SumnistError, ImportError):
@@ -132,7 +131,8 @@ class MissingExtraError(SumnistError, ImportError):
 
     @classmethod
     def of(cls, error: ModuleNotFoundError, what: str) -> MissingExtraError:
-        """The error to raise instead of `error`, by which `what` failed; `error` is raised if no extra is the mend."""
+        """The error to raise instead of `error`, which made `what` fail. Raises `error` if no extra installs the
+        library."""
         if error.name not in EXTRAS:
             raise error
         return cls(error.name, EXTRAS[error.name], what)

@@ -1,4 +1,5 @@
-"""The names of files, their formats, and writing them whole: a reader finds the old file or the new one, never half."""
+"""Names files, checks their formats, and writes them atomically: a reader finds the old file or the new one, never half
+of one."""
 
 from __future__ import annotations
 
@@ -45,10 +46,10 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A stream to a neighbour of `path` that at the end takes its name; a link stays, and what it leads to is replaced.
+    """A stream to a temporary file beside `path`, which replaces `path` at the end. If `path` is a link, its target is
+    replaced.
 
-    Raises `OutputError`, also for what is there and is no file: a folder, a device. After an error, of any kind, `path`
-    is as it was.
+    Raises `OutputError`, also if `path` is a folder or a device. After any error, `path` is unchanged.
     """
     check_replaceable(path)
     path = Path(os.path.realpath(path))
@@ -69,14 +70,14 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
 
 def check_replaceable(path: Path) -> None:
-    """Raise `OutputError` if something is at `path` that is no file."""
+    """Raise `OutputError` if `path` exists and is not a file."""
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "a device or a pipe"
         raise OutputError(f"{path}: is {kind}, expected the name of a file: give another name")
 
 
 def check_suffix(flag: str, path: Path, *suffixes: str) -> None:
-    """Raise `ConfigError` if the name that a flag has does not say what is written."""
+    """Raise `ConfigError` if `path`, the value of `flag`, has none of the suffixes."""
     if path.suffix not in suffixes:
         *others, last = suffixes
         expected = f"{', '.join(others)} or {last}" if others else last
@@ -84,22 +85,22 @@ def check_suffix(flag: str, path: Path, *suffixes: str) -> None:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Remove what processes that were killed in writing `path` have left beside it: whoever still writes has a lock."""
+    """Remove the temporary files that killed processes left beside `path`. Processes that still write hold a lock."""
     for name in glob.iglob(f".{glob.escape(path.name)}.partial-*", root_dir=path.parent):
         partial = path.with_name(name)
         try:
             with partial.open("rb") as stream:
                 if lock(stream):
                     partial.unlink()
-        except OSError:  # another one was faster
+        except OSError:  # another process was faster
             continue
 
 
 def lock(stream: IO[Any] | int) -> bool:
-    """Lock an open file, or folder, for this process until it is closed, which the system does for one that is killed.
+    """Lock an open file or folder for this process until it is closed; the system closes it if the process is killed.
 
-    Returns False if another process has it. Where there are no locks, on Windows and on some network file systems,
-    everyone is let in.
+    Returns False if another process holds the lock. Windows and some network file systems have no locks; there it
+    always returns True.
     """
     if fcntl is None:
         return True
@@ -111,21 +112,21 @@ def lock(stream: IO[Any] | int) -> bool:
 
 
 class Journal:
-    """An open file of JSON objects, one a line, that only grows, by one process at a time. One that is closed without
-    lines is gone.
+    """An open file of JSON objects, one a line, to which one process at a time appends. Closing it without lines
+    removes the file.
 
-    A line is on the disk when `add` returns. Who is killed or finds the disk full leaves whole lines, and perhaps a
-    part of one, which the next to open the file cuts off.
+    A line is on the disk when `add` returns. A process that is killed, or finds the disk full, leaves whole lines and
+    perhaps a part of one. The next process that opens the file cuts this part off.
 
     Attributes:
-        lines: The lines that the file had when it was opened, without their ends.
+        lines: The lines that the file had when it was opened, without line ends.
     """
 
     def __init__(self, path: Path, busy: str, patience: float = 0.0) -> None:
-        """Open the file, or make it.
+        """Open the file, or create it.
 
-        Raises `OutputError`: it cannot be written, is no such file, or, with the message `busy`, another process has
-        had it open for `patience` seconds.
+        Raises `OutputError` if the file cannot be written or is not a journal. Raises it with the message `busy` if
+        another process still has the file open after `patience` seconds.
         """
         check_replaceable(path)
         self.path, self.size, self.lines = path, 0, list[bytes]()
@@ -138,7 +139,7 @@ class Journal:
                 raise
 
     def opened(self, busy: str, until: float) -> FileIO:
-        """The file, locked: the one that has the name, not one that the process before this one has just removed."""
+        """Open and lock the file that has the name now, not one that another process has just removed."""
         while True:
             stream = FileIO(self.path, "a+")
             if lock(stream):
@@ -153,8 +154,7 @@ class Journal:
             stream.close()
 
     def read(self) -> None:
-        """Find the lines. The last one is ended if nothing but its end is missing, and otherwise cut off, if it is one
-        of these."""
+        """Read the lines. If the last one lacks only its line end, add it; cut off a JSON object that is incomplete."""
         self.stream.seek(0)
         content = self.stream.read()
         *self.lines, half = content.split(b"\n")
@@ -181,7 +181,7 @@ class Journal:
         self.close()
 
     def add(self, line: str) -> None:
-        """Add a line. Raises `OutputError`, and the file is as it was."""
+        """Append a line. If that fails, leave the file unchanged and raise `OutputError`."""
         data = line.encode() + b"\n"
         with writing(self.path):
             try:
@@ -194,7 +194,7 @@ class Journal:
         self.size += len(data)
 
     def clear(self) -> None:
-        """Take all lines away."""
+        """Remove all lines."""
         self.stream.truncate(0)
         self.size = 0
 
@@ -204,7 +204,7 @@ class Journal:
         self.stream.close()
 
     def close(self) -> None:
-        """Let others have the file."""
+        """Close the file, which releases the lock; remove it if it has no lines."""
         if not self.stream.closed and not self.size:
             with suppress(OSError):
                 self.path.unlink()
@@ -212,7 +212,7 @@ class Journal:
 
 
 def write_all(stream: FileIO, data: bytes) -> None:
-    """Write all of `data`, of which the system may take a part at a time."""
+    """Write all of `data`, although the system may take only a part at a time."""
     rest = memoryview(data)
     while rest:
         rest = rest[stream.write(rest) :]
@@ -225,7 +225,7 @@ def make_folder(path: Path) -> None:
 
 
 def read_whole(path: Path) -> bytes:
-    """The content of a file. Raises `OSError`, also for a folder, and for a device or a pipe, which may have no end."""
+    """The content of a file. Raises `OSError`, also for a folder, and for a device or a pipe, which may be endless."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -235,7 +235,7 @@ def read_whole(path: Path) -> bytes:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value that is written as `text`. Raises `ValueError`, also where it is nested too deeply to be read."""
+    """The value of the JSON text `text`. Raises `ValueError`, also if the value is nested too deeply."""
     try:
         return json.loads(text)
     except RecursionError as error:
@@ -243,10 +243,11 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def fits(value: Any, shape: Any) -> bool:
-    """Whether a value from a JSON file is of a shape.
+    """Whether a value from a JSON file has a shape.
 
-    A shape is None, a type (of which `float` is any finite number), a dict of what must be there by its keys, a list of
-    one shape for a list of any length, a list of several for one of that length, or a tuple of alternatives.
+    A shape is one of these: None; a type, where `float` is any finite number; a dict of required keys with a shape for
+    each value; a list of one shape, for a list of any length; a list of several shapes, for a list of that length; a
+    tuple of alternative shapes.
     """
     match shape:
         case None:
@@ -264,9 +265,9 @@ def fits(value: Any, shape: Any) -> bool:
 
 
 def check_format(values: Mapping[str, Any], source: str | Path, newest: int) -> None:
-    """Raise `RunError` if the JSON object `values`, read from `source`, is of a format that is not known.
+    """Raise `RunError` if the JSON object `values`, read from `source`, has an unknown format.
 
-    Its key "format" says which it has, from 1 to `newest`; without that key it is of format 1.
+    Its key "format" is a number from 1 to `newest`. Without this key the format is 1.
     """
     given = values.get("format", 1)
     if type(given) is not int or given < 1:
@@ -279,7 +280,7 @@ def check_format(values: Mapping[str, Any], source: str | Path, newest: int) -> 
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Raises `OutputError` for what goes wrong in writing `path`."""
+    """Raises `OutputError` instead of an `OSError` from writing `path`."""
     try:
         yield
     except OutputError:

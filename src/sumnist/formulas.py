@@ -1,6 +1,6 @@
-"""Relations as they are written, as in "total = q1 + … + q12", "mean = (max + min) / 2" and "amount = count * price".
+"""Parses and writes relations, such as "total = q1 + … + q12" and "mean = (max + min) / 2".
 
-What they say of numbers, with which probability, is in `arithmetic/relations`; here nothing needs NumPy.
+`arithmetic/relations` computes probabilities with them. This module does not need NumPy.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from sumnist.errors import LayoutError
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,31}")
 NAME_EXPECTED = "a name of up to 32 letters from a to z, digits and _, a letter first"
 NUMBERED = re.compile(r"(.*?)([0-9]{1,9})")
-"""The name of a field that is one of several: what they share, and its number."""
+"""The name of a numbered field, such as q12: its letters, and its number."""
 SIGNS = {"+": 1, "-": -1, "−": -1}
 DOTS = {"…", "..."}
 TIMES = re.compile(r"[*×·]")
 DIVIDED = re.compile(r"\s*\((.*)\)\s*[/:÷]\s*([0-9]{1,6})\s*|([^()+−-]*)[/:÷]\s*([0-9]{1,6})\s*", re.DOTALL)
-"""What is divided, in brackets unless it is one number, and by what."""
+"""A division: the dividend, in brackets unless it has no sign, and the divisor."""
 LONGEST_FORMULA = 2_000
-"""Characters of a formula: ten times one of as many fields as fit on a page."""
+"""The most characters of a formula: ten times what a formula needs for all the fields that fit on a page."""
 WIDEST = 200
-"""Fields that three dots may stand for."""
+"""The most fields that three dots may stand for."""
 
 
 @dataclass(frozen=True)
 class Relation:
-    """What a number comes to.
+    """An equation: a number, the total, is a weighted sum or a product of other numbers.
 
     Attributes:
-        total: The name of the number.
-        terms: What it is made of: a weight, mostly 1 or −1, and the name of another number.
-        divisor: By what their sum is divided, and rounded.
-        times: Whether they are multiplied instead of added; all weights but the first are then 1.
+        total: The name of the total.
+        terms: The terms: a weight, mostly 1 or −1, and the name of a number.
+        divisor: The divisor of the sum or product; the quotient is rounded.
+        times: Whether the terms are multiplied instead of added; all weights but the first are then 1.
     """
 
     total: str
@@ -48,7 +48,7 @@ class Relation:
 
     @classmethod
     def of(cls, text: str) -> Relation:
-        """The relation that is written as `text`. Raises `LayoutError`."""
+        """Parse a relation. Raises `LayoutError`."""
         shown = f"formula {text[:80]!r}"
         total, equals, right = text.partition("=")
         if not equals or len(text) > LONGEST_FORMULA:
@@ -84,7 +84,7 @@ class Relation:
 
     @property
     def text(self) -> str:
-        """The relation as it is written, every field of it."""
+        """The relation as text, with every field written out."""
         if self.times:
             (weight, _), *_ = self.terms
             right = ("-" if weight < 0 else "") + " * ".join(
@@ -107,7 +107,8 @@ class Relation:
         return self.total, *(name for _, name in self.terms)
 
     def implied(self, name: str, values: Mapping[str, int]) -> int | None:
-        """What a number must be to make it right, by the values of all others; None if no number does, or several."""
+        """The value of `name` that makes the relation true, given all other values; None if no value does, or several
+        do."""
         whole = self.value([0 if one == name else values[one] for _, one in self.terms])
         if name == self.total:
             return int(rounded(whole, self.divisor))
@@ -118,18 +119,18 @@ class Relation:
         return None if rest % weight else int(rest // weight)
 
     def value(self, terms: Sequence[Any]) -> Any:
-        """What terms come to, before it is divided: numbers, or arrays of them."""
+        """The weighted sum or product of terms, before the division: numbers, or arrays of them."""
         parts = [weight * one for (weight, _), one in zip(self.terms, terms, strict=True)]
         return prod(parts) if self.times else sum(parts)
 
 
 def rounded(sums: Any, divisor: int) -> Any:
-    """Sums divided, and rounded to the nearest, up from halfway: numbers, or arrays of them."""
+    """Sums divided by `divisor` and rounded to the nearest whole number, halves up: numbers, or arrays of them."""
     return sums if divisor == 1 else (2 * sums + divisor) // (2 * divisor)
 
 
 def between(shown: str, triple: list[tuple[int, str]]) -> Iterator[str]:
-    """The names that dots stand for, in the middle of three terms. Raises `LayoutError`."""
+    """The names that dots stand for; the dots are the middle one of the three terms. Raises `LayoutError`."""
     first, last = (NUMBERED.fullmatch(name) for _, name in (triple[0], triple[-1]))
     if len(triple) == 3 and first and last and first[1] == last[1] and len({sign for sign, _ in triple}) == 1:
         low, high, width = int(first[2]), int(last[2]), len(first[2]) if first[2].startswith("0") else 0
@@ -142,9 +143,9 @@ def between(shown: str, triple: list[tuple[int, str]]) -> Iterator[str]:
 
 
 def in_order(relations: Iterable[Relation], names: Iterable[str]) -> list[Relation]:
-    """The relations over the fields `names`, each after those of the totals in it.
+    """Check the relations over the fields `names`, and sort them: a relation comes after those of its terms.
 
-    Raises `LayoutError`: a field is unknown, is twice in a relation, or is a part of itself.
+    Raises `LayoutError` if a field is unknown, stands twice in a relation, or is a part of itself.
     """
     known, by_total = set(names), dict[str, list[Relation]]()
     for relation in relations:

@@ -1,4 +1,4 @@
-"""Distributions over numbers, and sums of them: exact, batched, differentiable."""
+"""Computes exactly with distributions over numbers: their sums, batched and differentiable."""
 
 from sumnist.arithmetic.known import numeral
 from sumnist.arithmetic.sums import Digits, Integers, Sum

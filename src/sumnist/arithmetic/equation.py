@@ -1,31 +1,32 @@
-"""The sum of terms of all kinds that has a known value: its log-probability, and what it leaves to each term.
+"""Computes how probable a known total is, how it changes the probabilities of its terms, and which total is most
+probable.
 
-Dense integers and candidate lists are added up as they are (`sumproduct`). Numbers with digits are written as columns:
-column i holds the sum V_i of its digits, an independent random number, and the carry C_i from the column below. The
-total has the digit t_i there if
+This is how it works for a known total. Dense integers and candidate lists are added as they are (`sumproduct`). Numbers
+with digits are added by columns. Let V_i be the sum of the digits in column i, an independent random number, and C_i
+the carry into the column. The total has the digit t_i there if
 
     V_i + C_i = t_i + base · C_{i+1},   C_0 = 0,
 
-and C_M is what the total has above the last column. So the probability of a total is a product of matrices, one a
-position, over the few carries that can occur: T_i[c, c'] = P(V_i = t_i + base · c' − c). Borrows are negative carries,
-and a total below zero has digits too, below a negative C_M (`known.columns`). Matrices are multiplied one by one, or in
-pairs, pairs of pairs and so on: fewer, larger steps, which is faster as long as there are few carries. Either way the
-messages before and behind each position give the posterior.
+and C_M is the part of the total above the last column. So the probability of a total is a product of matrices, one for
+each position, over the few carries that can occur: T_i[c, c'] = P(V_i = t_i + base · c' − c). Borrows are negative
+carries. A total below zero has digits too, below a negative C_M (`known.columns`). If there are few carries, matrices
+are multiplied in pairs, pairs of pairs and so on: fewer, larger steps are then faster. Otherwise they are multiplied
+one by one. Either way, the messages before and behind each position give the posterior.
 
-If there are digits, all partial sums of the lists are gone through, and for each the chain is asked for the rest, in
-one batch. If there are none, the lists meet in the middle: the partial sums of one half and of the other that together
-make the total.
+If there are digits, the program goes through all partial sums of the lists. For each one it asks the chain of carries
+for the rest, in one batch. Without digits, the lists meet in the middle: the program matches partial sums of one half
+with those of the other half that complete the total.
 
-All totals: their distribution, and the most probable of them.
+The distribution of all totals is made by halves. The low positions have a table of their digits and the carry out of
+them, the high positions a table of their digits and the carries in and out. Each total is a sum over the carry between
+the two halves.
 
-The distribution is made by halves. The low positions have a table of their digits and the carry out of them, the high
-ones of their digits and the carries in and out, and each total is a sum over the carry between the two.
-
-The most probable total is a marginal MAP: the maximum over totals of a sum over all digits that make it. It has no
-recursion, since the best digit at a position depends on the carry, which is summed over. So totals are searched digit
-by digit, from the least significant on. A prefix has a weight for each carry from it, and is left out if another one's
-weights are all as large. Of the others the `BEAM` best by a bound are kept, which lets each higher digit be chosen
-knowing the carry. If no prefix that was dropped so could beat what was found, that is certain.
+The most probable total is a marginal MAP: the maximum over totals of a sum over all digits that make the total. It has
+no recursion, since the best digit at a position depends on the carry, which is summed over. So the program searches
+totals digit by digit, from the least significant on. A prefix has a weight for each carry out of it. It is dropped if
+the weights of another prefix are all at least as large. Of the other prefixes, the `BEAM` best by an upper bound are
+kept; the bound assumes that each higher digit may be chosen with the carry known. If no prefix beyond the beam could
+beat the result, the result is certain.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ from sumnist.arithmetic import sumproduct as sp
 from sumnist.arithmetic.known import columns, found, narrow, points_of
 
 Term = tuple[int, sp.Array]
-"""A step, which is not zero, and log-probabilities `[n, ...]`."""
+"""A step, which is the term's factor and not zero, and log-probabilities `[n, ...]`."""
 Points = tuple[NDArray[Any], sp.Array]
 """Values `[n]` and their log-probabilities `[n, *batch]`."""
 SPARSE = 16
-"""Ranges are added as lists if their sums have so many numbers for each combination of theirs: as prices have."""
+"""Ranges are added as lists if their sums span more than this many numbers for each combination, as with prices."""
 PAIRED_CARRIES = 6
-"""With up to as many carries, matrices are multiplied in pairs: chosen by measuring."""
+"""The most carries with which matrices are multiplied in pairs: chosen by measuring."""
 
 
 def carries(first: int, last: int, base: int, least_digit: int, greatest_digit: int) -> NDArray[np.int64]:
-    """The carries that can occur if columns have sums of first..last, and the total such digits."""
+    """The carries that can occur if columns have sums of first..last and the total has digits in the given limits."""
     least = most = 0
     while (lower := -((greatest_digit - first - least) // base)) < least:
         least = lower
@@ -63,13 +64,13 @@ def carries(first: int, last: int, base: int, least_digit: int, greatest_digit: 
 
 
 class Carries:
-    """The carries of a sum whose total is known.
+    """The chain of carries of a sum whose total is known.
 
     Args:
-        column: The sum of the digits in each column, of digits `[base, M, *batch]`.
+        column: The sum of the digits in each column, from digits `[base, M, *batch]`.
         digits: The total's digits `[M, *batch]`.
-        above: What the total has above them `[*batch]`.
-        base: Of the digits.
+        above: The part of the total above these digits `[*batch]`.
+        base: The base of the digits.
     """
 
     def __init__(self, column: sp.Sums, digits: NDArray[np.int64], above: NDArray[np.int64], base: int) -> None:
@@ -94,7 +95,7 @@ class Carries:
         return self.add(carried + self.end, 0)
 
     def pairs(self, steps: sp.Array) -> sp.Array:
-        """The products of two and two neighbours; a last one without neighbour stays."""
+        """The products of neighbouring matrices, two by two; a last matrix without a neighbour stays."""
         one, two = steps[:, :, :-1:2], steps[:, :, 1::2]
         product = self.add(one[:, :, None] + two[None], 1)
         if steps.shape[2] % 2 == 0:
@@ -102,24 +103,24 @@ class Carries:
         return sp.library(steps).concat([product, steps[:, :, -1:]], axis=2)
 
     def backward(self) -> sp.Array:
-        """What is left to each column's sum `[W, M, *batch]`: the log-weight of all else given that sum, such that the
-        weights of all sums together are one; −inf if the total is impossible."""
+        """The outside weights of each column's sum `[W, M, *batch]`: the log-weight of everything else, given that sum.
+        They are scaled so that the column's sums get a total weight of one; −inf if the total is impossible."""
         before, behind = self.messages(self.steps)
         reached = (sp.host(before) > sp.IMPOSSIBLE).any(tuple(range(1, before.ndim)))
-        fro = np.flatnonzero(reached | ~reached.any())  # of a single digit 0 alone
+        fro = np.flatnonzero(reached | ~reached.any())  # for a single digit, only the carry 0
         before, carry = sp.take(before, fro), self.carry[fro].reshape(-1, *(1 for _ in self.digits.shape))
         sums, parts = points_of(self.column.chain.support), []
         for block in sp.in_blocks(len(sums), max(1, carry.size * self.digits.size)):
             some = sums[block].reshape(-1, 1, *(1 for _ in self.digits.shape))
             carried, left = np.divmod(some + carry - self.digits, self.base)
-            to = np.where(left == 0, carried - self.carry[0], -1)  # [W, C, M, *batch], the carry from the column
+            to = np.where(left == 0, carried - self.carry[0], -1)  # [W, C, M, *batch], the carry out of the column
             parts.append(self.add(before + sp.picked(behind, to), 1))
         outside = sp.library(before).concat(parts, axis=0)
         return sp.lifted(outside, sp.log_sum(self.column.all + outside)[None])
 
     def messages(self, steps: sp.Array) -> tuple[sp.Array, sp.Array]:
-        """The log-weights, up to a constant, of what is before and behind each position, given the carry there:
-        `[C, M, *batch]` twice."""
+        """The log-weights, up to a constant, of all before each position, given the carry into it, and of all behind
+        it, given the carry out of it: two arrays `[C, M, *batch]`."""
         xp, count, shape = sp.library(steps), steps.shape[2], (steps.shape[0], *steps.shape[3:])
         if not self.paired or count == 1:  # one by one
             fro, to = [xp.broadcast_to(self.start, shape)], [xp.broadcast_to(self.end, shape)]
@@ -140,9 +141,10 @@ class Carries:
         return alternating(before, between), alternating(after, behind)
 
     def split(self, choose: sp.Choose, batch: tuple[int, ...]) -> NDArray[np.int64]:
-        """Sums of the columns that make up a possible total, as indices from the least on, `[M, *batch]`.
+        """Choose sums of the columns that make up a possible total: indices from the least sum on, `[M, *batch]`.
 
-        The most significant position comes first, and there the smallest sum, that is the largest carry to it.
+        The most significant position is chosen first. The alternatives begin with the smallest sum, which has the
+        largest carry into the column.
         """
         before, steps = sp.host(self.messages(self.steps)[0])[::-1], sp.host(self.steps)[::-1]
         to = np.broadcast_to(self.above - self.carry[0], batch)
@@ -157,13 +159,14 @@ class Carries:
 
 @dataclass
 class Terms:
-    """What a sum is made of, by kind. Values come first, then positions, if there are some, then the batch.
+    """The terms of a sum, by kind. In their arrays, values come first, then positions of digits, then the batch.
 
     Attributes:
         digits: Steps and digits `[base, M, *batch]`, the least significant position first.
-        lengths: How many positions each of these numbers has of its own.
+        lengths: How many positions each of these numbers has, without padding.
         ranges: Steps and dense integers from zero on, `[n, *batch]`.
-        points: Values with their steps, in units of which `unit` make up one, and their `[n, *batch]`.
+        points: Values times their steps, in units of 1/`unit`, and their log-probabilities `[n, *batch]`.
+        unit: How many units make up one.
     """
 
     digits: list[Term] = field(default_factory=list)
@@ -174,13 +177,13 @@ class Terms:
 
 
 class Equation:
-    """A sum of terms that has a known value.
+    """A sum of terms with a known value.
 
     Args:
-        terms: Its terms, at least one of them.
-        target: Its value `[*batch]`, in the units of `terms`.
+        terms: The terms, at least one.
+        target: The value of the sum `[*batch]`, in the units of `terms`.
         ring: `LOG_SUM` or `LOG_MAX`.
-        middle: Where lists without digits are cut in two sides; by default so that neither has many sums.
+        middle: Where lists without digits are cut into two sides; by default so that neither side has many sums.
 
     Attributes:
         weights: The log-probability of each partial sum of the lists together with the total: `[E, *batch]`.
@@ -226,13 +229,13 @@ class Equation:
         self.weights = self.left.all + self.rest if lists else self.rest
 
     def chain_to(self, rest: NDArray[Any]) -> Carries:
-        """The chain of the digits, that sum up to what is left to them `[*batch, E]`."""
+        """The chain of carries of the digits if they sum up to `rest` `[*batch, E]`."""
         (_, term), *_ = self.terms.digits
         rest = rest // self.terms.unit if self.terms.unit > 1 else rest
         return Carries(self.column, *columns(rest, len(term), term.shape[1]), len(term))
 
     def to(self, others: sp.Sums, points: NDArray[Any]) -> NDArray[np.int64]:
-        """Which of the others' sums is left to points `[E]`, or −1: `[E, *batch]`."""
+        """The index of the sum in `others` that completes each of the points `[E]`, or −1: `[E, *batch]`."""
         return found(others.chain.support, narrow(self.target - points.reshape(-1, *(1 for _ in self.target.shape))))
 
     def log_prob(self) -> sp.Array:
@@ -240,8 +243,8 @@ class Equation:
         return self.add(self.weights, 0) if len(self.weights) > 1 else self.weights[0]
 
     def backward(self) -> dict[str, list[sp.Array]]:
-        """What is left to each term: with its own log-probabilities, its distribution given the total, up to a
-        constant; −inf if the total is impossible."""
+        """The outside weights of each term: plus its log-probabilities, they are its distribution given the total, up
+        to a constant; −inf if the total is impossible."""
         lists, digits = self.left.backward(sp.normalised(self.rest))[::-1], []
         if self.terms.digits:
             outside = self.chain.backward() + sp.batch_first(sp.normalised(self.weights))  # [W, M, *batch, E]
@@ -254,7 +257,8 @@ class Equation:
         return {"digits": digits, "ranges": ranges, "points": lists[self.sparse :]}
 
     def split(self, choose: sp.Choose, batch: tuple[int, ...]) -> dict[str, list[NDArray[np.int64]]]:
-        """For each term which of its values it has, of digits `[M, *batch]`, of others `[*batch]`."""
+        """Choose a value of each term that the total allows: indices, for digits `[M, *batch]`, for others
+        `[*batch]`."""
         weights = sp.host(self.weights)
         index = choose(np.broadcast_to(weights, (len(weights), *batch)))
         lists, digits = self.left.split(index, choose)[::-1], []
@@ -269,31 +273,31 @@ class Equation:
 
 
 def added_up(lists: Sequence[Points], ring: sp.Ring, reference: sp.Array) -> sp.Sums:
-    """The sum of lists, the first of them last; `reference` is an array of their library, type and batch."""
+    """The sum of lists, of which the first is added last; `reference` is an array of their library, type and batch."""
     chain = sp.Chain([values for values, _ in lists[::-1]])
     start = sp.like(reference, np.zeros((1, *(1 for _ in reference.shape[1:]))))
     return sp.Sums(chain, ring, [x for _, x in lists[::-1]], start)
 
 
 def listed(dense: sp.Sums, unit: int) -> Points:
-    """Dense integers as a list of values, of which `unit` make up one."""
+    """Dense integers as a list of values in units of 1/`unit`."""
     values = points_of(dense.chain.support)
     return (values if unit == 1 else narrow(values.astype(object) * unit)), dense.all
 
 
 BEAM = 128
-"""Prefixes of totals that are kept."""
+"""The most prefixes of totals that are kept."""
 WIDE = 2 * BEAM
-"""Prefixes that are compared with each other before."""
+"""The most prefixes that are compared with each other before that."""
 MEND = "ask log_prob of single totals, or most_probable_total"
 
 
 @dataclass(frozen=True)
 class MostProbable:
-    """The most probable total, as far as it is known.
+    """The most probable total that was found, and a bound on all others.
 
     Attributes:
-        total: The most probable total that was found, `[...]`.
+        total: The total, `[...]`.
         log_prob: Its log-probability.
         bound: No total has a greater log-probability.
     """
@@ -304,13 +308,13 @@ class MostProbable:
 
     @property
     def certain(self) -> NDArray[np.bool_]:
-        """Whether no other total is more probable, up to roundings: `[...]`."""
+        """Whether no other total is more probable, up to rounding: `[...]`."""
         margin = sp.ROUNDING * np.finfo(np.float64).eps * np.maximum(1, np.abs(self.log_prob))
         return self.bound <= self.log_prob + margin
 
 
 def dense_totals(terms: Terms) -> tuple[int, sp.Array]:
-    """The least total and the log-probabilities of all from there on, `[T, *batch]`; of terms of whole numbers."""
+    """The least total, and the log-probabilities of all totals from it on, `[T, *batch]`; terms are whole numbers."""
     parts = [filled_up(terms.points)] if terms.points else []
     parts += [totals_of_digits(terms)] if terms.digits else []
     spread = [*terms.ranges, *((1, x) for _, x in parts)]
@@ -320,7 +324,7 @@ def dense_totals(terms: Terms) -> tuple[int, sp.Array]:
 
 
 def filled_up(lists: list[Points]) -> tuple[int, sp.Array]:
-    """The sum of lists as a range: its first number, and log-probabilities `[n, *batch]`."""
+    """The sum of lists as a range without gaps: its first number, and log-probabilities `[n, *batch]`."""
     sums = added_up(lists, sp.LOG_SUM, lists[0][1])
     points = points_of(sums.chain.support)
     first, last = int(points[0]), int(points[-1])
@@ -331,7 +335,7 @@ def filled_up(lists: list[Points]) -> tuple[int, sp.Array]:
 
 
 def totals_of_digits(terms: Terms) -> tuple[int, sp.Array]:
-    """The least total of the digits, and the log-probabilities of all from there on, `[T, *batch]`."""
+    """The least total of the digits, and the log-probabilities of all totals from it on, `[T, *batch]`."""
     (_, term), *_ = terms.digits
     base, count = len(term), term.shape[1]
     reach = sum(abs(step) for step, _ in terms.digits)
@@ -343,12 +347,13 @@ def totals_of_digits(terms: Terms) -> tuple[int, sp.Array]:
     xp = sp.library(term)
 
     def table(start: int, stop: int) -> sp.Array:
-        """The digits at some positions, the carries to them and from them: `[base ** (stop − start), C, C', ...]`."""
+        """Log-weights of the digits at start..stop − 1 with the carries into and out of these positions:
+        `[base ** (stop − start), C, C', ...]`."""
         if stop - start > 1:
             return joined(table(start, (start + stop) // 2), table((start + stop) // 2, stop))
         digit, fro = np.arange(base)[:, None, None], carry[:, None] if start else np.zeros((1, 1), np.int64)
         one = sp.take(column.all[:, start], digit + base * carry - fro - first)
-        if stop == count:  # what is carried on top is one more digit
+        if stop == count:  # the carry out of the top is one more digit
             one = xp.permute_dims(one, (2, 0, 1, *range(3, one.ndim)))
             one = xp.reshape(one, (len(carry) * base, one.shape[2], 1, *one.shape[3:]))
         return one
@@ -360,7 +365,8 @@ def totals_of_digits(terms: Terms) -> tuple[int, sp.Array]:
 
 
 def joined(low: sp.Array, high: sp.Array) -> sp.Array:
-    """Two tables `[V, C, K, *batch]` and `[U, K, C', *batch]` as one, `[U · V, C, C', *batch]`."""
+    """Join a table of low positions `[V, C, K, *batch]` and one of high positions `[U, K, C', *batch]`:
+    `[U · V, C, C', *batch]`."""
     xp, parts = sp.library(low), []
     for block in sp.in_blocks(len(high), prod(low.shape) * high.shape[2]):
         part = sp.log_sum(low[None, :, :, :, None] + high[block, None, None], 3)
@@ -369,7 +375,7 @@ def joined(low: sp.Array, high: sp.Array) -> sp.Array:
 
 
 def most_probable(terms: Terms) -> MostProbable:
-    """The most probable total, of terms of whole numbers, or without digits of any."""
+    """The most probable total. With digits, all terms must be whole numbers."""
     lists = list(terms.points)
     if terms.ranges:
         lists.append(listed(sp.stretched(terms.ranges, sp.LOG_SUM), terms.unit))
@@ -387,7 +393,7 @@ def most_probable(terms: Terms) -> MostProbable:
 
 
 def best_of(totals: NDArray[Any] | int, x: sp.Array) -> MostProbable:
-    """The most probable of totals, or of those from one on, with log-probabilities `[T, *batch]`."""
+    """The most probable of totals with log-probabilities `[T, *batch]`; an integer stands for all totals from it on."""
     weights = sp.host(x)
     index = sp.best(weights)
     log_prob = np.take_along_axis(weights, index[None], 0)[0]
@@ -395,18 +401,18 @@ def best_of(totals: NDArray[Any] | int, x: sp.Array) -> MostProbable:
 
 
 def flat(x: sp.Array, batch: tuple[int, ...]) -> sp.Weights:
-    """`[..., *batch]` with one axis for all of the batch: `[..., B]`."""
+    """`[..., *batch]` with one axis for the whole batch: `[..., B]`."""
     whole = sp.host(x).astype(np.float64)
     ahead = whole.shape[: whole.ndim - len(batch)]
     return np.broadcast_to(whole, (*ahead, *batch)).reshape(*ahead, prod(batch))
 
 
 def kept_of(weights: sp.Weights, bound: sp.Weights) -> tuple[NDArray[np.int64], sp.Weights, sp.Weights]:
-    """Of prefixes `[F, C, E, B]` and their bounds `[F, B]` those that are kept, the best first.
+    """Choose which of the prefixes `[F, C, E, B]`, with bounds `[F, B]`, to keep, the best first.
 
     Returns:
-        Which they are, and their bounds, −inf of those that are dominated by others, `[F', B]` both; and the greatest
-        bound of those that were dropped without being dominated, `[B]`.
+        The indices of the kept prefixes and their bounds, both `[F', B]`; a bound is −inf if another prefix dominates
+        the prefix. And the greatest bound of the prefixes that were dropped without being dominated, `[B]`.
     """
     order = np.argsort(-bound, 0, kind="stable")
     bound = np.take_along_axis(bound, order, 0)
@@ -420,7 +426,8 @@ def kept_of(weights: sp.Weights, bound: sp.Weights) -> tuple[NDArray[np.int64], 
 
 
 def dominated(weights: sp.Weights) -> NDArray[np.bool_]:
-    """Which of prefixes `[F, C, E, B]` can be left out, since another one has no smaller weight anywhere: `[F, B]`."""
+    """Which of the prefixes `[F, C, E, B]` can be dropped, since another one has no smaller weight anywhere:
+    `[F, B]`."""
     count, batch = len(weights), weights.shape[-1]
     no_less = np.ones((count, count, batch), np.bool_)
     for one in np.moveaxis(weights.reshape(count, prod(weights.shape[1:3]), batch), 1, 0):
@@ -431,10 +438,10 @@ def dominated(weights: sp.Weights) -> NDArray[np.bool_]:
 
 
 class Search:
-    """The search of the most probable total of digits and lists.
+    """The search for the most probable total of digits and lists.
 
-    A prefix of totals has weights over the carry from it and the sums of the lists, `[C, E, B]`; all prefixes that are
-    kept have `[F, C, E, B]`.
+    A prefix has a weight for each carry out of it and each sum of the lists, `[C, E, B]`. The weights of all kept
+    prefixes are `[F, C, E, B]`.
     """
 
     def __init__(self, terms: Terms, lists: sp.Sums) -> None:
@@ -450,20 +457,21 @@ class Search:
         self.sums, self.lists = flat(column.all, self.batch), flat(given, self.batch)
 
     def steps(self, position: int) -> sp.Weights:
-        """From a carry, by a digit of the total, to a carry: `[base, C, C', E, B]`."""
+        """Log-weights of each digit of the total, with the carry in and the carry out: `[base, C, C', E, B]`."""
         digit, to, fro = np.arange(self.base)[:, None, None, None], self.carry[:, None], self.carry[:, None, None]
         reached = digit + self.base * to - fro - self.digits[position]
         return np.asarray(sp.take(self.sums[:, position], reached - self.first))
 
     def bounds(self) -> list[sp.Weights]:
-        """The most that is above 0, 1, … positions if each digit were chosen knowing the carry: `[C, E, B]`."""
+        """For 0, 1, … low positions, an upper bound on the log-weight of all positions above, as if each digit there
+        were chosen with the carry known: `[C, E, B]`."""
         above = [np.zeros((len(self.carry), *self.lists.shape))]
         for position in reversed(range(self.count)):
             above.append(sp.log_max(sp.log_sum(self.steps(position) + above[-1], 2)))
         return above[::-1]
 
     def found(self) -> MostProbable:
-        """The most probable total that is found."""
+        """Search for the most probable total."""
         start = np.where(self.carry == 0, 0.0, sp.IMPOSSIBLE)[None, :, None, None]
         weights, kept, dropped = start + self.lists, [], np.full(prod(self.batch), sp.IMPOSSIBLE)
         for position, above in enumerate(self.bounds()[1:]):
@@ -479,7 +487,7 @@ class Search:
         return MostProbable(total.reshape(self.batch), log_prob.reshape(self.batch), bound.reshape(self.batch))
 
     def completed(self, weights: sp.Weights, kept: list[NDArray[np.int64]]) -> tuple[NDArray[Any], sp.Weights]:
-        """Of the prefixes the best, with what it has above its digits; and its log-probability: `[B]` both."""
+        """The best total, which is a prefix and the part above its digits, and its log-probability: both `[B]`."""
         tops, top = np.unique(self.carry[:, None] + self.above, return_inverse=True)
         prefixes, batch = len(weights), weights.shape[-1]
         weights = np.moveaxis(weights, 0, 2).reshape(top.size, prefixes, batch)

@@ -1,7 +1,7 @@
-"""Known numbers of any size, exactly, as arrays of whole numbers: from what a caller gives, and to digits.
+"""Holds known numbers of any size exactly, as arrays of whole numbers, and converts them from and to digits.
 
-Numbers are int64, or Python's own in arrays of objects if one is too large. Decimals are counted in units of their last
-place.
+The arrays are int64, or arrays of Python's integers if one number is too large. Decimals are counted in units of their
+last place.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 from sumnist.errors import NumberError
 
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
-"""Decimals are added to their last digit; Python alone rounds to 28."""
+"""A context that adds Decimals exactly; Python's default rounds to 28 digits."""
 SAFE = 2**62
-"""Numbers below it are int64, and so is the sum of two."""
+"""Numbers below it are int64; the sum of two of them still fits."""
 Support = range | NDArray[Any]
-"""Numbers that may be: all of a range, or some points, all different."""
+"""The possible values of a number: all of a range, or some points, all different."""
 
 
 def narrow(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Whole numbers as int64 if all are small enough, and as Python's own if not."""
+    """Whole numbers as int64 if all are small enough, and as Python's integers if not."""
     small = numbers.size == 0 or (numbers.min() > -SAFE and numbers.max() < SAFE)
     return numbers.astype(np.int64 if small else object)
 
@@ -47,10 +47,10 @@ class Known:
 
     @classmethod
     def of(cls, given: Any) -> Known:
-        """From an integer, a Decimal, or integers or Decimals in an array of NumPy or torch or in nested lists.
+        """Convert an integer, a Decimal, or integers or Decimals in an array of NumPy or torch or in nested lists.
 
         Raises:
-            NumberError: It is something else.
+            NumberError: `given` is something else.
         """
         if hasattr(given, "detach"):
             given = np.asarray(given.detach().cpu())
@@ -72,20 +72,20 @@ class Known:
 
     @property
     def numbers(self) -> Any:
-        """As integers, or as Decimals if there are places: one, or an array of them."""
+        """The numbers as integers, or as Decimals if there are decimal places: one, or an array of them."""
         if self.places:
             units = np.frompyfunc(lambda one: EXACT.scaleb(Decimal(one), -self.places), 1, 1)(self.units.astype(object))
             return bare(np.asarray(units))
         return bare(self.units)
 
     def at(self, places: int) -> NDArray[Any]:
-        """In units of 10^−`places`, of at least as many places as these have."""
+        """The numbers in units of 10^−`places`, which is at least as many places as they have."""
         if places == self.places:
             return self.units
         return narrow(np.asarray(self.units.astype(object) * 10 ** (places - self.places)))
 
     def plus(self, other: Known, factor: int = 1) -> Known:
-        """These and `factor` times others."""
+        """These numbers plus `factor` times the other ones. Raises `NumberError` if their shapes do not fit."""
         if other is NOTHING:
             return self
         together((self.units.shape, other.units.shape))
@@ -95,10 +95,10 @@ class Known:
 
 
 def together(shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape of a batch of all that have such shapes. Raises `NumberError` if they do not fit together."""
+    """The common batch shape of arrays with these shapes. Raises `NumberError` if they do not fit together."""
     shapes = list(shapes)
     distinct = {shape for shape in shapes if shape}
-    if len(distinct) < 2:  # NumPy asks arrays of these shapes, which takes a while
+    if len(distinct) < 2:  # np.broadcast_shapes makes arrays of these shapes, which takes a while
         return next(iter(distinct), ())
     try:
         return np.broadcast_shapes(*shapes)
@@ -108,7 +108,7 @@ def together(shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def bare(numbers: NDArray[Any]) -> Any:
-    """An array, or the only number of one without axes."""
+    """The array itself, or, if it has no axes, its only number."""
     return numbers if numbers.ndim else numbers.item()
 
 
@@ -124,7 +124,7 @@ def points_of(support: Support) -> NDArray[Any]:
 
 
 def found(support: Support, values: NDArray[Any]) -> NDArray[np.int64]:
-    """Where values are in a range without gaps, or among points, which ascend; −1 where they are not."""
+    """The index of each value in a range without gaps, or among ascending points; −1 where it is missing."""
     if isinstance(support, range):
         return np.where((values >= support.start) & (values < support.stop), values - support.start, -1)
     index = np.minimum(np.searchsorted(support, values), len(support) - 1)
@@ -137,9 +137,9 @@ def fitting(base: int) -> int:
 
 
 def columns(numbers: NDArray[Any], base: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The last `count` digits `[count, ...]` of numbers `[...]`, the least significant first, and what is left above.
+    """The last `count` digits `[count, ...]` of numbers `[...]`, the least significant first, and the part above them.
 
-    Of negative numbers, what is left is negative, and the digits are not: −3 = 7 − 1 · 10.
+    The part above the digits of a negative number is negative, the digits are not: −3 = 7 − 1 · 10.
     """
     digits = np.empty((count, *numbers.shape), np.int64)
     length = fitting(base)
@@ -153,11 +153,11 @@ def columns(numbers: NDArray[Any], base: int, count: int) -> tuple[NDArray[np.in
 
 
 def numeral(digits: Any, base: int = 10) -> NDArray[Any]:
-    """Numbers by their digits, of any length: for totals that no int64 holds.
+    """Make numbers from their digits, of any length, also for totals too large for an int64.
 
     Args:
         digits: `[..., L]`, the most significant first.
-        base: Of the digits.
+        base: The base of the digits.
 
     Returns:
         `[...]`, int64, or Python's integers if one is too large.

@@ -1,52 +1,56 @@
-"""What holds among numbers that people wrote, and the posterior of all of them: totals, differences, means, products.
+"""Computes how probable the numbers that people wrote are, given the relations among them: totals, differences, means,
+products.
 
-A relation says what a number, its total, comes to: the weighted sum of others, or their product, perhaps divided and
-rounded. Numbers and relations make a graph. With
+A relation says that one number, its total, is a weighted sum or a product of other numbers, perhaps divided and
+rounded. Numbers and relations make a graph. The model has three parts:
 
-- λ(x), the reader's likelihood of a number: its probability, divided by the prior that the reader had learned;
-- no preference among the numbers of what is no total;
-- P(t | terms), the writer's channel, for each relation,
+- λ(x), the reader's likelihood of a number: its probability, divided by the prior that the reader learned;
+- a uniform prior of each number that is not a total;
+- P(t | terms), the model of slips, for each relation.
 
-the joint posterior is ∝ Π λ(x) · Π P(t | terms). Relations send each of their numbers what they know of it by all
-others. What the terms say of a total is the convolution of their messages, put through the channel; what a total says
-of a term is the correlation with the messages of the others. A skipped term needs the convolution without each term,
-which is made of running sums from both ends (`LeaveOneOut`).
+The joint posterior is ∝ Π λ(x) · Π P(t | terms). It is computed by messages: a relation tells each of its numbers how
+probable the values of that number are, given all others. The message to a total is the convolution of the messages from
+its terms, put through the model of slips. The message to a term is the correlation of the total's message with the
+messages from the other terms. A skipped term needs the convolution without each term, which is made from running sums
+from both ends (`LeaveOneOut`).
 
-In a forest, where each number is a term of one relation at most and the total of one, one pass from the leaves to the
-roots and one back make everything exact. Other graphs are taken apart into what hangs together. If a part has circles,
-a few numbers are found without which it has none: for each combination of their values messages are exact, and the
-posterior is the mean of all, by their weights. Where that would be too many, messages go round until they no longer
-change (loopy belief propagation): these probabilities are close, not exact, and say so.
+In a forest, each number is a term of at most one relation, and the total of at most one. One pass of messages from the
+leaves to the roots and one back then make everything exact. Other graphs are taken apart into connected parts. If a
+part has circles, the program looks for a few numbers that break all circles once their values are fixed. For each
+combination of these values messages are exact, and the posterior is the mean over the combinations, by their weights.
+If there would be too many combinations, messages go round until they no longer change (loopy belief propagation). The
+probabilities are then close, not exact, and the result says so.
 
-The writer's channel is
+The model of slips, also called the writer's channel, is
 
     P(t | v₁ … vₙ) = (1 − ε) · [t = f] + ε · q(t | f, v₁ … vₙ),    f = Σ wᵢ · vᵢ, or a product, rounded
 
-with q a mixture over least..largest without f:
+where q is a mixture over least..largest without f:
 
-- off by one: f ± 1, and f ± ½ too if there are halves;
+- off by one: f ± 1, and also f ± ½ if there are halves;
 - carry: f ± 10, ± 100, … up to the largest total: a carry lost, or counted twice;
-- swapped: two neighbouring digits of f change places; what would begin with a zero is not written;
-- skipped: f without one of its terms, each as probable;
-- anything: every other total, each as probable.
+- swapped: two neighbouring digits of f change places, unless the result would begin with a zero;
+- skipped: f without one of its terms, each equally probable;
+- anything: every other total, each equally probable.
 
-Within a kind all alternatives are equally probable. One that cannot be (out of range, a term of zero, two equal digits,
-a single digit, no f below zero has digits) gives its share to "anything", so that q sums to one for each f. If f itself
-is out of the range, it cannot be written: the share of the right total then goes to "anything" too, over the whole
-range. A form should leave room for its sums, or this tells nothing of them. With halves numbers are in units of ½:
-`f ± 10` is 20 units, and the digits that change places are those of the whole part. Where f is rounded, what lies on
-the other side of it is right, too, as often as people cut decimals off (`CUT_OFF`), or, halfway, as often as not.
+Within a kind all alternatives are equally probable. An impossible alternative gives its share to "anything", so that q
+sums to one for each f. Impossible are a total out of range, a skipped term of zero, and a swap of equal digits, of a
+single digit or below zero. If f itself is out of the range, it cannot be written. The share of the right total then
+goes to "anything" too, over the whole range. A form should leave room for its sums; otherwise its totals say nothing
+about them. With halves, numbers are in units of ½: `f ± 10` is 20 units, and the digits that change places are those of
+the whole part. If f is rounded, the number on the other side of the exact value is right too. Its share is `CUT_OFF`,
+since some people cut decimals off; exactly halfway, its share is one half.
 
-The most probable numbers of all fields together are found by bounds: numbers that are together as probable as some that
-are known have each a marginal as probable, and likelihoods that are as probable. If that leaves more than `LISTED`
-combinations, the same messages with the best alternative instead of the sum of all give a better start; if there are
-still more, what they gave is taken.
+The most probable numbers of all fields together are found by bounds. Start from any known combination of values. In a
+combination that is at least as probable, each value has a marginal that is at least as probable, and so is the product
+of the likelihoods. If this leaves more than `LISTED` combinations, messages that take the best alternative instead of
+the sum of all (max-product) give a better start. If there are still too many, the result of these messages is taken.
 
-Small numbers are worked out over all numbers of each range. Where there are too many, each has a list of candidates,
-equal partial sums are merged, and one more value stands for all other numbers, equally probable. The lists are as long
-as leaves these sums few enough (`FEWER`). A number has what its relations make of others' candidates among its own,
-unless that is too much even for one candidate of each. With a term that is none of its candidates every total is
-equally probable: the term may be what is lacking.
+If ranges are small, all numbers in them are computed. Otherwise each number has a list of candidates, equal partial
+sums are merged, and one more value, `UNKNOWN`, stands for all other numbers, which are equally probable. The lists are
+shortened until there are few enough partial sums (`FEWER`). The sums of its terms' candidates are candidates of a
+total, too, unless these are too many even with one candidate for each term. If a term is `UNKNOWN`, every total is
+equally probable, since the term may be whatever is missing.
 """
 
 from __future__ import annotations
@@ -71,59 +75,59 @@ from sumnist.errors import EquationError, NumberError
 from sumnist.formulas import Relation, in_order, rounded
 
 Kind = Literal["right", "off by one", "carry", "swapped", "skipped", "anything", "unknown"]
-"""How a total came about; "unknown" if one of its terms is not known, and the total says nothing."""
+"""How a total came about; "unknown" if one of its terms is unknown, so that the total says nothing."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 RIGHT, OFF_BY_ONE, CARRY, SWAPPED, SKIPPED, ANYTHING, UNSEEN = range(len(KINDS))
-"""The places of the kinds in `KINDS`."""
+"""The indices of the kinds in `KINDS`."""
 MISTAKE = 0.02
 """ε: the probability that a total is wrong, unless the user knows better."""
 WEIGHTS = {OFF_BY_ONE: 0.25, CARRY: 0.25, SWAPPED: 0.05, SKIPPED: 0.2, ANYTHING: 0.25}
-"""The mixture q. Set by judgement, not estimated: slips of counting and carrying are the most frequent, a total that
-has nothing to do with its terms must not be rare (else it is explained away by misread terms), and digits that change
-places are a slip of copying. Verdicts depend on their order of magnitude only."""
+"""The mixture q, set by judgement, not estimated. Slips of counting and carrying are the most frequent. A total that
+has nothing to do with its terms must not be too rare, or else misread terms would explain it away. Swapped digits are a
+slip of copying. Verdicts depend only on the order of magnitude of these weights."""
 CUT_OFF = 0.05
-"""How often a number is rounded to the other side than the nearer one."""
+"""How often a person rounds a number to the farther side."""
 UNKNOWN = 2**61
-"""Stands for a number that is none of its candidates; so is a sum with one."""
+"""Stands for a number that is none of its candidates, and for any sum with one."""
 NOWHERE = -UNKNOWN
 """Stands for a total that cannot be written."""
 STATES = 2**15
-"""The most pairs of partial sums and candidates that are looked at: tens of milliseconds and some 100 MB."""
+"""The most pairs of partial sums and candidates: they take tens of milliseconds and some 100 MB."""
 DENSE = 2**13
-"""Numbers of a range, at most, of which all are looked at: with more, lists of candidates are faster."""
+"""The longest range in which all numbers are computed; for longer ones, lists of candidates are faster."""
 FEWER = (
     (None, 0.0), (48, 1e-6), (16, 1e-5), (8, 1e-4), (5, 1e-3), (3, 1e-3), (8, 0.01), (5, 0.03), (3, 0.1), (1, 0.0),
 )  # fmt: skip
-"""Candidates of each number, at most, and the least share of one, which are tried in turn until there are few enough
-partial sums; the first are all."""
+"""Limits that are tried in turn until there are few enough partial sums: the most candidates of each number, None for
+all, and the least share of a candidate."""
 LISTED = 2**15
-"""Combinations of numbers that are looked at one by one: some ten milliseconds."""
+"""The most combinations of numbers that are compared one by one: some ten milliseconds."""
 PAIRS = 2**21
-"""Combinations, times numbers of the next field, that are looked at on the way."""
+"""The most combinations, times values of the next field, while that list is made."""
 CONDITIONS = 256
-"""Combinations of the numbers without which there are no circles, at most, for each of which messages are worked
-out."""
+"""The most combinations of the values that break all circles; messages are computed for each combination."""
 ROUNDS, STILL, DAMPED = 200, 1e-9, 10
-"""How often messages go round at most, the least change of one that counts, and the round from which on each is the
-mean of the new one and the last."""
+"""The most rounds of messages; the least change of a message that counts; and the round from which on each message is
+averaged with the last one."""
 
 Whole = NDArray[np.int64]
 Fewer = tuple[int | None, float]
 Evidence = NDArray[Any] | Values
-"""Of a number: log-probabilities of 0..largest `[largest + 1]`, −∞ allowed, or candidates; normalised or not."""
+"""The evidence of a number: log-probabilities of 0..largest `[largest + 1]`, where −∞ is allowed, or candidates;
+normalised or not."""
 
 
-# The writer's channel.
+# The model of slips.
 
 
 class Slips(NamedTuple):
-    """What may be written for sums `[F]`, but for skipped terms.
+    """The totals that may be written for sums `[F]`, except by skipping a term.
 
     Attributes:
-        written: `[F, m]`, `NOWHERE` if it cannot be.
-        shares: Its probability, `[F, m]`.
-        kinds: Of each column its place in `KINDS`, `[m]`; the first one is the right total.
-        anything: The probability of "anything", `[F]`, still without that of skipped terms which cannot be.
+        written: The totals `[F, m]`; `NOWHERE` if one is impossible.
+        shares: Their probabilities, `[F, m]`.
+        kinds: The kind of each column, as an index in `KINDS`, `[m]`; the first column is the right total.
+        anything: The probability of "anything", `[F]`, still without the share of impossible skips.
     """
 
     written: Whole
@@ -134,16 +138,16 @@ class Slips(NamedTuple):
 
 @dataclass(frozen=True)
 class Writer:
-    """Who makes a total of least..`largest` of `terms` numbers.
+    """The model of slips of someone who makes a total in least..`largest` from `terms` numbers.
 
     Attributes:
         largest: The largest total that there is room for, more than the least.
-        terms: How many numbers it is made of.
+        terms: How many terms the total has.
         halves: Whether numbers are in units of ½.
         mistake: ε, the probability of a mistake.
         least: The least total that there is room for.
-        divisor: By what the numbers' sum is divided, and rounded.
-        times: Whether they are multiplied.
+        divisor: The divisor of the sum or product; the quotient is rounded.
+        times: Whether the terms are multiplied instead of added.
 
     Examples:
         >>> writer = Writer(largest=20, terms=2, mistake=0.1)
@@ -166,20 +170,20 @@ class Writer:
         return self.largest + 1 - self.least
 
     def has_room(self, totals: Whole) -> NDArray[np.bool_]:
-        """Whether they can be written."""
+        """Whether totals can be written."""
         return (totals >= self.least) & (totals <= self.largest)
 
     def rounded(self, sums: Any) -> Any:
-        """The totals of sums."""
+        """The totals of sums, which are divided and rounded."""
         return rounded(sums, self.divisor)
 
     @property
     def skips(self) -> float:
-        """The probability that one certain term is skipped."""
+        """The probability that one particular term is skipped."""
         return self.mistake * WEIGHTS[SKIPPED] / self.terms
 
     def slips(self, sums: Whole) -> Slips:
-        """What may be written instead of the totals of sums `[F]`, but for skipped terms."""
+        """The totals that may be written for sums `[F]`, except by skipping a term."""
         unit, totals = 2 if self.halves else 1, self.rounded(sums)
         column = totals[:, None]
         carries = [unit * 10**place for place in range(1, len(str(self.largest))) if unit * 10**place <= self.largest]
@@ -193,7 +197,7 @@ class Writer:
             away = np.array([sign * step for step in steps for sign in (1, -1)], np.int64)
             share = self.mistake * WEIGHTS[kind] / max(1, len(away))
             parts.append((kind, column + away, np.full((len(sums), len(away)), share)))
-        # Digits of the whole part that have changed places.
+        # Two neighbouring digits of the whole part change places.
         whole = np.maximum(column, 0) // unit
         place = 10 ** np.arange(max(0, len(str(whole.max(initial=0))) - 1))
         high, low, there = whole // (10 * place) % 10, whole // place % 10, whole >= 10 * place
@@ -205,19 +209,19 @@ class Writer:
         written = np.where(self.has_room(written), written, NOWHERE)
         shares = np.where(written == NOWHERE, 0.0, np.concatenate([share for *_, share in parts], 1))
         kinds = np.repeat([kind for kind, *_ in parts], [part.shape[1] for _, part, _ in parts])
-        # What is not used by alternatives that can be; as a sum it is above zero even where `1 − Σ` rounds to less.
+        # The share that possible alternatives leave; made as a sum, it stays above zero where `1 − Σ` would not.
         anything = self.mistake * (1 - WEIGHTS[SKIPPED]) - shares[:, kinds != RIGHT].sum(1)
         anything = np.maximum(anything, self.mistake * WEIGHTS[ANYTHING])
         anything += 1 - self.mistake - shares[:, kinds == RIGHT].sum(1)
         return Slips(written, shares, kinds, anything)
 
     def kinds(self, written: Whole, terms: Whole, listed: Whole | None = None) -> Weights:
-        """The probability that a total is written and comes about in each way.
+        """The probability that a total is written, for each kind by which it may come about.
 
         Args:
             written: Totals `[N]`; `UNKNOWN` is every total that is not listed.
-            terms: The numbers with their weights, `[N, n]`; if one is `UNKNOWN`, every total is equally probable.
-            listed: The totals that are candidates; needed if some are unknown.
+            terms: The terms times their weights, `[N, n]`; if one is `UNKNOWN`, every total is equally probable.
+            listed: The candidates of the total; needed if some totals are `UNKNOWN`.
 
         Returns:
             `[N, kinds]`, in the order of `KINDS`.
@@ -231,7 +235,7 @@ class Writer:
         counts = np.where(rest, float(self.room - len(listed)), 1.0)
 
         def hits(made: Whole) -> NDArray[np.bool_]:
-            """Whether totals `[N, m]` that can be are what is written."""
+            """Whether totals `[N, m]` can be written and are the written ones."""
             same = made == written[:, None]
             if rest.any():
                 same |= rest[:, None] & ~np.isin(made, listed)
@@ -260,8 +264,8 @@ class Writer:
 
 
 class Around(NamedTuple):
-    """Sums of the terms from the first on, and from the last on without the first; weights of the sums of what is
-    behind each term, and of all without it."""
+    """The sums of the terms from the first on, and from the last backward without the first; and the weights of the
+    sums of all terms behind each one, and of all terms but that one."""
 
     before: Sums
     behind: Sums
@@ -270,18 +274,18 @@ class Around(NamedTuple):
 
 
 class LeaveOneOut:
-    """The sum, or the product, of terms with weights and given supports.
+    """The sum, or the product, of weighted terms with given supports, and the same without each one of them.
 
-    Before and behind each term there is a running sum; the two together are the sum without the term.
+    Before and behind each term there is a running sum. The two together make the sum without the term.
 
     Attributes:
-        terms: The supports with their weights; a range ascends again, what is unknown stays.
-        turned: How the weights of each are brought into that order, and back.
-        support: Of the sum of all.
-        rests: Of the sum of all but each one.
+        terms: The supports times their weights; ranges ascend again, and `UNKNOWN` stays as it is.
+        turned: For each term the slice that brings weights into this order, and back.
+        support: The support of the sum of all terms.
+        rests: The support of the sum of all terms but one, for each term.
 
     Raises:
-        TooManyError: There are more partial sums than are looked at.
+        TooManyError: There are more than `STATES` partial sums.
     """
 
     def __init__(self, terms: Sequence[tuple[int, Support]], times: bool = False) -> None:
@@ -304,15 +308,15 @@ class LeaveOneOut:
         self.support, self.rests = self.up.support, [across.support for across in self.across]
 
     def sums(self, ring: Ring, terms: Sequence[Weights]) -> Around:
-        """All sums."""
+        """The weights of all these sums."""
         before, behind = Sums(self.up, ring, terms), Sums(self.down, ring, terms[:0:-1])
         after = [behind.all, *reversed(behind.running[: len(terms) - 1])]
         rests = [across.forward(ring, *both) for across, *both in zip(self.across, before.running, after, strict=True)]
         return Around(before, behind, after, rests)
 
     def backward(self, ring: Ring, sums: Around, to_all: Weights, to_rests: Sequence[Weights]) -> list[Weights]:
-        """What is left to each term, given what is left to the sum of all and to those of all but each one: the
-        derivative, with nothing subtracted."""
+        """The outside weights of each term, given those of the sum of all terms and of the sums of all but one. This is
+        the derivative, computed without subtraction."""
         each = list(zip(self.across, to_rests, sums.before.running, sums.after, strict=True))
         to_before = [across.to_one(ring, outside, after) for across, outside, _, after in each]
         to_after = [across.to_two(ring, outside, before) for across, outside, before, _ in each]
@@ -322,23 +326,23 @@ class LeaveOneOut:
 
 
 class Up(NamedTuple):
-    """What terms say of the total `[G]`, and what was worked out on the way."""
+    """The message from the terms to the total `[G]`, and intermediate results."""
 
     message: Weights
     terms: list[Weights]
     sums: Around
     vague: Weights
-    """By the sum of all terms, what is spread over all other totals."""
+    """For each sum of all terms, the weight that is spread over all other totals."""
 
 
 class Rest(NamedTuple):
     """One term, and the sum g of the others.
 
     Attributes:
-        written, source: Which totals g can be written as, and their places in its support.
-        nonzero, zero, known: Which of the term's numbers change the sum, change nothing, and are known.
-        all: The places of g in the support of the sum of all.
-        beyond: Whether g is known and cannot be written.
+        written, source: Of the sums g that can be written, the indices among the total's numbers, and in g's support.
+        nonzero, zero, known: Which numbers of the term change the sum, change nothing, and are known.
+        all: The indices of these g in the support of the sum of all.
+        beyond: Whether each g is known and cannot be written.
         added: The sum of g and the term.
     """
 
@@ -353,16 +357,16 @@ class Rest(NamedTuple):
 
 
 class Messages:
-    """One formula of a writer: from its terms to its total, and back, through all that the writer may have done.
+    """The messages of one relation, from its terms to its total and back, over all slips that the writer may have made.
 
-    A total is made of the sum f of all terms (right, off by one, carry, swapped, anything), or of the sum g of all but
-    one (skipped). Where g cannot be written, or the term is zero, skipping is "anything" instead, which needs f again:
-    the value of every other total, spread evenly.
+    A total comes from the sum f of all terms (right, off by one, carry, swapped, anything), or from the sum g of all
+    but one (skipped). If g cannot be written, or the term is zero, skipping counts as "anything" instead. "Anything"
+    needs f again: its weight is spread evenly over all totals but f.
 
     Args:
-        writer: Who adds.
+        writer: The model of slips.
         chain: The sums of the terms.
-        total: The numbers that the total may be. The last of points may be `UNKNOWN`, all others.
+        total: The numbers that the total may be. If they are points, the last may be `UNKNOWN`, for all others.
         counts: How many numbers each of these stands for.
     """
 
@@ -378,13 +382,13 @@ class Messages:
             self._log_shares = np.log(slips.shares[self._source, column])
             self._log_anything = np.log(np.where(known, slips.anything, 1.0))
             self._log_skips = np.log(writer.skips)
-            self._log_others = np.log1p(-1 / counts)  # of the numbers in one place all but one
+            self._log_others = np.log1p(-1 / counts)  # all but one of the numbers in one place
         self._unknown, self._inside, self._outside = (np.flatnonzero(which) for which in (~known, room, ~room))
         self._own = self.places(totals[self._inside])
         self._rests = [self.rest(*both) for both in zip(chain.terms, chain.rests, strict=True)]
 
     def places(self, totals: Whole) -> Whole:
-        """Where totals that can be written are among those of the field; −1 if nowhere."""
+        """The index of each total that can be written among the total's numbers; −1 if it is none of them."""
         if isinstance(self.total, range):
             return totals - self.total.start
         rest = len(self.total) - 1 if self.total[-1] == UNKNOWN else -1
@@ -400,11 +404,11 @@ class Messages:
         if beyond.any():
             added.support  # noqa: B018 (its table is made now, or refused)
         all_ = found(self.chain.support, sums[source])
-        nothing = numbers == int(times)  # it changes nothing, so that nobody can tell that it was skipped
+        nothing = numbers == int(times)  # such a term changes nothing: nobody can tell whether it was skipped
         return Rest(self.places(totals[source]), source, known & ~nothing, nothing, known, all_, beyond, added)
 
     def upward(self, ring: Ring, terms: Sequence[Weights]) -> Up:
-        """What is said of the total by what is known of its terms."""
+        """The message to the total, given the messages from its terms."""
         terms = [x[turned] for x, turned in zip(terms, self.chain.turned, strict=True)]
         size, skips = len(self.counts), ring.weights(self._log_skips)
         sums = self.chain.sums(ring, terms)
@@ -421,7 +425,7 @@ class Messages:
             if rest.beyond.any():
                 g = np.where(rest.beyond, ring.times(weights, skips), ring.zero)
                 vague = ring.plus(vague, rest.added.forward(ring, g, np.where(rest.known, x, ring.zero)))
-        # What is vague is spread evenly over all totals but the right one.
+        # The vague weight is spread evenly over all totals but the right one.
         spread = self.but_one(ring, ring.gathered(self._own, vague[self._inside], size))
         spread = ring.plus(spread, ring.total(vague[self._inside[self._own < 0]]))
         spread = ring.times(spread, ring.weights(-np.log(self.writer.room - 1)))
@@ -431,11 +435,11 @@ class Messages:
         return Up(ring.plus(message, spread), terms, sums, vague)
 
     def but_one(self, ring: Ring, x: Weights) -> Weights:
-        """By place, all weights `[G]` together without that of one of the numbers there."""
+        """For each place, the sum of all weights `[G]` without the weight of one of the numbers in that place."""
         return np.asarray(ring.plus(ring.others(x), ring.times(x, ring.weights(self._log_others))))
 
     def evenly(self, ring: Ring, total: Weights) -> Weights:
-        """By the sum of all terms `[F]`, what is left to a total that is anything but the right one."""
+        """For each sum of all terms `[F]`, the outside weight if the total is anything but the right one."""
         total = ring.times(total, ring.weights(np.log(self.counts)))
         everything = ring.total(total)
         left = np.full(points_of(self.chain.support).shape, everything)
@@ -445,7 +449,7 @@ class Messages:
         return left
 
     def downward(self, ring: Ring, up: Up, total: Weights) -> tuple[list[Weights], Weights]:
-        """What is said of each term by what is left to the total `[G]`, and how much of that is by each kind."""
+        """The message to each term, given the outside weights of the total `[G]`; and the weight of each kind."""
         skips, evenly = ring.weights(self._log_skips), self.evenly(ring, total)
         left = ring.times(ring.picked(total, self._target), ring.weights(self._log_shares))
         to_all = ring.gathered(self._source, left, len(evenly))
@@ -484,11 +488,11 @@ class Messages:
         return messages, kinds
 
 
-# What is read of a number.
+# The evidence of a number.
 
 
 class Reading(NamedTuple):
-    """What a reader says of a number: values, the logarithm of λ of each, and how many values each stands for."""
+    """The evidence of a number: values, the logarithm of λ of each, and how many values each stands for."""
 
     support: Support
     log_likelihoods: Weights
@@ -498,8 +502,8 @@ class Reading(NamedTuple):
 def candidates(
     evidence: Evidence, room: range, count: int | None = None, least: float = 0.0
 ) -> tuple[dict[int, float], float]:
-    """The candidates of a number with their likelihoods, and that of all other values together; the least probable of
-    more candidates than `count`, and all with less than the share `least`, become others."""
+    """The candidates of a number with their likelihoods, and the likelihood of all other values together. At most
+    `count` candidates stay, the most probable ones, and none with less than the share `least`, but always one."""
     if isinstance(evidence, Values):
         kept = {int(value): share for value, share in evidence.probabilities.items()}
         other = evidence.other if len(kept) < len(room) else 0.0
@@ -513,7 +517,7 @@ def candidates(
 
 
 def dense_reading(evidence: Evidence, room: range) -> Reading:
-    """A reading of all values of a number."""
+    """A reading with all values of a number."""
     if isinstance(evidence, Values):
         listed, other = candidates(evidence, room)
         likelihoods = np.full(len(room), other / max(1, len(room) - len(listed)))
@@ -524,7 +528,7 @@ def dense_reading(evidence: Evidence, room: range) -> Reading:
 
 
 def listed_reading(listed: Mapping[int, float], other: float, room: range) -> Reading:
-    """A reading of candidates, and of all other values as one."""
+    """A reading with candidates, and with one more value for all others."""
     support, shares = sorted(listed), [listed[value] for value in sorted(listed)]
     counts, rest = [1.0] * len(support), len(room) - len(listed)
     if other > 0 and rest > 0:
@@ -533,17 +537,17 @@ def listed_reading(listed: Mapping[int, float], other: float, room: range) -> Re
         return Reading(np.array(support, np.int64), np.log(shares), np.array(counts))
 
 
-# What hangs together.
+# Connected parts of the graph.
 
 
 class Part(NamedTuple):
-    """Numbers that relations connect.
+    """A connected part of the graph of numbers and relations.
 
     Attributes:
-        names: Those that are no totals first, then the totals, each after its terms.
-        relations: In the order of their totals.
-        is_forest: Whether each number is a term of one relation at most, and the total of one.
-        circles: The numbers without which there are no circles; None if they are many.
+        names: The numbers: first those that are not totals, then the totals, each after its terms.
+        relations: The relations, in the order of their totals.
+        is_forest: Whether each number is a term of at most one relation, and the total of at most one.
+        circles: Numbers that break all circles once their values are fixed; None if they are many.
     """
 
     names: tuple[str, ...]
@@ -553,7 +557,7 @@ class Part(NamedTuple):
 
 
 def parts_of(names: Iterable[str], relations: Sequence[Relation]) -> list[Part]:
-    """What hangs together, of relations in their order."""
+    """The connected parts of the graph; the relations are in their order."""
     groups = {name: {name} for name in names}
     for relation in relations:
         one, *others = {id(groups[name]): groups[name] for name in relation.names}.values()
@@ -573,11 +577,11 @@ def parts_of(names: Iterable[str], relations: Sequence[Relation]) -> list[Part]:
 
 
 def circles_of(relations: Sequence[Relation]) -> tuple[str, ...] | None:
-    """A few numbers without which relations have no circles; None if they are more than can be."""
+    """A few numbers that break all circles once their values are fixed; None if they would be too many."""
     left, chosen = [set(one.names) for one in relations], list[str]()
     while 2 ** len(chosen) <= CONDITIONS:
         size = -1
-        while size != (size := sum(map(len, left))):  # what is at an end is in no circle
+        while size != (size := sum(map(len, left))):  # a number at an end is in no circle
             counts = Counter(name for one in left for name in one)
             left = [more for one in left if len(more := {name for name in one if counts[name] > 1}) > 1]
         if not left:
@@ -588,13 +592,13 @@ def circles_of(relations: Sequence[Relation]) -> tuple[str, ...] | None:
 
 
 class Solved(NamedTuple):
-    """What messages have come to.
+    """The result of all messages.
 
     Attributes:
-        logs: For each number the log-weights of its values `[G]`, normalised by the best or by all.
-        kinds: By relation, the probability of each kind; with sums only.
-        log_evidence: The logarithm of the weight of all that may be, or of the best of it.
-        exact: Whether these are exact, and not what messages in circles came to.
+        logs: For each number, the log-weights of its values `[G]`, normalised by their best or by their sum.
+        kinds: For each relation, the probability of each kind; only in a ring that sums.
+        log_evidence: The logarithm of the weight of all combinations, or of the best combination.
+        exact: Whether these are exact, and not the approximation by messages in circles.
     """
 
     logs: dict[str, Weights]
@@ -604,18 +608,18 @@ class Solved(NamedTuple):
 
 
 Prepared = tuple[dict[str, Reading], dict[Relation, Messages]]
-"""What is read of each number, and the messages of each relation."""
+"""The reading of each number, and the messages of each relation."""
 
 
 class Passing:
-    """Messages among the numbers of a part, in a ring.
+    """The passing of messages among the numbers of a part, in a ring.
 
-    The message of a relation to a number, `[G]` with a maximum of one, is how probable all else makes each one value
-    there, so that one value that stands for many counts once. The evidence is Bethe's, which is exact without circles:
-    Π over relations of what meets in each, times Π over numbers of what meets in each to the power of one less the
-    number of its relations.
+    The message from a relation to a number, `[G]` with a maximum of one, says how probable everything else makes a
+    single value there. A value that stands for many therefore counts once. The evidence is Bethe's, which is exact
+    without circles: the product over relations of the total weight of the messages that meet there, times the product
+    over numbers of that weight to the power of one minus the number of its relations.
 
-    Raises `sp.Underflow`: Nothing is possible, or all is too improbable for the ring.
+    Raises `sp.Underflow` if nothing is possible, or everything is too improbable for the ring.
     """
 
     def __init__(self, part: Part, ring: Ring, prepared: Prepared) -> None:
@@ -634,7 +638,7 @@ class Passing:
         self.met: dict[Relation, float] = {}
 
     def known(self, name: str, without: Relation | None = None) -> Weights:
-        """What is known of one value of a number by its reading and all relations but one."""
+        """The weight of a single value of a number, by its reading and all relations but one."""
         weights = self.likelihoods[name]
         for relation, message in self.said[name].items():
             if relation is not without:
@@ -642,7 +646,7 @@ class Passing:
         return weights
 
     def say(self, relation: Relation, name: str, message: Weights, damped: bool) -> None:
-        """Send a message; if it says anything new, what else is around the number has to answer."""
+        """Send a message to a number. If it says anything new, the other relations of the number become stale."""
         ring = self.ring
         message, _ = ring.normalised(message)
         before = self.said[name].get(relation)
@@ -656,7 +660,7 @@ class Passing:
         self.stale.update(other for other in self.around[name] if other is not relation)
 
     def up(self, relation: Relation, damped: bool) -> None:
-        """From the terms of a relation to its total."""
+        """Send the message from the terms of a relation to its total."""
         terms, level = [], 0.0
         for _, name in relation.terms:
             weights, more = self.ring.normalised(self.ring.times(self.known(name, relation), self.counts[name]))
@@ -672,7 +676,7 @@ class Passing:
         self.say(relation, relation.total, self.ring.times(up.message, counts), damped)
 
     def down(self, relation: Relation, damped: bool) -> None:
-        """From the total of a relation to its terms."""
+        """Send the messages from the total of a relation to its terms."""
         ring, (_, up, level) = self.ring, self.ups[relation]
         total, more = ring.normalised(self.known(relation.total, relation))
         whole = np.asarray(ring.total(ring.times(up.message, total)))
@@ -712,7 +716,7 @@ class Passing:
 
 
 def solved_part(part: Part, ring: Ring, prepared: Prepared) -> Solved:
-    """What messages of a part come to, exactly if it has few circles. Raises `sp.Underflow`."""
+    """The result of the messages of a part, exact if it has few circles. Raises `sp.Underflow`."""
     readings, messages = prepared
     possible = [np.flatnonzero(readings[name].log_likelihoods > sp.IMPOSSIBLE) for name in part.circles or ()]
     if part.is_forest or part.circles is None or prod(map(len, possible)) > CONDITIONS:
@@ -744,19 +748,19 @@ def solved_part(part: Part, ring: Ring, prepared: Prepared) -> Solved:
 
 
 class Relations:
-    """Numbers and what holds among them; made once, and asked for each page.
+    """Numbers and the relations among them; made once, and asked for each page.
 
     Args:
-        largest: Of each number the largest value.
-        relations: What holds.
+        largest: The largest value of each number.
+        relations: The relations.
         halves: The totals in units of ½.
         mistake: The probability that the writer makes a mistake, for each relation.
-        least: Of each number the least value; 0 if it is left out.
-        sums: Whether what candidates of its terms come to is a candidate of a total, whatever is read there.
+        least: The least value of each number; 0 if it is left out.
+        sums: Whether the sums of its terms' candidates become candidates of a total, whatever is read there.
 
     Raises:
-        LayoutError: The relations make a number a part of itself, or name one that there is not.
-        NumberError: `mistake` is no probability.
+        LayoutError: The relations make a number a part of itself, or name an unknown number.
+        NumberError: `mistake` is not a probability.
 
     Examples:
         >>> numbers = Relations({"a": 9, "b": 9, "sum": 18}, [Relation.of("sum = a + b")])
@@ -781,7 +785,7 @@ class Relations:
                         one.divisor, one.times)
             for one in self.relations
         }  # fmt: skip
-        # The numbers of parts whose ranges are all small: all their values are looked at.
+        # In parts with small ranges only, all values of the numbers are computed.
         self.ranges: dict[str, range] = {}
         for part in self.parts:
             plain = all(abs(weight) == 1 and not one.times for one in part.relations for weight, _ in one.terms)
@@ -796,16 +800,16 @@ class Relations:
         }  # fmt: skip
 
     def posterior(self, evidence: Mapping[str, Evidence]) -> Posterior:
-        """What is known of all numbers, by what is read of each.
+        """The posterior of all numbers, given the evidence of each.
 
         Args:
-            evidence: For each number.
+            evidence: The evidence of each number.
 
         Returns:
             The posterior.
 
         Raises:
-            EquationError: No numbers explain what is read.
+            EquationError: No numbers explain the evidence.
         """
         readings: dict[str, Reading] = {}
         messages: dict[Relation, Messages] = {}
@@ -817,7 +821,7 @@ class Relations:
         return Posterior(self, readings, messages, solved)
 
     def solved(self, prepared: Prepared, *rings: Ring) -> Solved:
-        """What messages come to, in the first of some rings that is fine enough. Raises `EquationError`."""
+        """The result of the messages, for each part in the first ring that is fine enough. Raises `EquationError`."""
         every = Solved({}, {}, 0.0, True)
         for part in self.parts:
             for ring in rings:
@@ -834,17 +838,18 @@ class Relations:
         return every
 
     def prepared(self, part: Part, evidence: Mapping[str, Evidence]) -> Prepared:
-        """The reading of each number of a part, and the messages of its relations, with as many candidates as can
-        be."""
+        """The reading of each number of a part, and the messages of its relations, with as many candidates as
+        possible."""
         for fewer in FEWER:
             with suppress(sp.TooManyError):
                 return self.prepared_with(part, evidence, fewer, self.sums)
         return self.prepared_with(part, evidence, (1, 0.0), sums=False)
 
     def prepared_with(self, part: Part, evidence: Mapping[str, Evidence], fewer: Fewer, sums: bool = True) -> Prepared:
-        """The same with so many candidates of each number; of a total also those that are sums, or not.
+        """The same with limits on the candidates of each number; `sums` adds a total's sums to its candidates.
 
-        Raises `TooManyError` with too many partial sums: never if there is one candidate of each number, without sums.
+        Raises `TooManyError` if there are too many partial sums, which never happens with one candidate of each number
+        and without `sums`.
         """
         if part.names[0] in self.ranges:
             dense = {name: dense_reading(evidence[name], self.rooms[name]) for name in part.names}
@@ -877,23 +882,23 @@ class Relations:
 
 
 class Joint(NamedTuple):
-    """The probabilities of some values of all numbers, `[N]`, and by relation of the ways to it, `[N, kinds]`."""
+    """The probabilities of some combinations of values, `[N]`, and for each relation those of each kind,
+    `[N, kinds]`."""
 
     probabilities: Weights
     ways: Mapping[Relation, Weights]
 
 
 class Posterior:
-    """What is known of all numbers.
+    """The posterior of all numbers.
 
     Attributes:
         model: The numbers and their relations.
         log_evidence: log Σ Π λ · Π P(total | terms), over all values of all numbers.
-        exact: Whether that, and all probabilities, are exact.
-        numbers: Of each number the values that it may have, and their probabilities; `UNKNOWN`, the last one, is any
-            other.
+        exact: Whether this and all probabilities are exact.
+        numbers: The values that each number may have, and their probabilities; `UNKNOWN`, the last value, is any other.
         read: The most probable value of each number by itself; None if it is none of the candidates.
-        kinds: By relation, the probability that the writer came to its total in each way.
+        kinds: For each relation, the probability of each kind: how the writer came to the total.
     """
 
     def __init__(
@@ -915,11 +920,11 @@ class Posterior:
 
     @property
     def probability(self) -> float:
-        """Of these, whatever the writer did."""
+        """The probability of `values`, over all slips of the writer."""
         return self._together[1]
 
     def joint(self, values: Mapping[str, Whole]) -> Joint:
-        """The probability that all numbers together have certain values, `[N]` for each; `UNKNOWN` is any other one."""
+        """The probabilities of combinations of values, `[N]` for each number; `UNKNOWN` is any other value."""
         logs, ways = np.full(len(next(iter(values.values()))), -self.log_evidence), dict[Relation, Weights]()
         for name, reading in self._readings.items():
             index = found(reading.support, values[name])
@@ -936,10 +941,10 @@ class Posterior:
         return Joint(np.exp(logs), ways)
 
     def listed(self, least: float) -> tuple[dict[str, Whole], Weights] | None:
-        """Values of all numbers together: all that are at least so probable, and some more.
+        """All combinations of values that are at least as probable as `least`, and some more.
 
-        They have a bound as probable: what is read of them, as if the writer could not but come to these totals; and
-        each of them is as probable by itself.
+        Each of them passes two tests. Every value by itself is at least as probable. And so is a bound on the
+        combination: the product of its likelihoods, as if the writer were certain to come to its totals.
 
         Returns:
             For each number its values `[N]`, and the probabilities `[N]`; None if there are more than `LISTED`.
@@ -968,11 +973,11 @@ class Posterior:
 
     @cached_property
     def _together(self) -> tuple[dict[str, Whole], float]:
-        """The most probable values of all numbers together, and how probable they are: none are that have one of a
-        lower probability by itself."""
+        """The most probable combination of values, and its probability. A combination is at most as probable as each
+        of its values by itself."""
         best = {name: numbers[[shares.argmax()]] for name, (numbers, shares) in self.numbers.items()}
         (least,) = self.joint(best).probabilities
-        if least >= 0.5:  # no other number is as probable, even by itself
+        if least >= 0.5:  # no other value is as probable, even by itself
             return best, float(least)
         if (listed := self.listed(least)) is None:
             best = self._best_alternatives()
@@ -983,7 +988,8 @@ class Posterior:
         return {name: numbers[place : place + 1] for name, numbers in listed[0].items()}, float(listed[1][place])
 
     def _best_alternatives(self) -> dict[str, Whole]:
-        """The values of the most probable alternative; of equally probable ones the least value of each number."""
+        """The most probable combination by max-product messages; of equally probable ones, the least value of each
+        number."""
         readings, values = dict(self._readings), dict[str, Whole]()
         margin = sp.ROUNDING * np.finfo(np.float64).eps * max(1, abs(self.log_evidence))
         while True:
@@ -999,5 +1005,5 @@ class Posterior:
 
 
 def plain(value: np.int64) -> int | None:
-    """A number; None if it is not known."""
+    """A number; None if it is unknown."""
     return None if value == UNKNOWN else int(value)

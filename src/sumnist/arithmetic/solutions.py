@@ -1,39 +1,39 @@
-"""Equations with unknowns: as they are written, and which numbers make them true, with exact probabilities.
+"""Parses equations with pictures and unknowns, and finds which numbers make them true, with exact probabilities.
 
     a.png + "another one.png" - 47 = 1_3
 
-An equation is terms with + and - between them, and one =, all separated by spaces. A term is one of
+An equation has terms with + or - between them, and one =, all separated by spaces. A term is one of
 
     47      a whole number, perhaps with a sign before it;
-    1_3     a pattern: each `_` is one unknown digit, a leading one perhaps zero;
-    _       one unknown number, perhaps a negative one;
-    a.png   a picture: all that is not written with digits and `_` alone, and all that is in quotes.
+    1_3     a pattern: each `_` is one unknown digit, and a leading one may be zero;
+    _       one unknown number, perhaps negative;
+    a.png   a picture: every word that has other characters than digits and `_`, and everything in quotes.
 
-With a sign before decimals, numbers and patterns may have some. The same picture twice is the same number, which counts
-twice; every `_` is an unknown of its own.
+If a decimal sign is given, numbers and patterns may have decimals. The same picture twice is the same number, counted
+twice. Every `_` is an unknown of its own.
 
-Before, each digit is as probable as any other in the place of a `_`, and each number in that of a `_` alone. What
-pictures show are independent draws from the distributions that were read, and the same picture twice is one number. How
-often a number counts, with all on the left side, is its step s_k. P(x | Σ s_k x_k = 0) is then exact, given that each
-picture shows one of its candidates.
+Without the equation, all digits are equally probable in the place of a `_`, and so are all numbers in the place of a
+`_` alone. The numbers on pictures are independent draws from the distributions that were read. The step s_k of a number
+is how often it counts, with all terms on the left side. P(x | Σ s_k x_k = 0) is then exact, given that each picture
+shows one of its candidates.
 
-In the equation these have the weight
+Combinations in which each picture shows a candidate have the weight
 
     L = Σ P(x), over all x of candidates, and of fillings of the patterns, with Σ s_k x_k = 0,
 
-and what else may be there has at most the weight
+and all other combinations that make the equation true have at most the weight
 
     X = Σ_k o_k min(M R_k, N R_k − S_k) + M P(two or more show no candidate).
 
-o_k is `other` of picture k, R_k the probability that all others show candidates, N how many ways there are to fill the
-patterns, M how many of these make the same sum at most, and S_k the weight of the others where a candidate of k makes
-the equation true, so that k can show nothing else. (Of a picture with the step zero it is o_k times the weight of the
+o_k is `other` of picture k. R_k is the probability that all other pictures show candidates. N is the number of ways to
+fill the patterns, and at most M of these make the same sum. S_k is the weight of the others where a candidate of k
+makes the equation true, so that k can show nothing else. (A picture with the step zero adds o_k times the weight of the
 others.) Given the equation, each picture shows one of its candidates with a probability of at least L / (L + X).
 
-The terms are dealt to two sides. Where the partial sums of both sides together make the total, each side's are weighed
-by the other's, and the way back gives every term its share (`points`). So there are about as many states as the square
-root of all combinations. A term that is alone on its side is not listed, only looked up: a pattern may have hundreds of
-unknown digits.
+The terms are dealt to two sides. The program matches partial sums of both sides that together make the total, and
+weighs each side's sums by the other's. On the way back every term gets its share (`points`). So the number of states is
+about the square root of the number of combinations. A term that is alone on its side is looked up, not listed: a
+pattern may have hundreds of unknown digits.
 """
 
 from __future__ import annotations
@@ -60,35 +60,36 @@ from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import ConfigError, EquationError, NumberError, SumnistError
 
 Whole = NDArray[Any]
-"""Whole numbers, int64 or Python's own."""
+"""Whole numbers, int64 or Python's integers."""
 
 SIGNS = {"+": 1, "-": -1, "−": -1, "=": 0}
-"""How the term counts that follows a sign."""
+"""The factor of the term that follows each sign."""
 LONGEST = 600
-"""Digits of a number, before and behind the decimal sign: Python writes and reads sums of such ones, up to 4,300."""
+"""The most digits of a number before, and behind, the decimal sign: sums stay within the 4,300 digits that Python
+writes and reads."""
 SHOWN = 60
-"""Characters of a word that messages show."""
+"""The most characters of a word in messages."""
 NEAR = 5
-"""Words that messages show on each side of the one that is wrong."""
+"""How many words messages show on each side of the wrong one."""
 TERM = "a picture, a number or _"
 EXAMPLE = '"five.png + _ = 12"'
 FILLINGS = 10**5
 """The most numbers of a pattern that are listed: less than a second of work."""
 FORMAT = 1
-"""The version of what `Solution.as_dict` gives."""
+"""The version of the form of `Solution.as_dict`."""
 LEAST_OTHER = 1e-12
-"""A smaller probability of what is no candidate may be rounding alone: it is what the others leave of one."""
+"""A smaller `other` may be only a rounding error, since it is one minus the probabilities of the candidates."""
 CLEAR = 0.99
-"""A picture clearly shows a number that is accepted and as probable."""
+"""A picture clearly shows a number if the reading is accepted and at least this probable."""
 CONTRADICTED = 0.5
-"""How many clear numbers an equation that contradicts them has as misread, at least, on the average."""
+"""An equation contradicts clear numbers if at least this many of them, on average, would have to be misread."""
 MANY = 1e300
-"""Where counts of possibilities end."""
+"""The limit of counts of possibilities."""
 
 
 @dataclass(frozen=True)
 class Anything:
-    """Every whole number; each weighs one."""
+    """Every whole number; each has the weight one."""
 
     size = math.inf
 
@@ -97,13 +98,13 @@ class Anything:
         return 0.0
 
     def values(self) -> Whole:
-        """There is no list of them. Raises `NumberError`."""
+        """Raises `NumberError`: all whole numbers cannot be listed."""
         raise NumberError("two numbers that may be anything, expected at most one in an equation: give the other one")
 
 
 class Blanks(NamedTuple):
-    """Every number that `text` becomes when each `_` in it becomes a digit, of which `places` are decimals; each weighs
-    one."""
+    """All numbers that fit the pattern `text`, with a digit for each `_`; the last `places` digits are decimals. Each
+    number has the weight one."""
 
     text: str
     places: int
@@ -114,7 +115,7 @@ class Blanks(NamedTuple):
         return int(10 ** self.text.count("_"))
 
     def weight(self, value: int) -> float:
-        """The log-weight of a value in units of the last place, −∞ if it is none of them."""
+        """The log-weight of a value in units of the last place, −∞ if it does not fit the pattern."""
         fits = re.fullmatch(self.text.replace("_", "[0-9]"), f"{value:0{len(self.text)}}")
         return 0.0 if fits else sp.IMPOSSIBLE
 
@@ -143,7 +144,7 @@ class Listed(NamedTuple):
         return len(self.weights)
 
     def weight(self, value: int) -> float:
-        """The log-weight of a value, −∞ if it is none of them."""
+        """The log-weight of a value, −∞ if it is not listed."""
         return self.weights.get(value, sp.IMPOSSIBLE)
 
     def values(self) -> Whole:
@@ -152,7 +153,7 @@ class Listed(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """A picture of a number."""
+    """A picture of a number that is not read yet."""
 
     picture: Any
 
@@ -163,9 +164,9 @@ class Term(NamedTuple):
     Attributes:
         place: Which word of the query it is, from 1 on.
         text: How it is written.
-        step: 1 or −1: how it counts when all terms are brought to the left side.
-        content: A whole number or `Decimal`; `Blanks`; `Anything`; `Values`, or a reading, which has them; or `Unread`.
-        key: The same for terms that are the same number.
+        step: 1 or −1: its factor when all terms are brought to the left side.
+        content: A whole number or `Decimal`; `Blanks`; `Anything`; `Values`, or a reading with `values`; or `Unread`.
+        key: Equal for terms that are the same number.
     """
 
     place: int
@@ -180,16 +181,16 @@ class Query:
 
     Args:
         words: Signs, each `+`, `-` or `=`; numbers, patterns, `_` and paths, as text; whole numbers and `Decimal`;
-            readings and `Values`; and what else may be a picture.
-        decimal: The sign before the decimals of numbers that are text, "." or ","; None if they are whole.
+            readings and `Values`. Any other object counts as a picture.
+        decimal: The decimal sign of numbers that are text, "." or ","; None if they are whole.
 
     Attributes:
-        text: The equation as it is written.
+        text: The equation as text.
         terms: Its terms.
 
     Raises:
-        ConfigError: It is no equation, or has nothing in it that is to be found out.
-        NumberError: A number is too long, or of a kind that is not added.
+        ConfigError: The words are not an equation, or leave nothing to solve.
+        NumberError: A number is too long, or of a kind that cannot be added.
     """
 
     def __init__(self, words: Sequence[Any], decimal: str | None = None) -> None:
@@ -210,7 +211,7 @@ class Query:
 
     @property
     def pictures(self) -> dict[Hashable, Term]:
-        """The terms that have to be read, each picture once, by their keys."""
+        """The terms with pictures that have to be read, each picture once, by their keys."""
         found: dict[Hashable, Term] = {}
         for term in self.terms:
             if isinstance(term.content, Unread):
@@ -218,10 +219,10 @@ class Query:
         return found
 
     def parsed(self, words: Iterable[Any]) -> list[Term]:
-        """The terms of an equation."""
+        """Parse the words into terms."""
         terms: list[Term] = []
         side = sign = 1
-        begins = expects = True  # a side; a term
+        begins = expects = True  # a side begins; a term is expected
         for place, word in enumerate(words, 1):
             given = word if isinstance(word, str) else ""
             if given == "=":
@@ -255,7 +256,7 @@ class Query:
         return terms
 
     def content(self, place: int, word: Any) -> Any:
-        """What a term is."""
+        """The content of the term that a word is."""
         if "\0" in self.shown[place - 1]:
             raise self.wrong(place, TERM, "leave the character NUL out")
         if isinstance(word, str):
@@ -272,7 +273,7 @@ class Query:
         return Unread(word)
 
     def written(self, place: int, word: str) -> Any:
-        """What a term is that is text."""
+        """The content of a term that is text."""
         if word == "_":
             return Anything()
         if (parts := self.parts(word)) is None:
@@ -287,13 +288,13 @@ class Query:
         return Blanks(digits + decimals, len(decimals))
 
     def parts(self, word: str) -> tuple[str, str, str] | None:
-        """The sign, the digits and the decimals of a number or pattern; None if the word is none."""
+        """The sign, the digits and the decimals of a number or pattern; None if the word is neither."""
         decimals = rf"(?:{re.escape(self.decimal)}([0-9_]+))?" if self.decimal else "()"
         found = re.fullmatch(rf"([+-]?)([0-9_]+){decimals}", word)
         return found and (found[1], found[2], found[3] or "")
 
     def check_length(self, place: int, number: Value) -> Value:
-        """The number. Raises `NumberError` if it is too long."""
+        """The number itself. Raises `NumberError` if it is too long."""
         if isinstance(number, int):
             if abs(number) < 10**LONGEST:
                 return number
@@ -302,7 +303,7 @@ class Query:
         raise self.too_long(place)
 
     def too_long(self, place: int) -> SumnistError:
-        """The error to raise for a number."""
+        """The error to raise for a number that is too long."""
         expected = f"at most {LONGEST} digits before and behind the decimal sign"
         return self.wrong(place, expected, "shorten the number", NumberError)
 
@@ -314,7 +315,7 @@ class Query:
         return kind(f"{self.near(place or 1)}{where}: expected {expected}: {mend}")
 
     def near(self, place: int = 1) -> str:
-        """The words around one."""
+        """The words around the one at a place."""
         start, end = max(0, place - 1 - NEAR), place + NEAR
         words = " ".join(brief(word) for word in self.shown[start:end])
         return f"{'… ' if start else ''}{words}{' …' if end < len(self.shown) else ''}"
@@ -328,7 +329,7 @@ class Query:
 
 
 def words_of(text: str) -> list[Any]:
-    """The words of a query; what is quoted as a path. Raises `ConfigError` for a quote without its second."""
+    """Split a query into words; quoted text becomes a path. Raises `ConfigError` for a quote that is not closed."""
     words: list[Any] = []
     for found in re.finditer(r"""(["'])(.*?)\1(?=\s|$)|(\S+)""", text):
         if found[3] and found[3][0] in "\"'":
@@ -341,7 +342,7 @@ def words_of(text: str) -> list[Any]:
 
 
 def shown(word: Any, place: int, query: Query) -> str:
-    """A word as it is written."""
+    """A word as the text of the query shows it."""
     if isinstance(word, str | Path):
         text = str(word)
         is_path = isinstance(word, Path) and (text in {*SIGNS, "_"} or query.parts(text) is not None)
@@ -356,7 +357,7 @@ def shown(word: Any, place: int, query: Query) -> str:
 
 
 def whole(number: Any) -> int | None:
-    """A whole number as Python's own; None if it is none."""
+    """A whole number as Python's integer; None if it is not a whole number."""
     try:
         return None if isinstance(number, bool) else operator.index(number)
     except TypeError:
@@ -372,15 +373,15 @@ Domain = Listed | Blanks | Anything
 
 
 class Solved:
-    """What there is to say of independent numbers of which the sum is known.
+    """The posterior of independent numbers with a known sum.
 
     Args:
-        terms: What each is multiplied with, perhaps zero, and what it may be.
-        total: Their sum.
+        terms: The factor of each number, perhaps zero, and the values that it may have.
+        total: The sum.
 
     Attributes:
-        log_weight: Of all that makes the total; −∞ if nothing does.
-        best: The log-weight of the most probable values that make it.
+        log_weight: The log-weight of all combinations that make the total; −∞ if there are none.
+        best: The log-weight of the most probable of these combinations.
 
     Raises:
         NumberError: There are too many partial sums.
@@ -392,7 +393,7 @@ class Solved:
         points = self.terms.points
         for place in self.order:
             step, domain = terms[place]
-            if second == [place] and step:  # alone on its side: only what makes the total with the others
+            if second == [place] and step:  # alone on its side: only the values that complete the total
                 rests = total - points_of(sp.Chain([moves for moves, _ in points[::-1]]).support).astype(object)
                 fitting = rests[(rests % step == 0).astype(bool)] // step
                 values = narrow(fitting if len(fitting) else np.zeros(1, object))
@@ -406,7 +407,7 @@ class Solved:
         self.log_weight, self.best = float(self.all.log_prob()), float(self.most.log_prob())
 
     def posterior(self) -> list[dict[int, float]]:
-        """Of each term, the log-weight of all that makes the total with each of its values that can make it."""
+        """For each term, its values that can make the total, each with the log-weight of all combinations with it."""
         found: dict[int, dict[int, float]] = {}
         for index, left in enumerate(self.all.backward()["points"]):
             weights = sp.normalised(self.terms.points[index][1] + left) + self.log_weight
@@ -415,13 +416,14 @@ class Solved:
         return [found[place] for place in range(len(found))]
 
     def most_probable(self) -> list[int]:
-        """Of each term a value, which together make the total most probably."""
+        """The most probable combination that makes the total: a value of each term."""
         chosen = zip(self.order, self.values, self.most.split(sp.best, ())["points"], strict=True)
         return [value for _, value in sorted((place, int(values[index])) for place, values, index in chosen)]
 
 
 def dealt(sizes: Sequence[float]) -> tuple[list[int], list[int]]:
-    """The places of terms on each side, with about as many combinations; the largest of all is on the second."""
+    """Deal terms, by their places, to two sides with about equally many combinations; the largest term is on the
+    second side."""
     sides: tuple[list[int], list[int]] = [], []
     loads = [0.0, 0.0]
     for place in sorted(range(len(sizes)), key=lambda place: -sizes[place]):
@@ -433,14 +435,14 @@ def dealt(sizes: Sequence[float]) -> tuple[list[int], list[int]]:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the equation says of one number in it.
+    """What the equation says about one of its numbers.
 
     Attributes:
         term: The number as the query has it.
-        before: The probabilities that were read on the picture alone; None of an unknown.
-        after: Those given the equation, and given that each picture shows one of its candidates.
-        reason: Why the reading of the picture alone is not accepted; None if it is, and of an unknown.
-        together: Its value in `Solution.solved`, that of the most probable numbers together.
+        before: The probabilities from the picture alone; None for an unknown.
+        after: The probabilities given the equation, and given that each picture shows one of its candidates.
+        reason: Why the reading of the picture alone is not accepted; None if it is accepted, and for an unknown.
+        together: Its value in `Solution.solved`, the most probable combination of all numbers.
     """
 
     term: str
@@ -451,35 +453,36 @@ class Answer:
 
     @property
     def read(self) -> Value | None:
-        """What the picture alone shows most probably; None of an unknown."""
+        """The most probable value by the picture alone; None for an unknown."""
         return self.before.mode if self.before else None
 
     @property
     def kept(self) -> float:
-        """The probability, given the equation, of what the picture alone shows clearly; 1 if it shows nothing so."""
+        """The probability, given the equation, of the number that the picture alone shows clearly; 1 if it shows none
+        clearly."""
         if not self.before or self.read is None or self.reason or self.before.probabilities[self.read] < CLEAR:
             return 1.0
         return self.after.probabilities.get(self.read, 0.0)
 
     @property
     def value(self) -> Value:
-        """The most probable value."""
+        """The most probable value, given the equation."""
         return next(iter(self.after.probabilities))
 
     @property
     def probability(self) -> float:
-        """That of `value`, given the equation."""
+        """The probability of `value`, given the equation."""
         return self.after.probabilities[self.value]
 
     @property
     def impossible(self) -> tuple[Value, ...]:
-        """The candidates that cannot be, the one first that was the most probable."""
+        """The candidates that the equation excludes, by falling probability before."""
         read = self.before.probabilities if self.before else {}
         none = [value for value in read if value not in self.after.probabilities]
         return tuple(sorted(none, key=lambda value: -read[value]))
 
     def as_dict(self, count: int = 3) -> dict[str, Any]:
-        """The answer as types that `json` writes, with up to `count` values, and as many that are impossible."""
+        """The answer as types that `json` writes, with up to `count` values, and up to `count` impossible ones."""
         before = self.before.probabilities if self.before else {}
         after = list(self.after.probabilities.items())[:count]
         values = [{"value": plain(value), "before": before.get(value), "after": share} for value, share in after]
@@ -493,19 +496,19 @@ class Answer:
 
 @dataclass(frozen=True)
 class Solution:
-    """What makes an equation true. Probabilities are given the equation, and given that each picture shows one of its
-    candidates, if nothing else is said.
+    """The numbers that make an equation true. Unless stated otherwise, probabilities are given the equation, and given
+    that each picture shows one of its candidates.
 
     Attributes:
-        query: The equation as it is written.
-        solved: The same with the numbers that together make it true most probably.
-        probability: That of all these numbers together.
+        query: The equation as text.
+        solved: The equation with the most probable combination of numbers.
+        probability: The probability of this combination.
         unknowns: The patterns, and `_`, in the order of the query.
-        pictures: What was read, each picture once, likewise.
-        at_least: The least probability, given the equation, that each picture shows one of its candidates. What has a
-            probability p has, without this condition, at least p · `at_least` and at most 1 − (1 − p) · `at_least`.
-        is_true: The least and the greatest probability that the equation is true, by the pictures alone; None if there
-            is an unknown in it.
+        pictures: The pictures, each once, in the order of the query.
+        at_least: The least probability, given the equation, that each picture shows one of its candidates. Without this
+            condition, a probability p becomes at least p · `at_least` and at most 1 − (1 − p) · `at_least`.
+        is_true: The least and the greatest probability that the equation is true, by the pictures alone; None if the
+            equation has an unknown.
     """
 
     query: str
@@ -518,8 +521,8 @@ class Solution:
 
     @property
     def contradicted(self) -> tuple[Answer, ...]:
-        """The pictures that clearly show numbers which the equation contradicts: at least half a one, on the average,
-        would have to be misread."""
+        """The pictures that clearly show numbers, if the equation contradicts them: at least `CONTRADICTED` of them, on
+        average, would have to be misread."""
         doubtful = tuple(answer for answer in self.pictures if answer.kept < CLEAR)
         return doubtful if sum(1 - answer.kept for answer in doubtful) >= CONTRADICTED else ()
 
@@ -527,15 +530,15 @@ class Solution:
         """The solution as types that `json` writes; a value with decimals is a string.
 
         Args:
-            count: How many values of each number there are at most.
+            count: The most values of each number.
 
         Returns:
             `format`, the version of this form, which is 1, and every field by its name. Each of `unknowns` and
             `pictures` has `term`; `value`, the most probable one, and its `probability`; `values`, the most probable
-            ones, each with its probability `before`, null if it was not read, and `after`; `impossible`, candidates
-            that cannot be; `other`, the probability before of all that are no candidates; `reason`, why the reading
-            alone is not accepted; and `together`, its value in `solved`. Each of `contradicted` has the `term` of a
-            picture, what it clearly shows, `read`, and the `probability` of that before.
+            ones, each with its probability `before` (null if it was not read) and `after`; `impossible`, the impossible
+            candidates; `other`, the probability before of all values that are not candidates; `reason`, why the
+            reading alone is not accepted; and `together`, the value in `solved`. Each of `contradicted` has the `term`
+            of a picture; `read`, the number that it clearly shows; and the `probability` of that number before.
         """
         return {
             "format": FORMAT, "query": self.query, "solved": self.solved, "probability": self.probability,
@@ -553,14 +556,14 @@ class Quantity:
     """A number of an equation whose value is not known.
 
     Args:
-        term: Where it stands first.
-        content: `Blanks`, `Anything`, or what has `values`.
-        places: The decimals of the equation, in whose last one everything is counted.
-        usual: How many of them most of its numbers have.
+        term: The first term with this number.
+        content: `Blanks`, `Anything`, or an object with `values`.
+        places: The decimal places of the equation; everything is counted in units of the last one.
+        usual: The decimal places of its most probable numbers, with which a value is shown if they are enough.
 
     Attributes:
-        step: How often it counts, all on the left side.
-        domain: What it may be.
+        step: How often it counts, with all terms on the left side.
+        domain: The values that it may have.
         before: Its distribution, if it was read.
     """
 
@@ -582,7 +585,7 @@ class Quantity:
             self.domain = Listed({scaled(value, places): math.log(share) for value, share in shares.items()})
 
     def value(self, units: int) -> Value:
-        """What so many of the last decimal place are."""
+        """The value of a number of units of the last decimal place."""
         if units in self.listed:
             return self.listed[units]
         number, rest = divmod(units, 10 ** (self.places - self.usual))
@@ -591,7 +594,7 @@ class Quantity:
         return Decimal(f"{number}E-{self.usual}") if self.usual else number
 
     def answer(self, weights: Mapping[int, float], together: int) -> Answer:
-        """What log-weights of its values say, of which not all are −∞, and its value together with all others."""
+        """The answer from log-weights of its values, which are not all −∞, and its value in the best combination."""
         total = float(np.logaddexp.reduce(list(weights.values())))
         ranked = sorted(weights.items(), key=lambda one: (-one[1], one[0]))
         shares = {self.value(units): math.exp(min(0.0, weight - total)) for units, weight in ranked}
@@ -599,15 +602,15 @@ class Quantity:
 
 
 def solution_of(query: Query, readings: Mapping[Hashable, Any]) -> Solution:
-    """What makes the equation of a query true.
+    """Find the numbers that make the equation of a query true.
 
     Args:
         query: The equation.
-        readings: By the keys of `query.pictures`, what has `values`.
+        readings: For each key of `query.pictures`, an object with `values`.
 
     Raises:
-        EquationError: No candidates make it true.
-        NumberError: There are more possibilities than are looked at, or a number has no candidate.
+        EquationError: No candidates make the equation true.
+        NumberError: There are too many possibilities, or a number has no candidate.
     """
     contents = [readings.get(term.key, term.content) for term in query.terms]
     places, usual = (max(places_of(content, best) for content in contents) for best in (False, True))
@@ -646,11 +649,11 @@ def solution_of(query: Query, readings: Mapping[Hashable, Any]) -> Solution:
 
 
 def foreign(quantities: list[Quantity], after: Sequence[Mapping[int, float]]) -> float:
-    """The greatest weight, X, of what makes the equation true though a picture shows none of its candidates."""
+    """The greatest weight, X, of combinations that make the equation true with a picture that shows no candidate."""
     sizes = [min(one.domain.size, MANY) for one in quantities if one.before is None]
     ways, same = (float(min(math.prod(some), MANY)) for some in (sizes, sorted(sizes)[:-1]))
     read = [(one, one.before, mine) for one, mine in zip(quantities, after, strict=True) if one.before is not None]
-    none, one_alone, more = 1.0, 0.0, 0.0  # how probable it is that so many show none
+    none, one_alone, more = 1.0, 0.0, 0.0  # probabilities that this many pictures show no candidate
     for _, before, _ in read:
         more += one_alone * before.other
         one_alone = one_alone * (1 - before.other) + none * before.other
@@ -665,7 +668,7 @@ def foreign(quantities: list[Quantity], after: Sequence[Mapping[int, float]]) ->
 
 
 def impossible(query: Query, quantities: list[Quantity], total: int) -> EquationError:
-    """The error that nothing makes the equation true."""
+    """The error for an equation that nothing makes true."""
     read = [one for one in quantities if one.before is not None]
     named = " and ".join(one.term.text for one in read)
     what = f"no reading{'s' * (len(read) > 1)} of {named} make{'s' * (len(read) == 1)}" if read else "no digits make"
@@ -680,7 +683,7 @@ def impossible(query: Query, quantities: list[Quantity], total: int) -> Equation
 
 
 def places_of(content: Any, best: bool = False) -> int:
-    """How many decimals a content has at most; or only its most probable value, if it has several."""
+    """The most decimals of a content's values; with `best`, of its most probable value only."""
     if isinstance(content, Blanks):
         return content.places
     if isinstance(content, Decimal):
@@ -692,5 +695,5 @@ def places_of(content: Any, best: bool = False) -> int:
 
 
 def scaled(value: Value, places: int) -> int:
-    """A value in units of a decimal place."""
+    """A value in units of the last of `places` decimals."""
     return int(Fraction(value) * 10**places)

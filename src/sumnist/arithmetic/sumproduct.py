@@ -1,20 +1,22 @@
-"""Sums of independent terms over a semiring: what the terms say of their sum, and the sum of each term.
+"""Adds independent terms over a semiring: forward to the weights of their sum, backward to the weights of each term.
 
-A term has a support, all numbers of a range or some points, with weights `[n, ...]`: its values are on the first axis,
-what is independent (positions, batch) on the others. Terms are added one after another, and equal partial sums are
-merged, exactly, so that there are no more states than there must be. `Sums.backward` goes back through them, from what
-is left to the sum (the weight of all else, given the sum) to what is left to each term. Together they are the
-forward-backward algorithm, and the derivative of the log-partition. The structure of the sums (`Chain`) is made once
-for all weights and semirings, of which there are three:
+A term has a support, which is a range or some points, with weights `[n, ...]`: its values are on the first axis,
+independent entries (positions, batch) on the others. Terms are added one after another, and equal partial sums are
+merged, exactly, so that there are as few states as possible. `Sums.backward` goes back through the terms, from the
+outside weights of the sum to the outside weights of each term. The outside weight of a value is the weight of
+everything else, given that value. Together this is the forward-backward algorithm, and the derivative of the
+log-partition function. The structure of the sums (`Chain`) is made once for all weights and semirings. There are three
+semirings:
 
-- `LOG_SUM`: logarithms of probabilities, which are added up;
-- `LOG_MAX`: the most probable alternative counts;
-- `PROBABILITIES`: fast, and safe as long as each message has a maximum of one and products all of which are below
-  `SAFE` are refused. What underflows is then less than 1e-200 of what counts. Of NumPy's arrays `[n]` alone.
+- `LOG_SUM`: logarithms of probabilities; alternatives are added up;
+- `LOG_MAX`: logarithms of probabilities; only the most probable alternative counts;
+- `PROBABILITIES`: probabilities, in NumPy's arrays `[n]` only. It is fast. It is safe as long as each message has a
+  maximum of one, and a product is refused if all its entries are below `SAFE`: a weight that underflows is then less
+  than 1e-200 of the weights that count.
 
-Arrays are NumPy's, which has the array API, or PyTorch's and whatever else `array_api_compat` knows; torch itself is
-never imported. Each partial sum has its own maximum, so that 1e-300 stays 1e-300 beside 1, and the gradient of what is
-impossible is zero.
+Arrays are NumPy's, which has the array API, or those of PyTorch and other libraries that `array_api_compat` knows; this
+module never imports torch. Each partial sum has its own maximum, so that 1e-300 stays 1e-300 beside 1. The gradient of
+an impossible value is zero.
 """
 
 from __future__ import annotations
@@ -41,20 +43,21 @@ Choose = Callable[[NDArray[Any]], NDArray[np.int64]]
 """Log-weights of alternatives `[n, ...]` → which one is chosen, `[...]`."""
 IMPOSSIBLE = -np.inf
 COARSE = 2e-3
-"""The distance from 1 to the next number in types that NumPy lacks, such as bfloat16, is greater; single precision is
-used for them."""
+"""Types whose distance from 1 to the next number is greater, such as bfloat16, are missing in NumPy; single precision
+is used for them."""
 FEW = 500
-"""Elements up to which NumPy's own sum, one call, is faster than whole rows in several."""
+"""The most elements for which NumPy's own sum, in one call, is faster than several calls on whole rows."""
 ROUNDING = 16
-"""Log-probabilities that differ by less than so many roundings are equally probable."""
+"""Log-probabilities that differ by less than this many roundings count as equal."""
 
 
 LIBRARIES: dict[type, Any] = {}
-"""By the type of an array; finding out takes longer than most of what is done then."""
+"""The library of each type of array; finding it takes longer than most computations with it."""
 
 
 def library(x: Array) -> Any:
-    """The functions of the array API for an array. Raises `TypeError` if it is none, `MissingExtraError`."""
+    """The functions of the array API for an array. Raises `TypeError` if `x` is not an array, and
+    `MissingExtraError`."""
     if type(x) not in LIBRARIES:
         if isinstance(x, np.ndarray | np.generic):
             LIBRARIES[type(x)] = np
@@ -70,18 +73,18 @@ def library(x: Array) -> Any:
 
 
 def device_of(x: Array) -> Any:
-    """Where an array lies."""
+    """The device of an array."""
     return getattr(x, "device", None)  # NumPy has it from version 2 on
 
 
 def like(x: Array, values: NDArray[Any]) -> Array:
-    """An array of NumPy as one of the library and the device of `x`, and of its type unless it holds whole numbers."""
+    """A NumPy array converted to the library and the device of `x`, and to its type unless it holds whole numbers."""
     dtype = x.dtype if values.dtype.kind == "f" else None
     return library(x).asarray(values, dtype=dtype, device=device_of(x))
 
 
 def host(x: Array) -> NDArray[Any]:
-    """An array as one of NumPy."""
+    """An array converted to NumPy."""
     if not hasattr(x, "detach"):
         return np.asarray(x)
     x = x.detach().cpu()
@@ -89,7 +92,7 @@ def host(x: Array) -> NDArray[Any]:
 
 
 def plain(x: Array) -> Array:
-    """The same numbers as an array of NumPy, if that takes no copy and nobody asks for a gradient; else `x` itself."""
+    """`x` as a NumPy array, if that takes no copy and no gradient is needed; else `x` itself."""
     if isinstance(x, np.ndarray) or getattr(x, "requires_grad", True):
         return x
     try:
@@ -131,23 +134,23 @@ def log_sum(x: Array, axis: int = 0) -> Array:
     xp = library(x)
     most = top(x, axis)
     total = xp.sum(xp.exp(lifted(x, most)), axis=axis)
-    # The largest term is exp(0), so that a sum is at least one, or there was nothing to add.
+    # The largest term is exp(0), so a sum is at least one, unless all its terms are impossible.
     return xp.log(xp.clip(total, min=0.5)) + xp.squeeze(most, axis=axis)
 
 
 def log_max(x: Array, axis: int = 0) -> Array:
-    """The largest."""
+    """The largest of the alternatives."""
     return library(x).max(x, axis=axis)
 
 
 def max_normalised(x: Array, axes: tuple[int, ...]) -> Array:
-    """`x` with the maximum zero along axes: a long product of such weights keeps its precision."""
+    """`x` shifted to a maximum of zero along axes, so that a long product of weights keeps its precision."""
     return lifted(x, top(x, axes))
 
 
 def normalised(x: Array) -> Array:
-    """Log-weights `[n, ...]` as log-probabilities; −inf stays where all are."""
-    x = max_normalised(x, (0,))  # the sum of large ones would be rounded
+    """Log-weights `[n, ...]` as log-probabilities; where all are −inf, they stay −inf."""
+    x = max_normalised(x, (0,))  # the sum of large log-weights would lose precision
     return lifted(x, log_sum(x)[None])
 
 
@@ -155,13 +158,13 @@ def normalised(x: Array) -> Array:
 
 
 def with_impossible(x: Array) -> Array:
-    """`x` with one more row, for what is outside of it: `[n, ...]` → `[n + 1, ...]`."""
+    """`x` with one more row of −inf, for indices outside of it: `[n, ...]` → `[n + 1, ...]`."""
     none = np.full((1, *x.shape[1:]), IMPOSSIBLE)
     return library(x).concat([x, like(x, none)], axis=0)
 
 
 def take(x: Array, index: NDArray[np.int64]) -> Array:
-    """The rows of `x` `[n, ...]` at an index, −inf where it is not in 0..n − 1: `[*index.shape, ...]`."""
+    """The rows of `x` `[n, ...]` at an index, −inf where the index is not in 0..n − 1: `[*index.shape, ...]`."""
     xp = library(x)
     outside = (index < 0) | (index >= len(x))
     if outside.any():
@@ -171,9 +174,9 @@ def take(x: Array, index: NDArray[np.int64]) -> Array:
 
 
 def picked(x: Array, index: NDArray[np.int64]) -> Array:
-    """Of each column of `x` `[n, ...]` the elements at `index` `[*k, ...]`, −inf where it is not in 0..n − 1.
+    """The elements of each column of `x` `[n, ...]` at `index` `[*k, ...]`, −inf where the index is not in 0..n − 1.
 
-    The axes behind the first of `x` are the last ones of `index`; lengths of one are repeated in both.
+    The axes of `x` behind its first are the last axes of `index`; lengths of one are broadcast in both.
     """
     xp = library(x)
     ahead = index.ndim - x.ndim + 1
@@ -187,14 +190,14 @@ def picked(x: Array, index: NDArray[np.int64]) -> Array:
 
 
 def best(weights: NDArray[Any]) -> NDArray[np.int64]:
-    """The first of the most probable alternatives; those that differ by roundings only are equally probable."""
+    """The first of the most probable alternatives; alternatives that differ only by rounding are equally probable."""
     most = weights.max(0)
     margin = ROUNDING * np.finfo(weights.dtype).eps * np.maximum(1, np.abs(most))
     return np.asarray((weights >= most - np.where(np.isfinite(most), margin, 0)).argmax(0))
 
 
 def draws(random: np.random.Generator) -> Choose:
-    """Chooses at random, by the weights: the greatest after noise with a Gumbel distribution."""
+    """A function that chooses at random, by the weights: it adds Gumbel noise and takes the greatest."""
     return lambda weights: np.asarray((weights + random.gumbel(size=weights.shape)).argmax(0))
 
 
@@ -202,22 +205,23 @@ def draws(random: np.random.Generator) -> Choose:
 
 Weights = NDArray[np.float64]
 STATES = 2**24
-"""The most states that are looked at, for each entry of a batch."""
+"""The most states for each entry of a batch."""
 NEAR, MANY, DEEPEST = 64, 8, 700.0
-"""Sums that are worked on with one maximum; of so many times more, and terms of so many values, it is faster; and how
-far below it logarithms may be, so that no exponential of them is rounded to zero."""
+"""For `convolved` and `correlated`: how many neighbouring sums share one maximum; from how many of these windows, and
+values of a term, on they are faster; and how far below the maximum logarithms may be, so that no exponential becomes
+zero."""
 BLOCK = 2**18
-"""Elements that are worked on at once: few enough for the processor's cache, chosen by measuring."""
+"""Elements that are processed at once: few enough for the processor's cache, chosen by measuring."""
 SAFE = 1e-100
-"""The least probability, beside that of the best values of each message by itself, that is worked on as such."""
+"""The least probability of a product that `PROBABILITIES` accepts, relative to the best value of each message."""
 
 
 class TooManyError(NumberError):
-    """There are more states than are looked at."""
+    """There are too many states."""
 
 
 class Underflow(Exception):  # noqa: N818
-    """Too improbable for a semiring: take logarithms; with logarithms, impossible."""
+    """All weights are too small for a semiring: take logarithms. With logarithms, nothing is possible."""
 
 
 def limited(states: int, what: str, mend: str, most: int | None = None) -> None:
@@ -228,7 +232,7 @@ def limited(states: int, what: str, mend: str, most: int | None = None) -> None:
 
 
 def in_blocks(rows: int, size: int) -> Iterator[slice]:
-    """0..rows − 1 in blocks, each of as many rows of `size` elements as make up `BLOCK`, but at least of one."""
+    """0..rows − 1 in blocks of at most `BLOCK` elements, with `size` elements in a row, but of at least one row."""
     count = max(1, BLOCK // max(1, size))
     return (slice(start, min(start + count, rows)) for start in range(0, rows, count))
 
@@ -238,12 +242,12 @@ class Ring:
     """A semiring of weights.
 
     Attributes:
-        add: Puts alternatives along an axis together.
-        plus: Puts two alternatives together.
-        times: Puts independent parts together.
-        zero: The weight of what is impossible.
-        one: The weight of what is certain.
-        least: Products of which the greatest is no greater are refused.
+        add: Combines alternatives along an axis.
+        plus: Combines two alternatives.
+        times: Combines independent parts.
+        zero: The weight of the impossible.
+        one: The weight of the certain.
+        least: Messages whose greatest weight is not above this are refused.
         linear: Whether weights are probabilities, and not their logarithms.
     """
 
@@ -265,18 +269,18 @@ class Ring:
             return np.log(weights) if self.linear else weights
 
     def total(self, x: Weights) -> float:
-        """All alternatives `[n]` together."""
+        """The weight of all alternatives `[n]` together."""
         return float(self.plus.reduce(x, initial=self.zero))
 
     def others(self, x: Weights) -> Weights:
-        """For each alternative all others together; nothing is subtracted."""
+        """For each alternative, the weight of all others together, computed without subtraction."""
         edge = np.full(1, self.zero)
         before = np.concatenate([edge, self.plus.accumulate(x)[:-1]])
         after = np.concatenate([self.plus.accumulate(x[::-1])[-2::-1], edge])
         return np.asarray(self.plus(before, after))[: len(x)]
 
     def gathered(self, index: NDArray[np.int64], x: Weights, size: int) -> Weights:
-        """The alternatives with each index 0..`size` − 1 together; those with −1 are left out."""
+        """For each index 0..`size` − 1, the weight of all its alternatives together; index −1 is left out."""
         if self.linear:
             return np.asarray(np.bincount(index + 1, x, size + 1)[1:], np.float64)
         into = np.full(size + 1, self.zero)
@@ -284,11 +288,11 @@ class Ring:
         return into[:-1]
 
     def picked(self, x: Weights, index: NDArray[np.int64]) -> Weights:
-        """The weights at an index; what has −1 is impossible."""
+        """The weights at an index; the index −1 is impossible."""
         return np.append(x, self.zero)[index]
 
     def normalised(self, x: Weights) -> tuple[Weights, float]:
-        """Weights with a maximum of one, and the logarithm of what it was. Raises `Underflow`."""
+        """The weights scaled to a maximum of one, and the logarithm of their old maximum. Raises `Underflow`."""
         most = x.max()
         if not self.least < most < np.inf:
             raise Underflow
@@ -305,10 +309,10 @@ class Added:
     """Two terms, and the support of their sum.
 
     Attributes:
-        one, two: Their supports: of the first a range without gaps, or points; of the second any range, or points.
-        unknown: Stands for a number that is not known, and so for a sum with one.
-        states: The most pairs of points, or numbers of a range, that are looked at.
-        times: Whether they are multiplied instead; both are then points.
+        one, two: Their supports. The first is a range without gaps, or points; the second is any range, or points.
+        unknown: Stands for an unknown number, and for any sum with one.
+        states: The most pairs of points, or numbers of a range.
+        times: Whether the terms are multiplied instead of added; both are then points.
     """
 
     one: Support
@@ -319,14 +323,14 @@ class Added:
 
     @cached_property
     def offsets(self) -> list[int] | None:
-        """How far each number of the second is from its least, if both are ranges."""
+        """The distance of each number of the second term from its least one, if both terms are ranges."""
         if not (isinstance(self.one, range) and isinstance(self.two, range)):
             return None
         return [number - min(self.two[0], self.two[-1]) for number in self.two]
 
     @cached_property
     def table(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """The sums of points, and which of them each pair makes: `[E]` and `[n, m]`. Raises `TooManyError`."""
+        """The distinct sums of points `[E]`, and the index of each pair's sum `[n, m]`. Raises `TooManyError`."""
         shape = len(self.one), len(self.two)
         mend = "give fewer candidates for each number"
         limited(shape[0] * shape[1], "Partial sums of candidates", mend, self.states)
@@ -364,7 +368,7 @@ class Added:
         return self.over_two(ring, padded, [margin - offset for offset in self.offsets], size, two)
 
     def to_one(self, ring: Ring, outside: Array, two: Array) -> Array:
-        """What is left to the first term, given what is left to the sum."""
+        """The outside weights of the first term, given those of the sum."""
         if self.offsets is None:
             return ring.add(ring.times(take(outside, self.table[1]), two), 1)
         if ring.linear:
@@ -372,7 +376,7 @@ class Added:
         return self.over_two(ring, outside, self.offsets, len(self.one), two)
 
     def over_two(self, ring: Ring, x: Array, offsets: list[int], size: int, two: Array) -> Array:
-        """For each of `size` numbers all values of the second term together, at offsets in `x`."""
+        """For each of `size` numbers, the weight of all values of the second term together, at offsets in `x`."""
         xp, whole = library(x), None
         if ring is LOG_SUM and (fast := convolved(x, offsets, size, two)) is not None:
             return fast
@@ -383,7 +387,7 @@ class Added:
         return whole
 
     def to_two(self, ring: Ring, outside: Array, one: Array) -> Array:
-        """What is left to the second term, given what is left to the sum."""
+        """The outside weights of the second term, given those of the sum."""
         if self.offsets is None:
             return ring.add(ring.times(take(outside, self.table[1]), one[:, None]), 0)
         if ring.linear:
@@ -397,17 +401,18 @@ class Added:
         return parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
 
     def rests(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
-        """For sums at an index `[...]`, the place of the first term by the second, or −1: `[m, ...]`."""
+        """For sums at an index `[...]` and each value of the second term, the index of the first term's value, or −1:
+        `[m, ...]`."""
         sums = points_of(self.support)[index]
         return found(self.one, sums - points_of(self.two).reshape(-1, *(1 for _ in index.shape)))
 
 
 class Chain:
-    """Terms with supports, and those of the sums of the first 0, 1, 2, … of them.
+    """The supports of terms, and of the sums of the first 0, 1, 2, … of them.
 
     Args:
-        supports: Of the terms.
-        unknown, states, times: As of `Added`.
+        supports: The supports of the terms.
+        unknown, states, times: As in `Added`.
 
     Raises:
         TooManyError: There are too many partial sums.
@@ -425,10 +430,10 @@ class Chain:
 
 
 class Sums:
-    """Weights of the sums of a chain.
+    """The weights of the sums of a chain.
 
     Attributes:
-        running: Those of the first 0, 1, 2, … terms, without the sum of all.
+        running: The weights of the sums of the first 0, 1, 2, … terms, without the sum of all.
     """
 
     def __init__(self, chain: Chain, ring: Ring, terms: Sequence[Array], start: Array = None) -> None:
@@ -445,7 +450,7 @@ class Sums:
         return self.chain.added[-1].forward(self.ring, self.running[-1], self.terms[-1])
 
     def at(self, sums: NDArray[np.int64]) -> Array:
-        """The log-weights of some sums of a range `[*k, ...]`; those alone are made, if they are few."""
+        """The log-weights of some sums of a range `[*k, ...]`; if these are few, only they are computed."""
         added, term = self.chain.added[-1], self.terms[-1]
         ahead = sums.ndim - term.ndim + 1
         if len(self.terms) == 1 or prod(sums.shape[:ahead]) >= len(self.chain.support):
@@ -454,7 +459,7 @@ class Sums:
         return self.ring.add(picked(self.running[-1], rests) + term[:, *(None for _ in range(ahead))], 0)
 
     def backward(self, outside: Array, more: Sequence[Array] | None = None) -> list[Array]:
-        """What is left to each term, given what is left to the sum, and by `more` what else to the sums before."""
+        """The outside weights of each term, given those of the sum; `more` are further ones of the running sums."""
         left = []
         for place in reversed(range(len(self.terms))):
             added = self.chain.added[place]
@@ -465,7 +470,7 @@ class Sums:
         return left[::-1]
 
     def split(self, index: NDArray[np.int64], choose: Choose) -> list[NDArray[np.int64]]:
-        """For the sum at an index `[...]`, which value of each term it has; the last term's is chosen first."""
+        """Choose a value of each term for the sum at an index `[...]`: indices; the last term's is chosen first."""
         chosen = []
         for added, before, x in zip(self.chain.added[::-1], self.running[::-1], self.terms[::-1], strict=False):
             rests = added.rests(index)
@@ -479,7 +484,8 @@ def windows(x: Weights, width: int, count: int) -> tuple[Weights, Weights, float
     """Weights from logarithms `[n, *batch]`, in `count` windows `[count, *batch, width]` that begin `NEAR` apart.
 
     Returns:
-        Them with a maximum of one, the logarithm of what it was `[count, *batch, 1]`, and how far below it they reach.
+        The weights, scaled to a maximum of one in each window; the logarithms of the old maxima `[count, *batch, 1]`;
+        and how far below its maximum the least logarithm is.
     """
     lacking = np.full((max(0, (count - 1) * NEAR + width - len(x)), *x.shape[1:]), IMPOSSIBLE)
     found = sliding_window_view(np.concatenate([x, lacking]), width, 0)[: count * NEAR : NEAR]
@@ -489,9 +495,9 @@ def windows(x: Weights, width: int, count: int) -> tuple[Weights, Weights, float
 
 
 def convolved(x: Array, offsets: list[int], size: int, two: Array) -> Weights | None:
-    """What `Added.over_two` gives of logarithms, by products of what is near each other, of large arrays of NumPy.
+    """A faster `Added.over_two` for logarithms in large NumPy arrays: it multiplies probabilities within windows.
 
-    None if these are none, or if products would be rounded to zero.
+    None if the arrays are small or not NumPy's, or if products would be rounded to zero.
     """
     if not (isinstance(x, np.ndarray) and isinstance(two, np.ndarray)) or min(size // NEAR, len(offsets)) < MANY:
         return None
@@ -504,7 +510,7 @@ def convolved(x: Array, offsets: list[int], size: int, two: Array) -> Weights | 
 
 
 def correlated(outside: Array, offsets: list[int], one: Array) -> Weights | None:
-    """What `Added.to_two` gives of logarithms, in the same way; or None."""
+    """A faster `Added.to_two` for logarithms, made as `convolved` is; or None."""
     if not (isinstance(outside, np.ndarray) and isinstance(one, np.ndarray)) or len(one) // NEAR < MANY:
         return None
     count = -(-len(one) // NEAR)
@@ -518,9 +524,9 @@ def correlated(outside: Array, offsets: list[int], one: Array) -> Weights | None
 
 
 def stretched(terms: Sequence[tuple[int, Array]], ring: Ring, check: Callable[[range], object] = len) -> Sums:
-    """The sum of `step · x` with weights of x = 0..n − 1, `[n, ...]`, the first term last.
+    """The sum of terms `step · x`, with weights `[n, ...]` of x = 0..n − 1; the first term is added last.
 
-    Before anything is worked out `check` may refuse the range of the sum.
+    `check` may refuse the range of the sum before anything is computed.
     """
     terms = terms[::-1]
     start = like(terms[0][1], np.zeros((1,) * terms[0][1].ndim))
@@ -531,9 +537,9 @@ def stretched(terms: Sequence[tuple[int, Array]], ring: Ring, check: Callable[[r
 
 
 def merged(x: Array, group: NDArray[np.int64], add: Add) -> Array:
-    """Alternatives `[n, ...]` put together by the group, 0..E − 1, that each is in: `[E, ...]`.
+    """Combine alternatives `[n, ...]` that are in the same group, 0..E − 1: `[E, ...]`.
 
-    Groups of up to 1, 2, 4, … members are done together, each filled up with what is impossible.
+    Groups of up to 1, 2, 4, … members are processed together; each is filled up with impossible members.
     """
     group = group.reshape(-1)
     order, sizes = np.argsort(group, kind="stable"), np.bincount(group)

@@ -1,10 +1,10 @@
-"""Sums of independent numbers: how probable a total is, and what a total says of each number.
+"""Adds independent random numbers: how probable a total is, and how probable each number is, given the total.
 
     Σ sₖ · Xₖ + constant = total
 
-with Xₖ given by digits, as dense integers or as a list of candidates, and whole numbers sₖ. All is exact, batched, and
-differentiable where the arrays are. A total may be known, be one of several, or be perceived itself: then it is one
-more operand, on the other side.
+Each Xₖ is given digit by digit, as dense integers or as a list of candidates; the sₖ are whole numbers. Everything is
+exact and batched, and differentiable if the arrays are. A total may be known, be one of several, or be perceived
+itself. A perceived total is a distribution: one more operand, on the other side.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from sumnist.errors import NumberError
 Kind = Literal["digits", "ranges", "points"]
 """How an operand enters a sum: digit by digit, as dense integers, or as a list of values."""
 TOLERANCE = 1e-3
-"""Probabilities may sum to so much more or less than one: half precision needs it."""
+"""How much more or less than one probabilities may sum to: half precision needs this."""
 
 
 class Added:
-    """What `+`, `-` and `*` make sums of."""
+    """Gives numbers the operators `+`, `-` and `*`, which make sums."""
 
     __array_ufunc__ = None
-    """NumPy leaves `array + digits` to us."""
+    """NumPy leaves `array + digits` to this class."""
 
     def _added(self, *terms: tuple[int, Any]) -> Any:
         """The sum of two terms."""
@@ -66,8 +66,8 @@ class Operand(Added, ABC):
     """A random number that is independent of all others.
 
     Attributes:
-        log_probs: Its log-probabilities `[*batch, n]`, of digits `[*batch, N, base]`; None if it has floats only.
-        other: The probability of values that nobody knows.
+        log_probs: Its log-probabilities `[*batch, n]`, for digits `[*batch, N, base]`; None if it has floats only.
+        other: The probability of all values that are not listed.
     """
 
     log_probs: sp.Array = None
@@ -81,7 +81,7 @@ class Operand(Added, ABC):
     @property
     @abstractmethod
     def support(self) -> Known:
-        """Of points all values, of a range the least, of digits zero."""
+        """For points all values, for a range the least one, for digits zero."""
 
     @property
     def batch(self) -> tuple[int, ...]:
@@ -97,19 +97,19 @@ class Operand(Added, ABC):
 
     @abstractmethod
     def laid(self, reference: sp.Array, rank: int, positions: int) -> sp.Array:
-        """Its log-probabilities for a sum, values first: `[n, *batch]`, or `[base, positions, *batch]` of digits."""
+        """Its log-probabilities for a sum, values first: `[n, *batch]`, or `[base, positions, *batch]` for digits."""
 
     @abstractmethod
     def given(self, log_probs: sp.Array, other: sp.Array | float) -> Any:
-        """What it is, by log-probabilities as they are laid, if `other` `[*batch]` may be anywhere."""
+        """The operand with new log-probabilities, laid out as by `laid`; `other` `[*batch]` is of unlisted values."""
 
     @abstractmethod
     def chosen(self, index: NDArray[np.int64]) -> Any:
-        """Its values at indices into what is laid."""
+        """Its values at indices into the array of `laid`."""
 
 
 def checked(log_probs: sp.Array, axes: tuple[str, ...]) -> sp.Array:
-    """Log-probabilities `[..., *axes]`, if they are; those of the last axis sum to one. Raises `NumberError`."""
+    """`log_probs` `[..., *axes]`. Raises `NumberError` unless its probabilities sum to one along the last axis."""
     shape = f"[..., {', '.join(axes)}]"
     try:
         xp = sp.library(log_probs)
@@ -134,14 +134,14 @@ def checked(log_probs: sp.Array, axes: tuple[str, ...]) -> sp.Array:
 
 
 def whole_factor(factor: Any) -> int:
-    """A whole number to multiply by. Raises `NumberError`."""
+    """A factor as an integer. Raises `NumberError` if it is not a whole number."""
     if isinstance(factor, bool) or not isinstance(factor, int | np.integer):
         raise NumberError(f"A distribution cannot be multiplied by {reprlib.repr(factor)}: expected a whole number")
     return int(factor)
 
 
 def possible(log_prob: sp.Array, what: str) -> None:
-    """Raises `NumberError` if a log-probability `[...]` is −inf, and says which of the batch."""
+    """Raises `NumberError` if a log-probability `[...]` is −inf; the message names the entry of the batch."""
     wrong = np.argwhere(sp.host(log_prob) == sp.IMPOSSIBLE)
     if len(wrong):
         where = f" in entry {wrong[0].tolist()} of the batch" if wrong.shape[1] else ""
@@ -151,16 +151,16 @@ def possible(log_prob: sp.Array, what: str) -> None:
 class Integers(Operand):
     """A distribution over `first`, `first` + 1, …, `last`.
 
-    `+`, `-` and `*` with whole numbers, and the sum and difference of two, give the distribution of what comes out, at
-    once. The two are independent of each other, so `a + a` is the sum of two draws, and not `2 * a`. With digits or
-    candidates they make a `Sum`; `Sum.of(a, b)` makes one of two ranges, too, that can be asked about each of them.
+    `+`, `-` and `*` with whole numbers, and `+` and `-` of two `Integers`, give the distribution of the result at once.
+    Operands are independent, so `a + a` is the sum of two draws, and not `2 * a`. With digits or candidates they make a
+    `Sum`. `Sum.of(a, b)` keeps two ranges apart, so that a total says something about each.
 
     Args:
         log_probs: `[..., n]`, of NumPy or torch.
         first: The least number.
 
     Raises:
-        NumberError: These are no log-probabilities.
+        NumberError: `log_probs` are not log-probabilities.
 
     Examples:
         >>> import numpy as np
@@ -179,7 +179,7 @@ class Integers(Operand):
 
     @classmethod
     def made(cls, laid: sp.Array, first: int) -> Integers:
-        """Of log-probabilities `[n, *batch]` that are known to be some, or are lower bounds."""
+        """Make one of log-probabilities `[n, *batch]` without a check; they may be lower bounds."""
         new = cls.__new__(cls)
         new.log_probs, new.first = sp.batch_first(laid), first
         return new
@@ -211,7 +211,7 @@ class Integers(Operand):
         """The numbers at indices."""
         return bare(narrow(np.asarray(index.astype(object) + self.first)))
 
-    # What is known of it.
+    # Its properties.
 
     def log_prob(self, value: Any) -> sp.Array:
         """The log-probability of an integer, or of an array of them that fits the batch; −inf out of the range."""
@@ -260,7 +260,7 @@ class Integers(Operand):
         return np.asarray(Sum.of(self).sample(count, random=random).values[0])
 
     def condition(self, allowed: Iterable[int]) -> Integers:
-        """The distribution if the number is one of those allowed. Raises `NumberError` if it cannot be."""
+        """The distribution, given that the number is in `allowed`. Raises `NumberError` if that is impossible."""
         numbers = set(allowed)
         mask = [0.0 if number in numbers else sp.IMPOSSIBLE for number in range(self.first, self.last + 1)]
         x = self.laid() + sp.like(self.log_probs, np.reshape(mask, (-1, *(1 for _ in self.batch))))
@@ -287,14 +287,15 @@ class Integers(Operand):
 # Sums.
 
 SMALL = 100_000
-"""Log-probabilities from which on torch computes with its own arrays, and all its threads. Of fewer, NumPy gave the
-probability and the posterior of a total in two thirds of the time of one thread of torch, or less, measured."""
+"""From this many log-probabilities on, torch's arrays stay torch's and use all its threads. Fewer are computed with
+NumPy, which in measurements took at most two thirds of the time of one torch thread for the probability and the
+posterior of a total."""
 ANY: Any = object()
-"""Said of a total of which nothing is said."""
+"""Stands for a total about which nothing is known."""
 ALLOWED = 2**22
 """The most totals of a set or range."""
 LONG = 4
-"""Digits from which on torch itself is faster at all totals, measured with base ten."""
+"""From this many digits on, torch itself is faster at computing all totals, measured with base ten."""
 
 
 @dataclass(frozen=True)
@@ -302,7 +303,7 @@ class Assignment:
     """A value for each operand of a sum.
 
     Attributes:
-        values: For each operand its values `[...]`, or its digits `[..., N]`; of a perceived total, too, as the last.
+        values: For each operand its values `[...]`, or its digits `[..., N]`; those of a perceived total come last.
         log_prob: The log-probability of all of them together, `[...]`.
     """
 
@@ -313,12 +314,12 @@ class Assignment:
 class Sum(Added):
     """A sum of independent operands, each times a whole number, and of known numbers.
 
-    `a + b - 3 * c + 47` makes one of digits, dense integers, candidate lists and known numbers. Two ranges, or two
-    candidate lists, are added at once; `Sum.of` keeps them apart, so that a total says something of each.
+    `a + b - 3 * c + 47` makes a sum of digits, dense integers, candidate lists and known numbers. `+` adds two ranges,
+    or two candidate lists, at once; `Sum.of` keeps them apart, so that a total says something about each.
 
     Args:
-        terms: Factors and operands, other sums, or known numbers: integers, Decimals or arrays of them. The batches of
-            all must fit together.
+        terms: Factors with operands, other sums, or known numbers: integers, Decimals or arrays of them. All batches
+            must fit together.
 
     Attributes:
         operands: Its operands in their order.
@@ -326,7 +327,7 @@ class Sum(Added):
         constant: The known numbers, added up.
 
     Raises:
-        NumberError: An operand is not one, or they do not fit together.
+        NumberError: An operand is of the wrong type, or operands do not fit together.
 
     Examples:
         >>> import numpy as np
@@ -372,23 +373,24 @@ class Sum(Added):
 
         Args:
             total: An integer or Decimal; an array of integers of any size that fits the batch (`known.numeral` makes
-                them of digits); a set or range that has it; or another operand or sum, if it is perceived itself.
+                them from digits); a set or range that contains the total; or, for a perceived total, another operand
+                or sum.
 
         Returns:
             `[...]`, −inf where the total is impossible.
 
         Raises:
-            NumberError: The total makes no sense, or an operand has values that nobody knows (`Values.other`), so that
-                only bounds are known, or there would be too many partial sums of candidates.
+            NumberError: The total makes no sense; or an operand has unlisted values (`Values.other`), so that only
+                bounds are known; or there would be too many partial sums of candidates.
         """
         question = Question(self, total)
         question.exact()
         return question.answer(question.equation(sp.LOG_SUM).log_prob())
 
     def log_bounds(self, total: Any) -> tuple[sp.Array, sp.Array]:
-        """The least and the greatest log-probability that a total may have, whatever the values that nobody knows.
+        """The least and the greatest log-probability that a total may have, whatever the unlisted values are.
 
-        Both are the same if there are none. Arguments and errors are those of `log_prob`.
+        The two are equal if no operand has unlisted values. Arguments and errors are those of `log_prob`.
         """
         question = Question(self, total)
         least = question.equation(sp.LOG_SUM).log_prob()
@@ -397,15 +399,16 @@ class Sum(Added):
     def posterior(self, total: Any) -> tuple[Any, ...]:
         """The distribution of each operand, given the total.
 
-        If an operand has values that nobody knows, all probabilities are lower bounds, and what they, together, are
-        less than one is how much greater each may be: the `other` of `Values`.
+        If an operand has unlisted values, all probabilities are lower bounds, with a sum below one. Each may be greater
+        by the difference, which is the `other` of `Values`.
 
         Args:
             total: As in `log_prob`.
 
         Returns:
-            For each operand: of digits their log-probabilities `[..., N, base]`, each digit by itself; of dense
-            integers `Integers`; of candidates `Values`, in an array if there is a batch. A perceived total's is last.
+            For each operand, its distribution: log-probabilities `[..., N, base]` for digits, each digit by itself;
+            `Integers` for dense integers; `Values` for candidates, in an array if there is a batch. A perceived total
+            comes last.
 
         Raises:
             NumberError: The total is impossible, or as in `log_prob`.
@@ -429,9 +432,9 @@ class Sum(Added):
     def explanation(self, total: Any) -> Assignment:
         """The most probable values of all operands together, given the total.
 
-        Of several that are equally probable, digits whose sum is least in the most significant column are taken, then
-        in the next one, and within a column those of the first operand are least; lists before digits have the least
-        sum. Values that nobody knows are not looked at.
+        If several explanations are equally probable, the lists have the least sum. Then the digits have the least sum
+        in the most significant column, then in the next one, and so on; within a column, the digit of the first operand
+        is the least. Unlisted values are ignored.
 
         Args:
             total: As in `log_prob`.
@@ -449,7 +452,7 @@ class Sum(Added):
 
         Args:
             count: How many.
-            total: As in `log_prob`, if it is known: all draws have it.
+            total: As in `log_prob`, if it is known; all draws then have this total.
             random: A seed, or a generator of NumPy.
 
         Returns:
@@ -472,8 +475,8 @@ class Sum(Added):
         """The distribution of all totals, if they are whole numbers and not too many.
 
         Raises:
-            NumberError: There are more than `sumproduct.STATES` totals, or decimals among them, or a known number for
-                each entry of the batch, or values that nobody knows.
+            NumberError: There are more than `sumproduct.STATES` totals, decimals, a known number for each entry of the
+                batch, or unlisted values.
         """
         question = Question(self, ANY)
         question.exact()
@@ -483,10 +486,10 @@ class Sum(Added):
         return Integers.made(question.answer(x), first - int(question.target.item()))
 
     def most_probable_total(self) -> MostProbable:
-        """The most probable total, that is not in general the sum of the most probable numbers.
+        """The most probable total, which need not be the sum of the most probable numbers.
 
         Returns:
-            The total with its log-probability, and a bound: if it is no greater, the total is `certain`.
+            The total with its log-probability, and a bound. If the bound is no greater, the total is `certain`.
 
         Raises:
             NumberError: There are decimals beside digits, or as in `log_prob`.
@@ -500,19 +503,19 @@ class Sum(Added):
 
 
 class Question:
-    """A sum, and what is said of its total: terms on one side, known numbers on the other.
+    """A sum and the knowledge of its total, with terms on one side and known numbers on the other.
 
     Args:
         asked: The sum.
-        total: As in `Sum.log_prob`; `ANY` if nothing is said.
-        more: Axes that are put before the batch.
+        total: As in `Sum.log_prob`; `ANY` if nothing is known about it.
+        more: How many axes are put before the batch.
 
     Attributes:
-        terms: All of them.
-        places: For each operand its kind, and which of the terms of that kind it is.
-        target: What the terms add up to, `[*batch]`, in units of 10^−`decimals`.
+        terms: All terms.
+        places: Each operand with its kind and its index among the terms of that kind.
+        target: The sum of the terms, `[*batch]`, in units of 10^−`decimals`.
         batch: The shape of the batch.
-        unknown: The probability that an operand has a value that nobody knows.
+        unknown: The probability that an operand has an unlisted value.
     """
 
     def __init__(self, asked: Sum, total: Any, more: int = 0) -> None:
@@ -556,11 +559,11 @@ class Question:
         self.unknown = 1 - math.prod(1 - one.other for one in both.operands)
 
     def answer(self, x: sp.Array) -> sp.Array:
-        """An array as one of the library in which the question was asked."""
+        """An array converted to the library in which the question was asked."""
         return x if type(x) is type(self.asked_in) else sp.library(self.asked_in).asarray(x)
 
     def exact(self) -> None:
-        """Raises `NumberError` if an operand has values that nobody knows."""
+        """Raises `NumberError` if an operand has unlisted values."""
         if self.unknown:
             raise NumberError(
                 f"With a probability of {self.unknown:.3g} a number is none of its candidates: expected lists of all "
@@ -568,17 +571,17 @@ class Question:
             )
 
     def with_unknown(self, log_prob: sp.Array) -> sp.Array:
-        """A log-probability, raised by that of all values that nobody knows."""
+        """A log-probability with the probability of all unlisted values added."""
         if not self.unknown:
             return log_prob
         return sp.library(log_prob).logaddexp(log_prob, sp.like(log_prob, np.log(np.asarray(self.unknown))))
 
     def equation(self, ring: sp.Ring) -> Equation:
-        """The sum as it is solved."""
+        """The equation to solve."""
         return Equation(self.terms, self.target, ring)
 
     def assignment(self, equation: Equation | None, choose: sp.Choose, batch: tuple[int, ...]) -> Assignment:
-        """Values that are chosen for all operands: such that the equation holds, if there is one."""
+        """Choose a value of each operand; if there is an equation, they make it true."""
         chosen = equation.split(choose, batch) if equation else None
         values, log_prob = [], np.zeros(batch)
         for operand, kind, place in self.places:
@@ -594,7 +597,7 @@ class Question:
 
 
 def allowed_of(totals: set[Any] | frozenset[Any] | range) -> Known:
-    """The totals of a set or range, of which one is the total. Raises `NumberError` for none or too many."""
+    """The allowed totals from a set or range. Raises `NumberError` for none or too many."""
     if isinstance(totals, range):
         count = max(0, -((totals.start - totals.stop) // totals.step))
         ends = [totals.start, totals.stop, totals.step]
@@ -607,10 +610,10 @@ def allowed_of(totals: set[Any] | frozenset[Any] | range) -> Known:
 
 
 def common(operands: list[Operand], rank: int) -> tuple[sp.Array, int]:
-    """An array of the library, device and type of all operands, `[1, *batch]`, and how many positions digits have.
+    """An array with the library, device and type of all operands, and the number of positions of their digits.
 
     Raises:
-        NumberError: They have not all the same, or not all the same base, or there are none.
+        NumberError: Operands differ in library, device or base, or there are none.
     """
     arrays = [one.log_probs for one in operands if one.log_probs is not None]
     bases = sorted({one.log_probs.shape[-1] for one in operands if one.kind == "digits"})
@@ -633,14 +636,14 @@ def common(operands: list[Operand], rank: int) -> tuple[sp.Array, int]:
 class Digits(Operand):
     """A positional number of N digits, which are independent of each other.
 
-    `+`, `-` and `*` with anything make a `Sum`. Its operands are independent draws: `a + a` adds two numbers that look
-    alike, and is not `2 * a`.
+    `+`, `-` and `*` with anything make a `Sum`. Its operands are independent draws: `a + a` adds two numbers with the
+    same distribution, and is not `2 * a`.
 
     Args:
         log_probs: `[..., N, base]`, of NumPy or torch, the most significant digit first; any base from 2 on.
 
     Raises:
-        NumberError: These are no log-probabilities.
+        NumberError: `log_probs` are not log-probabilities.
 
     Examples:
         >>> import numpy as np
@@ -665,7 +668,7 @@ class Digits(Operand):
 
     @property
     def base(self) -> int:
-        """How many digits there are to choose from."""
+        """The base: how many values a digit may have."""
         return int(self.log_probs.shape[-1])
 
     @property
@@ -685,7 +688,7 @@ class Digits(Operand):
         return x
 
     def given(self, log_probs: sp.Array, other: sp.Array | float) -> sp.Array:
-        """As an operand: `[..., N, base]`, each digit by itself; they are no longer independent."""
+        """As an operand: `[..., N, base]`, each digit by itself; given a total, digits are no longer independent."""
         xp = sp.library(log_probs)
         x = xp.flip(log_probs[:, : self.length], axis=1)
         return xp.permute_dims(x, (*range(2, x.ndim), 1, 0))

@@ -1,4 +1,4 @@
-"""A few values with their probabilities, and the probability of all others: what reading a number gives."""
+"""Holds the values that a number may have, with their probabilities and the probability of all other values."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from sumnist.errors import NumberError
 
 Value = int | Decimal
 DENSE = 0.5
-"""A list with so many of the whole numbers between its least and its greatest is added as a range."""
+"""A list with at least this share of the whole numbers between its least and its greatest is added as a range."""
 FEW = 32
-"""Values of the shortest list that may be."""
+"""The fewest values of a list that is added as a range."""
 
 
 @dataclass(frozen=True)
 class Values(Operand):
     """A distribution over numbers. The probabilities of its values and `other` sum to one.
 
-    `+` and `-` of two, or with a number, give the distribution of what comes out at once; with digits or dense integers
-    they make a `Sum`. The two are independent of each other, so `a + a` is the sum of two that are written alike, and
-    not `2 * a`. `Sum.of(a, b)` keeps the two apart, so that a total says something of each.
+    `+` and `-` of two `Values`, or with a known number, give the distribution of the result at once; with digits or
+    dense integers they make a `Sum`. Operands are independent, so `a + a` is the sum of two numbers with the same
+    distribution, and not `2 * a`. `Sum.of(a, b)` keeps the two apart, so that a total says something about each.
 
     Attributes:
-        probabilities: Of each value that is known, the most probable one first.
-        other: Of all other values together: a value's own probability is at least what `probabilities` has, and at most
-            that and `other`.
+        probabilities: The probability of each listed value, the most probable first.
+        other: The probability of all other values together. The true probability of a listed value is at least the one
+            in `probabilities`, and at most the sum of that and `other`.
 
     Raises:
-        NumberError: A value is no number, or the probabilities do not sum to one.
+        NumberError: A value is not a number, or the probabilities do not sum to one.
 
     Examples:
         >>> one = Values({4: 0.75, 9: 0.25}, 0.0)
@@ -66,14 +66,14 @@ class Values(Operand):
 
     @property
     def mode(self) -> Value | None:
-        """The most probable value that is known; None if none is."""
+        """The most probable of the listed values; None if there are none."""
         return max(self.probabilities, key=self.probabilities.__getitem__, default=None)
 
     def spread(self, first: int, last: int) -> Values:
-        """The same with `other` spread evenly over the whole numbers `first`..`last` that are no candidates.
+        """The distribution with `other` spread evenly over the whole numbers in `first`..`last` that are not listed.
 
         Raises:
-            NumberError: There is no such number, or there are more than `sumproduct.STATES`.
+            NumberError: All these numbers are listed, or there are more than `sumproduct.STATES`.
         """
         if not self.other:
             return self
@@ -87,12 +87,12 @@ class Values(Operand):
 
     @cached_property
     def ascending(self) -> list[Value]:
-        """The values that are known; a zero, which is then impossible, if none is."""
+        """The listed values, ascending; if there are none, a zero, which is then impossible."""
         return sorted(self.probabilities) or [0]
 
     @cached_property
     def index(self) -> NDArray[np.int64] | None:
-        """For each value how far it is from the least, if they are added as a range."""
+        """The distance of each value from the least one if the values are added as a range; else None."""
         first, last, count = self.ascending[0], self.ascending[-1], len(self.ascending)
         if count < FEW or last - first > count / DENSE or not all(isinstance(one, int) for one in self.ascending):
             return None
@@ -105,7 +105,7 @@ class Values(Operand):
 
     @property
     def support(self) -> Known:
-        """All values, or the least of a range."""
+        """All values, or, for a range, the least one."""
         return Known.of(self.ascending if self.index is None else self.ascending[0])
 
     def laid(self, reference: Array, rank: int, positions: int) -> Array:
@@ -166,12 +166,12 @@ def ordered(probabilities: Mapping[Value, float], other: float) -> Values:
 
 
 def plus(one: Value, two: Value) -> Value:
-    """The sum, exactly."""
+    """The exact sum of two values."""
     return one + two if isinstance(one, int) and isinstance(two, int) else EXACT.add(one, two)
 
 
 def values_of(number: Any) -> Values | None:
-    """A number, or what has a distribution of its own, as one; None of another operand or an array. Raises
+    """A known number, or an object with `values`, as `Values`; None for another operand or an array. Raises
     `NumberError`."""
     if isinstance(values := getattr(number, "values", number), Values):
         return values
@@ -182,5 +182,5 @@ def values_of(number: Any) -> Values | None:
 
 
 def plain(value: Value | None) -> int | str | None:
-    """A value as `json` writes it."""
+    """A value for JSON: a Decimal becomes text."""
     return f"{value:f}" if isinstance(value, Decimal) else value

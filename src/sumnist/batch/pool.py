@@ -1,4 +1,4 @@
-"""Workers that do many jobs side by side: processes on the cores of this machine, or actors on a Ray cluster."""
+"""Runs many jobs in parallel workers: processes on the cores of this machine, or actors on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -36,22 +36,23 @@ except BaseException as error:
         os._exit(1)
 be_worker()
 """
-"""What a worker process runs. It imports nothing of the program that started it, which need not guard its main part."""
+"""The code of a worker process. It does not import the program that started it, so this program needs no
+`if __name__ == "__main__"`."""
 AHEAD = 3
-"""Jobs of a worker that are under way at once: enough to keep it busy, few enough to bound the memory."""
+"""How many jobs each worker has under way at once: enough to keep it busy, few enough to bound the memory."""
 RETRIES = 3
-"""How often Ray starts a worker that died again, and its job with it: as often as it repeats a plain task."""
+"""How often Ray restarts a worker that died, and repeats its job: as often as it repeats a plain task."""
 
 
 @dataclass(frozen=True)
 class Workers(Generic[Job, Result]):
-    """Workers that are ready. `submit` starts a job; at most `limit` jobs are under way at once."""
+    """A pool of workers that are ready. `submit` starts a job; at most `limit` jobs are under way at once."""
 
     submit: Callable[[Job], Future[Result]]
     limit: int
 
     def in_order(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:
-        """Each job with its result, in the order of the jobs, which are taken only as far ahead as the limit allows."""
+        """Each job with its result, in the order of the jobs. At most `limit` jobs are taken in advance."""
         under_way: deque[tuple[Job, Future[Result]]] = deque()
         for job in jobs:
             under_way.append((job, self.submit(job)))
@@ -62,7 +63,7 @@ class Workers(Generic[Job, Result]):
             yield first, future.result()
 
     def as_they_finish(self, jobs: Iterable[Job]) -> Iterator[Result]:
-        """The result of each job as soon as it is there."""
+        """The results of the jobs, each as soon as it is there, in any order."""
         under_way: set[Future[Result]] = set()
         for job in jobs:
             if len(under_way) == self.limit:
@@ -80,14 +81,15 @@ def start_workers(
     Args:
         engine: `local`, the cores of this machine, or `ray`, a Ray cluster: the one that RAY_ADDRESS names, or else one
             on this machine.
-        count: The number of workers; 0 is one for each core. One local worker is this process itself.
-        prepare: Called once in each worker, to make the function that does its jobs. It must be picklable, like the
-            jobs and the results; the function need not.
-        failure: The class of the error to raise when workers or cluster fail.
-        ahead: The jobs that each worker may have at once; with 1, none waits while another worker is free.
+        count: The number of workers; 0 is one for each core. A single local worker is this process itself.
+        prepare: Called once in each worker, to make the function that does its jobs. `prepare`, jobs and results must
+            be picklable; the function need not be.
+        failure: The class of the error to raise when workers or the cluster fail.
+        ahead: How many jobs each worker may have at once; with 1, no job waits while another worker is free.
 
     Raises:
-        SumnistError: As `failure`: a worker process died, or the cluster failed. An error of a job is raised as it is.
+        SumnistError: A worker process died, or the cluster failed; the error is of the class `failure`. The error of a
+            job is raised as it is.
         MissingExtraError: The engine is `ray`, and Ray is not installed.
     """
     if engine == "ray":
@@ -98,7 +100,7 @@ def start_workers(
 
 @contextmanager
 def this_process(prepare: Prepare[Job, Result]) -> Iterator[Workers[Job, Result]]:
-    """This process as the only worker, which does a job when it is submitted."""
+    """This process as the only worker; it does a job when the job is submitted."""
     work = prepare()
 
     def submit(job: Job) -> Future[Result]:
@@ -113,8 +115,8 @@ def this_process(prepare: Prepare[Job, Result]) -> Iterator[Workers[Job, Result]
 def processes(
     count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
 ) -> Iterator[Workers[Job, Result]]:
-    """Fresh processes on this machine, each tended by a thread of its own and started at its first job. The first that
-    dies or cannot start ends all: what is under way and still to come gets its error."""
+    """Fresh processes on this machine. Each has a thread of its own, and starts at its first job. The first process
+    that dies or cannot start ends all: the jobs under way, and all later ones, get its error."""
     own, lock = threading.local(), threading.Lock()
     workers: list[Worker[Job, Result]] = []
     ended: list[SumnistError] = []
@@ -162,8 +164,8 @@ class WorkerError(Exception):
 
 
 class Worker(Generic[Job, Result]):
-    """A process that does one job at a time, at the other end of two pipes. It ends with this process, in a session of
-    its own: Ctrl-C is left to this one. Raises `WorkerError` if it cannot be started."""
+    """A process that does one job at a time, at the other end of two pipes. It ends when this process ends. It has a
+    session of its own, so that Ctrl-C reaches this process only. Raises `WorkerError` if it cannot be started."""
 
     def __init__(self) -> None:
         try:
@@ -172,9 +174,10 @@ class Worker(Generic[Job, Result]):
             raise WorkerError(f"a worker process cannot start ({error})") from error
 
     def start(self, prepare: Prepare[Job, Result]) -> None:
-        """Wait until it can do jobs, with what `prepare` makes there. Raises `WorkerError`, and its `SumnistError`."""
+        """Call `prepare` in the process, and wait until it can do jobs. Raises `WorkerError`, or a `SumnistError` of
+        `prepare`."""
         try:
-            with suppress(BrokenPipeError):  # it may have said why
+            with suppress(BrokenPipeError):  # the process may have said why it ended
                 send(self.process.stdin, sys.path)
                 send(self.process.stdin, prepare)
             self.answer()
@@ -184,14 +187,14 @@ class Worker(Generic[Job, Result]):
             raise WorkerError(f"a worker process cannot start ({str(error) or type(error).__name__})") from error
 
     def ask(self, job: Job) -> Result:
-        """The result of a job, or its error, which is raised. Raises `WorkerError`."""
-        with suppress(BrokenPipeError):  # there will be no answer then
+        """Do a job: return its result, or raise its error. Raises `WorkerError` if the process has died."""
+        with suppress(BrokenPipeError):  # there is no answer then, which raises WorkerError
             send(self.process.stdin, job)
         result: Result = self.answer()
         return result
 
     def answer(self) -> Any:
-        """What it says next."""
+        """The next answer of the process; an error is raised."""
         try:
             result, error = pickle.load(self.process.stdout)  # type: ignore[arg-type]
         except (OSError, EOFError, pickle.UnpicklingError) as gone:
@@ -201,29 +204,29 @@ class Worker(Generic[Job, Result]):
         return result
 
     def kill(self) -> None:
-        """End it at once, whatever it does."""
+        """End the process at once, whatever it does."""
         self.process.kill()
 
     def close(self) -> None:
-        """End it, and forget it."""
+        """End the process, and close its pipes."""
         self.process.kill()
         self.process.wait()
         for pipe in (self.process.stdin, self.process.stdout):
-            with suppress(OSError):  # what was still to be sent
+            with suppress(OSError):  # some data may still be unsent
                 pipe.close()  # type: ignore[union-attr]
 
 
 def send(pipe: Any, value: Any) -> None:
-    """Write a value whole. Raises `OSError` if nobody is at the other end."""
+    """Write a pickled value to a pipe. Raises `OSError` if nobody is at the other end."""
     pipe.write(pickle.dumps(value))
     pipe.flush()
 
 
 def be_worker() -> None:
-    """Do jobs for the process at the other end of the pipes, until that ends."""
+    """Do jobs for the process at the other end of the pipes, until that process ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     replies = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no reply
+    os.dup2(2, 1)  # text that a library prints must not mix with the replies
     jobs: SimpleQueue[Any] = SimpleQueue()
 
     def reply(result: Any, error: Exception | None = None) -> None:
@@ -253,7 +256,7 @@ def be_worker() -> None:
 
 
 def picklable(error: Exception) -> Exception:
-    """The error, or one of its message if it does not come through a pipe."""
+    """The error itself, or, if it cannot be pickled, another one with its message."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -265,7 +268,7 @@ def picklable(error: Exception) -> Exception:
 def ray_workers(
     count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
 ) -> Iterator[Workers[Job, Result]]:
-    """Actors on a Ray cluster, each of which takes up one of its cores."""
+    """Actors on a Ray cluster; each takes up one of its cores."""
     try:
         ray: Any = import_module("ray")
     except ModuleNotFoundError as error:

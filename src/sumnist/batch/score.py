@@ -1,12 +1,12 @@
-"""Many pictures: a table of them in, a table of readings out, in bounded memory and on all cores.
+"""Scores many pictures: reads a folder or a table of them into a table of readings, on all cores, in bounded memory.
 
-The source is cut into chunks; workers read the chunks side by side and give them back in order. A task says what is
-read of each picture, one digit or a number of any length: it goes to the workers as it is, with its network, and each
-of them starts it.
+The source is cut into chunks; workers read the chunks side by side and give them back in order. A task says what to
+read on each picture: one digit, or a number of any length. The task goes to the workers together with its network, and
+each worker starts it.
 
-The rows go to a file beside the table, `.NAME.partial`, which takes the name of the table when it is whole. A note
-beside it, `.NAME.progress`, says from before the first row on what is scored, and now and then how far the rows are on
-the disk, so that a scoring that was killed goes on from there: the table is, byte for byte, what it would have been.
+The rows go to a file beside the table, `.NAME.partial`, which takes the name of the table when it is complete. A note
+beside it, `.NAME.progress`, says before the first row what is scored, and from time to time how many rows are on the
+disk. A scoring that was killed goes on from there, and the table is the same byte for byte.
 """
 
 from __future__ import annotations
@@ -43,35 +43,35 @@ from sumnist.inference.reader import Reader, Reading, check_ink, check_number, m
 from sumnist.pictures.decode import Picture
 
 Result = dict[str, Any] | str
-"""What became of a row: the values of its columns, or the message of what went wrong."""
+"""The result of a row: the values of its columns, or an error message."""
 Read = Callable[[list[Any], list[int | None]], list[Result]]
-"""What reads pictures, each with its number."""
+"""A function that reads pictures, each with its number."""
 
 SAVE_EVERY = 2.0
-"""Seconds between two notes of how far the output goes."""
+"""Seconds between two notes of the progress."""
 BLOCK = 2**20
-"""Bytes that are read at once where their checksum is taken."""
+"""How many bytes are read at once for a checksum."""
 WITH_ANOTHER = "with another {name}: give the same {name} to go on with it"
 CHANGES = {
     "names": "that began before pictures were added, removed or renamed: bring the folder back to go on with it",
     "sizes and times": "that began before pictures were changed: bring them back to go on with it",
     "bytes": "that began before the source was changed: bring it back to go on with it",
 }
-"""What is said where a part of a scoring is of another source than this: by what is another."""
+"""Messages for a partial scoring of a source that has changed, by the part that differs."""
 FORMULA = frozenset("=+-@\t\r")
-"""What a text begins with that spreadsheets take for a formula."""
+"""The first characters by which spreadsheets take a text for a formula."""
 NEXT = 3
-"""Values of a number that a table has beside the most probable one."""
+"""How many values of a number a table has beside the most probable one."""
 LEARNED, SURE, FEWEST, MOSTLY = 500, 0.9, 10, 0.5
-"""Pictures of a source by one writer of which their hand is learned, at most; the confidence from which on a reading
-counts as what is written; how many of these there must be, and what share: a hand that is stranger needs labels, for
-what is read surely is then often wrong."""
+"""Limits for learning the hand of one writer from their pictures: the most pictures; the confidence from which on a
+reading counts as a label; the fewest such readings, and their least share of the pictures. With fewer sure readings,
+the hand is strange, and even sure readings are often wrong: it needs labels."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What became of the rows: how many there are, how many of them failed, and how many this call read, in how many
-    seconds."""
+    """The result of a scoring: how many rows there are, how many of them failed, and how many this call read, in how
+    many seconds."""
 
     rows: int
     failed: int
@@ -94,43 +94,42 @@ def score(
     same_hand: bool = False,
 ) -> Scored:
     """Read every picture of a source and write a row for each. Called again after it was killed, it goes on where it
-    stopped. A row that fails is a row with an `error`.
+    stopped. A row that cannot be read has an `error`.
 
     Args:
         source: A folder of pictures, a CSV or JSONL with `path` and `number`, or a folder of IDX files.
         out: The table to write, a `.csv` or `.jsonl`.
-        number: What to add to every picture; a CSV or JSONL may have numbers of its own.
-        model: An ONNX file or a run folder; a Ray cluster, and numbers of any length, need one that has been exported.
-            By default the packaged network.
+        number: The number to add to every picture; a CSV or JSONL may have numbers of its own.
+        model: An ONNX file or a run folder, by default the packaged network. A Ray cluster, and numbers of any length,
+            need a network that has been exported.
         engine: "local", the cores of this machine, or "ray", a Ray cluster.
-        workers: Processes that read; 0 is one for each core.
-        overwrite: Whether to replace what `out` holds.
+        workers: How many processes read; 0 is one for each core.
+        overwrite: Whether to replace the content of `out`.
         progress: Whether to draw a bar on stderr.
-        ink: "dark" or "light", if it is known that all ink is darker or lighter than its ground; else "auto".
-        numbers: How to read a number of any length of each picture, to which a number is added where there is one;
-            None reads a digit.
-        hand: What is known of how the writer writes.
-        same_hand: Whether all pictures are by one writer, whose hand is learned first of those that are read surely, if
-            cross-validation says that it helps.
+        ink: "dark" or "light", if all ink is known to be darker or lighter than its ground; else "auto".
+        numbers: How to read a number of any length on each picture; None reads a digit.
+        hand: The hand of the writer, if it is known.
+        same_hand: Whether all pictures are by one writer. Their hand is then learned first, from sure readings, and
+            used if it helps in cross-validation.
 
     Returns:
         How many rows there are, how many of them failed, and how many this call read.
 
     Raises:
         ConfigError: `out`, `workers`, `ink` or `numbers` makes no sense, or `out` is a file of the source.
-        DataError: The source is missing, none of those, or cannot be read.
+        DataError: The source is missing, of another kind, or cannot be read.
         HandError: The hand belongs to another network.
-        RunError: The model is no network of sumnist.
-        NumberError: `number` is none that the network can add.
+        RunError: The model is not a network of sumnist.
+        NumberError: The network cannot add `number`.
         OutputError: `out` cannot be written, holds something else, or another scoring writes it.
-        ScoreError: `out` is begun by another scoring, the source changed meanwhile, or a worker died.
-        MissingExtraError: The engine, or what reads the numbers, is not installed.
+        ScoreError: Another scoring began `out`, the source changed meanwhile, or a worker died.
+        MissingExtraError: The engine, or the reader of the numbers, is not installed.
     """
     ink = check_ink(ink)
     if same_hand:
         hand = hand_of(Path(source), model, ink, numbers)
     task = NumberTask.of(model, ink, numbers, hand) if numbers else DigitTask.of(model, ink, engine == "ray", hand)
-    if number is not None:  # what is wrong with it or the model is known before the work
+    if number is not None:  # errors of the number or the model come before the work
         number = check_number(number, task.exact)
         check_digits(number)
     found = source_of(Path(source), number, task.sums)
@@ -139,8 +138,8 @@ def score(
 
 
 def hand_of(source: Path, model: str | Path, ink: InkColour, numbers: NumberOptions | None) -> Hand | None:
-    """The hand of the one writer of a source, by what is read surely of its first pictures; None if it does not help.
-    Raises `ConfigError`, `DataError`, `HandError`, `RunError`."""
+    """The hand of the one writer of a source, learned from sure readings of its first pictures; None if there are too
+    few of these, or the hand does not help. Raises `ConfigError`, `DataError`, `HandError`, `RunError`."""
     reader = Reader(exported(model, "--same-hand"))
     if numbers:
         reader.numbers = Numbers(strips_file(model, numbers.engine))
@@ -164,14 +163,14 @@ def tabulate(
     found: Source, out: Path, task: Task, asked: Mapping[str, Any], engine: Engine = "local", workers: int = 0,
     overwrite: bool = False, progress: bool = True, then: Callable[[], object] | None = None,
 ) -> Scored:  # fmt: skip
-    """Write a row for each of a source, as `score` does, by any task.
+    """Write a row for each row of a source, as `score` does, with any task.
 
     Args:
-        asked: What else tells one job from another, as types that `json` writes.
-        then: What is to be done with the table. Where that fails, or is killed, the same call does it again.
+        asked: Everything else that tells one job from another, as types that `json` writes.
+        then: Called when the table is complete. If it fails, or is killed, the same call of `tabulate` calls it again.
 
     Raises:
-        What `score` does.
+        The errors of `score`.
     """
     began = time.monotonic()
     files.check_suffix("--out", out, ".csv", ".jsonl")
@@ -201,21 +200,21 @@ def tabulate(
 
 
 def check_apart(out: Path, sources: Iterable[str | Path]) -> None:
-    """Raise `ConfigError` if one of `sources` is what the table is to replace; the disk is asked only of one that is
-    named alike."""
+    """Raise `ConfigError` if one of `sources` is the file that the table would replace. The disk is asked only about
+    sources of the same name."""
     target, same = os.path.realpath(out), False
     name = os.path.basename(target)
     for file in sources:
         if os.path.basename(file) == name:
-            with suppress(OSError, ValueError):  # no file, or none can have that name
+            with suppress(OSError, ValueError):  # no such file, or not a possible name
                 same = os.path.samefile(file, target)
         if same:
             raise ConfigError(f"--out {out}: is read from, as {file}, expected another file: name another")
 
 
 def row_reader(task: Task, known: dict[str, Any]) -> Callable[[list[Row]], list[Result]]:
-    """Start the task in a worker: the function that reads a chunk of rows. Raises `RunError` if its settings are not
-    the `known` ones any more, which happens to a model in a folder."""
+    """Start the task in a worker. Returns the function that reads a chunk of rows. Raises `RunError` if the settings
+    are no longer the `known` ones, which can happen to a model in a folder."""
     read = task.start()
     if task.settings() != known:
         raise RunError("the model changed while the scoring began: run the same command again, with --overwrite")
@@ -223,22 +222,22 @@ def row_reader(task: Task, known: dict[str, Any]) -> Callable[[list[Row]], list[
 
 
 def read_rows(read: Read, rows: list[Row]) -> list[Result]:
-    """What became of each row."""
+    """The result of each row."""
     sound = [(row.picture, row.number) for row in rows if row.picture is not None]
     results: Iterator[Result] | None = None
     try:
         results = iter(read([picture for picture, _ in sound], [number for _, number in sound]))
-    except Exception as error:  # memory that one picture takes, or what nobody thought of
+    except Exception as error:  # one picture takes too much memory, or an unforeseen error
         if len(rows) == 1:
             return [f"{rows[0].path}: cannot be read ({str(error) or type(error).__name__})"]
-    if results is None:  # by now what the error held is free
+    if results is None:  # by now the memory that the error held is free
         return [result for row in rows for result in read_rows(read, [row])]
     return [row.error or "" if row.picture is None else next(results) for row in rows]
 
 
 @dataclass(frozen=True)
 class DigitTask:
-    """One digit of each picture, and the sum with a number. The network is the content of its file, or the folder of a
+    """Reads one digit on each picture, and adds a number. The network is the content of its file, or the folder of a
     run that is not exported."""
 
     network: bytes | Path
@@ -251,8 +250,8 @@ class DigitTask:
 
     @classmethod
     def of(cls, model: str | Path, ink: InkColour, travels: bool, hand: Hand | None = None) -> DigitTask:
-        """The task with a model, which is a file if it `travels`. Raises `ConfigError`, `HandError`, `RunError` and
-        `MissingExtraError`."""
+        """The task with a model, which must be a file if it `travels` to other machines. Raises `ConfigError`,
+        `HandError`, `RunError` and `MissingExtraError`."""
         path = exported(model, "--engine ray") if travels else model_file(model)
         reader = Reader(path, hand=hand)
         return cls(path if path.is_dir() else path.read_bytes(), reader.exact, ink, hand)
@@ -266,7 +265,7 @@ class DigitTask:
         return {"task": "digits", "ink": self.ink, "model": fingerprint(self.network), **fingerprint_of(self.hand)}
 
     def start(self) -> Read:
-        """What reads digits."""
+        """The function that reads digits."""
         reader = Reader(self.network, hand=self.hand)
 
         def read(pictures: list[Picture], numbers: list[int | None]) -> list[Result]:
@@ -284,12 +283,12 @@ class DigitTask:
 
 @dataclass(frozen=True)
 class NumberOptions:
-    """How numbers are read.
+    """How to read numbers.
 
     Attributes:
         engine: "ours", "ocr" or "both".
-        digits: How many digits there are, or the least and the most of them; None is any number.
-        decimal: The sign before decimals, "." or ","; None if the numbers are whole.
+        digits: How many digits the numbers have, or the least and the most; None is any number.
+        decimal: The decimal sign, "." or ","; None if the numbers are whole.
     """
 
     engine: ReadingEngine = "ours"
@@ -299,8 +298,8 @@ class NumberOptions:
 
 @dataclass(frozen=True)
 class NumberTask:
-    """A number of any length of each picture, and the sum with a number where there is one. The network is the content
-    of its file, None if the engine does without."""
+    """Reads a number of any length on each picture, and adds the row's number, if it has one. The network is the
+    content of its file, or None if the engine needs no network of ours."""
 
     network: bytes | None
     options: NumberOptions
@@ -324,7 +323,7 @@ class NumberTask:
         return cls(None if options.engine == "ocr" else path.read_bytes(), options, ink, hand)
 
     def flat(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values, with columns for each of the next ones, counted from the second."""
+        """The values, with columns for each of the next candidates, counted from the second."""
         cells: dict[str, Any] = {name: value for name, value in values.items() if name not in ("next", "error")}
         for place, one in zip_longest(range(2, 2 + NEXT), values["next"] or ()):
             cells |= {f"{key}_{place}": one and one[key] for key in ("value", "probability")}
@@ -340,7 +339,7 @@ class NumberTask:
                 **fingerprint_of(self.hand)}  # fmt: skip
 
     def start(self) -> Read:
-        """What reads numbers."""
+        """The function that reads numbers."""
         reader, how = Numbers(self.network or files.NUMBERS).with_hand(self.hand), self.options
         reader.of(how.engine)
 
@@ -355,7 +354,7 @@ class NumberTask:
 
 
 def number_values(reading: NumberReading, number: int | None) -> dict[str, Any]:
-    """The columns of a number; `next` are the values that are most probable after it."""
+    """The columns of a number; `next` holds the values that are most probable after the first one."""
     total = None if reading.value is None or number is None else plus(reading.value, number)
     return {
         "text": reading.text, "value": reading.value, "sum": total,
@@ -366,13 +365,13 @@ def number_values(reading: NumberReading, number: int | None) -> dict[str, Any]:
 
 
 def rounded(probability: float) -> float:
-    """The probability as a table has it."""
+    """The probability as a table has it, with six decimals."""
     return round(probability, 6)
 
 
 def strips_file(model: str | Path, engine: ReadingEngine, what: str = "--numbers") -> Path:
-    """The ONNX file of the network of strips that `model` names, by default the packaged one. Raises `ConfigError` and
-    `RunError`."""
+    """The ONNX file of the network of strips that `model` names; the packaged one if `model` is the default. Raises
+    `ConfigError` and `RunError`."""
     if Path(model) == files.PRETRAINED:
         return files.NUMBERS
     if engine == "ocr":
@@ -384,7 +383,7 @@ def strips_file(model: str | Path, engine: ReadingEngine, what: str = "--numbers
 
 
 def exported(model: str | Path, what: str) -> Path:
-    """The ONNX file that `model` names. Raises `ConfigError` for a run without one, which `what` needs."""
+    """The ONNX file that `model` names. Raises `ConfigError` for a run without one, since `what` needs it."""
     path = model_file(model)
     if path.is_dir():
         raise ConfigError(
@@ -395,12 +394,12 @@ def exported(model: str | Path, what: str) -> Path:
 
 
 def fingerprint_of(hand: Hand | None) -> dict[str, str]:
-    """What tells one hand from another, if there is one."""
+    """The checksum of a hand, if there is one, as a setting."""
     return {} if hand is None else {"hand": hand.checksum}
 
 
 def fingerprint(model: Path | bytes) -> str:
-    """What tells one model from another: an ONNX file or its bytes, or a run folder without one."""
+    """The checksum of a model: an ONNX file or its bytes, or a run folder without one."""
     if isinstance(model, Path):
         parts = [model / name for name in (files.CONFIG, files.WEIGHTS)] if model.is_dir() else [model]
         model = b"".join(part.read_bytes() for part in parts)
@@ -408,36 +407,36 @@ def fingerprint(model: Path | bytes) -> str:
 
 
 class Task(Protocol):
-    """What is read of each picture.
+    """What to read on each picture.
 
     Attributes:
-        columns: What the table has of a row, by the names of its columns, the first of them `path`.
-        chunk: Rows that a worker reads at once; always the same, so that a restart computes the same numbers.
+        columns: The names of the table's columns, `path` first.
+        chunk: How many rows a worker reads at once; always the same, so that a restart computes the same numbers.
     """
 
     columns: ClassVar[tuple[str, ...]]
     chunk: ClassVar[int]
 
     def flat(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values of a row, with a column of their own for each part of those that are lists; any may be None."""
+        """The values of a row, with lists split into columns of their own; any value may be None."""
 
     def settings(self) -> dict[str, Any]:
-        """All that the readings depend on, by what messages call it, as types that `json` writes."""
+        """Everything that the readings depend on, by its name in messages, as types that `json` writes."""
 
     def start(self) -> Read:
-        """Load the network: what reads pictures with it."""
+        """Load the network. Returns the function that reads pictures with it."""
 
 
 class Output:
-    """The rows of a table to be, `.NAME.partial`, and the note beside them, `.NAME.progress`, which is also the lock.
+    """The rows of a future table, `.NAME.partial`, and the note beside them, `.NAME.progress`, which is also the lock.
 
-    The first line of the note is the job. It is on the disk before the first row is. Each other line says how many
-    rows and bytes are on the disk for certain, with their checksum. The last one, before the rows become the table,
-    says that they are whole.
+    The first line of the note describes the job; it is on the disk before the first row. Each other line says how many
+    rows and bytes are certainly on the disk, with their checksum. The last line, written before the rows become the
+    table, says that they are complete.
 
     Attributes:
-        rows: How many rows there are, of which `failed` have an error.
-        whole: Whether all had been done when this was opened: the table is there, and only the note is to be removed.
+        rows: How many rows there are; `failed` of them have an error.
+        whole: Whether the table was already complete when this was opened, so that only the note has to be removed.
     """
 
     def __init__(
@@ -465,7 +464,7 @@ class Output:
         self.saved = time.monotonic()
 
     def begin(self) -> None:
-        """Bring the rows to the point from which to go on. Raises `OutputError`, `ScoreError`."""
+        """Bring the rows to the state from which to go on. Raises `OutputError`, `ScoreError`."""
         last = self.last_note()
         if last and last["whole"] and not self.partial.exists() and self.take_up(self.path, last):
             self.whole = True
@@ -487,8 +486,8 @@ class Output:
             self.write(csv_line({name: name for name in self.flat(dict.fromkeys(self.columns))}).encode())
 
     def last_note(self) -> dict[str, Any] | None:
-        """What the note says last, if there are rows, and if they are of this job. Raises `ScoreError` if they are of
-        another, and are not to be overwritten."""
+        """The last line of the note, if there are rows of this job; else None. Raises `ScoreError` if the rows belong
+        to another job and must not be overwritten."""
         if len(self.note.lines) < 2:
             return None
         try:
@@ -510,12 +509,12 @@ class Output:
         )
 
     def check_free(self) -> None:
-        """Raise `OutputError` if there is a table already, which is not to be replaced."""
+        """Raise `OutputError` if there is a table already that must not be replaced."""
         if not self.overwrite and self.path.exists() and self.path.stat().st_size:
             raise OutputError(f"--out {self.out}: holds something already: name another file or add --overwrite")
 
     def take_up(self, path: Path, note: dict[str, Any]) -> bool:
-        """Go on from `note`, if what it says of the first bytes of `path` is true."""
+        """Go on from `note` if its checksum fits the first bytes of `path`. Returns whether it does."""
         found, size = hashlib.sha256(), note["bytes"]
         try:
             with path.open("rb") as stream:
@@ -530,7 +529,7 @@ class Output:
         return True
 
     def add(self, chunk: list[Row], results: list[Result]) -> None:
-        """Write a chunk, and now and then the note."""
+        """Write a chunk, and from time to time a line of the note."""
         lines = []
         for place, (row, result) in enumerate(zip(chunk, results, strict=True), self.rows):
             known: dict[str, Any] = {"error": result} if isinstance(result, str) else result
@@ -544,7 +543,7 @@ class Output:
             self.save()
 
     def write(self, data: bytes) -> None:
-        """Write bytes, and count them in."""
+        """Write bytes, and add them to the count and the checksum."""
         assert self.stream is not None
         with files.writing(self.out):
             files.write_all(self.stream, data)
@@ -552,7 +551,7 @@ class Output:
         self.bytes += len(data)
 
     def save(self, whole: bool = False) -> None:
-        """Bring the rows to the disk, then note how far they go."""
+        """Bring the rows to the disk, then note how many there are."""
         assert self.stream is not None
         with files.writing(self.out):
             os.fsync(self.stream.fileno())
@@ -561,7 +560,7 @@ class Output:
         self.saved = time.monotonic()
 
     def finish(self, then: Callable[[], object] | None = None) -> None:
-        """Make the rows the table, which needs no note when what is to be done then is done."""
+        """Give the rows the name of the table, call `then`, and remove the note."""
         with files.writing(self.out):
             if self.stream is not None:
                 self.save(whole=True)
@@ -574,7 +573,7 @@ class Output:
             self.note.remove()
 
     def close(self) -> None:
-        """Leave off; nothing stays of a scoring without rows."""
+        """Close the files; a scoring without rows leaves nothing behind."""
         if self.stream is not None:
             if not self.rows and not self.note.stream.closed:
                 with suppress(OSError):
@@ -587,13 +586,13 @@ class Output:
 def csv_line(values: dict[str, Any]) -> str:
     """A row of a CSV."""
     line, cells = io.StringIO(), [cell(name, value) for name, value in values.items()]
-    csv.writer(line, lineterminator="\r\n").writerow(cells)  # so that both characters are quoted in values
+    csv.writer(line, lineterminator="\r\n").writerow(cells)  # so that both \r and \n are quoted in values
     return line.getvalue()[:-2] + "\n"
 
 
 def cell(name: str, value: Any) -> Any:
-    """A value as a spreadsheet may open it: a text that it would take for a formula, as the name of a file may be, gets
-    something before it. A path still leads to its picture."""
+    """A value that is safe to open in a spreadsheet: a text that looks like a formula, as the name of a file may, gets
+    a prefix. A path still leads to its picture."""
     if isinstance(value, str) and value[:1] in FORMULA:
         return ("./" if name == "path" else "'") + value
     return plain(value) if isinstance(value, Decimal) else value
@@ -604,13 +603,13 @@ def json_line(values: dict[str, Any]) -> str:
     line = json.dumps(values, ensure_ascii=False, default=plain)
     try:
         line.encode()
-    except UnicodeEncodeError:  # the name of a file that is no text
+    except UnicodeEncodeError:  # the name of a file is not text
         line = json.dumps(values, default=plain)
     return line + "\n"
 
 
 def encoded(line: str) -> bytes:
-    """The bytes of a line: names of files as the system has them, and half a character from JSON as its escape."""
+    """The bytes of a line: names of files as the system has them, and half a surrogate pair from JSON as its escape."""
     try:
         return line.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

@@ -1,7 +1,7 @@
-"""Where the rows of a scoring come from: a folder of pictures, a table of paths and numbers, or IDX files.
+"""Gives the rows of a scoring: from a folder of pictures, a table of paths and numbers, or IDX files.
 
-A source gives its rows in an order that is always the same, one at a time. Whatever a row holds, it is a row: one that
-cannot be read has an error, and those after it are read.
+A source gives its rows one at a time, always in the same order. A row that cannot be read has an error, and the rows
+after it are still read.
 """
 
 from __future__ import annotations
@@ -27,26 +27,26 @@ from sumnist.errors import DataError, NumberError
 from sumnist.inference.reader import check_number
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".heif"}
-"""What counts as a picture in a folder."""
+"""The endings of files that count as pictures in a folder."""
 SIDE = 28
 SIDES = 2 * SIDE.to_bytes(4)
 """Height and width in the header of an IDX file of images."""
 UNREADABLE = (OSError, EOFError, zlib.error)
-"""What reading a file that may be gzipped raises, of one that is damaged."""
+"""The errors from reading a damaged file that may be gzipped."""
 LONGEST = 2**20
-"""Characters of a row of a CSV or JSONL; a longer one is an error of that row."""
+"""The most characters of a row of a CSV or JSONL; a longer row gets an error."""
 LONGEST_PATH = 2**15
-"""Characters of a path: no system has longer ones, and not every program can read a table that has."""
+"""The most characters of a path: no system has longer paths, and some programs cannot read a table with longer ones."""
 MOST_DIGITS = 600
-"""Digits of a number: Python writes and reads no whole numbers of more than a few thousand, and sums are written."""
+"""The most digits of a number: Python writes and reads whole numbers of a few thousand digits, and sums are written."""
 LIMIT = 10**MOST_DIGITS
 BLOCK = 2**20
-"""Bytes that are read at once where they are counted or their checksum is taken."""
+"""How many bytes are read at once for a count or a checksum."""
 
 
 class Row(NamedTuple):
-    """One picture to read. `path`: what the output calls it. `number`: None where there is none. `picture`: what the
-    task reads, or None where the row itself is broken; `error` says how."""
+    """One picture to read. `path`: its name in the output. `number`: the number to add, or None. `picture`: the input
+    of the task, or None if the row itself is broken; `error` then says why."""
 
     path: str
     number: int | None
@@ -59,10 +59,10 @@ class Source:
     """Rows, and where they come from.
 
     Attributes:
-        rows: The rows in order. Whoever takes them closes them, and with them their file.
-        count: How many there are, as far as that is known without reading them.
-        files: The files that it is made of; of a table without the pictures that it names.
-        content: By a name for each part, the checksum of what the rows depend on.
+        rows: The rows in order. The caller closes this generator, and with it the file.
+        count: How many rows there are, as far as that is known without reading them.
+        files: The files of the source; for a table, without the pictures that it names.
+        content: Checksums of everything that the rows depend on, by a name for each part.
     """
 
     rows: Generator[Row, None, None]
@@ -72,7 +72,7 @@ class Source:
 
     @property
     def changed(self) -> bool:
-        """Whether its files are others than when the source was opened; of a folder, that never matters by then."""
+        """Whether the files have changed since the source was opened; False for a folder of pictures."""
         return "bytes" in self.content and checksum(self.files) != self.content["bytes"]
 
 
@@ -81,11 +81,11 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
 
     Args:
         path: A CSV or JSONL file, a folder of IDX files, or a folder of pictures.
-        number: Goes with every picture, whatever a table says.
+        number: The number for every picture, whatever a table says.
         sums: Whether each picture needs a number, this one or its own.
 
     Raises:
-        DataError: It is none of these, cannot be read, or lacks pictures, columns or the number.
+        DataError: The source is of another kind, cannot be read, or lacks pictures, columns or the number.
     """
     if path.is_dir():
         if number is None and sums:
@@ -95,7 +95,7 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
             with reading(files[0].parent):
                 counts = {file: idx_count(file) for file in files}
                 rows = (row for file, count in counts.items() for row in idx_rows(file, count, number))
-                there = [  # of what is not packed, by its size
+                there = [  # for files that are not packed, by their size
                     count if file.suffix == ".gz" else min(count, file.stat().st_size // SIDE**2)
                     for file, count in counts.items()
                 ]
@@ -124,7 +124,7 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raises `DataError` for what goes wrong in reading `path`."""
+    """Raises `DataError` instead of an `OSError` from reading `path`."""
     try:
         yield
     except OSError as error:
@@ -132,7 +132,7 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def unreadable(path: str | Path, error: OSError) -> DataError:
-    """What to raise for a file that is refused."""
+    """The error to raise for a file that the system refuses to read."""
     reason = (error.strerror or str(error)).lower()
     return DataError(f"{path}: cannot be read ({reason}): check its permissions, or copy it again")
 
@@ -147,7 +147,7 @@ def checksum(files: Iterable[str | Path]) -> str:
 
 
 def count_lines(path: Path) -> int:
-    """The lines of a file; the last may lack its end."""
+    """How many lines a file has; the last may lack its end."""
     count, block = 0, b"\n"
     with path.open("rb") as stream:
         while more := stream.read(BLOCK):
@@ -159,11 +159,11 @@ def count_lines(path: Path) -> int:
 
 
 def pictures_in(folder: Path, *others: str) -> list[str]:
-    """The pictures in a folder and below, as paths from it, in the order of their names; and files with `others` of
-    endings.
+    """The pictures in a folder and its sub-folders, as paths relative to it, in the order of their names; also the
+    files whose endings are in `others`.
 
-    A picture is what has the ending of one. Names that begin with a dot are left out, and what is in such folders:
-    systems put files of their own there. Links to folders are not followed. Raises `DataError`.
+    A file is a picture if it has the ending of one. Files and folders whose names begin with a dot are left out, since
+    systems put their own files there. Links to folders are not followed. Raises `DataError`.
     """
 
     def refuse(error: OSError) -> NoReturn:
@@ -178,13 +178,13 @@ def pictures_in(folder: Path, *others: str) -> list[str]:
 
 
 def listing(folder: Path | str, names: list[str]) -> dict[str, str]:
-    """The checksum of the names of pictures, and that of their sizes and times."""
+    """One checksum of the names of pictures, and one of their sizes and times."""
     called, states = hashlib.sha256(), hashlib.sha256()
     for name in names:
         try:
             state = os.stat(os.path.join(folder, name))
             states.update(f"{state.st_size} {state.st_mtime_ns}\n".encode())
-        except OSError:  # a link to nothing, for one
+        except OSError:  # such as a link to nothing
             states.update(b"none\n")
         called.update(os.fsencode(name) + b"\0")
     return {"names": called.hexdigest(), "sizes and times": states.hexdigest()}
@@ -194,7 +194,8 @@ def listing(folder: Path | str, names: list[str]) -> dict[str, str]:
 
 
 def open_text(path: Path) -> TextIO:
-    """The text of a file, with the names of files as the system has them. Raises `DataError` for UTF-16."""
+    """Open a file as UTF-8 text; bytes that are not UTF-8 stay as they are, since names of files may have them. Raises
+    `DataError` for UTF-16."""
     with path.open("rb") as stream:
         start = stream.read(4)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
@@ -203,14 +204,14 @@ def open_text(path: Path) -> TextIO:
 
 
 class TooLong(csv.Error):
-    """A row of a table that is longer than any should be."""
+    """A row of a table that is too long."""
 
     def __init__(self) -> None:
         super().__init__(f"longer than {LONGEST:,} characters")
 
 
 def lines_of(stream: TextIO) -> Iterator[str]:
-    """The lines of a text; of one that is too long only the first `LONGEST` characters."""
+    """The lines of a text; a line that is too long is cut to its first `LONGEST` characters."""
     while line := stream.readline(LONGEST):
         yield line
         while len(line) == LONGEST and not line.endswith(("\n", "\r")):
@@ -218,7 +219,7 @@ def lines_of(stream: TextIO) -> Iterator[str]:
 
 
 def csv_header(path: Path, name: str, expected: str) -> list[str]:
-    """The first line of a CSV, which messages call `name`. Raises `DataError`."""
+    """The names in the first line of a CSV; messages call the file `name`. Raises `DataError`."""
     with open_text(path) as stream:
         try:
             return next(csv.reader(lines_of(stream), strict=True), [])
@@ -227,8 +228,8 @@ def csv_header(path: Path, name: str, expected: str) -> list[str]:
 
 
 def csv_columns(path: Path, number: Any, sums: bool) -> list[int]:
-    """Where the columns `path` and, if there is no `number` for all, `number` are; without `sums` the second may be
-    missing. Raises `DataError`."""
+    """The index of the column `path` and, if there is no `number` for all rows, of the column `number`. Without `sums`
+    the second column may be missing. Raises `DataError`."""
     header = csv_header(path, str(path), "the names of the columns")
     wanted = ["path"] if number is not None or not (sums or "number" in header) else ["path", "number"]
     missing = [name for name in wanted if name not in header]
@@ -258,15 +259,15 @@ def csv_rows(path: Path, columns: list[int], number: Any, sums: bool) -> Generat
 
 
 def csv_records(stream: TextIO, columns: list[int]) -> Iterator[tuple[int, list[str | None] | str]]:
-    """The values of `columns` of each record, None where it is too short, or what is wrong with it; with its line.
+    """For each record its line, and the values of `columns`, None where it is too short, or an error message.
 
-    Of a record over several lines that is none, or has a path or number over several lines, the first line is taken to
-    be the one that is wrong, by a quote that is not closed, and the others are read as records.
+    A record may go over several lines. If it is then not CSV, or its path or number goes over several lines, the first
+    line probably has a quote that is not closed. This line gets the error, and the others are read as records.
     """
     lines, again, record = enumerate(lines_of(stream), 1), deque[tuple[int, str]](), list[tuple[int, str]]()
 
     def taken() -> Iterator[str]:
-        """The next lines, which become the record."""
+        """The next lines, which are also added to the record."""
         size = 0
         while one := again.popleft() if again else next(lines, None):
             record.append(one)
@@ -288,7 +289,7 @@ def csv_records(stream: TextIO, columns: list[int]) -> Iterator[tuple[int, list[
         if len(record) > 1 and (fields is None or any("\n" in value or "\r" in value for value in values if value)):
             values = "a quote opens that is not closed, expected a path and a number: close it"
             again.extendleft(reversed(record[1:]))
-        if fields != []:  # a blank line
+        if fields != []:  # a blank line is no record
             line = record[0][0]
             yield line, f"line {line}: {values}" if isinstance(values, str) else values
 
@@ -323,8 +324,8 @@ def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def row_of(table: Path, name: str | None, number: Any, line: int, sums: bool) -> Row:
-    """The row of a table with these values; its path counts from the folder of the table. Without `sums` there need be
-    no number."""
+    """The row of a table with these values; its path is relative to the folder of the table. Without `sums` the number
+    may be missing."""
     if not name or len(name) > LONGEST_PATH:
         long = f"a path of {len(name or ''):,} characters, expected at most {LONGEST_PATH:,}"
         return Row("", None, error=f"line {line}: {long if name else 'no path, expected the name of a picture'}")
@@ -337,7 +338,7 @@ def row_of(table: Path, name: str | None, number: Any, line: int, sums: bool) ->
 
 
 def whole(text: str | None) -> Any:
-    """The whole number that `text` writes; otherwise `text` itself, which a reader refuses by name."""
+    """The whole number in `text`; if there is none, `text` itself, which a reader then names when it refuses it."""
     try:
         return int(text or "")
     except ValueError:
@@ -345,14 +346,14 @@ def whole(text: str | None) -> Any:
 
 
 def addend(text: str, exact: bool) -> int:
-    """The number to add that `text` writes, any whole one if the sum is `exact`. Raises `NumberError`."""
+    """The number to add, from `text`; any whole number if the sum is `exact`. Raises `NumberError`."""
     number = check_number(whole(text), exact)
     check_digits(number)
     return number
 
 
 def check_digits(number: Any) -> None:
-    """Raise `NumberError` for a number, or the text of one, that is too long to be written and read again."""
+    """Raise `NumberError` if a number, or its text, is too long to be written and read again."""
     is_long = len(number) > MOST_DIGITS if isinstance(number, str) else isinstance(number, int) and abs(number) >= LIMIT
     if is_long:
         raise NumberError(f"a number of more than {MOST_DIGITS} digits, expected fewer: no sum of it can be written")
@@ -362,12 +363,12 @@ def check_digits(number: Any) -> None:
 
 
 def open_idx(path: Path) -> BufferedIOBase:
-    """The bytes of a file, unpacked."""
+    """Open a file, and unpack it if it is gzipped."""
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
 
 
 def idx_count(path: Path) -> int:
-    """How many images the header of an IDX file promises. Raises `DataError`: no images of 28×28."""
+    """How many images the header of an IDX file promises. Raises `DataError` if they are not images of 28×28."""
     try:
         with open_idx(path) as stream:
             header = stream.read(16)

@@ -1,5 +1,7 @@
-"""The command line: the one place that prints and exits. From words to a command by argparse, whose flags are the
-fields of the commands' dataclasses."""
+"""Parses the words of a command line with argparse, and runs the command that they name.
+
+The flags are the fields of the commands' dataclasses. Only this part of the package prints and exits.
+"""
 
 from __future__ import annotations
 
@@ -56,11 +58,11 @@ _sumnist() {{
   COMPREPLY=($(compgen -W "$more" -- "$word"))
 }}
 complete -o default -F _sumnist sumnist"""
-"""What `completion` fills in."""
+"""The template of `completion`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code, as `USAGE` lists them."""
+    """Run one command. Returns the exit code, one of those in `USAGE`."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     words = [word for word in given if word != TRACEBACK]
     open_streams()
@@ -71,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(given: list[str]) -> int:
-    """Run the command that these words name; the exit code. Raises what ends it."""
+    """Run the command that these words name. Returns the exit code, or raises the error that ends the command."""
     name, *rest = given or ["--help"]
     if name in ("-h", "--help"):
         say(USAGE.format(commands=listed("")))
@@ -94,20 +96,20 @@ def run(given: list[str]) -> int:
     command = parse(name, rest)
     try:
         Path.cwd()
-    except OSError as error:  # some libraries end the process over that
+    except OSError as error:  # some libraries would end the process
         raise DataError("the current folder is gone: change to one that is there") from error
     return command.run()
 
 
 def listed(start: str) -> str:
-    """The commands whose names begin so, each with what it does."""
+    """The commands whose names begin with `start`, each with the first line of its docstring."""
     kinds = {name: kind for name, kind in COMMANDS.items() if name.startswith(start)}
     width = max(map(len, kinds), default=0)
     return "\n".join(f"  {name:{width}} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in kinds.items())
 
 
 def completion() -> str:
-    """What has bash complete commands and flags, and zsh after `bashcompinit`; other words are files."""
+    """A script with which bash, or zsh after `bashcompinit`, completes commands and flags; other words are files."""
     groups = {name.partition(" ")[0] for name in COMMANDS if " " in name}
     after = {"": [*sorted({name.partition(" ")[0] for name in COMMANDS}), "--help", "--version", "--completion"]}
     after |= {group: [name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{group} ")] for group in groups}
@@ -122,7 +124,7 @@ def completion() -> str:
 
 POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "runs": "RUN", "equation": "WORD",
               "marks": "MARKS", "tables": "TABLES"}  # fmt: skip
-"""Fields that are given without a flag, and what the help calls them."""
+"""Fields that are given without a flag, and their names in the help."""
 GROUPS = {
     "run": "preset task out overwrite resume start_from seed device precision threads",
     "data": "data_dir validation fold largest_number numbers_per_image augment augment_strength outliers loose "
@@ -131,11 +133,11 @@ GROUPS = {
     "loss": "digit_loss digit_weight sum_weight label_smoothing smoothing_fades supervision",
     "optimiser": "epochs strips batch_size optimizer lr betas weight_decay schedule warmup lr_floor ema",
 }
-"""The parts of the help of a command that takes a configuration, with the fields in each."""
+"""The groups of flags in the help of a command that takes a configuration, with the fields in each."""
 
 
 def parse(name: str, words: list[str]) -> Command:
-    """The command with its flags; those of a configuration start from the preset that `--preset` names."""
+    """The command `name` with the flags in `words`. A configuration starts from the preset that `--preset` names."""
     kind, flat = COMMANDS[name], [part for word in words for part in word.split("=", 1)]
     config = preset(dict(pairwise(flat)).get("--preset", "default") if kind in (Train, Graph) else "default")
     parser = parser_of(name, config)
@@ -149,25 +151,25 @@ def parse(name: str, words: list[str]) -> Command:
     if isinstance(command, Train) and command.resume and (begun(command.folder) / CONFIG).exists():
         from sumnist.model.checkpoint import read_config
 
-        config = read_config(begun(command.folder))  # so that a flag that was given then need not be given again
+        config = read_config(begun(command.folder))  # flags of the first start need not be given again
         command = replace(command, config=replace(config, **given), out=command.folder)
     return command
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that complains in one line, as everything here does."""
+    """A parser whose errors are `ConfigError`s of one line."""
 
     def error(self, message: str, mend: str = "") -> NoReturn:
-        """Raise `ConfigError` with argparse's message and the mend."""
+        """Raise `ConfigError` with argparse's message and the remedy `mend`."""
         command, mend = self.prog.removeprefix("sumnist "), mend or f"see `{self.prog} --help`"
         raise ConfigError(f"{command}: {message.removeprefix('argument ')}; {mend}")
 
     def print_help(self, file: object = None) -> None:
-        """Print the help as everything is printed here: argparse's own way loses it without a word."""
+        """Print the help with `say`, which reports errors; argparse would ignore them."""
         say(self.format_help().rstrip("\n"))
 
     def check_flags(self, words: list[str]) -> None:
-        """Refuse a flag that does not exist, and name the nearest one that does."""
+        """Refuse a flag that does not exist, and suggest the nearest flag that does."""
         flags = [name for action in self._actions for name in action.option_strings]
         for word in takewhile(lambda word: word != "--", words):
             name = word.partition("=")[0]
@@ -177,7 +179,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parser_of(name: str, config: Config) -> Parser:
-    """What reads and explains the flags of a command; those of a configuration show the values of `config`."""
+    """The parser of a command's flags; in its help, the flags of a configuration show the values of `config`."""
     kind = COMMANDS[name]
     parts: list[Any] = [hint for hint in get_type_hints(kind).values() if is_dataclass(hint)]
     usage = f"sumnist {name} [OPTIONS]" if parts else None
@@ -209,7 +211,7 @@ def parser_of(name: str, config: Config) -> Parser:
 
 
 def shape_of(hint: Any) -> dict[str, Any]:
-    """How argparse is to read a value of this type."""
+    """The options of argparse for a value of this type."""
     if hint is bool:
         return {"action": "store_true"}
     kinds = [kind for kind in get_args(hint) if kind not in (NoneType, ...)]
@@ -229,7 +231,7 @@ def path(word: str) -> Path:
 
 @functools.cache
 def docs_of(kind: type) -> dict[str, str]:
-    """The line under each field of a dataclass; those of fields that it inherits come last."""
+    """The string under each field of a dataclass; inherited fields come last."""
     docs: dict[str, str] = {}
     for base in kind.__mro__[:-1]:
         (tree,) = ast.parse(inspect.getsource(base)).body

@@ -1,4 +1,4 @@
-"""The commands: dataclasses whose fields are their flags, the line under each its help, and `run` what they do."""
+"""Defines the commands as dataclasses: a field is a flag, the string under it is its help, and `run` does the work."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from sumnist.sheets.layout import Layout, Person
 
 Shown = tuple[dict[str, Any], str, "Image.Image | None"]
-"""What is shown of a reading: as JSON, as text, and how it came about."""
+"""A reading to be shown: as JSON, as text, and as a drawing of how it came about, or None."""
 WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is one for each core, to 1,024")]
 """Processes that share the work."""
 MISTAKE = 0.02
-"""As `sheets/check` has it, which needs NumPy."""
+"""A copy of `MISTAKE` in `arithmetic/relations`, which needs NumPy."""
 
 
 def check_new(out: Path, replace: bool) -> None:
-    """Raise `OutputError` if a file is there and not to be replaced, or cannot be."""
+    """Raise `OutputError` if `out` exists and must not, or cannot, be replaced."""
     check_replaceable(out)
     if out.exists() and not replace:
         raise OutputError(f"--out {out}: is there already: name another file or add --overwrite")
@@ -44,15 +44,15 @@ def check_new(out: Path, replace: bool) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class OfModel:
-    """What the commands share that read with a network."""
+    """The flags of commands that read with a network."""
 
     model: Path = PRETRAINED
-    """ONNX file or run folder of the network to use (default: the one that comes with the package)"""
+    """ONNX file or run folder of the network to use (default: the packaged network)"""
     hand: Path | None = None
-    """file of what `sumnist hand learn` learned of how someone writes"""
+    """hand file of one writer, from `sumnist hand learn`"""
 
     def known_hand(self) -> Hand | None:
-        """The hand. Raises `HandError`."""
+        """The hand, if one is given. Raises `HandError`."""
         from sumnist.inference.hand import Hand
 
         return None if self.hand is None else Hand.load(self.hand)
@@ -60,14 +60,15 @@ class OfModel:
 
 @dataclass(frozen=True, kw_only=True)
 class OfStrips(OfModel):
-    """What the commands share that read numbers of any length."""
+    """The flags of commands that read numbers of any length."""
 
     read_with: ReadingEngine = "ours"
-    """what reads the numbers: ours (a network of strips), ocr (a general reader of text, of the extra [ocr]) or both"""
+    """engine that reads the numbers: ours (the package's network), ocr (a general text reader, from the extra [ocr]) or
+    both"""
     digits: str | None = None
     """how many digits the numbers have: 4, or 1-6, or 3- for 3 or more (default: any number)"""
     decimal: Literal[".", ","] | None = None
-    """the sign before the decimals of the numbers (default: they are whole)"""
+    """decimal sign of the numbers (default: the numbers are whole)"""
 
     def number_options(self) -> NumberOptions:
         """How to read numbers. Raises `ConfigError`."""
@@ -85,10 +86,10 @@ class OfStrips(OfModel):
 
 @dataclass(frozen=True, kw_only=True)
 class OfNumbers(OfStrips):
-    """What the commands share that read numbers if they are asked to."""
+    """The flags of commands that can read numbers instead of digits."""
 
     numbers: bool = False
-    """read a number of any length on each picture, on one line, instead of one digit"""
+    """read a number of any length, on one line, from each picture instead of one digit"""
 
     def options(self) -> NumberOptions | None:
         """How to read numbers; None if digits are to be read. Raises `ConfigError`."""
@@ -101,28 +102,28 @@ class OfNumbers(OfStrips):
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """Train a network on MNIST, or on your own IDX files: to read a digit and add a number, to read numbers, to read
-    the cells of forms, or to read digits of which only sums are known.
-    Leaves a run folder: configuration, record, metrics, weights."""
+    """Train a network on MNIST, or on your own IDX files.
+    It learns to read a digit and add a number, to read numbers, to read cells of forms, to find numbers on pictures, or
+    to read digits from labelled sums. It leaves a run folder: configuration, record, metrics, weights."""
 
     config: Config = field(default_factory=Config)
     out: Path | None = None
-    """folder for the run (default: runs/PRESET-FUSION-seedN, or runs/PRESET-seedN for the tasks
-    numbers and cells, and runs/PRESET-DIGITS-seedN for the task addition)"""
+    """folder for the run (default: runs/PRESET-FUSION-seedN; for the task addition runs/PRESET-DIGITS-seedN, for
+    numbers, cells and finder runs/PRESET-seedN)"""
     overwrite: bool = False
     """replace the run that --out holds, once the new one has finished"""
     resume: bool = False
-    """go on with the run in --out where it stopped, to the same result; start it if there is none"""
+    """go on with the run in --out where it stopped, to the same result; start a run if there is none"""
 
     @property
     def folder(self) -> Path:
-        """Where the run goes."""
+        """The folder for the run."""
         c = self.config
         design = {"digits": f"{c.fusion}-", "addition": f"{c.digits}-"}.get(c.task, "")
         return self.out or Path("runs") / f"{c.preset}-{design}seed{c.seed}"
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.training.devices import launched
         from sumnist.training.loop import train
 
@@ -130,7 +131,7 @@ class Train:
             raise ConfigError("--resume --overwrite: one goes on with the run, the other replaces it; choose one")
         out = self.folder
         result = train(self.config, out, overwrite=self.overwrite, resume=self.resume)
-        if launched()[0]:  # torchrun's other processes leave the talking to the first
+        if launched()[0]:  # only the first of torchrun's processes prints
             return 0 if result.finished else 130
         if not result.finished:
             epoch = min(len(result.metrics) + 1, self.config.epochs)
@@ -142,35 +143,36 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Measure a trained network: on every test image with every number, or on sums, if that is what it learned from.
-    Writes evaluation.json and plots into the run. With --suite or --folder: measures a reader on other pictures, by
-    default that of the packaged network."""
+    """Measure a trained network, or a reader on other pictures.
+    A network is measured on every test image with every number, or on sums if it learned from sums; this writes
+    evaluation.json and plots into the run. With --suite or --folder, a reader is measured on other pictures, by default
+    the packaged network's."""
 
     run_folder: Path | None = None
     """folder that `sumnist train` wrote; with --suite or --folder also an ONNX file"""
     data_dir: Path | None = None
     """IDX folder to measure on (default: the data set that the run was trained on)"""
     suite: Literal["robustness", "numbers"] | None = None
-    """robustness: corrupted images, other people's digits, synthetic photographs, and what is no digit; numbers:
-    strings of 1 to 12 test digits, and what is no number; minutes"""
+    """robustness: corrupted images, other people's digits, synthetic photographs, and pictures without a digit;
+    numbers: strings of 1 to 12 test digits, and pictures without a number; takes minutes"""
     half: Literal["development", "reported"] = "reported"
-    """half of the suite: choices are made on development, figures are reported of the other"""
+    """half of the suite: use development to make choices, and reported for figures"""
     folder: Path | None = None
-    """folder of pictures to measure on, in sub-folders 0 to 9 for what they show, or named in --labels"""
+    """folder of pictures to measure on; its sub-folders 0 to 9, or --labels, say what they show"""
     labels: Path | None = None
-    """CSV with the columns path, of a picture in --folder, and text, the number of any length on it"""
+    """CSV with the columns path (a picture in --folder) and text (the number on it, of any length)"""
     read_with: ReadingEngine | None = None
-    """what reads numbers: ours (the network of the package), ocr (a general reader of text, of the extra ocr) or both
-    (default: ours)"""
+    """engine that reads the numbers: ours (the package's network), ocr (a general text reader, from the extra [ocr]) or
+    both (default: ours)"""
     decimal: Literal[".", ","] | None = None
-    """sign before the decimals in --labels (default: whole numbers, whatever separates their digits)"""
+    """decimal sign in --labels (default: the numbers are whole, and separators between digits are ignored)"""
     ink: InkColour = "auto"
-    """whether the ink of all pictures of --folder is darker than its ground (dark) or lighter (light), if known"""
+    """whether the ink of all pictures in --folder is darker (dark) or lighter (light) than its ground, if known"""
     json: bool = False
     """print JSON instead of a table"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         self.check()
         result, text = self.measured()
         say(json.dumps(result.as_dict(), indent=2) if self.json else text)
@@ -196,7 +198,7 @@ class Evaluate:
                 raise ConfigError(message)
 
     def measured(self) -> tuple[Any, str]:
-        """The figures, and their table."""
+        """The figures, and the table of them."""
         if self.suite is not None or self.folder is not None:
             from sumnist.inference.numbers import Numbers
             from sumnist.inference.reader import Reader, model_file
@@ -226,7 +228,8 @@ class Evaluate:
 
 
 def each(pictures: Sequence[Path], read: Callable[[Path], Shown], as_json: bool, show: Path | None = None) -> int:
-    """Say what is read of each picture, and write the drawings; the exit code. Raises the error of a picture alone."""
+    """Print the reading of each picture, and write the drawings. Returns the exit code. If there is only one picture,
+    its error is raised."""
     from sumnist.pictures.steps import as_png
 
     if show is not None and show.suffix:
@@ -250,29 +253,29 @@ def each(pictures: Sequence[Path], read: Callable[[Path], Shown], as_json: bool,
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(OfNumbers):
-    """Read pictures of one digit each, and add a number if there is one, as in `sumnist predict five.png --number 7`.
-    They may be light on dark or dark on light. With --numbers: of one number each."""
+    """Read a digit from each picture, and add a number to it, as in `sumnist predict five.png --number 7`.
+    Pictures may be light on dark or dark on light. With --numbers, each picture has one number of any length."""
 
     pictures: tuple[Path, ...]
-    """picture files: a photograph, a scan, a drawing, from 8 pixels on the longer side on"""
+    """picture files: photographs, scans or drawings, at least 8 pixels on the longer side"""
     number: str | None = None
-    """the number to add"""
+    """number to add"""
     ink: InkColour = "auto"
-    """whether the ink is darker than its ground (dark) or lighter (light), if that is known"""
+    """whether the ink is darker (dark) or lighter (light) than its ground, if known"""
     json: bool = False
-    """print a line of JSON per picture"""
+    """print a line of JSON for each picture"""
     show: Path | None = None
-    """PNG file to write with what was done to each picture, up to what the network saw; of numbers, with where each
-    digit stands"""
+    """PNG file to write, with each step from the picture to what the network saw; with --numbers, also the place of
+    each digit"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         options = self.options()
         read = self.digits_read() if options is None else self.numbers_read(options)
         return each(self.pictures, read, self.json, self.show)
 
     def digits_read(self) -> Callable[[Path], Shown]:
-        """What reads a digit."""
+        """The function that reads a digit from a picture."""
         from sumnist.batch.sources import addend, whole
         from sumnist.cli.words import described
         from sumnist.inference.reader import Reader
@@ -292,7 +295,7 @@ class Predict(OfNumbers):
         return read
 
     def numbers_read(self, options: NumberOptions) -> Callable[[Path], Shown]:
-        """What reads a number of any length."""
+        """The function that reads a number of any length from a picture."""
         from sumnist.arithmetic.values import plain
         from sumnist.batch.score import strips_file
         from sumnist.batch.sources import addend
@@ -321,17 +324,18 @@ class Predict(OfNumbers):
 
 @dataclass(frozen=True, kw_only=True)
 class OfPages(OfStrips):
-    """What the commands share that find numbers."""
+    """The flags of commands that find numbers."""
 
     pictures: tuple[Path, ...]
-    """picture files: a photograph or a scan of a page, a receipt, a note"""
+    """picture files: photographs or scans of a page, a receipt or a note"""
     decimal: Literal[".", ","] | None = None
-    """the sign before the decimals of the numbers (default: as each is written)"""
+    """decimal sign of the numbers (default: the sign that each number is written with)"""
     json: bool = False
-    """print a line of JSON per picture"""
+    """print a line of JSON for each picture"""
 
     def finding(self, what: str) -> Callable[[Path], list[FoundNumber]]:
-        """What finds the numbers on a picture, for the command `what`; it raises `ImageError` if there are none."""
+        """The function that finds the numbers on a picture, for the command `what`. It raises `ImageError` if there are
+        none."""
         from sumnist.batch.score import strips_file
         from sumnist.inference.numbers import Numbers
 
@@ -355,7 +359,7 @@ class Find(OfPages):
     """PNG file to write with each number outlined, green if it is accepted, and its reading beside it"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.cli.words import found_described, outline
         from sumnist.inference.page import page_as_dict
         from sumnist.pictures.decode import colours_of
@@ -374,20 +378,20 @@ class Find(OfPages):
 @dataclass(frozen=True, kw_only=True)
 class Add(OfPages):
     """Add up the numbers on each picture, exactly, and check the total that is written there.
-    As in `sumnist add receipt.jpg`. A number of which the reading is not accepted counts with all that it may be; what
-    is no number, such as a date, is left out and named. Ends with 1 if the total does not agree."""
+    As in `sumnist add receipt.jpg`. A number whose reading is not accepted counts with all its candidates. Writing that
+    is not a number, such as a date, is left out and named. The exit code is 1 if the total does not agree."""
 
     total: str = "auto"
-    """the total to check: auto (the last number, if it stands under a rule or behind =), last (the last
-    number), none, or the total itself, such as 1485"""
+    """total to check: auto (the last number, if it stands under a line or behind =), last (the last number), none, or
+    the total itself, such as 1485"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.cli.words import column_described
         from sumnist.inference.page import column_of, known
         from sumnist.pictures.decode import intensities_of
 
-        known(self.total)  # before anything is read
+        known(self.total)  # an error comes before anything is read
         find, wrong = self.finding("add"), list[Path]()
 
         def read(picture: Path) -> Shown:
@@ -405,21 +409,21 @@ class Add(OfPages):
 @dataclass(frozen=True, kw_only=True)
 class Solve(OfStrips):
     """Solve an equation of pictures of numbers, as in `sumnist solve five.png + _ = 12`.
-    The terms have + and - between them and = once, with spaces around each: a picture, in quotes if its path has
+    Write + or - between terms, and one =, with spaces around each sign. A term is a picture, in quotes if its path has
     spaces; a whole number; a pattern such as 1_3, in which each _ is an unknown digit; or _, one unknown number, at
     most once. The same picture twice is the same number. To name a file 12, write ./12."""
 
     equation: tuple[str, ...]
-    """the words of the equation, or all of it in quotes"""
+    """words of the equation, or the whole equation in quotes"""
     ink: InkColour = "auto"
-    """whether the ink of all pictures is darker than its ground (dark) or lighter (light), if that is known"""
+    """whether the ink of all pictures is darker (dark) or lighter (light) than its ground, if known"""
     count: Annotated[int, Range(1, 1_000)] = 3
-    """how many values to show of each number, the most probable ones"""
+    """how many of the most probable values to show for each number"""
     json: bool = False
     """print a line of JSON"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.batch.score import strips_file
         from sumnist.cli.words import solution_described
         from sumnist.inference.numbers import Numbers
@@ -435,27 +439,27 @@ class Solve(OfStrips):
 @dataclass(frozen=True, kw_only=True)
 class Score(OfNumbers):
     """Read many pictures, from a folder or a table, into a table.
-    Killed and started again, it goes on where it stopped."""
+    If it was stopped, the same command goes on from there."""
 
     source: Path
     """folder of pictures, CSV or JSONL with path and number, or folder of IDX files"""
     out: Path
     """table to write, .csv or .jsonl"""
     number: str | None = None
-    """number to add to every picture (a CSV or JSONL has its own; --numbers needs none)"""
+    """number to add to every picture (a CSV or JSONL has its own numbers; --numbers needs none)"""
     ink: InkColour = "auto"
-    """whether the ink of all pictures is darker than its ground (dark) or lighter (light), if that is known"""
+    """whether the ink of all pictures is darker (dark) or lighter (light) than its ground, if known"""
     engine: Engine = "local"
-    """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
+    """local (the cores of this machine) or ray (the Ray cluster that RAY_ADDRESS names, else one on this machine)"""
     workers: WorkerCount = 0
-    """processes that read; 0 is one for each core"""
+    """number of processes that read; 0 is one for each core"""
     overwrite: bool = False
-    """replace what --out holds"""
+    """replace the content of --out"""
     same_hand: bool = False
-    """all pictures are by one writer: learn first how they write, of those that are read surely, if it helps"""
+    """all pictures are by one writer: first learn the writer's hand from sure readings, and use it if it helps"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.batch.score import score
         from sumnist.batch.sources import whole
 
@@ -477,28 +481,28 @@ class Score(OfNumbers):
 
 @dataclass(frozen=True, kw_only=True)
 class SheetNew:
-    """Print a form for handwritten numbers, whose total checks them.
+    """Print a form for handwritten numbers, with a total that checks them.
     As in `sumnist sheet new 9,7,13,12 --out cover.pdf`: questions with these largest marks, and their total. It also
-    writes cover.toml, the layout: change it and print it with --from. Needs the extra [sheets]."""
+    writes the layout, cover.toml, which you can change and print with --from. Needs the extra [sheets]."""
 
     marks: str | None = None
-    """the largest mark of each question, such as 9,7.5,13 (required, unless --from)"""
+    """largest mark of each question, such as 9,7.5,13 (required, unless --from)"""
     out: Path
     """PDF file to write; a new layout goes beside it, into a file whose name ends in .toml"""
     from_: Path | None = None
     """TOML file of the layout to print, instead of MARKS"""
     people: Path | None = None
-    """CSV file with a line for each person: an identity or a name, and perhaps a name behind it (default: one blank
-    page)"""
+    """CSV file with a line for each person: an identity or a name, and perhaps a name in a second column (default: one
+    blank page)"""
     title: str | None = None
-    """what is printed above a new layout (default: Exam)"""
+    """title of a new layout (default: Exam)"""
     paper: Literal["A4", "Letter"] | None = None
     """paper of a new layout (default: A4)"""
     font: Path | None = None
-    """TrueType file of the font, for letters that are neither Latin, Greek, Cyrillic, Armenian nor Georgian"""
+    """TrueType font file, for letters other than Latin, Greek, Cyrillic, Armenian and Georgian"""
 
     def run(self) -> int:
-        """Write the PDF, and a new layout beside it; the exit code."""
+        """Write the PDF, and a new layout beside it. Returns the exit code."""
         from sumnist.sheets.layout import Layout, read_people
         from sumnist.sheets.printing import pdf
 
@@ -542,35 +546,34 @@ class SheetNew:
 
 @dataclass(frozen=True, kw_only=True)
 class SheetRead:
-    """Read photographed or scanned forms, checked by their totals.
+    """Read photographed or scanned forms, and check them by their totals.
     As in `sumnist sheet read photos/ scans.pdf --layout cover.toml --out marks.xlsx`, which also writes marks.jsonl and
-    marks.toml, for `sumnist sheet review`. Killed and started again, it goes on where it stopped. Needs the extra
+    marks.toml for `sumnist sheet review`. If it was stopped, the same command goes on from there. Needs the extra
     [sheets]."""
 
     pictures: tuple[Path, ...]
     """photographs, PDF files, or folders of both"""
     layout: Path
-    """TOML file of the layout, which `sumnist sheet new` wrote"""
+    """TOML file of the layout, from `sumnist sheet new`"""
     out: Path
     """table to write: .xlsx, .csv or .jsonl"""
     people: Path | None = None
-    """CSV file of those whose sheets are expected, for their names and for who is missing; for .xlsx and
-    .jsonl"""
+    """CSV file of the people whose sheets are expected, to show names and missing sheets; for .xlsx and .jsonl"""
     mistakes: Annotated[float, Range(0, 0.5, "a probability from 0 to 0.5, such as 0.02")] = MISTAKE
-    """how often a total is expected to be added up wrongly"""
+    """probability that a person adds up a total wrongly"""
     read_with: ReadingEngine = "ours"
-    """what reads numbers in strips: this package's network (ours), a general reader of text (ocr), or both"""
+    """engine that reads numbers in strips: ours (the package's network), ocr (a general text reader) or both"""
     hand: Path | None = None
-    """file of what `sumnist hand learn` learned of how their writer writes"""
+    """hand file of the sheets' writer, from `sumnist hand learn`"""
     engine: Engine = "local"
-    """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
+    """local (the cores of this machine) or ray (the Ray cluster that RAY_ADDRESS names, else one on this machine)"""
     workers: WorkerCount = 0
-    """processes that read; 0 is one for each core"""
+    """number of processes that read; 0 is one for each core"""
     overwrite: bool = False
-    """replace what --out holds"""
+    """replace the content of --out"""
 
     def run(self) -> int:
-        """Read all sheets, say what became of them; the exit code."""
+        """Read all sheets, and print a summary. Returns the exit code."""
         from sumnist.inference.hand import Hand
         from sumnist.sheets.batch import read_batch
         from sumnist.sheets.layout import Layout, read_people
@@ -594,11 +597,11 @@ class SheetRead:
 
     @property
     def rows(self) -> Path:
-        """Where a row for each sheet goes."""
+        """The file with a row for each sheet."""
         return self.out.with_suffix(".jsonl") if self.out.suffix == ".xlsx" else self.out
 
     def check_beside(self, layout: Layout) -> None:
-        """Raise `OutputError` if what is to be written, or would belong to it, is there and another's."""
+        """Raise `OutputError` if a file that this run writes, or that would belong to it, is there from another run."""
         from sumnist.sheets.review import beside
 
         if self.out != self.rows:
@@ -607,7 +610,7 @@ class SheetRead:
         if toml.exists():
             check_replaceable(toml)
             try:
-                same = type(layout).load(toml) == layout  # in whatever words
+                same = type(layout).load(toml) == layout  # however it is worded
             except LayoutError:
                 same = False
             if not same:
@@ -622,7 +625,7 @@ class SheetRead:
             )
 
     def finish(self, layout: Layout, people: Sequence[Person]) -> None:
-        """Write what goes with the rows of all sheets, and say what became of these."""
+        """Write the files that go with the rows of all sheets, and print a summary."""
         from sumnist.sheets.batch import Summary
         from sumnist.sheets.review import export, read_rows
 
@@ -639,23 +642,23 @@ class SheetRead:
 
 @dataclass(frozen=True, kw_only=True)
 class SheetReview:
-    """Look at the sheets that need a person, on a page in the browser.
-    As in `sumnist sheet review marks.jsonl`, with what `sumnist sheet read` wrote. Corrections are kept as they are
-    made, in marks.corrections.jsonl; Ctrl-C ends it, and next time it goes on where it was. Needs the extra [serve]."""
+    """Review the sheets that need a person, on a page in the browser.
+    As in `sumnist sheet review marks.jsonl`, with a file from `sumnist sheet read`. Each correction is saved at once in
+    marks.corrections.jsonl. Ctrl-C ends the review, and the next one goes on from there. Needs the extra [serve]."""
 
     marks: Path
-    """JSONL file of the sheets that were read"""
+    """JSONL file from `sumnist sheet read`"""
     layout: Path | None = None
-    """TOML file of their layout (default: the one beside MARKS with its name)"""
+    """TOML file of the layout (default: the .toml file of the same name beside MARKS)"""
     people: Path | None = None
-    """CSV file of those whose sheets are expected, for the workbook"""
+    """CSV file of the people whose sheets are expected, for the workbook"""
     port: Annotated[int, Range(0, 65_535)] = 0
     """port of this machine for the page; 0 takes a free one"""
     no_browser: bool = False
-    """only print the address of the page"""
+    """print the address of the page, and open no browser"""
 
     def run(self) -> int:
-        """Serve the page until Ctrl-C; the exit code."""
+        """Serve the page until Ctrl-C. Returns the exit code."""
         from sumnist.serve.review import review
         from sumnist.sheets.layout import Layout, read_people
 
@@ -672,7 +675,7 @@ class SheetReview:
 
 
 def opened(what: str, no_browser: bool, url: str, left: int) -> None:
-    """Say where the page of a review is, and open it."""
+    """Print the address of a review's page, and open the page."""
     from threading import Thread
     from webbrowser import open as show
 
@@ -686,31 +689,32 @@ def opened(what: str, no_browser: bool, url: str, left: int) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class TableRead:
-    """Read tables that others wrote, on photographs or scans, checked by what holds among their numbers.
-    As in `sumnist table read scans/ --out tables.xlsx`, which also writes tables.jsonl. What holds (totals, means,
-    differences, balances) is found, unless --layout says it. Killed and started again, it goes on where it stopped."""
+    """Read tables that others wrote, on photographs or scans, and check them by the relations of their numbers.
+    As in `sumnist table read scans/ --out tables.xlsx`, which also writes tables.jsonl. The program finds the relations
+    (totals, means, differences, balances), unless --layout gives them. If it was stopped, the same command goes on from
+    there."""
 
     pictures: tuple[Path, ...]
     """photographs, scans, PDF files, or folders of them"""
     out: Path
     """file to write: .xlsx, .csv, .parquet, .jsonl, or .zip for weather in the Station Exchange Format"""
     layout: Path | None = None
-    """TOML file of what is known of these tables (default: it is found on each page)"""
+    """TOML file with what is known about these tables (default: the program finds it out on each page)"""
     mistakes: Annotated[float, Range(0, 0.5, "a probability from 0 to 0.5, such as 0.02")] = MISTAKE
-    """how often what should hold is expected not to, since people err"""
+    """probability that a relation does not hold, since people make mistakes"""
     hand: Path | None = None
-    """file of what `sumnist hand learn` learned of how their writer writes"""
+    """hand file of the tables' writer, from `sumnist hand learn`"""
     no_learning: bool = False
     """do not learn the hand of a page from the numbers that its totals settle"""
     engine: Engine = "local"
-    """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
+    """local (the cores of this machine) or ray (the Ray cluster that RAY_ADDRESS names, else one on this machine)"""
     workers: WorkerCount = 0
-    """processes that read; 0 is one for each core"""
+    """number of processes that read; 0 is one for each core"""
     overwrite: bool = False
-    """replace what --out holds"""
+    """replace the content of --out"""
 
     def run(self) -> int:
-        """Read all pages, say what became of their numbers; the exit code."""
+        """Read all pages, and print a summary of their numbers. Returns the exit code."""
         from sumnist.inference.hand import Hand
         from sumnist.tables.batch import pages_of, read_tables, rows_beside, summary_of
         from sumnist.tables.layout import TableLayout
@@ -732,20 +736,20 @@ class TableRead:
 
 @dataclass(frozen=True, kw_only=True)
 class TableRelations:
-    """Say what holds on the pages of tables that were read, and write it as a layout.
-    As in `sumnist table relations tables.jsonl --out station.toml`, with what `sumnist table read` wrote: which rows
-    and columns are sums, means, differences, products or balances of which, with the evidence. Look at it, name the
+    """Print the relations on the pages of tables that were read, and write them as a layout.
+    As in `sumnist table relations tables.jsonl --out station.toml`, with a file from `sumnist table read`: which rows
+    and columns are sums, means, differences, products or balances of others, with the evidence. Look at it, name the
     columns, and read the pages again with --layout."""
 
     tables: Path
-    """JSONL file of the tables that were read"""
+    """JSONL file from `sumnist table read`"""
     out: Path | None = None
-    """TOML file to write (default: it is only printed)"""
+    """TOML file to write (default: the relations are only printed)"""
     overwrite: bool = False
-    """replace what --out holds"""
+    """replace the content of --out"""
 
     def run(self) -> int:
-        """Say what holds; the exit code."""
+        """Print the relations. Returns the exit code."""
         from sumnist.tables.batch import evidence_of, pages_of, proposed
 
         pages = pages_of(self.tables)
@@ -760,33 +764,45 @@ class TableRelations:
 
 @dataclass(frozen=True, kw_only=True)
 class TableReview:
-    """Look at the doubtful numbers of tables that were read, one column at a time, on a page in the browser.
-    As in `sumnist table review tables.jsonl`, with what `sumnist table read` wrote. What holds on a page is asked again
-    with each number that is typed, and settles others. Corrections are kept as they are made, in
-    tables.corrections.jsonl; Ctrl-C ends it, and next time it goes on where it was. At the end tables.xlsx is written
-    anew. Needs the extra [serve]."""
+    """Review the doubtful numbers of tables that were read, one column at a time, on a page in the browser.
+    As in `sumnist table review tables.jsonl`, with a file from `sumnist table read`. After each number that you type,
+    the relations of the page are used again, and may settle other numbers. Each correction is saved at once in
+    tables.corrections.jsonl. Ctrl-C ends the review, and the next one goes on from there. At the end tables.xlsx is
+    written anew, or the file of --out. Needs the extra [serve]."""
 
     tables: Path
-    """JSONL file of the tables that were read"""
+    """JSONL file from `sumnist table read`"""
     layout: Path | None = None
-    """TOML file of what is known of them, for the names of columns"""
+    """TOML file with what is known about the tables, for the names of columns"""
+    out: Path | None = None
+    """file that the review writes: .xlsx, .csv, .parquet, or .zip for a station (default: tables.xlsx)"""
     port: Annotated[int, Range(0, 65_535)] = 0
     """port of this machine for the page; 0 takes a free one"""
     no_browser: bool = False
-    """only print the address of the page"""
+    """print the address of the page, and open no browser"""
 
     def run(self) -> int:
-        """Serve the page until Ctrl-C; the exit code."""
+        """Serve the page until Ctrl-C. Returns the exit code."""
         from sumnist.serve.review import served
         from sumnist.serve.tables import TableReview as Answers
+        from sumnist.tables.batch import export, pages_of, rows_beside
         from sumnist.tables.layout import TableLayout
+        from sumnist.tables.sef import station_of
 
         if self.tables.suffix != ".jsonl":
             raise ConfigError(f"{self.tables}: expected the tables that were read: name the .jsonl file beside it")
         layout = TableLayout() if self.layout is None else TableLayout.load(self.layout)
+        if self.out is not None and rows_beside(self.out) == self.out:
+            raise ConfigError(
+                f"--out {self.out}: the review never changes the .jsonl: name an .xlsx, .csv or other file"
+            )
+        if self.out is not None and self.out.suffix == ".zip":
+            station_of(layout)  # what it lacks is said before anybody reviews
         asked = partial(opened, "column", self.no_browser)
-        if not served(self.tables, partial(Answers, self.tables, layout), self.port, asked):
+        if not served(self.tables, partial(Answers, self.tables, layout, out=self.out), self.port, asked):
             say(f"{self.tables}: no number in it needs a person: nothing to do")
+            if self.out is not None:
+                export(pages_of(self.tables), self.out, layout)
         return 0
 
 
@@ -802,7 +818,7 @@ class HandNew:
     """PDF file to write"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.sheets.hand import layout
         from sumnist.sheets.printing import pdf
 
@@ -814,14 +830,14 @@ class HandNew:
 
 @dataclass(frozen=True, kw_only=True)
 class OfExamples(OfModel):
-    """What the commands share that take what one person wrote."""
+    """The flags of commands that take examples of one person's writing."""
 
     source: Path
-    """what one person wrote, with labels: a photograph of the form of `sumnist hand new`, a folder of pictures in
+    """one person's writing with labels: a photograph of the form of `sumnist hand new`, a folder of pictures in
     sub-folders 0 to 9, a CSV with path and text, or the .jsonl of a `sumnist sheet review`"""
 
     def examples(self) -> tuple[list[Any], list[str]]:
-        """Pictures and what they show. Raises `DataError`, `HandError`, `ImageError`, `LayoutError`."""
+        """Pictures and their labels. Raises `DataError`, `HandError`, `ImageError`, `LayoutError`."""
         from sumnist.lab.suites.measure import examples_in
 
         if self.source.is_dir() or self.source.suffix == ".csv":
@@ -838,14 +854,14 @@ class OfExamples(OfModel):
 @dataclass(frozen=True, kw_only=True)
 class HandLearn(OfExamples):
     """Learn how someone writes from a few of their digits, for --hand.
-    As in `sumnist hand learn photo.jpg --out ada.hand`. What does not help that person, by cross-validation, is not
+    As in `sumnist hand learn photo.jpg --out ada.hand`. If the hand does not help in cross-validation, it is not
     written."""
 
     out: Path
     """file to write, about 40 kB"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.cli.words import trial_described
         from sumnist.inference.adaptation import Lesson, helps
         from sumnist.inference.reader import Reader
@@ -870,10 +886,10 @@ class HandLearn(OfExamples):
 
 @dataclass(frozen=True, kw_only=True)
 class HandTest(OfExamples):
-    """Say how much a hand helps: by cross-validation, or, with --hand, on pictures that it was not learned of."""
+    """Measure how much a hand helps: by cross-validation, or, with --hand, on pictures it was not learned from."""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.cli.words import trial_described
         from sumnist.inference.adaptation import Lesson, helps
         from sumnist.inference.reader import Reader
@@ -883,19 +899,19 @@ class HandTest(OfExamples):
         return 0 if helps(trials) else 1
 
 
-# And others.
+# Other commands.
 
 
 @dataclass(frozen=True, kw_only=True)
 class Serve:
-    """Read over HTTP, with a page to draw on.
-    It listens on this machine alone unless --host says otherwise. SIGTERM and Ctrl-C end it, once all that has been
-    asked is answered."""
+    """Serve readings over HTTP, with a page to draw on.
+    It listens on this machine only, unless --host says otherwise. SIGTERM and Ctrl-C end it, after all requests are
+    answered."""
 
     settings: Settings = field(default_factory=Settings)
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.serve.app import serve
 
         serve(self.settings, lambda url: say(f"open {url} (its API: {url}/docs); Ctrl-C ends it"))
@@ -905,19 +921,19 @@ class Serve:
 @dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a trained network as one ONNX file.
-    It is checked against torch on every test image, or on strips or cells, before it is written."""
+    Its answers are compared with torch's on every test image, or on strips or cells, before it is written."""
 
     run_folder: Path
     """folder that `sumnist train` wrote"""
     out: Path | None = None
     """file to write (default: model.onnx in the run folder, or model.int8.onnx)"""
     int8: bool = False
-    """weights and activations in 8 bits, of a network of digits or numbers: fewer bytes; its accuracy is shown, too"""
+    """8-bit weights and activations, for networks of digits or numbers: a smaller file; also prints its accuracy"""
     hand: Path | None = None
-    """file of a hand that was learned with this network: the new file reads that hand, wherever it runs"""
+    """hand file learned with this network: the exported network then reads that hand, wherever it runs"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.training.export import export_run
 
         done = export_run(self.run_folder, self.out, self.int8, self.hand)
@@ -941,12 +957,12 @@ class Demo(OfModel):
     """Draw random test images in the terminal, with random numbers and both answers, right or wrong."""
 
     count: Annotated[int, Range(1, 10_000)] = 6
-    """how many pairs"""
+    """number of pairs"""
     seed: Annotated[int, SEEDS] | None = None
     """draw the same pairs again (default: new ones every time)"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.cli.words import Style, demo
         from sumnist.inference.reader import Reader
 
@@ -964,7 +980,7 @@ class Graph:
     """.svg file to write (default: print the SVG)"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.model.diagram import draw
 
         if self.out is not None and self.out.suffix:
@@ -986,7 +1002,7 @@ class Compare:
     """run folders that `sumnist evaluate` has measured"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.training.evaluate import compare_runs
 
         say(compare_runs(self.runs))
@@ -995,9 +1011,9 @@ class Compare:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """Train many designs of the network alike, and write a report of what came of it.
-    Adds a row for each run, and writes design-choices.md, study.html and images. Killed and started again, it goes on
-    where the rows end."""
+    """Train many designs of the network in the same way, and write a report of the results.
+    Adds a row for each run, and writes design-choices.md, study.html and images. If it was stopped, the same command
+    goes on after the last row."""
 
     rows: Path = Path("runs/study/rows.jsonl")
     """file of rows, one for each run"""
@@ -1008,18 +1024,18 @@ class Study:
     quick: bool = False
     """a few variants, one epoch, one seed: minutes instead of hours"""
     report: bool = False
-    """run nothing, write the report of the rows there are"""
+    """run nothing, and write the report from the existing rows"""
     repeat: str | None = None
-    """do the run of this variant with --seed again and compare it with its row"""
+    """repeat the run of this variant with --seed, and compare it with its row"""
     seed: Annotated[int, SEEDS] = 0
     """seed of the run to repeat"""
     engine: Engine = "local"
-    """local (the cores of this machine) or ray (a Ray cluster: the one that RAY_ADDRESS names)"""
+    """local (the cores of this machine) or ray (the Ray cluster that RAY_ADDRESS names, else one on this machine)"""
     workers: WorkerCount = 0
-    """runs at once, each on one thread; 0 is one for each core"""
+    """number of runs at once, each on one thread; 0 is one for each core"""
 
     def run(self) -> int:
-        """Do it; the exit code."""
+        """Run the command. Returns the exit code."""
         from sumnist.lab.study.designs import VARIANTS, quick, variant
         from sumnist.lab.study.report import report
         from sumnist.lab.study.runs import conduct, jobs_of, read_rows, repeat
@@ -1044,4 +1060,4 @@ Command = (
 COMMANDS: dict[str, type[Command]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)
 }
-"""The commands by what they are called: `SheetNew` is `sheet new`."""
+"""The commands by their names: `SheetNew` is `sheet new`."""

@@ -1,4 +1,4 @@
-"""The door of the command line: what is printed goes out here, and an error becomes one line and an exit code."""
+"""Prints the output of the command line, and turns an error into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from sumnist.errors import MissingExtraError, SumnistError
 from sumnist.files import cannot_write
 
 BROKEN_PIPE, INTERRUPTED, UNFORESEEN = 141, 130, 70
-"""Exit codes: what a shell shows for SIGPIPE and SIGINT, and EX_SOFTWARE of sysexits.h."""
+"""Exit codes: those that a shell shows for SIGPIPE and SIGINT, and EX_SOFTWARE of sysexits.h."""
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-"""What a system says of itself, and not of a file that is at fault."""
+"""Error numbers of trouble with the machine, not with one file."""
 NO_MEMORY = r"out of memory|not enough memory|allocate memory|bad_alloc"
-"""What torch and ONNX Runtime say, in errors of their own, where others raise a `MemoryError`."""
+"""Messages of torch and ONNX Runtime in errors of their own, where other libraries raise a `MemoryError`."""
 UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of characters that would end a line, change the terminal, or have no bytes."""
 
 
 def open_streams() -> None:
-    """Open those of the standard streams that are closed, so that no file takes their place and all that is written to
-    them is dropped; and let the output write every character, as an escape where its encoding lacks it."""
+    """Connect closed standard streams to the null device, so that no file takes their place. Let the other streams
+    write every character, as an escape if their encoding lacks it."""
     for name in ("stdin", "stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -43,7 +43,8 @@ def open_streams() -> None:
 
 
 def say(text: str) -> None:
-    """Print `text`. Raises `OutputError`, and `BrokenPipeError` if its reader has gone, as `head` does."""
+    """Print `text`. Raises `OutputError`, and `BrokenPipeError` if the program that reads the output, such as `head`,
+    has ended."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -54,7 +55,7 @@ def say(text: str) -> None:
 
 
 def drop(stream: object) -> None:
-    """Send what a standard stream still holds nowhere: the interpreter would fail at it when it ends."""
+    """Send the unwritten rest of a standard stream to the null device; the interpreter would fail on it at its end."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[attr-defined]
 
@@ -71,10 +72,10 @@ def complain(message: str) -> None:
 
 
 def answer(error: BaseException, words: Sequence[str], shows: bool) -> int:
-    """Say in one line what went wrong.
+    """Print in one line what went wrong.
 
     Args:
-        error: What ended the command.
+        error: The error that ended the command.
         words: The command line.
         shows: Whether to show the traceback of an error that is not one of this package's own.
 
@@ -88,7 +89,7 @@ def answer(error: BaseException, words: Sequence[str], shows: bool) -> int:
         message, code = str(error), error.exit_code
     elif isinstance(error, KeyboardInterrupt):
         message, code = "stopped", INTERRUPTED
-    elif isinstance(error, BrokenPipeError):  # nobody reads on: nothing to complain about
+    elif isinstance(error, BrokenPipeError):  # nobody reads the output any more: no message
         drop(sys.stdout)
         return BROKEN_PIPE
     else:
@@ -106,7 +107,7 @@ def answer(error: BaseException, words: Sequence[str], shows: bool) -> int:
 
 
 def known(error: BaseException) -> str:
-    """What to say of an error of the machine or of a file, no fault of this package; nothing of another one."""
+    """The message for an error of the machine or of a file, which is no fault of this package; empty for others."""
     if isinstance(error, MemoryError) or re.search(NO_MEMORY, str(error), re.IGNORECASE):
         return (
             "out of memory: end other programs, or ask for less at once: a smaller --batch-size, fewer --workers, "
@@ -122,8 +123,8 @@ def known(error: BaseException) -> str:
 
 
 def report(text: str, words: Sequence[str]) -> str:
-    """Write a report with the traceback `text` into the folder for temporary files, or on standard error if it cannot
-    be written there; where it is."""
+    """Write a report with the traceback `text` into the folder for temporary files, or, if that fails, on standard
+    error. Returns where the report is."""
     from sumnist import __version__
 
     head = f"sumnist: {__version__}\ncommand: {shlex.join(['sumnist', *words])}\n"

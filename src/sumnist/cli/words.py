@@ -1,4 +1,4 @@
-"""Readings in the terminal: of a picture, and of test images with numbers, where one sees whether it is right."""
+"""Formats readings, solutions and test images with their answers as text for the terminal."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ from sumnist.inference.reader import REASONS, Reader, Reading
 from sumnist.pictures.marks import Outline
 
 SIDE = 20
-"""Pixels of an image that are shown: the longer side of every MNIST digit is 20 or less."""
+"""How many pixels of an image are shown in each direction: no MNIST digit is longer than 20."""
 WIDTH = 24
-"""Columns of one pair."""
+"""How many columns of text one pair takes."""
 GAP = "  "
 ACROSS = 3
 HALF_BLOCKS = " ▄▀█"
-"""By what is ink: nothing, the lower pixel, the upper one, both."""
+"""The characters for two pixels, by which of them is ink: neither, the lower one, the upper one, both."""
 SHADES = " .:-=+*#%@"
 USUAL = None, "as it is", "dark ink"
-"""What is taken for the digit, or the line of digits, of most pictures."""
+"""The usual values of `how` in a reading, which are not shown."""
 LEAST_SHOWN = 5e-5
 """A smaller probability would be shown as 0.00%."""
 
 
 def described(name: str, reading: Reading, with_sum: bool = True) -> str:
     """The reading of the picture `name`: the digit, and the sum if it was asked for, each with its probability and that
-    of the next best ones. If it is not accepted, why, and what helps; of a blank picture nothing else, since every
-    digit is equally probable. What was taken for the digit is said unless it was what is usual."""
+    of the next best ones. If the reading is not accepted, the text has the reason and advice. A blank picture has no
+    more than that, since all digits are equally probable. An unusual `how` of the reading is shown."""
     heading = headed(name, reading)
     if reading.reason == REASONS["blank"]:
         return heading
@@ -52,7 +52,7 @@ def described(name: str, reading: Reading, with_sum: bool = True) -> str:
 
 
 def number_described(name: str, reading: NumberReading, number: int | None = None) -> str:
-    """The same of a number of any length: its value, how it is written if that differs, and the sum with `number`, if
+    """The same for a number of any length: its value, its text if that differs, and the sum with `number`, if
     there is one."""
     heading = headed(name, reading)
     if reading.value is None:
@@ -69,8 +69,8 @@ def number_described(name: str, reading: NumberReading, number: int | None = Non
 
 
 def found_described(name: str, found: Sequence[FoundNumber]) -> str:
-    """The numbers on a picture, a line each: value, probability, accepted or the reason why not, where it stands, and
-    as far as that says more, how it is written and what else it may be."""
+    """The numbers on a picture, one a line: value, probability, accepted or the reason why not, corners, and, if they
+    add anything, the text and the next best values."""
     rows = []
     for place, one in enumerate(found, 1):
         value, others = shown(one.value), ranked_values(one.values).partition("then ")[2] if one.candidates else ""
@@ -82,13 +82,15 @@ def found_described(name: str, found: Sequence[FoundNumber]) -> str:
 
 
 def outline(number: FoundNumber) -> Outline:
-    """How a number is drawn: with its text, or why it is none; what is not sure has a question mark."""
+    """The outline of a number, with its text, or with the reason if it is not accepted; an unsure text has a question
+    mark."""
     doubt = f"{number.text}?" if number.reason == UNSURE else str(number.reason)
     return Outline(number.corners, number.text if number.accepted else doubt, number.accepted)
 
 
 def column_described(name: str, column: Column) -> str:
-    """What was added up, its sum, and whether the total agrees; if it does, how probable each number is given that."""
+    """The numbers that were added up, their sum, and whether the total agrees; if it does, the probabilities are given
+    the total."""
     answers = [Answer(f"#{place}", None, one.values, one.reason) for place, one in enumerate(column.addends, 1)]
     if isinstance(column.total, FoundNumber):
         answers.append(Answer("total", None, column.total.values, column.total.reason))
@@ -113,7 +115,7 @@ def column_described(name: str, column: Column) -> str:
 
 
 def trial_described(name: str, trial: Trial) -> str:
-    """What a hand does to the reading of examples by a network, in a line."""
+    """One line on how a hand changes a network's readings of examples."""
     before, after = trial.wrong
     return (
         f"{name}: of {trial.rows:,} wrong {before:,} before, {after:,} after; mean loss {trial.nll[0]:.4f} before, "
@@ -132,8 +134,8 @@ def where(number: FoundNumber) -> str:
 
 
 def solution_described(solution: Solution, count: int = 3) -> str:
-    """The equation, what makes it true most probably, and each number in it with up to `count` values: how probable
-    they are given the equation, what the picture alone says of the first one, and what is impossible."""
+    """The equation, its most probable solution, and each number in it with up to `count` values: their probabilities
+    given the equation, that of the first value by the picture alone, and the impossible values."""
     rows = [answer_described(answer, count) for answer in (*solution.unknowns, *solution.pictures)]
     lines = [solution.query, f"{solution.solved}  {percent(solution.probability)}"]
     if clear := [one for one in solution.contradicted if one.before and one.read is not None]:
@@ -170,7 +172,7 @@ def answer_described(answer: Answer, count: int) -> tuple[str, ...]:
 
 
 def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows as lines: the second column, of values, to the right, and without columns in which nothing stands."""
+    """Rows as lines with aligned columns: the second column, of values, to the right; empty columns are left out."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = [(name, value.rjust(widths[1]), *others) for name, value, *others in rows]
     return [
@@ -180,7 +182,7 @@ def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def chance(least: float, most: float) -> str:
-    """A probability of which bounds are known."""
+    """A probability that is known by its bounds, as it is printed."""
     shares = percent(least), percent(most)
     return shares[0] if shares[0] == shares[1] else f"from {shares[0]} to {shares[1]}"
 
@@ -191,7 +193,7 @@ def percent(probability: float) -> str:
 
 
 def headed(name: str, reading: Reading | NumberReading) -> str:
-    """The name with what was taken for the ink, unless it was what is usual, and why the reading is not accepted."""
+    """The name, with `how` the ink was found if that is unusual, and with the reason if the reading is not accepted."""
     if reading.how not in USUAL:
         name = f"{name} ({reading.how})"
     reason, others = reading.reason, getattr(reading, "others", ())
@@ -202,12 +204,12 @@ def headed(name: str, reading: Reading | NumberReading) -> str:
 
 
 def added(value: int | str, number: int) -> str:
-    """The addition as it is written."""
+    """The addition as it is printed, such as `5 + 7`."""
     return f"{value} {'−' if number < 0 else '+'} {abs(number)}"
 
 
 def ranked_values(values: Values) -> str:
-    """As `ranked`, of values."""
+    """Like `ranked`, for `Values`."""
     return ranked([shown(value) for value in values.probabilities], list(values.probabilities.values()))
 
 
@@ -217,7 +219,7 @@ def shown(value: Value | None) -> str:
 
 
 def ranked(answers: Sequence[int | str], probabilities: Sequence[float]) -> str:
-    """The probability of the best answer, and the two after it as far as they are not 0.00%."""
+    """The probability of the best answer, and the next two answers unless they are 0.00%."""
     best, *others = sorted(zip(probabilities, answers, strict=True), reverse=True)
     following = ", ".join(f"{answer} {chance:.2%}" for chance, answer in others[:2] if chance >= LEAST_SHOWN)
     return f"{best[0]:7.2%}" + (f"  then {following}" if following else "")
@@ -232,16 +234,17 @@ class Style:
 
     @classmethod
     def of(cls, stream: TextIO) -> Style:
-        """What suits `stream`: Unicode if its encoding is UTF-8, colour if it is a terminal and NO_COLOR is not set."""
+        """The style for `stream`: Unicode if its encoding is UTF-8, colour if it is a terminal and NO_COLOR is not
+        set."""
         encoding = (stream.encoding or "").lower().replace("-", "").replace("_", "")
         return cls(encoding.startswith("utf8"), stream.isatty() and not os.environ.get("NO_COLOR"))
 
 
 def demo(reader: Reader, count: int = 6, seed: int = 0, style: Style | None = None) -> str:
-    """MNIST test images, each with a random number, drawn with the answers of a reader.
+    """Draw MNIST test images, each with a random number and the answers of a reader.
 
     Args:
-        reader: What answers.
+        reader: The reader.
         count: How many pairs, 1 to 10,000.
         seed: Fixes the images and the numbers.
         style: How to draw; by default with Unicode, without colour.
@@ -277,7 +280,7 @@ def drawing(pixels: NDArray[np.uint8], style: Style) -> list[str]:
     rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
     top, left = (
         min(max((int(inked[0]) + int(inked[-1]) + 1 - SIDE) // 2, 0), len(pixels) - SIDE) for inked in (rows, columns)
-    )  # so that the middle of the ink's bounding box is in the middle
+    )  # the ink's bounding box is centred
     shown = pixels[top : top + SIDE, left : left + SIDE]
     upper, lower = shown[::2], shown[1::2]  # [10, 20]
     if style.unicode:

@@ -1,1 +1,4 @@
-"""`sumnist serve`: readings over HTTP. Needs the extra `serve`; sees the reader, and nothing of how it was trained."""
+"""Serves readings over HTTP, for `sumnist serve`.
+
+It needs the extra `serve`. It uses the reader, and nothing of the training.
+"""

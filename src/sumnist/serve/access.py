@@ -1,4 +1,4 @@
-"""Who may ask a server: whoever sends one of its tokens, if it has any, and calls it by one of its names."""
+"""Checks who may ask a server: a client must send one of its tokens, if it has any, and call it by one of its names."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ LOG = logging.getLogger("sumnist.serve")
 TOKEN = re.compile(r"[!-~]{16,200}")
 """A token: 16 to 200 visible characters."""
 PROBES = ("/healthz", "/readyz")
-"""Paths that anybody may ask, under any name: a balancer knows neither tokens nor names."""
+"""Paths that anybody may ask for, under any name: a load balancer knows neither tokens nor names."""
 GUARDED = ("/v1/", "/metrics")
-"""What the paths that need a token begin with. The page needs none: it holds nothing, and it asks for the token."""
+"""The beginnings of the paths that need a token. The page needs none: it holds no data, and it asks for the token."""
 
 
 class Access:
-    """Who may ask.
+    """Checks who may ask.
 
     Args:
-        tokens: The file of tokens, one a line; None asks for no token.
-        names: What the server may be called; any name will do if there are none.
+        tokens: The file of tokens, one a line; None if no token is needed.
+        names: The host names of the server; if there are none, any name is allowed.
 
     Raises:
-        ConfigError: The file cannot be read, has no token, or has a line that is none.
+        ConfigError: The file cannot be read, has no token, or has a line that is no token.
     """
 
     def __init__(self, tokens: Path | None = None, names: tuple[str, ...] = ()) -> None:
@@ -40,7 +40,7 @@ class Access:
             self.digests = digests_in(tokens)
 
     def reload(self) -> None:
-        """Read the tokens again. If the file is no good, log why and keep the tokens that were read before."""
+        """Read the tokens again. If the file is not valid, log why, and keep the tokens that were read before."""
         if self.path is not None:
             try:
                 self.digests = digests_in(self.path)
@@ -48,7 +48,7 @@ class Access:
                 LOG.error("%s; the tokens stay as they were", error)
 
     def check(self, scope: Scope) -> None:
-        """Raise the `Problem` with a request that may not be asked."""
+        """Raise a `Problem` if the request is not allowed."""
         path, headers = scope["path"], dict[bytes, list[str]]()
         for name, value in scope["headers"]:
             headers.setdefault(name, []).append(value.decode("latin-1"))
@@ -61,7 +61,7 @@ class Access:
             return
         kind, _, token = (headers.get(b"authorization") or [""])[0].partition(" ")
         said = sha256(token.strip().encode("latin-1")).digest()
-        # All tokens are compared, each in constant time, so that the time to answer tells nothing of them.
+        # All tokens are compared, each in constant time, so that the time to answer reveals nothing about them.
         if kind.lower() != "bearer" or True not in [compare_digest(said, digest) for digest in self.digests]:
             given = "another token" if token else "no token"
             raise Problem(
@@ -92,7 +92,8 @@ def digests_in(path: Path) -> list[bytes]:
 
 
 def check_open(address: str, tokens: Path | None, is_open: bool) -> None:
-    """Raise `ConfigError` if a server on an address would be open to others although nobody said so."""
+    """Raise `ConfigError` if both tokens and `--open` are given, or if neither is given and others can reach the
+    address."""
     if tokens is not None and is_open:
         raise ConfigError("--token-file and --open: expected one of them: with tokens, the server is not open")
     if tokens is None and not is_open and not ipaddress.ip_address(address.partition("%")[0]).is_loopback:

@@ -1,5 +1,7 @@
-"""The server: its paths, and what all of them share (headers, counts and the shape of errors); where it listens, how it
-starts and ends. One process moves bytes, those of its pool read."""
+"""Answers HTTP requests: the paths, headers, metrics and errors of the server, and how it starts and ends.
+
+One process moves bytes; the processes of its pool read pictures.
+"""
 
 from __future__ import annotations
 
@@ -60,19 +62,20 @@ TYPES = {
     ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
     ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2",
 }  # fmt: skip
-"""Types by suffix; those of the system may be wrong, or changed by whoever set it up."""
+"""Media types by suffix. The system's own types may be wrong or changed."""
 PAGES = {"/": "index.html", "/about": "about.html", "/docs": "docs.html"}
 OTHER = "other"
 TIMED = ("/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find", "/v1/hands")
 ROUTES = (*TIMED, "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static")
-"""The routes that are told apart; any other path counts as "other"."""
+"""The routes that the metrics tell apart; any other path counts as "other"."""
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper edges of the histogram's buckets, in seconds."""
 OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE, *NUMBER_ADVICE)
 KEEP_ALIVE = 30
-"""Seconds for which a connection without a request is kept."""
+"""Seconds for which a connection without a request is kept open."""
 GRACE = 0.25
-"""Seconds at the end in which nobody can connect any more, for requests that were sent before their clients knew."""
+"""Seconds at the end in which the server takes no more connections, and waits for requests that clients have already
+sent."""
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
@@ -84,7 +87,7 @@ class MetricsText(Response):
 
 
 class Metrics:
-    """The counts of a server."""
+    """The metrics of a server."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -105,12 +108,12 @@ class Metrics:
                 counts.labels(value)  # shown as 0 until it occurs
 
     def begin(self) -> float:
-        """Count a request that has come; the moment, for `end`."""
+        """Count a request that has arrived; returns the time, for `end`."""
         self._in_flight.inc()
         return time.perf_counter()
 
     def end(self, path: str, status: int, begun: float) -> None:
-        """Count its answer; the `status` is 0 if its client gave it up, and only its end counts."""
+        """Count the answer to a request. If the client has given up, the `status` is 0, and only the end counts."""
         self._in_flight.dec()
         if not status:
             return
@@ -120,7 +123,7 @@ class Metrics:
             self._seconds.labels(route).observe(time.perf_counter() - begun)
 
     def count(self, outcome: str | Problem) -> None:
-        """Count what came of a picture, one of `OUTCOMES`, or the problem with it or its request."""
+        """Count the outcome of a picture, one of `OUTCOMES`, or the problem with it or its request."""
         if isinstance(outcome, Problem):
             self._problems.labels(outcome.kind.slug).inc()
             self._shed.inc(outcome.kind.slug == "busy")
@@ -133,12 +136,12 @@ class Metrics:
         self._requests.labels(OTHER, problem.kind.status).inc()
 
     def answer(self) -> MetricsText:
-        """All counts."""
+        """All metrics, as a response."""
         return MetricsText(generate_latest(self._registry))
 
 
 class Service:
-    """Processes that read, with their limits, and what is counted. `ready` until the server is told to end."""
+    """The processes that read, their limits, and the metrics. `ready` until the server is told to end."""
 
     def __init__(self, settings: Settings, load: Load) -> None:
         self.settings, self.metrics, self.ready = settings, Metrics(), True
@@ -148,22 +151,23 @@ class Service:
         self.access = Access(settings.token_file, settings.allow_host)
 
     async def answer(self, request: Request, **wanted: Any) -> Response:
-        """The answer to a request to read, as JSON, or a problem; `wanted` are fields of its `Job`."""
+        """Answer a request to read with JSON or a problem; `wanted` are fields of its `Job`."""
         path = request.scope["path"]
         try:
-            await self.pool.room()  # before the body, so that a server that is full spends nothing on it
+            await self.pool.room()  # before the body, so that a full server spends nothing on it
             async with self.inbox.receiving(request) as body:
                 content, outcomes = await self.pool.run(Job(body, path, self.settings.kept, **wanted), path)
         except ClientDisconnect:
-            return Response()  # to nobody
-        except Problem as problem:  # FastAPI would hold its traceback in a cycle, and so the body
+            return Response()  # nobody receives it
+        except Problem as problem:  # FastAPI would keep its traceback in a cycle, and so the body
             return self.refusal(problem, path)
         for outcome in outcomes:
             self.metrics.count(outcome)
         return Response(content, media_type="application/json")
 
     def refusal(self, error: Exception, path: str) -> Response:
-        """The answer to a request that failed with `error`, which is counted, and logged if it is not the request's."""
+        """The answer to a request that failed with `error`. The error is counted, and logged if it is not the request's
+        fault."""
         problem = problem_of(error)
         if problem.kind.status == 500 and problem is not error:
             LOG.error("%s failed", path, exc_info=error)
@@ -172,29 +176,29 @@ class Service:
 
 
 def answer_of(problem: Problem, path: str) -> Response:
-    """The answer to a request for `path` that is a problem."""
-    content = json.dumps(problem.as_dict(path))  # in ASCII: a name of a file that is no text is in no UTF-8
+    """The response with a problem, for a request for `path`."""
+    content = json.dumps(problem.as_dict(path))  # in ASCII: a file name that is no text has no UTF-8
     return Response(content, problem.kind.status, problem.headers | NOT_KEPT, MEDIA_TYPE)
 
 
 def create_app(settings: Settings, load: Load | None = None) -> FastAPI:
-    """The application, which any ASGI server serves.
+    """Create the application, which any ASGI server can run.
 
     Args:
-        settings: The limits. Those that concern sockets and processes (`host`, `port`, `workers`, and the time of a
-            request's head) are not the application's.
-        load: Called in each process that reads, and once here, for its reader and its second reader, or None; it is
-            pickled. By default those that `settings` name.
+        settings: The limits and the networks. The ASGI server, not the application, handles `host`, `port`, and the
+            time limit of a request's head.
+        load: Returns the reader, and the second reader or None. It is pickled, and called in each process that reads,
+            and once here. By default it loads the networks of `settings`.
 
     Returns:
         The application; its `state.service` is the `Service`.
 
     Raises:
-        ConfigError: The second network computes its sum, or the file of tokens is no good.
-        RunError: One of the networks is none of sumnist.
+        ConfigError: The second network computes its sum, or the file of tokens is not valid.
+        RunError: A file is no network of sumnist.
     """
     load = load or partial(load_readers, settings)
-    exact = load()[0].exact  # before any process starts, so that what is wrong with a network is said once
+    exact = load()[0].exact  # before any process starts, so that a fault of a network is reported once
     service = Service(settings, load)
 
     @asynccontextmanager
@@ -221,18 +225,18 @@ def create_app(settings: Settings, load: Load | None = None) -> FastAPI:
 
 
 class Envelope:
-    """Counts and times the requests to the application behind it, adds the headers to its answers, and makes an answer
-    of each error."""
+    """Counts and times the requests to an application, adds headers to its answers, and turns each error into an
+    answer."""
 
     def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app, self._service = app, service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, as ASGI has it."""
+        """Answer a request, as ASGI calls it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = arrived = gone = lingers = False  # for the body; the whole of it; the client; after the answer
+        asked = arrived = gone = lingers = False  # for the body; all of it; the client; after the answer
         status, path = 0, scope["path"]
 
         async def receiving() -> Message:
@@ -249,7 +253,7 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status, headers = message["status"], [*message["headers"], *HEADERS]
                 if not self._service.ready or (not asked and any(name == b"expect" for name, _ in scope["headers"])):
-                    headers.append((b"connection", b"close"))  # without "100 continue" the body may come, or may not
+                    headers.append((b"connection", b"close"))  # without "100 continue" the body may or may not follow
                 said = {(name, value.lower()) for name, value in (*scope["headers"], *headers)}
                 closes = scope["http_version"] == "1.0" or (b"connection", b"close") in said
                 lingers = status >= 400 and not arrived and closes
@@ -267,7 +271,7 @@ class Envelope:
             await self._service.refusal(error, path)(asking, receiving, sending)
         finally:
             self._service.metrics.end(path, status, begun)
-        if lingers:  # the client may read its answer only when it has sent all
+        if lingers:  # some clients read the answer only after they have sent everything
             with suppress(TimeoutError):
                 async with asyncio.timeout(LINGER):
                     while not arrived:
@@ -297,24 +301,25 @@ IMAGE = "true: add what the network saw, 28 rows of 28 numbers from 0 to 1."
 
 
 class Flags(BaseModel):
-    """What else an answer shall have."""
+    """What else an answer should contain."""
 
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     image: Annotated[Flag, Query(description=IMAGE)] = "false"
     beside: Flag = "false"
-    """true: add what the second network says, if the server has one."""
+    """true: add the reading of the second network, if the server has one."""
     inside: Flag = "false"
-    """true: add the steps to what the network saw, all that was tried, and its layers."""
+    """true: add the steps from the picture to the image that the network saw, all proposals, and the network's
+    layers."""
     evidence: Flag = "false"
-    """true: add which places of what the network saw speak for which digits."""
+    """true: add which places of the image speak for which digits."""
 
 
 def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
-    """Those that read, and those that say how the server is."""
+    """Add the paths that read, and the paths that say how the server is."""
     most, of_state = service.settings.batch, problems(*models.OF_STATE)
     token = HTTPBearer(scheme_name="token", description="One of the server's tokens.", auto_error=False)
-    guarded = [Depends(token)] if service.settings.token_file else []  # it is told of here; `Access` checks it
+    guarded = [Depends(token)] if service.settings.token_file else []  # described here; `Access` checks it
 
     @app.post(
         "/v1/read", operation_id="read", summary="Read one picture and add a number", tags=["readings"],
@@ -402,8 +407,8 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
 
 
 def files_of(folder: Path) -> dict[str, Callable[[Request], Awaitable[Response]]]:
-    """Endpoints for the files in `folder` and below, by their path from there: read once, asked for again by their
-    checksum, so that a new version is seen at once. No other file is ever sent."""
+    """Endpoints for the files in `folder` and below, by their path from there. Each file is read once. Clients ask for
+    it again by its checksum, so they see a new version at once. No other file is ever sent."""
 
     def sending(path: Path) -> Callable[[Request], Awaitable[Response]]:
         content = path.read_bytes()
@@ -434,10 +439,10 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
         started: Called once with the URL, as soon as requests are answered there.
 
     Raises:
-        ConfigError: The address cannot be listened on, or others can reach it and nobody said who may; the file of
-            tokens is no good; or the second network computes its sum.
-        RunError: One of the networks is none of sumnist.
-        ServeError: The processes that read cannot be started, or not any more.
+        ConfigError: The server cannot listen on the address, or others can reach it without tokens or `open`; the file
+            of tokens is not valid; or the second network computes its sum.
+        RunError: A file is no network of sumnist.
+        ServeError: The processes that read cannot start, or cannot start again.
     """
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")  # the server's log is on stderr
     return_freed_memory()
@@ -454,7 +459,7 @@ def serve(settings: Settings, started: Callable[[str], None]) -> None:
 
 
 def listening(host: str, port: int, flags: str) -> socket.socket:
-    """A socket bound to the address, for which `flags` stand in messages. Raises `ConfigError`."""
+    """A socket bound to the address; messages name the address by `flags`. Raises `ConfigError`."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
@@ -481,8 +486,8 @@ def url_of(listener: socket.socket) -> str:
 
 
 class TellingServer(Server):
-    """uvicorn's server, which says when it can be asked, and ends without complaint, within `end_seconds`. A request
-    must come in within `receive_seconds`."""
+    """uvicorn's server, which also reports when it can be asked, and ends without complaint, within `end_seconds`. A
+    request must arrive within `receive_seconds`."""
 
     def __init__(
         self, app: ASGIApp, receive_seconds: float, end_seconds: int, metrics: Metrics, started: Callable[[], None]
@@ -497,19 +502,19 @@ class TellingServer(Server):
         self._started = started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and say so."""
+        """Listen, and report it."""
         await super().startup(sockets)
         self._started()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or Ctrl-C: end; a second one: at once."""
+        """End on SIGTERM or Ctrl-C; on a second one, at once."""
         del sig, frame
         self.force_exit = self.should_exit
         self.should_exit = True
 
 
 class ReadingServer(TellingServer):
-    """One that at its end first says for a while that it is not ready, so that a balancer notices."""
+    """A server that, before it ends, reports for a while that it is not ready, so that a load balancer notices."""
 
     def __init__(self, app: ASGIApp, service: Service, started: Callable[[], None]) -> None:
         settings = service.settings
@@ -520,7 +525,7 @@ class ReadingServer(TellingServer):
         self.failure: ServeError | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen once a process can read, and say so."""
+        """Listen once a process can read, and report it."""
         try:
             await self._service.pool.start()
         except ServeError as error:
@@ -530,7 +535,7 @@ class ReadingServer(TellingServer):
         await super().startup(sockets)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """SIGTERM or Ctrl-C: end in a while; a second one: at once."""
+        """End `drain_seconds` after SIGTERM or Ctrl-C; on a second one, at once."""
         del sig, frame
         if self._service.ready:
             self._service.ready = False
@@ -539,7 +544,7 @@ class ReadingServer(TellingServer):
             self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        """Ten times a second: whether to end."""
+        """Check ten times a second whether to end."""
         self.failure = self._service.pool.failure
         if self.failure is not None or time.monotonic() >= self._end:
             self.should_exit = True

@@ -1,12 +1,12 @@
-"""The body of a request: received within its limits, then parsed and checked, in the process that reads the pictures.
+"""Receives the body of a request within limits, then parses and checks it in the process that reads the pictures.
 
-It is a form (`multipart/form-data`, as browsers and `curl -F` send it) or JSON with the pictures in base64. No body is
-larger than the limit, so it is parsed whole, in memory. What may be asked is described by pydantic models, from which
-FastAPI makes the OpenAPI document.
+A body is a form (`multipart/form-data`, as browsers and `curl -F` send it) or JSON with the pictures in base64. No body
+is larger than the limit, so it is parsed whole, in memory. Pydantic models describe the requests, and FastAPI makes the
+OpenAPI document from them.
 
-The parser of forms is our own: python-multipart finds the parts, which are ten lines here, but leaves the names in
-their headers to the standard library's `email.message`, which takes the end of "a\\" for an escaped quote and needs
-time that grows with the square of the length. Two readings of one name would be two fields to two servers.
+The parser of forms is our own. python-multipart finds the parts, which takes ten lines here, but leaves the names in
+their headers to the standard library's `email.message`. That takes the end of "a\\" for an escaped quote, and its time
+grows with the square of the length. If two servers read one name in two ways, they see two different fields.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from sumnist.serve.settings import MIB, Settings
 FORM, JSON = "multipart/form-data", "application/json"
 PICTURE, HAND = "picture", "hand"
 MOST_BODIES = 8
-"""Of the largest size, how many may be held at once."""
+"""How many bodies of the largest size may be held at once."""
 MOST_HEADERS = 8192
-"""Bytes of the headers of a part of a form."""
+"""The most bytes of the headers of a part of a form."""
 MOST_DIGITS = 1000
-"""Digits of a whole number in JSON: longer ones take time that grows with their square."""
+"""The most digits of a whole number in JSON: longer ones take time that grows with their square."""
 MOST_SIGNS, MOST_SIGNS_EACH = 1000, 16
-"""Objects, lists, members and items that a body in JSON may have, and for each picture that it may have. A picture with
-five other fields has twelve; base64 holds none of the signs that are counted."""
+"""How many objects, lists, members and items a body in JSON may have, and how many more for each picture that it may
+have. A picture with five other fields has twelve; base64 has none of the signs that are counted."""
 CONTROL = r"\x00-\x08\n-\x1f\x7f"
 TOKEN, PLAIN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", rf'[^\s"\\;,{CONTROL}]*'
 QUOTED = rf'"([^"\\{CONTROL}]*(?:\\[^{CONTROL}][^"\\{CONTROL}]*)*)"'
@@ -57,7 +57,7 @@ BOUNDARY = re.compile(r"[^\x00-\x1f\x7f]{0,69}[^\x00-\x20\x7f]")
 BOM = b"\xef\xbb\xbf"
 WHOLE = re.compile(r"-?[0-9]{1,38}")
 QUOTED_BYTES = 40
-"""Bytes of a field's value that are looked at: no value that is right has so many, and an error quotes no more."""
+"""How many bytes of a field's value are looked at: every valid value is shorter, and an error quotes no more."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Body:
 
 
 class Inbox:
-    """Receives bodies: each within a size and a time, all together within the memory that is set aside for them."""
+    """Receives bodies: each within a size and a time limit, and all together within a memory limit."""
 
     def __init__(self, settings: Settings) -> None:
         self._mib, self._seconds = settings.body_mib, settings.receive_seconds
@@ -81,9 +81,9 @@ class Inbox:
 
     @asynccontextmanager
     async def receiving(self, request: Request) -> AsyncIterator[Body]:
-        """The whole body, which is counted as held until the end of the `with`. Raises `Problem`, and
-        `ClientDisconnect` if the client goes away before it has sent all."""
-        headers = dict(reversed(request.scope["headers"]))  # of several with one name, the first
+        """The whole body, which counts as held until the end of the `with`. Raises `Problem`, and `ClientDisconnect` if
+        the client leaves before it has sent everything."""
+        headers = dict(reversed(request.scope["headers"]))  # of several headers with one name, the first
         content_type = headers.get(b"content-type", b"").decode("latin-1")
         length = headers.get(b"content-length", b"0")[:20]
         if length.isdigit() and int(length) > self._mib * MIB:
@@ -130,20 +130,20 @@ def media_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-# What may be asked.
+# Requests.
 
 MOST_NUMBER = 2**53 - 1
-"""Larger numbers are not exact in the JSON of many languages; nor are the negative ones."""
+"""The largest number: larger ones, and their negatives, are not exact in the JSON of many languages."""
 DIGITS = r"([1-9][0-9]{0,2})(-([1-9][0-9]{0,2})?)?"
-"""How many digits a number has: 4, 1-6 or 3-."""
+"""The pattern for how many digits a number has: 4, 1-6 or 3-."""
 COUNT = Range(1, 50)
-"""Candidates that may be asked for. In Python there may be more; the time grows with them."""
+"""How many candidates a client may ask for. In Python there may be more; the time grows with them."""
 TEN = 10
-"""Candidates that come if nothing else is asked."""
+"""How many candidates an answer has by default."""
 
 
 def checked(number: Any, info: ValidationInfo) -> int:
-    """The number as the reader takes it, if JSON writes it and its sums exactly. Raises `NumberError`."""
+    """The whole number, if the network can add it and JSON can write it exactly. Raises `NumberError`."""
     whole = check_number(number, bool(info.context))
     if abs(whole) > MOST_NUMBER:
         raise NumberError(
@@ -164,26 +164,26 @@ def bounds_of(digits: Any) -> Digits:
 
 
 def text_of(text: Any) -> str:
-    """What a picture shows, as a text. Raises `ConfigError`."""
+    """The label of a picture, as a text. Raises `ConfigError`."""
     if isinstance(text, bool) or not isinstance(text, str | int):
         raise ConfigError(f"text {reprlib.repr(text)}: expected a digit, or the digits of a number, such as 1480")
     return str(text)
 
 
 def check_decimal(sign: Any) -> str | None:
-    """The decimal sign, which JSON leaves out where there is none. Raises `ConfigError`."""
+    """The decimal sign; JSON leaves it out if there is none. Raises `ConfigError`."""
     return check_sign("null" if sign is None else sign)
 
 
 def check_engine(engine: Any) -> Any:
-    """`engine`, if it is one. Raises `ConfigError`."""
+    """`engine`, if it is the name of an engine. Raises `ConfigError`."""
     if engine not in get_args(ReadingEngine):
         raise ConfigError(f"engine {reprlib.repr(engine)}: expected ours, ocr or both: leave it out for ours")
     return engine
 
 
 def check_count(count: Any) -> int:
-    """`count`, if so many candidates may be asked for. Raises `ConfigError`."""
+    """`count`, if a client may ask for so many candidates. Raises `ConfigError`."""
     number: int | None = COUNT.taken(count, int)
     if number is None:
         raise ConfigError(f"count {reprlib.repr(count)}: expected {COUNT.named(int)}: leave it out for {TEN}")
@@ -195,7 +195,7 @@ OF_DIGITS = [{"type": "string", "pattern": f"^{DIGITS}$"}, {"type": "integer", "
 
 
 class Asked(BaseModel):
-    """What may be said of a picture: the fields, those that must be there first, and an `EXAMPLE` of them in JSON."""
+    """A request about a picture: its fields, the required ones first, and an `EXAMPLE` of them in JSON."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, use_attribute_docstrings=True)
     EXAMPLE: ClassVar[str]
@@ -203,96 +203,96 @@ class Asked(BaseModel):
     picture: Annotated[
         bytes | Problem, WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"})
     ]
-    """The bytes of the file of a picture: PNG, JPEG, WebP and others; in JSON in base64 without line breaks."""
+    """The file of a picture: PNG, JPEG, WebP and others; in JSON as base64 without line breaks."""
 
 
 class AskedOfHand(Asked):
-    """A picture that is to be read by what is known of a hand."""
+    """A picture to read, with the hand of its writer if one is given."""
 
     hand: Annotated[
         bytes | Problem | None,
         WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"}),
     ] = None
-    """How the writer writes: the file of a hand, in JSON in base64, or the name under which this server keeps one."""
+    """The hand of the writer: its file, in JSON as base64, or the name under which this server keeps it."""
 
 
 class AskedExample(Asked):
-    """A picture by a writer whose hand is to be learned, and what it shows."""
+    """A picture by a writer whose hand the server should learn, and its label."""
 
     EXAMPLE: ClassVar[str] = '{"picture": "<base64>", "text": "5"}'
     SEVERAL: ClassVar[str] = "examples"
     text: Annotated[str, BeforeValidator(text_of), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})]
-    """What is on it: a digit, or the digits of a number."""
+    """The label: a digit, or the digits of a number."""
 
 
 class AskedDigit(AskedOfHand):
-    """A picture of a digit, and what is to be added."""
+    """A picture of a digit, and a number to add."""
 
     EXAMPLE: ClassVar[str] = '{"picture": "<base64>", "number": 7}'
     number: Annotated[int, BeforeValidator(checked)]
     """The number to add."""
     ink: Ink = "auto"
-    """Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out."""
+    """Whether the ink is darker (dark) or lighter (light) than its ground; auto: the reader finds out."""
 
 
 class AskedNumbers(AskedOfHand):
-    """A picture with numbers on it, and what else `Reader.find` is told."""
+    """A picture with numbers on it, and the other arguments of `Reader.find`."""
 
     EXAMPLE: ClassVar[str] = '{"picture": "<base64>"}'
     digits: Annotated[Digits, BeforeValidator(bounds_of), WithJsonSchema({"anyOf": OF_DIGITS})] = Field(
         default_factory=lambda: (1, None)
     )
-    """How many digits there are, such as 4, or the least and the most, such as 1-6 or 3-."""
+    """How many digits a number has, such as 4, or the least and the most, such as 1-6 or 3-."""
     decimal: Annotated[Literal[".", ","] | None, BeforeValidator(check_decimal)] = Field(
         default_factory=lambda: None, json_schema_extra={"anyOf": [{"type": "string", "enum": [".", ","]}]}
     )
-    """The sign before decimals. Without one a number on a line is whole, whatever stands between its digits, and one
-    that is found is what is written."""
+    """The sign before decimals. Without it, a number on a line is read as a whole number, whatever stands between its
+    digits, and a found number is read as it is written."""
     engine: Annotated[ReadingEngine, BeforeValidator(check_engine)] = "ours"
-    """What reads: ours, the network that comes with the package; ocr, a general reader of text, if it is installed; or
-    both together."""
+    """The engine that reads: ours, the network in the package; ocr, a general text reader, if it is installed; or
+    both."""
     count: Annotated[int, Field(ge=COUNT.least, le=COUNT.most), BeforeValidator(check_count)] = TEN
-    """How many candidates are wanted."""
+    """How many candidates to return."""
 
 
 class AskedNumber(AskedNumbers):
-    """A picture of a number of any length on one line, and what else `Reader.read_number` is told."""
+    """A picture of a number of any length on one line, and the other arguments of `Reader.read_number`."""
 
     ink: Ink = "auto"
-    """Whether the ink is darker (dark) or lighter (light) than its ground; auto: to be found out."""
+    """Whether the ink is darker (dark) or lighter (light) than its ground; auto: the reader finds out."""
 
 
 Question = TypeVar("Question", bound=Asked)
 Values = dict[str, Any]
-"""What is said of one picture, by the names of fields, without those that are left out: of the picture its bytes, or
-the problem with them; of others what JSON has, or the whole number or text in a form."""
+"""The fields of a request about one picture, by name, without those that are left out. The picture has its bytes, or
+the problem with them. Other fields have their value in JSON, or the whole number or text in a form."""
 
 
 def asked_in(body: Body, kind: type[Question], exact: bool = True, most: int | None = None) -> list[Question]:
-    """What a body asks to be read, in order: 1 to `most` pictures, or the one that there must be.
+    """The requests in a body, in order: one for each of 1 to `most` pictures, or for exactly one picture.
 
     Args:
         body: A form or JSON.
         kind: `AskedDigit`, `AskedNumber`, `AskedNumbers` or `AskedExample`.
         exact: Whether the network adds any number, or 0 to 9.
-        most: Pictures of a batch; None if it is none.
+        most: The most pictures of a batch; None if it is no batch.
 
     Raises:
-        NumberError: A number is none that the network adds, or not exact in JSON.
-        Problem: Something else is wrong; not for a picture that is not base64, which has its problem in its place.
+        NumberError: The network cannot add a number, or the number is not exact in JSON.
+        Problem: Something else is wrong. A picture that is not base64 does not raise: its problem takes its place.
     """
     values = json_values if media_type(body.content_type) == JSON else form_values
     try:
         return [kind.model_validate(one, context=exact) for one in values(body, kind, most)]
     except ValidationError as wrong:
-        error = wrong.errors(include_input=False)[0]["ctx"]["error"]  # of the first field with one
+        error = wrong.errors(include_input=False)[0]["ctx"]["error"]  # of the first field that has an error
         if isinstance(error, NumberError):
             raise error from None
         invalid(str(error))
 
 
 def body_of(kind: type[Asked], exact: bool = True, most: int | None = None) -> dict[str, Any]:
-    """What FastAPI adds to the document of an operation: its body, as for `asked_in`."""
+    """The body of a request, as FastAPI adds it to the document; the arguments are those of `asked_in`."""
     schema = kind.model_json_schema()
     of_json, needed = schema["properties"], schema["required"]
     if "number" in of_json:
@@ -318,10 +318,10 @@ def body_of(kind: type[Asked], exact: bool = True, most: int | None = None) -> d
 
 
 def json_values(body: Body, asked: type[Asked], most: int | None) -> list[Values]:
-    """What is said in JSON of each of 1 to `most` pictures; without `most`, of the one that there must be.
+    """The fields of each of 1 to `most` pictures in JSON; without `most`, of exactly one picture.
 
-    What a body can become is bounded before it is parsed. It is read as Latin-1, in which a character takes one byte:
-    all that matters in it is ASCII.
+    The number of values is limited before the body is parsed. The body is read as Latin-1, in which a character takes
+    one byte: everything that matters in it is ASCII.
     """
     expected = asked.EXAMPLE if most is None else f'{{"{asked.SEVERAL}": [{asked.EXAMPLE}, ...]}}'
     content, limit, signs = body.content, MOST_SIGNS + MOST_SIGNS_EACH * (most or 1), 0
@@ -348,7 +348,7 @@ def json_values(body: Body, asked: type[Asked], most: int | None) -> list[Values
 
 
 def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object with these members, each of another name."""
+    """The object with these members, each with a name of its own."""
     members = dict(pairs)
     if len(members) < len(pairs):
         (name, times), *_ = Counter(name for name, _ in pairs).most_common(1)
@@ -357,19 +357,19 @@ def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def whole_of(digits: str) -> int:
-    """The whole number. Raises `ValueError` for one that would take too long."""
+    """The whole number. Raises `ValueError` if it has so many digits that parsing would take too long."""
     if len(digits) > MOST_DIGITS:
         raise ValueError(f"a number of {len(digits):,} digits")
     return int(digits)
 
 
 def refuse_constant(name: str) -> NoReturn:
-    """Raise `ValueError`: Python reads NaN and Infinity, which are no JSON."""
+    """Raise `ValueError`: Python reads NaN and Infinity, but they are no JSON."""
     raise ValueError(f"{name} is no JSON")
 
 
 def said_in(value: Any, name: str, asked: type[Asked]) -> Values:
-    """What one object says of a picture; `name` stands for it in messages."""
+    """The fields of one object about a picture; messages call the object `name`."""
     if not isinstance(value, dict):
         invalid(f"{name}: {type(value).__name__}, expected {asked.EXAMPLE}")
     for key, field in asked.model_fields.items():
@@ -386,7 +386,7 @@ def said_in(value: Any, name: str, asked: type[Asked]) -> Values:
 
 
 def bytes_of(text: str, key: str) -> bytes | Problem:
-    """What a text in base64 holds, or the problem with it; the name of a hand as it is."""
+    """The bytes of a text in base64, or the problem with it; the name of a hand stays as it is."""
     try:
         named = key == HAND and NAME.fullmatch(text)
         return text.encode() if named else binascii.a2b_base64(text, strict_mode=True)
@@ -399,7 +399,7 @@ def bytes_of(text: str, key: str) -> bytes | Problem:
 
 
 def form_values(body: Body, asked: type[Asked], most: int | None) -> list[Values]:
-    """The same of a form, in which a field that is there once is said of all pictures."""
+    """The fields of each picture in a form; a field that occurs once applies to all pictures."""
     found = {
         name: values
         for name, values in fields_of(body, (*asked.model_fields,), most or 1).items()
@@ -420,8 +420,8 @@ def form_values(body: Body, asked: type[Asked], most: int | None) -> list[Values
 
 
 def fields_of(body: Body, names: tuple[str, ...], most: int) -> dict[str, list[bytes]]:
-    """The values of the fields of a form that have these names, in order. Other fields do not matter, nor do the bytes
-    before the first boundary and after the last one."""
+    """The values of the fields of a form that have these names, in order. Other fields are ignored, and so are the
+    bytes before the first boundary and after the last one."""
     _, parameters = parameters_of(body.content_type) or ("", {})
     boundary = parameters.get("boundary", "")
     if not BOUNDARY.fullmatch(boundary):
@@ -429,7 +429,7 @@ def fields_of(body: Body, names: tuple[str, ...], most: int) -> dict[str, list[b
     content, delimiter = body.content, b"\r\n--" + boundary.encode("latin-1")
     values: dict[str, list[bytes]] = {name: [] for name in names}
     limit = left = len(values) * most + 16
-    first = -2 if content.startswith(delimiter[2:]) else content.find(delimiter)  # it needs no line before it
+    first = -2 if content.startswith(delimiter[2:]) else content.find(delimiter)  # needs no line before it
     start = first + len(delimiter)
     while first == -1 or not content.startswith(b"--", start):
         end = content.find(delimiter, start)
@@ -448,10 +448,10 @@ def fields_of(body: Body, names: tuple[str, ...], most: int) -> dict[str, list[b
     return values
 
 
-@lru_cache(64)  # clients repeat themselves
+@lru_cache(64)  # clients often send the same headers
 def name_of(head: bytes) -> str | None:
-    """The name that the header lines of a part give, after the rest of the boundary's line; None for none, for one that
-    is given twice, and for one that can be read in two ways."""
+    """The name in the header lines of a part, which come after the rest of the boundary's line. None if there is no
+    name, if it is given twice, or if it can be read in two ways."""
     rest, *lines = FOLD.sub(" ", head.decode("latin-1")).split("\r\n")
     found = [line for line in lines if line[:20].lower() == "content-disposition:"]
     if rest.strip(" \t") or len(found) != 1:
@@ -461,8 +461,8 @@ def name_of(head: bytes) -> str | None:
 
 
 def parameters_of(header: str) -> tuple[str, dict[str, str]] | None:
-    """The value of a header, in small letters, and its parameters by name (RFC 9110, section 5.6.6). None if it is
-    written in any other way, or has a parameter twice."""
+    """The value of a header in lower case, and its parameters by name (RFC 9110, section 5.6.6). None if it is written
+    in any other way, or has a parameter twice."""
     value = header.partition(";")[0]
     found: dict[str, str] = {}
     place = len(value)
@@ -481,16 +481,16 @@ def parameters_of(header: str) -> tuple[str, dict[str, str]] | None:
 
 
 def written(value: bytes) -> int | str:
-    """The whole number that a field writes, or its text, as much of it as an error quotes."""
+    """The value of a field: a whole number, or as much of its text as an error quotes."""
     text = value[:QUOTED_BYTES].decode("utf-8", "replace")
     return int(text) if WHOLE.fullmatch(text) else text
 
 
 def invalid(detail: str) -> NoReturn:
-    """Raise the `Problem` that a request lacks something, or has something wrong."""
+    """Raise the `Problem` for a request that lacks something, or has something wrong."""
     raise Problem("invalid-request", detail)
 
 
 def malformed(detail: str) -> NoReturn:
-    """Raise the `Problem` that a body cannot be parsed."""
+    """Raise the `Problem` for a body that cannot be parsed."""
     raise Problem("malformed-body", detail)

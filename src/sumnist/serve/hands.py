@@ -1,4 +1,4 @@
-"""The hands that a server keeps, if it is told to: files in a folder, by names that nobody can guess, for some days."""
+"""Keeps hands on a server for some days, as files in a folder, by names that nobody can guess."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from sumnist.inference.hand import Hand
 NAME = re.compile(r"[0-9a-f]{32}")
 """The name of a hand."""
 DAY = 86_400
-"""Seconds."""
+"""Seconds in a day."""
 
 
 @dataclass(frozen=True)
 class Hands:
-    """A folder of hands, each kept for some `days` after it was used last, and not more than so many at `most`."""
+    """A folder of at most `most` hands, each kept for `days` after its last use."""
 
     folder: Path
     days: float
     most: int
 
     def add(self, hand: Hand) -> str:
-        """Keep a hand; its name. Raises `HandError` if there are too many, `OutputError`."""
+        """Keep a hand, and return its name. Raises `OutputError`, and `HandError` if there are too many hands."""
         there = [path for path in self.folder.glob("*.hand") if self.is_kept(path)]
         if len(there) >= self.most:
             raise HandError(f"{len(there):,} hands are kept, expected at most {self.most:,}: delete one, or wait")
@@ -39,7 +39,7 @@ class Hands:
         return name
 
     def content(self, name: str) -> bytes:
-        """The file of a hand. Raises `HandError`."""
+        """The content of a hand's file, whose days begin anew. Raises `HandError`."""
         path = self.folder / f"{name}.hand"
         if NAME.fullmatch(name) and self.is_kept(path):
             with suppress(OSError):
@@ -48,14 +48,14 @@ class Hands:
         raise HandError(f"hand {name:.40}: is not kept here any more, or never was: learn it again")
 
     def remove(self, name: str) -> bool:
-        """Forget a hand; whether there was one."""
+        """Delete a hand; returns whether there was one."""
         path = self.folder / f"{name}.hand"
         there = bool(NAME.fullmatch(name)) and self.is_kept(path)
         path.unlink(missing_ok=True) if there else None
         return there
 
     def is_kept(self, path: Path) -> bool:
-        """Whether a hand is there; one whose time is over goes."""
+        """Whether a hand is there; a hand whose time is over is deleted."""
         try:
             if time.time() - path.stat().st_mtime < self.days * DAY:
                 return True

@@ -1,7 +1,7 @@
-"""What is answered: pydantic models, from which FastAPI makes the OpenAPI document, and the problems of each path.
+"""Describes the answers of the server with pydantic models, for the OpenAPI document, and the problems of each path.
 
-They only describe the answers, each of which is written by `json` as its reading gives it. What is asked is described
-by those in `serve/bodies`.
+The models only describe the answers: `json` writes each answer as its reading gives it. The models of requests are in
+`serve/bodies`.
 """
 
 from __future__ import annotations
@@ -40,23 +40,23 @@ OfDigits = Annotated[list[float], Field(min_length=10, max_length=10)]
 
 
 class Step(Model):
-    """A step from the picture to what the network saw."""
+    """A step from the picture to the image that the network saw."""
 
     caption: str
     """What was done."""
     width: Side
-    """Pixels."""
+    """The width in pixels."""
     height: Side
-    """Pixels."""
+    """The height in pixels."""
     pixels: Pixels
-    """The picture after it, a byte a pixel, row by row: 0 is black, 255 white."""
+    """The picture after this step, a byte a pixel, row by row: 0 is black, 255 white."""
 
 
 class Proposal(Model):
-    """What the digit on the picture may look like, and what the network says of that alone."""
+    """One way to cut the digit out of the picture, and the network's answer to it alone."""
 
     how: str
-    """What would be the digit, in words."""
+    """What this proposal takes for the digit, in words."""
     image: Pixels
     """28 × 28 pixels, a byte each, row by row: 255 is ink."""
     digit: Digit
@@ -66,54 +66,54 @@ class Proposal(Model):
     is_digit: float | None
     """The probability that the image shows a digit; null if the network was trained without outliers."""
     weight: Share
-    """How likely such a proposal is right, beside the others."""
+    """How likely the proposal is right, compared with the others."""
     score: Share
-    """The product of these three."""
+    """The product of `confidence`, `is_digit` and `weight`."""
     chosen: bool
-    """Whether it explains the picture best, so that its image was read."""
+    """Whether this proposal explains the picture best, so that its image was read."""
 
 
 class LayerField(Model):
-    """What place i of a map sees of the image along a side: `size` pixels, from start + i · step on."""
+    """The part of the image that place i of a map sees along a side: `size` pixels, from start + i · step."""
 
     start: int
     """The first pixel of place 0; below 0 in the padding."""
     step: Length
     """Pixels from one place to the next."""
     size: Length
-    """Pixels."""
+    """How many pixels a place sees."""
 
 
 class Layer(Model):
-    """What a layer of the encoder made of the image."""
+    """The output of a layer of the encoder."""
 
     name: str
-    """What the file of the network calls it."""
+    """The layer's name in the file of the network."""
     channels: Length
     """How many maps."""
     side: Length
     """Places along a side of a map."""
     peak: Annotated[float, Field(ge=0)]
-    """Its largest value."""
+    """The largest value of the output."""
     maps: Pixels
     """channels · side · side values, a byte each, map by map: 255 is `peak`."""
     field: LayerField | None
-    """What a place sees; null in a layer whose places mean nothing."""
+    """The part of the image that a place sees; null in a layer whose places are not places of the image."""
 
 
 class Inside(Model):
     """How a reading came about."""
 
     steps: list[Step]
-    """From the picture to what the network saw."""
+    """The steps from the picture to the image that the network saw."""
     proposals: list[Proposal]
-    """All that was tried, in order."""
+    """All proposals that were tried, in order."""
     layers: list[Layer]
-    """What the encoder's layers made of it; none where they are not known."""
+    """The outputs of the encoder's layers; empty if they are not known."""
 
 
 class Evidence(Model):
-    """What the network would say if a patch of the image were blank, for patches all over it."""
+    """How the network's answer changes if a patch of the image is blank, for patches all over the image."""
 
     patch: Length
     """The side of a patch in pixels."""
@@ -122,99 +122,100 @@ class Evidence(Model):
     side: Length
     """Patches along a side."""
     probabilities: OfDigits
-    """Of the digits, as the image is."""
+    """The probabilities of the digits for the unchanged image."""
     changes: list[float]
-    """log P(digit) with the patch blank, minus as it is: ten for each patch, row by row."""
+    """log P(digit) with the patch blank, minus log P(digit) of the unchanged image: ten for each patch, row by row."""
 
 
 class Reading(Model):
-    """The digit on a picture, its sum with a number, and how probable every answer is."""
+    """The digit on a picture, its sum with a number, and the probability of every answer."""
 
     format: Format
-    """The version of this form."""
+    """The version of this format."""
     digit: Digit
     """The most probable digit."""
     sum: int
     """The most probable sum."""
     number: int
-    """The number that was to be added."""
+    """The number to add."""
     confidence: Share
     """The probability of `digit`."""
     sum_confidence: Share
     """The probability of `sum`."""
     digit_probabilities: OfDigits
-    """Of the digits 0 to 9, if the picture shows one."""
+    """The probabilities of the digits 0 to 9, if the picture shows one."""
     sums: Annotated[list[int], Field(min_length=10, max_length=19)]
     """The possible sums."""
     sum_probabilities: Annotated[list[float], Field(min_length=10, max_length=19)]
-    """Of each of `sums`."""
+    """The probability of each of `sums`."""
     accepted: bool
-    """Whether the answer stands."""
+    """Whether the answer is accepted."""
     reason: str | None = Field(json_schema_extra={"enum": [None, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE]})
-    """Why it does not, or null."""
+    """Why the answer is not accepted, or null."""
     advice: str | None
-    """What helps if it does not stand, or null."""
+    """What helps if the answer is not accepted, or null."""
     is_digit_probability: float | None
     """The probability that the picture shows a digit at all; null if the network was trained without outliers."""
     how: str | None
-    """What was taken for the digit, in words such as `dark ink, found`; null if blank."""
+    """What the reader took for the digit, in words such as `dark ink, found`; null if the picture is blank."""
     image: Annotated[list[list[float]], Field(min_length=28, max_length=28)] | None = None
-    """What the network saw, row by row; only if asked for."""
+    """The image that the network saw, row by row; only if asked for."""
     beside: Reading | None = None
-    """What the second network says, null if it cannot add this number; only if asked for and there."""
+    """The reading of the second network; null if it cannot add this number. Only if asked for, and if the server has
+    such a network."""
     left_out: Annotated[list[int], Field(min_length=10, max_length=10)] | None = None
-    """Of a second network: for each digit, the number that it never met in training, if it says so."""
+    """For a second network: for each digit, the number that it never met in training, if this is known."""
     inside: Inside | None = None
     """How the reading came about; only if asked for."""
     evidence: Evidence | None = None
-    """Which places speak for which digits; null if blank; only if asked for."""
+    """Which places of the image speak for which digits; null if the picture is blank. Only if asked for."""
 
 
 class Candidate(Model):
-    """A value that the number may have."""
+    """A possible value of the number."""
 
     text: str
     """The number as it is written, with separators."""
     value: int | str
     """The number; a string if decimals were asked for."""
     probability: Share
-    """Of the value, if there is a number."""
+    """The probability of the value, if there is a number."""
 
 
 class NumberReading(Model):
-    """The number on a picture, and how probable other values are. Values are written in full; where a JSON library
-    rounds those of more than 15 digits, `text` is exact."""
+    """The number on a picture, and the probabilities of other values. Values are written in full. Some JSON libraries
+    round values of more than 15 digits; `text` is exact."""
 
     format: Format
-    """The version of this form."""
+    """The version of this format."""
     text: str
     """The most probable number as it is written, with separators; empty if there is none."""
     digits: str
-    """The digits of `text`, leading zeros among them."""
+    """The digits of `text`, with leading zeros."""
     value: int | str | None
     """The number; a string if decimals were asked for, null if there is none."""
     confidence: Share
     """The probability of `value`, if there is a number."""
     accepted: bool
-    """Whether the answer stands."""
+    """Whether the answer is accepted."""
     reason: str | None = Field(json_schema_extra={"enum": [None, *NUMBER_ADVICE]})
-    """Why it does not, or null."""
+    """Why the answer is not accepted, or null."""
     advice: str | None
-    """What helps if it does not stand, or null."""
+    """What helps if the answer is not accepted, or null."""
     is_number_probability: Share
     """The probability that the picture shows a number at all."""
     candidates: Annotated[list[Candidate], Field(max_length=int(COUNT.most))]
-    """The most probable values first."""
+    """Possible values, the most probable first."""
     other: Share
-    """The probability of all other values; with those of `candidates` it sums to one."""
+    """The probability of all other values; it sums to one with the probabilities of `candidates`."""
     places: list[Annotated[list[float], Field(min_length=2, max_length=2)]]
-    """For each character of `text` where it stands: its left and right end in pixels of the picture."""
+    """The left and the right end of each character of `text`, in pixels of the picture."""
     box: Annotated[list[int], Field(min_length=4, max_length=4)] | None
-    """What was taken for the line: top, bottom, left and right in pixels of the picture; null if blank."""
+    """Where the line is: top, bottom, left and right in pixels of the picture; null if the picture is blank."""
     how: str | None
-    """The same in words such as `dark ink, found`; null if blank."""
+    """What the reader took for the line, in words such as `dark ink, found`; null if the picture is blank."""
     others: list[Annotated[list[int], Field(min_length=4, max_length=4)]]
-    """Where other numbers stand that count as much, as `box` has it; empty if this is the only one."""
+    """The boxes of other numbers that count as much, in the form of `box`; empty if this is the only number."""
 
 
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
@@ -225,41 +226,42 @@ class FoundNumber(NumberReading):
     """A number that was found on a picture."""
 
     corners: Annotated[list[Point], Field(min_length=4, max_length=4)]
-    """Where it stands: upper left, upper right, lower right and lower left, by its own line; each x and y in pixels."""
+    """The corners of the number: upper left, upper right, lower right and lower left along its own line; each x and y
+    in pixels."""
     orientation: float
-    """Which way its line runs, in degrees, clockwise: 0 to the right, 90 down."""
+    """The direction of its line in degrees, clockwise: 0 is to the right, 90 down."""
     written: str
-    """What is seen there, signs and all: ¤ is a sign of a currency, ? another character."""
+    """All characters seen there, with signs: ¤ is a sign of a currency, ? another character."""
 
 
 class FoundNumbers(Model):
     """All numbers on a picture."""
 
     width: Length
-    """Pixels of the picture, upright."""
+    """The width of the upright picture in pixels."""
     height: Length
-    """Pixels of the picture, upright."""
+    """The height of the upright picture in pixels."""
     numbers: list[FoundNumber]
-    """In reading order."""
+    """The numbers in reading order."""
 
 
 class Problem(Model):
     """Why there is no reading, by RFC 9457."""
 
     type: str = Field(json_schema_extra={"enum": [kind.type for kind in KINDS.values()]})
-    """Names the kind of problem."""
+    """A URI that names the kind of problem."""
     title: str
     """The kind of problem, in words."""
     status: Annotated[int, Field(ge=400, le=599)]
     """The HTTP status."""
     detail: str
-    """What was given, what was expected, and the mend."""
+    """What was given, what was expected, and how to mend it."""
     instance: str
     """The path of the request."""
 
 
 class Failed(Model):
-    """Stands where the reading would, for a picture that cannot be read."""
+    """Takes the place of the reading of a picture that cannot be read."""
 
     error: Problem
 
@@ -271,31 +273,31 @@ class Readings(Model):
 
 
 class TriedHand(Model):
-    """What cross-validation says of one network with the hand."""
+    """The cross-validation of one network with the hand."""
 
     examples: int
-    """Digits that were read."""
+    """How many digits were read."""
     wrong: Annotated[list[int], Field(min_length=2, max_length=2)]
-    """How many of them are read wrongly, before and after."""
+    """How many of the digits were wrong, before and after learning."""
     loss: Annotated[list[float], Field(min_length=2, max_length=2)]
-    """The mean of −log of the probability of what is there, before and after, in nats."""
+    """The mean of −log of the probability of the right answer, before and after learning, in nats."""
 
 
 class LearnedHand(Model):
-    """What was learned of a writer."""
+    """The hand that the server learned from a writer's pictures."""
 
     hand: dict[str, Any]
-    """The content of its file, to be sent as the field `hand` of pictures to be read."""
+    """The content of the hand's file; send it as the field `hand` with pictures to read."""
     name: str | None
-    """The name under which this server keeps it; null if it keeps none, or if it does not help."""
+    """The name under which this server keeps the hand; null if it keeps none, or if the hand does not help."""
     helps: bool
-    """Whether it does, by cross-validation."""
+    """Whether the hand helps, by cross-validation."""
     trials: dict[str, TriedHand]
-    """The same by network: digits, numbers, cells."""
+    """The cross-validation by network: digits, numbers, cells."""
 
 
 class Status(Model):
-    """That the server is alive, or ready, or has forgotten a hand."""
+    """Says that the server is alive or ready, or has forgotten a hand."""
 
     status: str
 
@@ -311,11 +313,11 @@ OF_BATCH = (*OF_BODIES, "number", "hand")
 OF_READING = (*OF_BATCH, *OF_PICTURES)
 OF_NUMBER = (*OF_BODIES, *OF_PICTURES, "not-installed", "hand")
 OF_HAND = (*OF_BODIES, *OF_PICTURES, "hand")
-"""The problems that a request may come to."""
+"""The problems that a request may have, by its kind."""
 
 
 def problems(*slugs: str) -> dict[int | str, dict[str, Any]]:
-    """The responses that are these problems, by status."""
+    """The responses for these problems, by status."""
     responses: dict[int | str, dict[str, Any]] = {}
     for kind in [kind for kind in KINDS.values() if kind.slug in slugs]:
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}

@@ -1,12 +1,12 @@
-"""Processes that work, a bounded queue before them, and a time limit for each job.
+"""Runs jobs in worker processes, with a bounded queue and a time limit for each job.
 
-A process does one job at a time. One that dies is replaced, and so is one that takes too long; the jobs of others are
-not touched. No executor of a library does that: under `concurrent.futures` one death fails all jobs, and no process can
-be stopped alone. The workers of a scoring (`sumnist.batch.pool`) share nothing but the shape: there one death
-ends the run, which goes on from its table, jobs are handed out ahead, and nobody waits for a single one.
+A process does one job at a time. If it dies or takes too long, it is replaced, and the jobs of other processes go on.
+No executor of a library does that: under `concurrent.futures` one death fails all jobs, and no process can be stopped
+alone. The workers of a scoring (`sumnist.batch.pool`) only look alike: there one death ends the run, which goes on from
+its table; jobs are handed out ahead, and nobody waits for a single job.
 
-The module loads nothing that can be missing, so that whatever keeps a process from working, a library or memory, is
-told to the server in a line.
+This module loads nothing that can be missing. So if a library or memory is lacking, a process can still report in one
+line why it cannot work.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from sumnist.serve.problems import HIDDEN, Problem
 
 LOG = logging.getLogger("sumnist.serve")
 LENGTH = 8
-"""Bytes that tell how long a message is, before it."""
+"""How many bytes in front of a message hold its length."""
 HOLD = 1.0
-"""Seconds for which a request waits for room before it is refused: clients that ask again at once would otherwise take
-the processor from those that read."""
+"""Seconds for which a request waits for room before it is refused: without the wait, clients that ask again at once
+would take the processor from the processes that read."""
 MOST_FAILURES = 3
-"""Starts in a row that fail before no more are tried."""
+"""How many starts in a row may fail before the pool gives up."""
 PAUSE = 1.0
-"""Seconds between a start that failed and the next one."""
+"""Seconds between a failed start and the next one."""
 END = 2.0
-"""Seconds that a process has to end when its connection is closed."""
+"""Seconds that a process has to end after its connection is closed."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What went wrong that no request should cause: a line, or a traceback, for the log."""
+    """A fault that no request should cause: a line, or a traceback, for the log."""
 
     text: str
 
@@ -56,10 +56,10 @@ def framed(message: Any) -> bytes:
 def work(connection: socket.socket, prepare: bytes) -> None:
     """Run a process: answer each message on `connection` until the other side closes it.
 
-    The first thing that it sends is None, or the `Fault` for which it cannot work. `prepare` is the pickled function
-    that makes the one that does its jobs.
+    First it sends None, or a `Fault` if it cannot work. `prepare` is a pickled function that returns the function that
+    does the jobs.
     """
-    for sig in (signal.SIGINT, signal.SIGTERM):  # they are the server's, which closes the connection at its end
+    for sig in (signal.SIGINT, signal.SIGTERM):  # the server handles them, and closes the connection when it ends
         signal.signal(sig, signal.SIG_IGN)
     try:
         with connection, connection.makefile("rb") as stream:
@@ -70,16 +70,16 @@ def work(connection: socket.socket, prepare: bytes) -> None:
             connection.sendall(framed(fault))
             while not fault and len(length := stream.read(LENGTH)) == LENGTH:
                 connection.sendall(framed(answer_to(pickle.loads(stream.read(int.from_bytes(length))))))
-    except (MemoryError, ConnectionError):  # no room for a message, or nobody there; the server notices the end
+    except (MemoryError, ConnectionError):  # no memory for a message, or no server; the server notices the end
         sys.exit(1)
 
 
 class Pool:
-    """`count` processes and a queue of at most `queue` jobs, each of which has `seconds` from the moment it joins.
-    `prepare` makes, in a process, the function that does its jobs; it is pickled.
+    """`count` processes and a queue of at most `queue` jobs. Each job has `seconds` from the moment it joins. `prepare`
+    is pickled; in a process it returns the function that does the jobs.
 
     Attributes:
-        failure: Why no job will be done any more; None while they are.
+        failure: Why the pool does no more jobs; None while it works.
     """
 
     def __init__(self, count: int, queue: int, seconds: float, prepare: Callable[[], Callable[[Any], Any]]) -> None:
@@ -102,20 +102,20 @@ class Pool:
         await self._first
 
     async def room(self) -> None:
-        """Return when there is room for a job. Raises `Problem` if there is none in a moment either."""
+        """Return when there is room for a job. Raises `Problem` if there is still none after a moment."""
         if self._taken >= self._room:
             await asyncio.sleep(HOLD)
             if self._taken >= self._room:
                 raise Problem("busy", f"{self._room} requests are being read or wait already: try again in a second")
 
     async def run(self, job: Any, name: str) -> Any:
-        """Have a job done; `name` stands for it in the log. One that is cancelled while it waits is given up.
+        """Run a job; the log calls it `name`. A job that is cancelled while it waits is given up.
 
         Returns:
-            What the function of a process returns, if it is no `Problem` or `Fault`.
+            The result of the process's function.
 
         Raises:
-            Problem: The job's own, or that there is no room, or that its time is over.
+            Problem: The function returned a `Problem` or a `Fault`, there is no room, or the time is over.
         """
         await self.room()
         self._taken += 1
@@ -124,11 +124,11 @@ class Pool:
             async with asyncio.timeout_at(end):
                 while (process := await self._free.get()).lost.is_set():
                     pass
-            # no other wait before the process has its job: it would be lost
+            # do not wait again before the process has its job: the process would be lost
             asking = asyncio.create_task(self._ask(process, job, end))
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
-            answer = await asyncio.shield(asking)  # a client that goes away now does not stop it
+            answer = await asyncio.shield(asking)  # if the client leaves now, the job goes on
         except TimeoutError:
             answer = self._too_late()
         finally:
@@ -137,11 +137,11 @@ class Pool:
             LOG.error("%s failed: %s", name, answer.text)
             raise Problem("internal", HIDDEN)
         if isinstance(answer, Problem):
-            raise copy(answer)  # this frame would hold the error, whose traceback holds the frame, and so the job
+            raise copy(answer)  # a copy: else this frame and the error's traceback hold each other and the job
         return answer
 
     async def _ask(self, process: Process, job: Any, end: float) -> Any:
-        """What a free process answers, which is free again then, or replaced if it takes too long."""
+        """The answer of a free process to a job. Then the process is free again; if it takes too long, it is killed."""
         try:
             async with asyncio.timeout_at(end):
                 answer = await process.ask(job)
@@ -162,7 +162,7 @@ class Pool:
         await asyncio.gather(*self._keepers, return_exceptions=True)
 
     async def _keep_one(self, first: asyncio.Future[None]) -> None:
-        """Start a process, and another one whenever it has died; give up if several in a row cannot work."""
+        """Start a process, and another one whenever it has died; give up if several starts in a row fail."""
         while self.failure is None:
             try:
                 process = Process(self._prepare)
@@ -195,12 +195,12 @@ class Pool:
 
 
 class Process(asyncio.Protocol):
-    """A process that works, and the server's end of the connection to it: one job at a time, then its answer.
+    """A worker process, and the server's end of its connection: one job goes in, then its answer comes out.
 
     Attributes:
         lost: Set when the connection is closed, because the process has died or been killed.
 
-    Raises `OSError` where there are no more sockets.
+    Raises `OSError` if there are no more sockets.
     """
 
     def __init__(self, prepare: bytes) -> None:
@@ -212,7 +212,7 @@ class Process(asyncio.Protocol):
         self.child = multiprocessing.get_context("spawn").Process(target=work, args=(self._theirs, prepare))
 
     async def start(self) -> Fault | None:
-        """Start it; why it cannot work, None if it can. Raises `OSError`."""
+        """Start the process; returns why it cannot work, or None if it can. Raises `OSError`."""
         with self._theirs:
             self.child.start()
         self._transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: self, self._ours)
@@ -220,16 +220,16 @@ class Process(asyncio.Protocol):
         return fault
 
     async def ask(self, job: Any) -> Any:
-        """What it answers. It must have answered before the next job."""
+        """The process's answer to a job. The next job must wait for it."""
         assert self._transport is not None
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(framed(job))
         return await self._answer
 
     async def end(self) -> None:
-        """Close the connection, at which it ends by itself, and kill it if it does not."""
+        """Close the connection, so that the process ends by itself; kill it if it does not."""
         (self._transport or self._ours).close()
-        if self.child.pid is None:  # it never began
+        if self.child.pid is None:  # it never started
             return
         await asyncio.to_thread(self.child.join, END)
         if self.child.is_alive():
@@ -247,7 +247,7 @@ class Process(asyncio.Protocol):
                 self._answer.set_result(answer)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Note that it has ended."""
+        """Note that the process has ended."""
         self.lost.set()
         if not self._answer.done():
             self._answer.set_result(Fault("the process that was to do it died"))

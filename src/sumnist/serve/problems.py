@@ -1,4 +1,4 @@
-"""Errors as clients see them: the kinds of RFC 9457 problems, and which kind each error of the package is."""
+"""Turns errors into the problems (RFC 9457) that clients see: the kinds of problems, and the kind of each error."""
 
 from __future__ import annotations
 
@@ -69,13 +69,14 @@ OF_ERRORS: dict[type[SumnistError], str] = {
     errors.SizeError: "picture-too-large",
     errors.MissingExtraError: "unknown-format",  # the library that would read HEIC
 } | dict.fromkeys(INTERNAL, "internal")
-"""The kind of problem that each class of error is; a test makes sure that none is missing."""
+"""The kind of problem for each class of error; a test makes sure that none is missing."""
 HIDDEN = "the fault is not the request's; the server's log says what happened"
-"""The detail of errors that are none of the client's business."""
+"""The detail of a problem whose error message is hidden from clients."""
 
 
 class Problem(Exception):  # noqa: N818
-    """An answer that is a problem; raised anywhere on the way of a request. `slug` names its kind."""
+    """An error that becomes the answer to a request; any code that handles a request may raise it. `slug` names its
+    kind."""
 
     def __init__(self, slug: str, detail: str, **headers: str) -> None:
         super().__init__(detail)
@@ -84,7 +85,7 @@ class Problem(Exception):  # noqa: N818
         self.headers = self.kind.headers | headers
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """What makes it anew in another process, where its `args` alone would not."""
+        """How pickle rebuilds it in another process; its `args` alone would not do."""
         return Problem, (self.kind.slug, self.detail), {"headers": self.headers}
 
     def as_dict(self, instance: str) -> dict[str, Any]:
@@ -94,7 +95,7 @@ class Problem(Exception):  # noqa: N818
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that `error` is, without its message unless a request can cause such an error."""
+    """The problem for `error`. It has the error's message only if a request can cause such an error."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, MemoryError):

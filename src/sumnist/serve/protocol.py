@@ -1,13 +1,15 @@
-"""A connection of uvicorn's with what uvicorn lacks: an answer to each request, in order, whatever else a client sends,
-offers or stops sending; and limits on the time and size of a request's head, on the time of its body, on the requests
-that wait behind it, and on connections. What breaks them is answered as a problem, like all other errors.
+"""Extends uvicorn's HTTP connections: limits are added, and each request is answered in order, whatever the client
+does.
 
-Why it is our own: behind plain uvicorn (its h11 protocol, which is stricter than that on httptools) 16 of the 32 tests
-of connections that there were when it was tried failed. What is no HTTP gets a bare 400 or nothing, before the answers
-due; what stands around chunks and the requests that wait are not bounded; a client that has sent all is taken for one
-that is gone, and the work of one that is gone goes on. Two hundred lines over its class mend that; its version is
-capped. Everything else that needs care (slow bodies, answers to bodies that are still coming in, the end of the server)
-is done in `app`, without uvicorn's internals.
+The limits are on the time and size of a request's head, on the time of its body, on the requests that wait behind it,
+and on connections. A request that breaks a limit gets a problem as its answer, like every other error.
+
+We extend uvicorn because plain uvicorn failed 16 of the 32 tests of connections that existed when we tried it (with its
+h11 protocol, which is stricter than its httptools protocol). Input that is not HTTP gets a bare 400 or nothing, before
+the answers that are due. The bytes around chunks and the waiting requests have no limit. A client that has sent
+everything is taken for a client that is gone, and work for a client that is gone goes on. Two hundred lines over
+uvicorn's class mend that, so its version is capped. Everything else that needs care (slow bodies, answers to bodies
+that are still arriving, the end of the server) is done in `app`, without uvicorn's internals.
 """
 
 from __future__ import annotations
@@ -25,23 +27,24 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from sumnist.serve.problems import MEDIA_TYPE, Problem
 
 MOST_HEAD = 64 * 1024
-"""Bytes of a request's line and headers, and of those after a body."""
+"""The most bytes of a request's line and headers, and of the headers after a body."""
 MOST_WAITING = 100
-"""Requests without an answer on one connection; one more is answered 503 after them, and the connection closed."""
+"""The most requests without an answer on one connection; one more is answered 503 after them, and the connection is
+closed."""
 MOST_CONNECTIONS = 1000
-"""Connections of a worker; one more is answered 503 and closed."""
+"""The most connections of a worker; one more is answered 503 and closed."""
 LATER = 2.0
-"""Seconds after which a body is cut off that the application should have refused in time, or that nobody reads."""
+"""Seconds after which a late body is cut off if the application has not refused it, or if nobody reads it."""
 LINGER = 2.0
-"""Seconds for which what a client still sends after its answer is thrown away: if the connection were closed at once,
-the system would reset it, and the client would not see the answer."""
+"""Seconds for which the server throws away what a client still sends after its answer. If it closed the connection at
+once, the system would reset it, and the client would not see the answer."""
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's, with limits. `seconds`: the longest time for a request to come in, and for the first to begin. `count`
-    is told of what is refused before its request has a route.
+    """uvicorn's connection, with limits. A request must arrive, and the first one begin, within `seconds`. `count` is
+    called with the problem of each request that is refused before it has a route.
 
-    A `Problem` that is raised in what the parser calls refuses what is coming in.
+    A `Problem` that is raised in a method that the parser calls refuses the request that is arriving.
     """
 
     seconds: float
@@ -50,16 +53,16 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self.app = self._answer
-        self._task: asyncio.Task[None] | None = None  # of the request that is being answered
-        self._waiting: deque[RequestResponseCycle] = deque()  # the requests without an answer, that one first
+        self._task: asyncio.Task[None] | None = None  # of the request that is answered now
+        self._waiting: deque[RequestResponseCycle] = deque()  # the requests without an answer, the current one first
         self._incoming: Literal["nothing", "head", "body"] = "nothing"
-        self._bytes = 0  # of the head that is coming in, or since the last of a body
+        self._bytes = 0  # of the arriving head, or since the last bytes of a body
         self._refused = False  # nothing is read any more
         self._refusal: Problem | None = None  # the last answer
         self._linger = LINGER
         self._deadline: asyncio.TimerHandle | None = None
 
-    # What the event loop calls.
+    # The event loop calls these.
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected."""
@@ -69,7 +72,7 @@ class Protocol(HttpToolsProtocol):
             self._refuse(Problem("busy", f"{MOST_CONNECTIONS:,} connections are open: try again in a second"), linger=0)
 
     def data_received(self, data: bytes) -> None:
-        """Some bytes have come."""
+        """Some bytes have arrived."""
         if self._refused:
             return
         self._unset_keepalive_if_required()
@@ -77,7 +80,7 @@ class Protocol(HttpToolsProtocol):
         try:
             self._parse(memoryview(data))
         except HttpParserError as error:
-            cause = error.__context__  # what was raised in one of the methods below
+            cause = error.__context__  # raised in one of the methods below
             reason = error if cause is None else "the target is no path"
             self._refuse(cause if isinstance(cause, Problem) else malformed(f"not HTTP ({reason}): expected HTTP/1.1"))
             return
@@ -89,7 +92,7 @@ class Protocol(HttpToolsProtocol):
             self._set_deadline(self.seconds)
 
     def eof_received(self) -> bool:  # type: ignore[override]
-        """The client sends no more, but may still listen. Whether the connection stays open, for what it asked."""
+        """The client sends no more, but may still listen. Returns whether the connection stays open for its answers."""
         if self._refused:
             self._linger = 0
         elif self._incoming != "nothing":
@@ -100,7 +103,7 @@ class Protocol(HttpToolsProtocol):
         return bool(self._waiting)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is closed: what is not answered is given up."""
+        """The connection is closed: requests without an answer are given up."""
         self._set_deadline(None)
         self._unset_keepalive_if_required()
         self.pipeline.clear()
@@ -110,7 +113,7 @@ class Protocol(HttpToolsProtocol):
         if self._waiting and self._task is not None:
             self._task.cancel()
 
-    # What the parser calls.
+    # The parser calls these.
 
     def on_message_begin(self) -> None:
         """The first byte of a request."""
@@ -118,10 +121,10 @@ class Protocol(HttpToolsProtocol):
             raise Problem("busy", f"{MOST_WAITING} requests wait on this connection: wait for their answers")
         super().on_message_begin()
         self._incoming = "head"
-        self._set_deadline(None)  # of the connection
+        self._set_deadline(None)  # the connection's deadline
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or one after a body, which does not matter."""
+        """A header of a request; a header after the body is ignored."""
         if self._incoming == "head":
             super().on_header(name, value)
 
@@ -129,7 +132,7 @@ class Protocol(HttpToolsProtocol):
         """All headers are there; the application begins."""
         if self.parser.get_method() == b"CONNECT":
             raise malformed("CONNECT: expected another method: this server is no proxy")
-        if self.parser.should_upgrade():  # and comes again without it
+        if self.parser.should_upgrade():  # the head is parsed again without the upgrade
             return
         version = self.parser.get_http_version()
         if version == "0.9":
@@ -153,14 +156,14 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
         self._incoming, self._bytes = "nothing", 0
         self._set_deadline(None)
-        if not self.parser.should_keep_alive():  # as a header after the body may say: the parser has ended
+        if not self.parser.should_keep_alive():  # a header after the body may say so: the parser has ended
             self.cycle.keep_alive = False
             if self.cycle.response_complete:
                 self.transport.close()
 
     def _parse(self, data: memoryview) -> None:
-        """Parse what has come. An upgrade is never taken: where the parser stops for one, the head is parsed again
-        without the header that offers it."""
+        """Parse bytes that have arrived. An upgrade is never accepted: if the parser stops for one, the head is parsed
+        again without the header that offers it."""
         while data:
             try:
                 self.parser.feed_data(data)
@@ -170,14 +173,14 @@ class Protocol(HttpToolsProtocol):
             version = self.parser.get_http_version().encode()
             lines = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, version)]
             lines += [b"%s: %s" % header for header in self.headers if header[0] != b"upgrade"]
-            self.parser = HttpRequestParser(self)  # the old one may have ended with this head
+            self.parser = HttpRequestParser(self)  # the old parser may have ended with this head
             self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
             self.parser.feed_data(b"\r\n".join([*lines, b"", b""]))
 
-    # What the application's side calls.
+    # The application's side calls these.
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
-        """The application, which is stopped when the client goes away."""
+        """Run the application; it is stopped when the client leaves."""
         self._task = asyncio.current_task()
         try:
             await self.config.loaded_app(scope, receive, send)
@@ -186,18 +189,18 @@ class Protocol(HttpToolsProtocol):
                 raise
 
     def on_response_complete(self) -> None:
-        """A request is answered; the next one's turn has come."""
+        """A request is answered; it is the next one's turn."""
         self._waiting.popleft()
         super().on_response_complete()
         if self._refused:
             self._end()
-        elif self._incoming != "nothing":  # it may not have been read meanwhile
+        elif self._incoming != "nothing":  # reading may have paused meanwhile
             self._set_deadline(self.seconds)
 
     # Limits.
 
     def _set_deadline(self, seconds: float | None) -> None:
-        """Within `seconds` a request must have come in; None: it has, or the connection is closed."""
+        """A request must arrive within `seconds`; None if it has arrived, or if the connection is closed."""
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None if seconds is None else self.loop.call_later(seconds, self._too_slow)
@@ -210,14 +213,15 @@ class Protocol(HttpToolsProtocol):
         elif self._incoming == "head":
             detail = f"the headers were not complete after {self.seconds:g} seconds: send them faster"
             self._refuse(Problem("request-timeout", detail))
-        else:  # the application, which has the same limit, refuses the body if it reads it
+        else:  # the application has the same limit, and refuses the body if it reads it
             self._deadline = self.loop.call_later(LATER, self.transport.abort)
 
     def _refuse(self, problem: Problem, linger: float = LINGER) -> None:
-        """Answer what is coming in with a problem, after what came before it, and close after `linger` seconds."""
+        """Answer the arriving request with a problem, after the requests before it, and close after `linger`
+        seconds."""
         self._refused, self._refusal, self._linger = True, problem, linger
         self._set_deadline(None)
-        if self._incoming == "body":  # the application has the request, but will not have all of it
+        if self._incoming == "body":  # the application has the request, but will not get all of it
             if self.cycle.response_started:
                 self._refusal = None
             if self._waiting and self._waiting[-1] is self.cycle:
@@ -229,7 +233,7 @@ class Protocol(HttpToolsProtocol):
         self._end()
 
     def _end(self) -> None:
-        """Close, with the refusal as the last answer, if none is owed before it."""
+        """Close the connection, with the refusal as the last answer, unless answers before it are still due."""
         if self._waiting or self.transport.is_closing():
             return
         if self._refusal is not None:
@@ -240,12 +244,12 @@ class Protocol(HttpToolsProtocol):
 
 
 def malformed(detail: str) -> Problem:
-    """That what came is no request."""
+    """The problem with input that is no request."""
     return Problem("malformed-request", detail)
 
 
 def too_large() -> Problem:
-    """That a head is too large."""
+    """The problem with a head that is too large."""
     return Problem("headers-too-large", f"more than {MOST_HEAD:,} bytes of headers: send fewer or shorter ones")
 
 

@@ -1,7 +1,7 @@
-"""What a process that reads does: from the body of a request to the bytes of its answer, one at a time.
+"""Answers requests in a process that reads, one at a time: from the body of a request to the bytes of its answer.
 
-The server's own process moves bytes only; parsing, decoding, reading and writing JSON are done here, so that no picture
-holds up another request, and one that brings down its process costs no more than its own answer.
+The server's own process only moves bytes. Parsing, decoding, reading and writing JSON are done here, so no picture
+holds up another request. A picture that brings down its process costs only its own answer.
 """
 
 from __future__ import annotations
@@ -34,18 +34,26 @@ Read = TypeVar("Read")
 Readers = tuple[Reader, Reader | None]
 Load = Callable[[], Readers]
 Outcome = str | Problem
-"""What came of a picture: "accepted", the reason why not, or a problem."""
+"""The outcome of a picture: "accepted", the reason why it is not, or a problem."""
 Found = tuple[dict[str, Any], Sequence[Reading | NumberReading | Problem]]
-"""An answer, and what was read."""
+"""An answer, and the readings in it."""
 Answer = tuple[bytes, list[Outcome]]
-"""The JSON to send, and what came of each picture, to be counted."""
+"""The JSON to send, and the outcome of each picture, for the metrics."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A request: its body and its path; the hands that are kept; whether it is to learn one, or for a number of any
-    length, or for all numbers that are found; of a batch, how many pictures it may have at `most`; and what else the
-    answer shall have."""
+    """A request.
+
+    Attributes:
+        body, path: Its body and its path.
+        kept: The folder of hands, if the server keeps hands.
+        of_a_hand: Whether the server should learn a hand.
+        of_a_number: Whether it should read a number of any length.
+        of_all: Whether it should find and read all numbers on the picture.
+        most: The most pictures of a batch; None if it is no batch.
+        image, beside, inside, evidence: Whether the answer should contain this part.
+    """
 
     body: Body
     path: str
@@ -61,8 +69,8 @@ class Job:
 
 
 def load_readers(settings: Settings) -> Readers:
-    """The reader, and the second one if there is to be one. Raises `RunError` for a file that is no network of sumnist,
-    `ConfigError` for a second one whose sum is computed."""
+    """The reader, and the second reader or None. Raises `RunError` for a file that is no network of sumnist, and
+    `ConfigError` for a second network whose sum is computed."""
     second = None if settings.beside is None else Reader(settings.beside)
     if second is not None and second.exact:
         raise ConfigError(
@@ -73,14 +81,14 @@ def load_readers(settings: Settings) -> Readers:
 
 
 def answering(load: Load) -> Callable[[Job], Answer | Problem | Fault]:
-    """Load the networks of a process: the function that answers its jobs with them."""
+    """Load the networks of a process, and return the function that answers its jobs."""
     return_freed_memory()
     reader, second = load()
     return lambda job: answer_to(job, reader, second)
 
 
 def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer | Problem | Fault:
-    """What the server needs to answer a request."""
+    """The answer to a job, or the problem or fault that prevents it."""
     try:
         if job.of_a_hand:
             answer, read = learn_hand(job, reader)
@@ -99,8 +107,8 @@ def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer 
 
 
 def read_one(job: Job, reader: Reader, second: Reader | None) -> Found:
-    """The reading of one picture, with how it came about if that is wanted, and that of the second reader beside it if
-    there is one."""
+    """Read one picture. If the job wants it, the answer also says how the reading came about, and has the second
+    reader's reading."""
     (asked,) = asked_in(job.body, AskedDigit, reader.exact)
     reader = knowing(reader, asked, job.kept)
     found = read_picture(asked, partial(read_inside, reader) if job.inside else lambda *of: (reader.read(*of), None))
@@ -122,7 +130,7 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Found:
 
 
 def read_all(job: Job, reader: Reader, most: int) -> Found:
-    """The readings of several pictures, or the problem with each."""
+    """Read several pictures: a reading or a problem for each."""
     asked_for = asked_in(job.body, AskedDigit, reader.exact, most)
     read = [read_picture(asked, knowing(reader, asked, job.kept).read) for asked in asked_for]
     readings = [
@@ -133,13 +141,13 @@ def read_all(job: Job, reader: Reader, most: int) -> Found:
 
 
 def read_numbers(job: Job, reader: Reader) -> Found:
-    """The reading of a number of any length, or those of all numbers on a picture."""
+    """Read a number of any length, or find and read all numbers on a picture."""
     (asked,) = asked_in(job.body, AskedNumbers if job.of_all else AskedNumber)
     if isinstance(asked.picture, Problem):
         raise asked.picture
     try:
         reader.numbers.of(asked.engine)
-    except MissingExtraError as error:  # the server's, not the picture's, as that of HEIC is
+    except MissingExtraError as error:  # the server's fault, not the picture's as with HEIC
         raise Problem("not-installed", str(error)) from error
     reader = knowing(reader, asked, job.kept)
     if isinstance(asked, AskedNumber):
@@ -150,7 +158,7 @@ def read_numbers(job: Job, reader: Reader) -> Found:
 
 
 def knowing(reader: Reader, asked: AskedOfHand, kept: Hands | None) -> Reader:
-    """The reader, with the hand of a request if it has one. Raises `HandError`, `Problem`."""
+    """The reader, adapted to the hand of a request if it has one. Raises `HandError`, `Problem`."""
     if asked.hand is None or isinstance(asked.hand, Problem):
         if asked.hand is not None:
             raise asked.hand
@@ -165,12 +173,12 @@ def knowing(reader: Reader, asked: AskedOfHand, kept: Hands | None) -> Reader:
 
 @lru_cache(16)
 def with_hand(reader: Reader, content: bytes) -> Reader:
-    """The reader with the hand of a file. Raises `HandError`."""
+    """The reader, adapted to the hand in a file. Raises `HandError`."""
     return reader.with_hand(Hand.of_json(content))
 
 
 def learn_hand(job: Job, reader: Reader) -> Found:
-    """What is learned of the examples of a writer; it is kept where hands are, if it helps."""
+    """Learn a hand from a writer's pictures. If it helps, it is kept, provided that the server keeps hands."""
     asked = asked_in(job.body, AskedExample, most=job.most)
     for one in asked:
         if isinstance(one.picture, Problem):
@@ -188,7 +196,7 @@ def learn_hand(job: Job, reader: Reader) -> Found:
 
 
 def read_picture(asked: AskedDigit, read: Callable[[bytes, int, InkColour], Read]) -> Read | Problem:
-    """What `read` makes of a picture, or the problem with it. Raises errors that are not the request's."""
+    """The reading of a picture by `read`, or the problem with it. Raises errors that no request should cause."""
     if isinstance(asked.picture, Problem):
         return asked.picture
     try:
@@ -200,12 +208,12 @@ def read_picture(asked: AskedDigit, read: Callable[[bytes, int, InkColour], Read
 
 
 def is_internal(error: Exception) -> bool:
-    """Whether no request should cause the error."""
+    """Whether the error is one that no request should cause."""
     return problem_of(error).kind.status == 500
 
 
 def bare(error: Exception) -> Problem:
-    """The problem that the error is, without the traceback and the causes, whose frames hold the body."""
+    """The problem for an error, without the traceback and the causes, whose frames hold the body."""
     return copy(problem_of(error).with_traceback(None))
 
 

@@ -1,7 +1,7 @@
-"""Sheets and tables looked at by a person: a page for this machine alone, which asks only of what is doubtful.
+"""Serves the page on which a person settles doubtful numbers of sheets and tables, to this machine only.
 
-The server listens on the loopback address. Whoever asks must know the random token in its address, call the server by
-a name of this machine (so that no foreign name that leads here will do), and come from no other page.
+The server listens on the loopback address. A request must have the random token in its path, and must call the server
+by a name of this machine, so that a foreign host name that points here is refused. It must not come from another page.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from sumnist.sheets.layout import Layout, Person
 from sumnist.sheets.review import Doubts, Recorder, Row, Value, Views, around, beside, export, number_of
 
 NAMES = {"127.0.0.1", "localhost"}
-"""What this machine calls itself."""
+"""The names of this machine."""
 SECONDS = 10.0
-"""Longest time for a request to come in."""
+"""The longest time for a request to arrive, in seconds."""
 END_SECONDS = 5
-"""Longest time for what is still asked when the server ends."""
+"""The longest time for the last answers when the server ends, in seconds."""
 MOST_BYTES = 4096
-"""Of the body of a request."""
+"""The most bytes of a request's body."""
 LONGEST_IDENTITY = 100
-"""Characters of whose a sheet is."""
+"""The most characters of an identity."""
 BESIDE = ("page.css", "review.css", "review.js", "review-fields.js", "words.js", "icon.svg")
 FILES = {"": "review.html", **{f"static/{name}": name for name in BESIDE}}
-"""The files that are sent, by their paths behind the token; no other is."""
+"""The files that the server sends, by their paths behind the token. It sends no others."""
 OWN = [*HEADERS, (b"cross-origin-resource-policy", b"same-origin"), (b"cross-origin-opener-policy", b"same-origin")]
 """The headers of every answer."""
 
 
 class Answers:
-    """What the page asks for, and what it says, of rows that need a person: sheets, or columns of tables. Methods may
-    be called by several threads, those that record by one."""
+    """The answers to the page's requests about rows that need a person: sheets, or columns of tables. Several threads
+    may call the methods; methods that record are called by one thread at a time."""
 
     whole: Callable[[int], tuple[bytes, tuple[int, int]]]
     """The picture of a row as JPEG, and its size. Raises `ImageError`."""
@@ -64,11 +64,11 @@ class Answers:
         return len({*self.rows} - self.recorder.marks.keys())
 
     def state(self) -> dict[str, Any]:
-        """What does not change, and how far one is: the marks of all rows, null for those that wait."""
+        """The fixed data of the review, and how far the person is: the marks of all rows, null for rows that wait."""
         raise NotImplementedError
 
     def sheet(self, row: Row) -> dict[str, Any]:
-        """All that is said of a row."""
+        """All that the page shows of a row."""
         raise NotImplementedError
 
     def crop(self, row: Row, name: str) -> bytes:
@@ -76,11 +76,12 @@ class Answers:
         raise NotImplementedError
 
     def correct(self, said: dict[str, Any]) -> dict[str, Any]:
-        """A person says what is written in a field: {"row", "field", "value"}. Raises `Problem` and `OutputError`."""
+        """Record what a person says is written in a field: {"row", "field", "value"}. Raises `Problem` and
+        `OutputError`."""
         raise NotImplementedError
 
     def mark(self, said: dict[str, Any]) -> dict[str, Any]:
-        """A person is done with a row: {"row", "mark"}. Raises `Problem` and `OutputError`."""
+        """Record that a person is done with a row: {"row", "mark"}. Raises `Problem` and `OutputError`."""
         row, mark = self.row_of(said.get("row")), said.get("mark")
         if mark != "accepted" and mark != "skipped":
             invalid(f"mark: {mark!r:.40}, expected 'accepted' or 'skipped'")
@@ -88,13 +89,13 @@ class Answers:
         return {"left": self.left}
 
     def undo(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Take the last change back: the row and field that it was of, or nulls. Raises `OutputError`."""
+        """Take the last change back; returns its row and field, or nulls. Raises `OutputError`."""
         del said
         last = self.recorder.undo()
         return {"row": last and last.row, "field": last and last.field}
 
     def export(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Write the table anew: its name. Raises `OutputError` and `DataError`."""
+        """Write the workbook again; returns its path. Raises `OutputError` and `DataError`."""
         raise NotImplementedError
 
     def row_of(self, number: object) -> Row:
@@ -105,7 +106,7 @@ class Answers:
 
 
 class Review(Answers):
-    """The same of the sheets of a layout."""
+    """The answers to the page's requests about the sheets of a layout."""
 
     def __init__(self, doubts: Doubts, recorder: Recorder, people: Sequence[Person] = ()) -> None:
         super().__init__(doubts, recorder)
@@ -114,7 +115,8 @@ class Review(Answers):
         self.whole = lru_cache(maxsize=4)(self._whole)
 
     def state(self) -> dict[str, Any]:
-        """What does not change, and how far one is: the marks of all sheets, null for those that wait."""
+        """The fixed data of the review, and how far the person is: the marks of all sheets, null for sheets that
+        wait."""
         layout, marks = self.layout, self.recorder.marks
         identity = {"name": "", "label": "Name or number", "text": True}
         fields: list[dict[str, Any]] = [identity] * (layout.identity.kind != "none")
@@ -129,9 +131,10 @@ class Review(Answers):
         }  # fmt: skip
 
     def sheet(self, row: Row) -> dict[str, Any]:
-        """All that is said of a sheet; where a field is, with a bit of paper around it, in percent of the page."""
+        """All that the page shows of a sheet. The places of fields, with a bit of paper around them, are in percent of
+        the page."""
         number, page = row["row"], self.views.page
-        path = row["path"].encode(errors="replace").decode()  # it may be no text
+        path = row["path"].encode(errors="replace").decode()  # a file name may be no text
         try:
             width, height = self.whole(number)[1]
             missing = None
@@ -167,10 +170,11 @@ class Review(Answers):
             raise Problem("not-found", f"{name:.40}: expected a field of a sheet that was read")
         return self.views.crop(row, name)
 
-    # What is recorded.
+    # Recording.
 
     def correct(self, said: dict[str, Any]) -> dict[str, Any]:
-        """A person says what is written in a field: {"row", "field", "value"}. Raises `Problem` and `OutputError`."""
+        """Record what a person says is written in a field: {"row", "field", "value"}. Raises `Problem` and
+        `OutputError`."""
         row, name = self.row_of(said.get("row")), said.get("field")
         if not isinstance(name, str) or name not in ("", *self.layout.names):
             invalid(f"field: {name!r:.40}, expected the name of a field of the layout")
@@ -181,7 +185,7 @@ class Review(Answers):
         return {"value": value}
 
     def taken(self, name: str, value: Any) -> Value:
-        """A value that a field may have. Raises `Problem`."""
+        """Check a value of a field, and return it. Raises `Problem`."""
         if value is None:
             return None
         if name == "":
@@ -195,7 +199,7 @@ class Review(Answers):
         return number
 
     def export(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Write the table anew: its name. Raises `OutputError` and `DataError`."""
+        """Write the workbook again; returns its path. Raises `OutputError` and `DataError`."""
         del said
         out = self.doubts.path.with_suffix(".xlsx")
         export(self.doubts.path, self.layout, out, self.people, self.recorder)
@@ -210,12 +214,12 @@ class Review(Answers):
 
 
 def app_of(review: Answers, token: str) -> ASGIApp:
-    """The application: every path begins with the token. It answers those requests that may ask, and adds the headers
-    to all answers.
+    """The application. Every path begins with the token. It answers only requests that are allowed, and adds headers to
+    all answers.
 
     Args:
-        review: Answers.
-        token: What whoever asks must know.
+        review: The answers to the page's requests.
+        token: The token that a client must know.
     """
     files = files_of(STATIC)
 
@@ -265,7 +269,7 @@ def app_of(review: Answers, token: str) -> ASGIApp:
         detail = refusal(scope, secrets.compare_digest(said.encode(), token.encode()))
         if detail is not None:
             await answer_of(Problem("not-found", detail), "")(scope, receive, sent)
-        elif scope["path"] == f"/{token}":  # what the page names is below it
+        elif scope["path"] == f"/{token}":  # the page's links are below it
             await RedirectResponse(f"/{token}/")(scope, receive, sent)
         else:
             await app({**scope, "path": f"/{path}", "raw_path": f"/{path}".encode()}, receive, sent)
@@ -274,7 +278,7 @@ def app_of(review: Answers, token: str) -> ASGIApp:
 
 
 async def body_of(request: Request) -> dict[str, Any]:
-    """The JSON object that a request says. Raises `Problem`."""
+    """The JSON object in the body of a request. Raises `Problem`."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise Problem("unsupported-media-type", "expected a body of application/json: send one")
     body = b""
@@ -292,7 +296,8 @@ async def body_of(request: Request) -> dict[str, Any]:
 
 
 async def answer_to_error(request: Request, error: Exception) -> Response:
-    """The answer to a request that failed. What the machine lacks is told: whoever asks sits before it."""
+    """The answer to a request that failed. It shows faults of the machine, since the person who asks sits in front of
+    it."""
     if isinstance(error, HTTPException):
         error = Problem("not-found" if error.status_code == 404 else "method-not-allowed", "ask for what the page does")
     elif isinstance(error, SumnistError) and not isinstance(error, ImageError):
@@ -301,9 +306,9 @@ async def answer_to_error(request: Request, error: Exception) -> Response:
 
 
 def refusal(scope: Scope, knows: bool) -> str | None:
-    """Why a request, of somebody who knows the token or does not, is refused, if it is."""
+    """Why a request is refused, or None if it is allowed; `knows`: whether it has the token."""
 
-    def only(header: bytes, default: str = "") -> str:  # what is never right if there are several
+    def only(header: bytes, default: str = "") -> str:  # a header that occurs twice is never right
         found = [value.decode("latin-1") for name, value in scope["headers"] if name == header]
         return found[0] if len(found) == 1 else default if not found else "\0"
 
@@ -324,22 +329,22 @@ def review(
     marks: Path, layout: Layout, port: int, started: Callable[[str, int], None], token: str | None = None,
     people: Sequence[Person] = (),
 ) -> bool:  # fmt: skip
-    """Serve until SIGTERM or Ctrl-C, if there is a sheet that needs a person.
+    """Serve the page until SIGTERM or Ctrl-C, if there is a sheet that needs a person.
 
     Args:
-        marks: The file of what was read.
-        layout: That of its sheets.
-        port: Where to listen; 0 takes a free one.
+        marks: The file of readings.
+        layout: The layout of its sheets.
+        port: The port to listen on; 0 takes a free one.
         started: Called with the address of the page and the number of sheets that wait, once it can be opened.
-        token: What is in the address; None: a random one.
-        people: Who should have a sheet, for the workbook.
+        token: The token in the address; None for a random one.
+        people: The people who should have a sheet, for the workbook.
 
     Returns:
-        Whether there was one.
+        Whether there was a sheet that needs a person.
 
     Raises:
-        ConfigError: The port cannot be listened on.
-        DataError: `marks` or its corrections are none.
+        ConfigError: The server cannot listen on the port.
+        DataError: `marks` or its corrections are not valid.
         OutputError: The corrections cannot be written, or another review writes them.
     """
     doubts = Doubts(marks, layout)
@@ -350,7 +355,8 @@ def served(
     rows: Path, of: Callable[[Recorder], Answers], port: int, started: Callable[[str, int], None],
     token: str | None = None,
 ) -> bool:  # fmt: skip
-    """Serve what is made of a file of rows and of what people say, if a row needs a person, as `review`."""
+    """Serve the answers that `of` makes from a file's corrections, as `review` does. Returns False if no row needs a
+    person."""
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
     token = token or secrets.token_urlsafe(24)
     recorder = Recorder(beside(rows))

@@ -1,13 +1,14 @@
-"""Paper forms for handwritten numbers, whose totals check them. Printing and reading them needs the extra `sheets`,
-layouts do not.
+"""Prints and reads paper forms for handwritten numbers, and checks the numbers by their totals.
+
+Printing and reading need the extra `sheets`; layouts do not.
 
 Examples:
     >>> from sumnist.sheets import Layout
     >>> Layout.of_line("9,7.5,13").names
     ('q1', 'q2', 'q3', 'total')
 
-`read("IMG_1.jpg", "cover.toml")` reads a sheet, a `SheetReader` many of one layout. The names in `__all__` are imported
-when they are first touched.
+`read("IMG_1.jpg", "cover.toml")` reads one sheet; a `SheetReader` reads many sheets of one layout. The names in
+`__all__` are imported when they are first used.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
-"""Many sheets: photographs, scans and PDF files → a table with a row for each, and what became of all together.
+"""Reads many sheets from photographs, scans and PDF files, and writes a table with a row for each sheet.
 
-Everything about many rows is that of a scoring (`batch/score`): all cores or a Ray cluster, bounded memory, and rows
-that are safe, so that reading goes on where it was stopped.
+As in scoring (`batch/score`), the work uses all cores or a Ray cluster, and bounded memory. Finished rows are safe, so
+an interrupted run goes on where it stopped. `Summary` counts the results.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from sumnist.sheets.reading import SheetReader, finder
 
 @dataclass(frozen=True)
 class SheetTask:
-    """What is read on each sheet: the numbers of a layout."""
+    """A batch task that reads the numbers of a layout on each sheet."""
 
     layout: Layout
     mistake: float = MISTAKE
@@ -43,7 +43,8 @@ class SheetTask:
     chunk: ClassVar[int] = 4
 
     def flat(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values of a row with a column for each field; what was corrected and what is to be looked at in words."""
+        """The values of a row in flat columns: one for each field; corrections, wrong totals and cells to look at as
+        text."""
         numbers = values["values"] or {}
         corrected = [f"{one['field']}: {one['read']} → {one['value']}" for one in values["corrections"] or ()]
         wrong = [f"{one['field']}: {one['written']}, not {one['sum']}" for one in values["wrong"] or ()]
@@ -69,7 +70,7 @@ class SheetTask:
         }  # fmt: skip
 
     def start(self) -> Read:
-        """What reads sheets."""
+        """Load a reader, and return the function that reads sheets with it."""
         reader = SheetReader(self.layout, self.mistake, self.engine, hand=self.hand)
 
         def read(pictures: list[Any], numbers: list[int | None]) -> list[Result]:
@@ -79,14 +80,14 @@ class SheetTask:
 
 
 def told(candidates: Sequence[dict[str, Any]]) -> str:
-    """What a cell may be, in words: 7 (82 %) or 1 (17 %)."""
+    """The candidates of a cell in words, such as 7 (82%) or 1 (17%)."""
     return " or ".join(
         f"{'?' if one['value'] is None else one['value']} ({one['probability']:.0%})" for one in candidates
     )
 
 
 def read_one(reader: SheetReader, picture: str | PdfPage) -> Result:
-    """What is on a sheet, or why it cannot be read."""
+    """Read one sheet: its reading as a dict, or the reason why it cannot be read."""
     file = picture.path if isinstance(picture, PdfPage) else picture
     try:
         return {"file": os.path.abspath(file), **reader.read(picture).as_dict()}
@@ -95,11 +96,11 @@ def read_one(reader: SheetReader, picture: str | PdfPage) -> Result:
 
 
 def sheets_in(paths: Sequence[Path]) -> Source:
-    """The pictures of sheets, one for each row: files, the pages of PDF files, and what of both is in folders; of a PDF
-    file that cannot be opened one row with the error.
+    """The pictures of sheets as rows: picture files, the pages of PDF files, and all pictures and PDF files in folders.
+    A PDF file that cannot be opened becomes one row with the error.
 
     Raises:
-        DataError: There is no such file or folder, or no picture in it.
+        DataError: A path is neither a file nor a folder, or a folder has no pictures.
     """
     files: list[str] = []
     for path in paths:
@@ -117,7 +118,7 @@ def sheets_in(paths: Sequence[Path]) -> Source:
 
 
 def pages_in(file: str) -> list[Row]:
-    """A row for each page of a PDF file, or one that says why it has none."""
+    """A row for each page of a PDF file, or one row with the reason why there are no pages."""
     try:
         pages = [PdfPage(file, page) for page in range(1, pages_of(file) + 1)]
     except ImageError as error:
@@ -131,31 +132,31 @@ def read_batch(
     engine: Engine = "local", workers: int = 0, overwrite: bool = False, progress: bool = True,
     then: Callable[[], object] | None = None, hand: Hand | None = None,
 ) -> Scored:  # fmt: skip
-    """Read sheets, and write a row for each. Called again after it was killed, it goes on where it stopped.
+    """Read sheets, and write a row for each. If a call is interrupted, the same call goes on where it stopped.
 
     Args:
         paths: Pictures, PDF files, and folders of both.
-        layout: What is on the forms.
+        layout: The layout of the forms.
         out: The table to write, a `.csv` or `.jsonl`.
         mistake: The probability that a writer adds up wrongly, for each total.
-        reading: What reads numbers in strips: "ours", "ocr" or "both".
-        engine: "local", the cores of this machine, or "ray", a Ray cluster.
-        workers: Processes that read; 0 is one for each core.
-        overwrite: Whether to replace what `out` holds.
+        reading: The engine that reads numbers in strips: "ours", "ocr" or "both".
+        engine: Where the work runs: "local" (the cores of this machine) or "ray" (a Ray cluster).
+        workers: The number of reading processes; 0 means one for each core.
+        overwrite: Whether to replace the content of `out`.
         progress: Whether to draw a bar on stderr.
-        then: What is to be done with the table. Where that fails, or is killed, the same call does it again.
-        hand: What is known of how the writer of the sheets writes.
+        then: Called when the table is complete. If it fails or is killed, the same call of `read_batch` runs it again.
+        hand: The learned hand of the sheets' writer, if there is one.
 
     Returns:
         How many rows there are, how many of them are unreadable, and how many this call read.
 
     Raises:
-        ConfigError, DataError, LayoutError, RunError, OutputError, ScoreError, MissingExtraError: As `score`.
+        ConfigError, DataError, LayoutError, RunError, OutputError, ScoreError, MissingExtraError: As for `score`.
     """
     if not paths:
         raise ConfigError("sheet read: no pictures: name photographs, PDF files or folders of them")
     finder()
-    SheetReader(layout, mistake, reading, hand=hand)  # what is wrong is known before the work
+    SheetReader(layout, mistake, reading, hand=hand)  # report errors before the work begins
     asked = {"source": os.pathsep.join(str(path.resolve()) for path in paths)}
     return tabulate(
         sheets_in(paths), out, SheetTask(layout, mistake, reading, hand), asked, engine, workers, overwrite, progress,
@@ -163,19 +164,19 @@ def read_batch(
     )  # fmt: skip
 
 
-# What became of them.
+# Summary.
 
 BY_HAND, UNREADABLE = "by hand", "unreadable"
 STATES = (*get_args(Outcome), BY_HAND, UNREADABLE)
-"""What a sheet may be, in the order in which it is told."""
+"""The states of a sheet, in the order in which they are printed."""
 TOLD = 10
-"""Entries of a kind that are printed: as many as are read on a screen."""
+"""The most entries of one kind that are printed, so that they fit on a screen."""
 NO_CHARACTERS = {"\ufffe", "\uffff"}
-"""What XML does not allow besides."""
+"""More characters that XML does not allow."""
 
 
 class Section(NamedTuple):
-    """A table of what is odd; there is nothing in it if all is well."""
+    """A table of problems of one kind; empty if all is well."""
 
     title: str
     columns: tuple[str, ...]
@@ -183,8 +184,8 @@ class Section(NamedTuple):
 
 
 def roster(people: Iterable[Person]) -> Callable[[str | None], Person | None]:
-    """What finds the person of an identity, if it is anybody's, by what a sheet says: programs drop zeros before a
-    number, and who writes fills boxes up."""
+    """A function that finds the person with an identity, or None. Leading zeros matter only if people differ in nothing
+    else: programs drop zeros before a number, and writers add zeros to fill all boxes."""
     exact = {person.identity: person for person in people}
     count = Counter(identity.lstrip("0") for identity in exact)
     short = {key.lstrip("0"): person for key, person in exact.items() if count[key.lstrip("0")] == 1}
@@ -192,14 +193,15 @@ def roster(people: Iterable[Person]) -> Callable[[str | None], Person | None]:
 
 
 class Summary:
-    """What became of the sheets that were added.
+    """Counts sheets by state, and collects the problems.
 
     Attributes:
-        states: How many sheets there are of each state.
-        versions: How many readable sheets are of each layout and version.
-        files: Where the sheets of each identity are, as `people` or else the sheets have it.
-        unknown: Identities that nobody has, "" for none, and where; nothing if no people are given.
-        unreadable: Where the unreadable sheets are, and why.
+        states: How many sheets have each state.
+        versions: How many readable sheets have each layout and version.
+        files: The paths of the sheets of each identity, which is spelt as in `people`, or else as on the sheets.
+        unknown: Identities that no person has ("" for a sheet without one), each with the sheet's path; empty if no
+            people are given.
+        unreadable: The paths of unreadable sheets, each with the reason.
     """
 
     def __init__(self, layout: Layout, people: Sequence[Person] = (), rows: Iterable[Mapping[str, Any]] = ()) -> None:
@@ -229,12 +231,12 @@ class Summary:
             self.unknown.append((identity, path))
 
     def name(self, identity: str | None) -> str:
-        """The name of whoever has an identity, or ""."""
+        """The name of the person with an identity, or ""."""
         person = self.person(identity)
         return person.name if person else ""
 
     def sections(self) -> tuple[Section, ...]:
-        """What is odd, in tables."""
+        """The tables of problems, one for each kind."""
         missing = [(one.identity, one.name) for one in self.people if one.identity not in self.files]
         twice = [(key, self.name(key), ", ".join(paths)) for key, paths in self.files.items() if len(paths) > 1]
         unknown = [(identity or "(none)", path) for identity, path in self.unknown]
@@ -252,7 +254,7 @@ class Summary:
         )
 
     def text(self) -> str:
-        """Some lines to print."""
+        """The summary as lines to print."""
         total = self.states.total()
         counts = ", ".join(f"{name} {self.states[name]:,}" for name in STATES if self.states[name])
         lines = [": ".join(filter(None, (counted(total), counts)))]
@@ -264,12 +266,12 @@ class Summary:
 
 
 def counted(sheets: int) -> str:
-    """So many sheets, in words."""
+    """A number of sheets in words, such as 1 sheet or 1,200 sheets."""
     return f"{sheets:,} sheet{'s' * (sheets != 1)}"
 
 
 def state(row: Mapping[str, Any]) -> str:
-    """What a sheet is, one of `STATES`."""
+    """The state of a row, one of `STATES`."""
     return row.get("state") or UNREADABLE
 
 

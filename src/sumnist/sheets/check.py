@@ -1,17 +1,23 @@
-"""What to say of a sheet, by the posterior of its numbers (`arithmetic/relations`).
+"""Decides what to say of a sheet, given the posterior of its numbers (`arithmetic/relations`).
 
-If the most probable numbers of all fields have the probability `SURE` together, they are taken: the sheet adds up as it
-is read, or with cells corrected. If a total is wrong with the probability `WRONG`, whatever the numbers are, that is
-said, and is less than `SURE`: a person looks at such a sheet in any case. Otherwise it is doubtful. Of a sheet that is
-not taken a person should look at the fewest cells that settle it: the smallest set C of fields with
+The most probable combination of numbers is taken if its probability is at least `SURE`. Then the sheet adds up as it is
+read, adds up after corrections, or does not add up. A less sure sheet also counts as "does not add up" if one of its
+totals is wrong with at least the probability `WRONG`, whatever the numbers are. `WRONG` is less than `SURE`, because a
+person looks at such a sheet in any case. All other sheets are doubtful.
+
+If the numbers are not sure, a person should look at as few cells as possible. They are the smallest set C of fields
+with
 
     Σ_c  max { P(x) : x has the numbers c in C }  ≥  SETTLED,
 
-where the sum is over what may be seen in C. It is the probability that the most probable numbers, once those in C are
-known, are right. All sets are tried, the smallest first, on all combinations of plausible numbers; of those that are as
-small the one that settles most is taken. The combinations that are left out only make the sum smaller. If there are too
-many combinations or sets, the most doubtful cells are taken, so many that the doubts of all others add up to
-1 − `SETTLED` at most: then the others' most probable numbers are right with at least that probability.
+where the sum goes over all numbers c that the fields in C may have. It is the probability that the most probable
+numbers are right once the numbers in C are known. All sets are tried, the smallest first, on all combinations of
+plausible numbers. Among sets of one size, the set with the largest sum is taken. The combinations that are left out
+could only make the sum larger.
+
+If there are too many combinations or sets, the most doubtful cells are taken instead, until the doubts of all other
+cells add up to at most 1 − `SETTLED`. Then the other cells' most probable numbers are right with at least the
+probability `SETTLED`.
 """
 
 from __future__ import annotations
@@ -29,45 +35,48 @@ from sumnist.arithmetic.relations import KINDS, RIGHT, UNKNOWN, Kind, Posterior,
 
 Outcome = Literal["adds up", "corrected", "does not add up", "doubtful", "blank"]
 SURE = 0.995
-"""The probability of all numbers together from which on they are taken: one sheet in two hundred may be wrong."""
+"""If all numbers together have at least this probability, they are taken: one such sheet in two hundred may be
+wrong."""
 WRONG = 0.9
-"""The probability of a wrong total from which on it is told: with one such sheet in ten all may be right."""
+"""If a total is wrong with at least this probability, the program says so: one such sheet in ten may be right."""
 SETTLED = 0.995
-"""The probability that cells settle a sheet. It may be lower: a sheet that was looked at is judged again."""
+"""Cells settle a sheet if its most probable numbers are right with at least this probability once the cells are known.
+It could be lower, because a sheet is judged again after a person has looked at it."""
 TRIED = 2**24
-"""Combinations of numbers, times sets of cells, that are tried: about a second."""
+"""The most combinations of numbers, times sets of cells, to try: about a second of work."""
 RARE = 1e-4
-"""Combinations that are less probable than so much of the doubt that is allowed are not looked for, if there are many
-likelier ones not even some that are more probable."""
+"""Combinations less probable than this share of the allowed doubt, 1 − `SETTLED`, are not listed. The limit rises
+tenfold while too many combinations remain."""
 LEFT = 0.1
-"""The share of the doubt that is allowed which the least probable combinations that were found may have: left out."""
+"""The least probable of the listed combinations are left out, up to this share of the allowed doubt."""
 SHOWN = 0.01
-"""The probability from which on a candidate of a doubtful cell is shown; the two best ones always are."""
+"""A candidate of a doubtful cell is shown if it has at least this probability; the two best candidates are always
+shown."""
 
 
 class Correction(NamedTuple):
-    """A cell whose number, by the sums, is not what was read."""
+    """A cell whose number the sums change."""
 
     field: str
     read: int | None
     value: int
     probability: float
-    """Of the value, whatever all others are."""
+    """The probability of the value, whatever the other numbers are."""
 
 
 class WrongTotal(NamedTuple):
-    """A total that is not the sum of its terms, and how the writer most probably came to it."""
+    """A total that is not the sum of its terms, with the most probable kind of slip."""
 
     field: str
     written: int
     sum: int
     kind: Kind
     probability: float
-    """Of the kind, if these are the numbers."""
+    """The probability of that kind, if the numbers are read right."""
 
 
 class Cell(NamedTuple):
-    """A cell to look at, and what it may be, the most probable first; None is any other number."""
+    """A cell to look at, with its candidates, the most probable first; None stands for any other number."""
 
     field: str
     candidates: tuple[tuple[int | None, float], ...]
@@ -75,16 +84,16 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to say of a sheet.
+    """What the program says of a sheet.
 
     Attributes:
-        outcome: "adds up" as it is read; "corrected" to add up; "does not add up", whatever its cells are; or
-            "doubtful".
-        probability: Of all values together.
-        values: The most probable numbers of all fields together; None for one that is not known.
-        corrections: The cells that are read otherwise, if the sheet is not doubtful.
+        outcome: "adds up" as it is read; "corrected", so that it adds up; "does not add up", however its cells are
+            read; or "doubtful".
+        probability: The probability of all values together.
+        values: The most probable combination of the numbers of all fields; None for an unknown number.
+        corrections: The cells whose numbers the sums change, if the numbers are sure.
         wrong: The totals that are wrong, if the sheet does not add up.
-        look: The fewest cells that settle it, if they are not sure.
+        look: The fewest cells that settle the sheet, if its numbers are not sure.
     """
 
     outcome: Outcome
@@ -96,7 +105,7 @@ class Verdict:
 
 
 def verdict(posterior: Posterior) -> Verdict:
-    """What to say of a sheet, by the posterior of its numbers."""
+    """Decide what to say of a sheet, given the posterior of its numbers."""
     values, probability = solved(posterior)
     known = {name: value for name, value in values.items() if value is not None}
     totals = wrong_totals(posterior, known) if len(known) == len(values) else ()
@@ -107,7 +116,7 @@ def verdict(posterior: Posterior) -> Verdict:
     for name, value in known.items() if is_sure else ():
         if (read := posterior.read[name]) != value:
             numbers, shares = posterior.numbers[name]
-            # One that is implied is as probable as all numbers together.
+            # A number that a relation implies is at least as probable as all numbers together.
             share = float(max(shares[numbers == value].sum(), probability))
             corrections.append(Correction(name, read, value, share))
     outcome: Outcome = "corrected" if corrections else "adds up"
@@ -116,14 +125,14 @@ def verdict(posterior: Posterior) -> Verdict:
 
 
 def wrongness(posterior: Posterior, totals: Sequence[WrongTotal]) -> float:
-    """How probably one of some totals is wrong."""
+    """The largest probability that one of these totals is wrong."""
     named = {one.field for one in totals}
     return max(1 - ways["right"] for relation, ways in posterior.kinds.items() if relation.total in named)
 
 
 def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
-    """The most probable numbers of all fields, and their probability together; one that is none of its candidates is
-    what makes a relation right, if all others there are known and there is room for it."""
+    """The most probable combination of numbers, and its probability. If one number of a relation is none of its
+    candidates, it is computed from the others, if they are known and the field has room for it."""
     model, values, probability = posterior.model, dict(posterior.values), posterior.probability
     for relation, writer in model.writers.items():
         lacking = [name for name in relation.names if posterior.values[name] is None]
@@ -137,7 +146,7 @@ def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
 
 
 def wrong_totals(posterior: Posterior, values: Mapping[str, int]) -> tuple[WrongTotal, ...]:
-    """The totals that are not what their terms come to."""
+    """The totals that differ from the value of their formula."""
     found = []
     for relation, writer in posterior.model.writers.items():
         terms = np.array([[weight * values[name] for weight, name in relation.terms]])
@@ -165,7 +174,7 @@ def cells(posterior: Posterior) -> tuple[Cell, ...]:
 
 
 def shown(posterior: Posterior, name: str) -> tuple[tuple[int | None, float], ...]:
-    """What a cell may be."""
+    """The candidates of a cell that are shown, with their probabilities."""
     numbers, shares = posterior.numbers[name]
     best = np.argsort(-shares, kind="stable")
     count = max(2, int((shares >= SHOWN).sum()))
@@ -202,7 +211,7 @@ def right(
     codes: Mapping[str, NDArray[np.int64]], unknown: Mapping[str, NDArray[np.bool_]], shares: NDArray[np.float64],
     chosen: Sequence[str],
 ) -> float:  # fmt: skip
-    """How probably the most probable numbers are right, once those of the chosen fields are known."""
+    """The probability that the most probable numbers are right, once the numbers of the chosen fields are known."""
     group = np.zeros(len(shares), np.int64)
     for name in chosen:
         group = group * (codes[name].max() + 1) + codes[name]

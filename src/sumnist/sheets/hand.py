@@ -1,4 +1,7 @@
-"""Examples of one hand on paper: a form with boxes for each digit five times, and what people said in a review."""
+"""Collects examples of one person's handwriting from a filled form or from the corrections in a review.
+
+The form asks for each digit five times.
+"""
 
 from __future__ import annotations
 
@@ -19,26 +22,27 @@ from sumnist.sheets.reading import EMPTY, LINES, finder
 from sumnist.sheets.review import Corrections, Views, beside, read_rows
 
 TIMES, ROWS = 5, ("01234", "56789")
-"""How often each digit is asked for, and the digits of a row of boxes, in their order."""
+"""How often the form asks for each digit, and the digits of its rows of boxes."""
 BLANK = 0.5
-"""The probability of being empty from which on a box teaches nothing."""
+"""A box that is empty with at least this probability is no example."""
 
 Example = tuple[NDArray[np.uint8], int]
-"""The picture of a box without its lines, dark ink on light ground, and the digit that is in it."""
+"""The picture of a box without its lines (dark ink on light ground), and the digit in it."""
 
 
 def layout() -> Layout:
-    """The form: each row says which digit goes into which box."""
+    """The layout of the form; each row says which digit belongs in which box."""
     fields = [
         Field(f"row{TIMES * part + time}", "Write  " + "  ".join(row), "boxes", len(row), 10 ** len(row) - 1)
         for time in range(1, TIMES + 1) for part, row in enumerate(ROWS)
     ]  # fmt: skip
-    return Layout("My digits", tuple(fields), (), identity=Identity("none"))
+    return Layout("My digits", tuple(fields), (), identity=Identity("none"), note="", lines=())
 
 
 def of_form(picture: Picture | PdfPage) -> list[Example]:
-    """The examples on a photograph or scan of that form; boxes that were left empty, or whose correction is filled in,
-    are left out. Raises `SheetError`, `ImageError`, `HandError`, `MissingExtraError`."""
+    """The examples on a photograph or scan of the form, without empty boxes. If all correction boxes of a row are
+    filled in, they are used instead of the row's own boxes. Raises `SheetError`, `ImageError`, `HandError`,
+    `MissingExtraError`."""
     form = layout()
     page = Page.of(form)
     sheet, _, _ = finder()(picture, form, page)
@@ -56,8 +60,8 @@ def of_form(picture: Picture | PdfPage) -> list[Example]:
 
 
 def of_review(marks: Path) -> Iterator[Example]:
-    """What people said of sheets that were read, as examples: of each number that was corrected, the digits in its
-    boxes, from the last one. Raises `LayoutError`, `DataError`, `HandError`."""
+    """Examples from a review of sheets: the filled boxes of each whole number that a person typed, if the number has as
+    many digits. Raises `LayoutError`, `DataError`, `HandError`."""
     form, said = Layout.load(marks.with_suffix(".toml")), beside(marks)
     typed = Corrections(read_whole(said).splitlines() if said.exists() else (), said).values
     page, views, read = Page.of(form), Views(form, marks.parent), CellReader()

@@ -1,5 +1,7 @@
-"""The layout of a form: its fields, their formulas, and who fills it in (a short TOML file); where each lies on its
-page; and the people who get one (a CSV file).
+"""Describes a form: its fields and formulas (a TOML file), their places on the page, and the people who get one (a CSV
+file).
+
+A layout is a short TOML file, such as:
 
 title = "Mathematics"
 
@@ -46,21 +48,23 @@ Paper = Literal["A4", "Letter"]
 Identified = Literal["printed", "digits", "none"]
 
 FORMAT = 1
-"""Rises when the same layout would lie elsewhere on its page, so that old prints are known from new ones."""
+"""Rises when the geometry of the same layout changes, so that the program can tell old prints from new ones."""
 MOST_DIGITS = 12
-"""Digits of a number: more boxes than these are wider than a page."""
+"""The most digits of a number: more boxes than these are wider than a page."""
 MOST_FIELDS = 100
-"""Fields of a layout: twice as many as fit on a page."""
+"""The most fields of a layout: twice as many as fit on a page."""
 LONGEST, LONGEST_LINE = 50_000, 2_500
-"""Bytes of a TOML file, ten times one of as many fields as fit on a page, and of a line of it, as the longest formula:
-what reads TOML takes quadratic time for names with many dots."""
+"""The most bytes of a TOML file, and of one of its lines. A layout that fills a page takes a tenth of the first, and
+the longest formula takes the second. Without limits, the TOML parser takes quadratic time for names with many dots."""
 LONGEST_TITLE, LONGEST_LABEL = 100, 80
-"""Characters: more than these do not fit beside the corner tags, or beside the boxes."""
+"""The most characters of a title and of a label: longer ones do not fit beside the corner tags, or beside the boxes."""
+NOTE, LINES, MOST_LINES = "For the marker only", ("Date", "Marked by", "Signature"), 12
+"""What is printed above the fields, the labels of the lines to write on, and the most of these."""
 MARK = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[05])?")
-"""The largest mark of a question as a command has it."""
+"""The largest mark of a question, as a person types it in a command, such as 9 or 7.5."""
 TWICE = "field {}: is there twice, expected a name for each field: give one of them another"
 UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
-"""Categories of characters that end a line, change a terminal, or have no form."""
+"""Unicode categories of characters that end a line, change a terminal, or have no visible form."""
 
 
 def check_number(what: str, value: int, most: int, mend: str) -> None:
@@ -70,7 +74,7 @@ def check_number(what: str, value: int, most: int, mend: str) -> None:
 
 
 def check_name(what: str, value: str, known: tuple[str, ...]) -> None:
-    """Raise `LayoutError` for what is not one of these names."""
+    """Raise `LayoutError` for a value that is not one of the known names."""
     if value not in known:
         raise LayoutError(unknown(what, value, known))
 
@@ -81,7 +85,7 @@ def check_text(what: str, text: str, most: int) -> None:
         raise LayoutError(f"{what} {text[:60]!r}: expected one line of 1 to {most} characters: give it another one")
 
 
-# What is on a form.
+# The content of a form.
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,12 @@ class Field:
     Values are whole numbers in units of `step`: with `halves`, 15 is 7½.
 
     Attributes:
-        name: What formulas and tables call it.
-        label: What is printed beside it.
+        name: The name in formulas and tables.
+        label: The text printed beside it.
         kind: "boxes", one for each digit, or "strip", one for the whole number.
         digits: How many digits the number has at most, before the point.
         largest: The largest value.
-        halves: Whether the number is one of halves: 5 or 0 behind a printed point.
+        halves: Whether halves are allowed: a 5 or a 0 stands behind a printed point.
     """
 
     name: str
@@ -121,7 +125,7 @@ class Field:
 
     @property
     def step(self) -> int:
-        """How many halves a unit of its values is."""
+        """How many halves one unit of its values is."""
         return 1 if self.halves else 2
 
     def shown(self, value: int) -> str:
@@ -135,18 +139,18 @@ class Field:
 
 
 def full(digits: int, halves: bool) -> int:
-    """The largest value that so many digits can write."""
+    """The largest value that this many digits can write."""
     power: int = 10 ** max(0, min(digits, MOST_DIGITS))
     return power * (2 if halves else 1) - 1
 
 
 @dataclass(frozen=True)
 class Identity:
-    """How a page says whose it is.
+    """How a page says who its person is.
 
     Attributes:
         kind: "printed", as a QR code and in text; "digits", a number written by hand; "none".
-        digits: How many digits that number has.
+        digits: How many digits the handwritten number has.
     """
 
     kind: Identified = "printed"
@@ -159,15 +163,17 @@ class Identity:
 
 @dataclass(frozen=True)
 class Layout:
-    """What is on a form.
+    """The content of a form.
 
     Attributes:
-        title: What is printed above it.
-        fields: In the order in which they are printed, totals last.
-        formulas: One for each total, or several, in the order of these.
-        version: Counts what is printed of it, if you care to.
+        title: The title printed above it.
+        fields: The fields in the order in which they are printed, totals last.
+        formulas: One or more formulas for each total, in the order of the totals.
+        version: A number that you may raise with each edition.
         paper: "A4" or "Letter".
-        identity: How a page says whose it is.
+        identity: How a page says who its person is.
+        note: The words printed above the fields; "" for none.
+        lines: The labels of lines to write on; as many are printed as there is room for. They are not read.
     """
 
     title: str
@@ -176,9 +182,16 @@ class Layout:
     version: int = 1
     paper: Paper = "A4"
     identity: Identity = Identity()
+    note: str = NOTE
+    lines: tuple[str, ...] = LINES
 
     def __post_init__(self) -> None:
         check_text("title", self.title, LONGEST_TITLE)
+        check_text("note", self.note or NOTE, LONGEST_LABEL)
+        for line in self.lines:
+            check_text("line", line, LONGEST_LABEL)
+        if len(self.lines) > MOST_LINES:
+            raise LayoutError(f"{len(self.lines):,} lines, expected at most {MOST_LINES}: leave some out")
         check_name("paper", self.paper, get_args(Paper))
         check_number("version", self.version, 9_999, "begin again at 1")
         if not 1 <= len(self.fields) <= MOST_FIELDS:
@@ -217,7 +230,7 @@ class Layout:
         return tuple(field.name for field in self.fields)
 
     def field(self, name: str) -> Field:
-        """The field of a name, which must be there."""
+        """The field with this name, which must exist."""
         return next(field for field in self.fields if field.name == name)
 
     @property
@@ -228,7 +241,8 @@ class Layout:
 
     @property
     def id(self) -> str:
-        """Eight letters and digits that differ where anything does that reading needs: not title, labels, version."""
+        """Eight letters and digits, computed from all that reading needs, so not from title, labels, note, lines and
+        version."""
         told = [
             self.paper, self.identity.kind, self.identity.digits if self.identity.kind == "digits" else 0,
             [[f.name, f.kind, f.digits, f.largest, f.halves] for f in self.fields],
@@ -237,7 +251,7 @@ class Layout:
         return b32encode(sha256(json.dumps(told).encode()).digest())[:8].decode().lower()
 
     def code(self, identity: str = "") -> str:
-        """What the QR code of a page says, of the person with that identity."""
+        """The text of the QR code on the page of the person with this identity."""
         return f"sumnist:{FORMAT}:{self.id}:{self.version}:{identity}"
 
     @classmethod
@@ -269,9 +283,13 @@ class Layout:
         """The layout that the content of a TOML file describes. Raises `LayoutError`."""
         values = values_of(data)
         check_keys("the layout", values, {
-            "title": str, "version": int, "paper": str, "identity": dict, "field": list, "total": list,
+            "title": str, "version": int, "paper": str, "note": str, "lines": (str, list), "identity": dict,
+            "field": list, "total": list,
         }, ("title", "field"))  # fmt: skip
-        ordinary, totals = values.pop("field"), values.pop("total", [])
+        ordinary, totals, lines = values.pop("field"), values.pop("total", []), values.pop("lines", LINES)
+        lines = (lines,) if isinstance(lines, str) else tuple(lines)
+        for line in lines:
+            check_keys("the layout", {"lines": line}, {"lines": (str,)})
         for place, entry in enumerate([*ordinary, *totals], 1):
             if not isinstance(entry, dict):
                 raise LayoutError(
@@ -298,7 +316,7 @@ class Layout:
             own = [one for one in formulas if one.total == formula.total]
             known[formula.total] = total_of(entries[formula.total], own, known)
         fields = (*found, *(known[name] for name in entries))
-        return cls(fields=fields, formulas=tuple(formulas), identity=Identity(**identity), **values)
+        return cls(fields=fields, formulas=tuple(formulas), identity=Identity(**identity), lines=lines, **values)
 
     def to_toml(self) -> str:
         """The TOML file that `load` reads as this layout."""
@@ -306,7 +324,7 @@ class Layout:
         for formula in self.formulas:
             formulas.setdefault(formula.total, []).append(formula.text)
         identity = written(self.identity, "kind", "digits")
-        lines = [*written(self, "title", "version", "paper"), "", "[identity]", *identity]
+        lines = [*written(self, "title", "version", "paper", "note", "lines"), "", "[identity]", *identity]
         for field in self.fields:
             lines += ["", "[[total]]" if field.name in formulas else "[[field]]"]
             lines += written(field, "name", "label", "kind", "digits", *["halves"] * field.halves)
@@ -322,15 +340,15 @@ FIELD: dict[str, type | tuple[type, ...]] = {
 """The keys of a field in TOML, and the types of their values."""
 TYPES = {str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table", list: "tables"}
 TEXTS = "a text in quotes, or several in brackets"
-"""What messages call the types."""
+"""The names of types in messages."""
 
 
 Described = TypeVar("Described")
-"""What a file describes."""
+"""The type of object that a file describes."""
 
 
 def loaded(path: str | Path, of_toml: Callable[[bytes], Described]) -> Described:
-    """What a TOML file describes. Raises `LayoutError`, which names it."""
+    """The object that a TOML file describes. Raises `LayoutError`, which names the file."""
     data = read_or(Path(path), LayoutError, "a layout")
     try:
         return of_toml(data)
@@ -367,7 +385,7 @@ def check_keys(what: str, values: Mapping[str, Any], types: Mapping[str, Any], n
 
 
 def field_of(entry: Mapping[str, Any]) -> Field:
-    """A field as TOML has it. Raises `LayoutError`."""
+    """A field from its TOML entry. Raises `LayoutError`."""
     name, halves, largest = entry["name"], entry.get("halves", False), entry.get("largest")
     if largest is not None:
         units = largest * 2 if halves else largest
@@ -384,7 +402,7 @@ def field_of(entry: Mapping[str, Any]) -> Field:
 
 
 def read_or(path: Path, kind: type[SumnistError], expected: str) -> bytes:
-    """The bytes of a file; an error of a kind, with what was expected, if it cannot be read."""
+    """The bytes of a file. If it cannot be read, raises an error of this kind that says what was expected."""
     try:
         return read_whole(path)
     except OSError as error:
@@ -393,7 +411,7 @@ def read_or(path: Path, kind: type[SumnistError], expected: str) -> bytes:
 
 
 def most_of(formula: Relation, parts: Mapping[str, Field], halves: bool) -> int:
-    """The largest value that a formula comes to, in units of its total."""
+    """The largest value that a formula can have, in units of its total."""
     if formula.times:
         return max(0, prod([weight * parts[name].largest for weight, name in formula.terms])) // formula.divisor
     most = sum(weight * parts[name].largest * parts[name].step for weight, name in formula.terms if weight > 0)
@@ -401,7 +419,7 @@ def most_of(formula: Relation, parts: Mapping[str, Field], halves: bool) -> int:
 
 
 def total_of(entry: Mapping[str, Any], formulas: Sequence[Relation], known: Mapping[str, Field]) -> Field:
-    """A total as TOML has it; what it leaves out is what its formulas need. Raises `LayoutError`."""
+    """A total from its TOML entry; what the entry leaves out follows from the formulas. Raises `LayoutError`."""
     halves = entry.get("halves", any(known[name].halves for one in formulas for _, name in one.terms))
     largest = max(1, *(most_of(one, known, halves) for one in formulas))
     given = largest / 2 if halves else largest
@@ -409,44 +427,45 @@ def total_of(entry: Mapping[str, Any], formulas: Sequence[Relation], known: Mapp
 
 
 def written(thing: Any, *keys: str) -> list[str]:
-    """Lines of TOML with these attributes: texts, numbers, true and false, which are in TOML as in JSON."""
+    """Lines of TOML with these attributes: texts, numbers, booleans and lists, which TOML writes as JSON does."""
     return [f"{key} = {json.dumps(getattr(thing, key), ensure_ascii=False)}" for key in keys]
 
 
-# Where everything lies on a page, in millimetres: what printing draws, and where reading looks for it. It follows from
-# what `Layout.id` tells and from nothing else, so not from titles and labels: a form that was printed long ago is found
-# by its layout. What changes the geometry here raises `FORMAT`.
+# The geometry of a page, in millimetres: printing and reading both use it. It depends only on the values in
+# `Layout.id`, so not on titles and labels: the layout of a form that was printed long ago still gives its geometry. If
+# you change the geometry here, raise `FORMAT`.
 
 SIZES: dict[Paper, tuple[float, float]] = {"A4": (210.0, 297.0), "Letter": (215.9, 279.4)}
 """Width and height of each paper."""
 MARGIN = 10.0
-"""From the edge to the tags: twice what most printers leave white."""
+"""From the edge of the paper to the tags: twice the border that most printers leave white."""
 TAG = 13.0
-"""Side of a corner tag's black square: its cells are 5 pixels wide where a page is 650 pixels wide."""
+"""Side of a corner tag's black square: its cells are 5 pixels wide in a picture where the page is 650 pixels wide."""
 CODE = 20.0
-"""Side of the QR code: cells of about 0.6 mm, which a telephone resolves from where it sees all of an A4 page."""
+"""Side of the QR code: its cells are about 0.6 mm wide, which a telephone resolves from where it sees a whole A4
+page."""
 QUIET = 4.0
-"""White around tags and code: more than one cell of a tag and four of the code, as their standards ask."""
+"""White space around tags and code: more than one cell of a tag and four cells of the code, as their standards ask."""
 BOX = (8.0, 10.0)
 """Width and height of a box for a digit."""
 POINT = 3.0
 """Width of the space for a printed point."""
 BETWEEN = 4.0
-"""From the boxes to those of the correction."""
+"""From the boxes to the boxes of the correction beside them."""
 LABEL = 20.0
 """Least width of a label: the words "Question 12" in small print."""
 BENEATH = 2.0
-"""From the boxes to those of a correction beneath them."""
+"""From the boxes down to the boxes of a correction beneath them."""
 GAP = 2.0
-"""From a label to the boxes."""
+"""Space from a label to its boxes."""
 GUTTER = 8.0
-"""Between columns."""
+"""Space between columns."""
 SPACING = (2.5, 6.0)
-"""The least and the most between rows; the boxes above must not catch the tails of digits."""
-HEADING = 5.0
-"""Height of the words above the corrections."""
+"""The least and the most space between rows; digits must not reach into the boxes of another row."""
+HEADING, HEADED = 5.0, 15.0
+"""Height and width of the word "correction" above the corrections."""
 FRAME = 2.5
-"""From the boxes of a total to the frame around it: so far off that no digit touches it."""
+"""From the boxes of a total to the frame around it: far enough that no digit touches the frame."""
 MOST_COLUMNS = 4
 
 
@@ -470,24 +489,24 @@ class Rectangle:
         return self.y + self.height
 
     def below(self, height: float) -> Rectangle:
-        """What is left of it without so much at its top."""
+        """The rectangle without a strip of this height at its top."""
         return Rectangle(self.x, self.y + height, self.width, self.height - height)
 
     def grown(self, by: float) -> Rectangle:
-        """The rectangle with so much more on each side."""
+        """The rectangle, larger by this much on each side."""
         return Rectangle(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a field lies.
+    """Where a field lies on its page.
 
     Attributes:
         name: The name of the field; "" for the identity.
-        label: For its label.
-        boxes: One for each digit, from left to right, the one for halves last; or the one strip.
-        correction: The same for what is written instead.
-        frame: Around all of it, if it is a total.
+        label: The space for its label.
+        boxes: One box for each digit, from left to right, the box for halves last; or the one strip.
+        correction: The boxes, or the strip, for the number that replaces a wrong one.
+        frame: The frame around a total; None for other fields.
     """
 
     name: str
@@ -502,17 +521,21 @@ class Page:
     """Where everything lies on a page, in millimetres from its top left corner.
 
     Attributes:
-        width: Of the paper.
-        height: Of the paper.
+        width: Width of the paper.
+        height: Height of the paper.
         tags: The black squares of the corner tags, clockwise from the top left.
         code: The QR code, without the white around it.
-        title: For the title.
-        person: For who it is.
-        instruction: For the line that says how to fill it in.
-        footer: For what the layout is.
-        identity: Where a number is written that says who it is, if one is.
+        title: The space for the title.
+        person: The space for the person.
+        example: The space for the line with worked examples.
+        instruction: The space for the line that says how to fill in the form.
+        note: The space for the words above the fields.
+        footer: The space for the layout's id and version.
+        identity: Where a person writes the identity, if the layout asks for it by hand; otherwise None.
         places: Where each field lies, in the order of the layout.
-        headings: For the word above, or beside, the corrections.
+        headings: The spaces for the word "correction", above or beside the corrections.
+        free: Two areas below the fields that nothing else uses and that may overlap: as wide as the fields, above the
+            lower tags; and between these, down to the footer.
     """
 
     width: float
@@ -521,15 +544,18 @@ class Page:
     code: Rectangle
     title: Rectangle
     person: Rectangle
+    example: Rectangle
     instruction: Rectangle
+    note: Rectangle
     footer: Rectangle
     identity: Place | None
     places: tuple[Place, ...]
     headings: tuple[Rectangle, ...]
+    free: tuple[Rectangle, Rectangle]
 
     @classmethod
     def of(cls, layout: Layout) -> Page:
-        """The page of a layout. Raises `LayoutError` if it is too small for it."""
+        """The page of a layout. Raises `LayoutError` if the fields do not fit on it."""
         width, height = SIZES[layout.paper]
         tags = near, _, far, _ = tags_on(layout.paper)
         right, low = far.x, far.y
@@ -546,11 +572,18 @@ class Page:
             (identity,), headings = column.laid(0.0)
             body = body.below(column.height(0.0) + QUIET + HEADING)
         places, more = arranged(layout, body)
+        first, top = places[0], places[0].label.y - HEADING
+        end = min((one.x for one in more if one.y == top), default=first.correction[-1].right)
+        used = max((place.frame or place.correction[-1]).bottom for place in places)
+        footer = Rectangle(left, far.bottom - HEADING, far.x - QUIET - left, HEADING)
         return cls(
             width, height, tags, code,
-            title=Rectangle(left, MARGIN, beside, 9.0), person=Rectangle(left, MARGIN + 11, beside, 9.0),
-            instruction=line, footer=Rectangle(left, far.bottom - HEADING, far.x - QUIET - left, HEADING),
+            title=Rectangle(left, MARGIN, beside, 8.0), person=Rectangle(left, MARGIN + 8, beside, 9.0),
+            example=Rectangle(line.x, line.y - HEADING - 0.5, code.x - QUIET - line.x, HEADING), instruction=line,
+            note=Rectangle(first.label.x, top, end - first.label.x, HEADING - 1), footer=footer,
             identity=identity, places=places, headings=(*headings, *more),
+            free=(Rectangle(line.x, used + QUIET, line.width, body.bottom - used - QUIET),
+                  Rectangle(left, used + QUIET / 2, footer.width, footer.y - used - QUIET / 2)),
         )  # fmt: skip
 
 
@@ -565,14 +598,14 @@ def tags_on(paper: Paper) -> tuple[Rectangle, Rectangle, Rectangle, Rectangle]:
 
 @dataclass(frozen=True)
 class Column:
-    """Fields below each other.
+    """A column of fields.
 
     Attributes:
-        fields: From top to bottom.
-        area: Where they go; they may end above its end.
+        fields: The fields from top to bottom.
+        area: The space for them; they may end above its lower edge.
         whole: The width of the widest correction that is beside its field, up to the point.
-        tail: What that has behind the point.
-        framed: Whether there are frames around them, which reach to the left and the right of the area.
+        tail: The width of the widest part behind the point.
+        framed: Whether each field has a frame, which sticks out of the area on the left and on the right.
     """
 
     fields: Sequence[Field]
@@ -583,26 +616,27 @@ class Column:
 
     @property
     def fits(self) -> bool:
-        """Whether it is wide enough, and high enough."""
+        """Whether the fields fit into the width and the height of the area."""
         wide = all(LABEL + whole(field) + self.tail <= self.area.width for field in self.fields)
         return wide and self.height(SPACING[0]) <= self.area.height
 
     @property
     def spacing(self) -> float:
-        """As much between its rows as there is room for, within limits."""
+        """The space between rows: as much as there is room for, within `SPACING`."""
         room = (self.area.height - self.height(0.0)) / max(1, len(self.fields) - 1)
         return min(max(room, SPACING[0]), SPACING[1])
 
     def height(self, spacing: float) -> float:
-        """How high it is with so much between its rows."""
+        """The height of the column with this much space between rows."""
         return sum(map(self.row, self.fields)) + spacing * (len(self.fields) - 1)
 
     def row(self, field: Field) -> float:
-        """How high the row of a field is, whose correction is beside it if that fits, or else beneath."""
+        """The height of a field's row. The correction is beside the field if it fits there, or else beneath it."""
         return BOX[1] + (0.0 if whole(field) <= self.whole else BENEATH + BOX[1]) + 2 * FRAME * self.framed
 
     def laid(self, spacing: float) -> tuple[tuple[Place, ...], tuple[Rectangle, ...]]:
-        """Where each field lies, and the word "correction": above those beside their fields, before those beneath."""
+        """Where each field lies, and the words "correction": above corrections beside their fields, left of those
+        beneath."""
         area, places, headings = self.area, [], []
         befores = accumulate((self.row(field) + spacing for field in self.fields), initial=0.0)
         for field, before in zip(self.fields, befores, strict=False):
@@ -615,7 +649,7 @@ class Column:
             if not beside:
                 headings.append(Rectangle(area.x, correction[0].y, correction[0].x - GAP - area.x, BOX[1]))
         if not self.framed and len(headings) < len(places):
-            headings.insert(0, Rectangle(area.right - LABEL, area.y - HEADING, LABEL, HEADING))
+            headings.insert(0, Rectangle(area.right - HEADED, area.y - HEADING, HEADED, HEADING))
         return tuple(places), tuple(headings)
 
 
@@ -625,12 +659,12 @@ def whole(field: Field) -> float:
 
 
 def tail(field: Field) -> float:
-    """The width of what a field has behind its last whole digit."""
+    """The width of a field's part behind its last whole digit."""
     return POINT + BOX[0] if field.halves else 0.0
 
 
 def boxes_of(field: Field, point: float, y: float) -> tuple[Rectangle, ...]:
-    """The boxes of a field, or its strip, whose last whole digit ends at `point`."""
+    """The boxes of a field, or its strip, placed so that the last whole digit ends at `point`."""
     left = point - whole(field)
     if field.kind == "strip":
         return (Rectangle(left, y, whole(field) + tail(field), BOX[1]),)
@@ -639,7 +673,7 @@ def boxes_of(field: Field, point: float, y: float) -> tuple[Rectangle, ...]:
 
 
 def arranged(layout: Layout, body: Rectangle) -> tuple[tuple[Place, ...], tuple[Rectangle, ...]]:
-    """The places and headings of a layout's fields, in as few columns as will do, and of its totals below them. Raises
+    """The places and headings of a layout's fields, in as few columns as possible, and of its totals below them. Raises
     `LayoutError`."""
     totals = layout.totals
     ordinary = layout.fields[: len(layout.fields) - len(totals)]
@@ -668,8 +702,8 @@ def arranged(layout: Layout, body: Rectangle) -> tuple[tuple[Place, ...], tuple[
 def columns(
     fields: Sequence[Field], count: int, area: Rectangle, peers: Sequence[Field], framed: bool = False
 ) -> list[Column]:
-    """Fields in up to `count` columns of one width, the first ones in the first; the boxes of each stand below those of
-    its `peers`."""
+    """Distribute fields in order over up to `count` columns of one width. The boxes line up with those of the
+    `peers`."""
     width, rows = (area.width - (count - 1) * GUTTER) / count, max(1, ceil(len(fields) / count))
     end = max(map(tail, peers), default=0.0)
     widest = [whole(field) for field in peers if LABEL + 2 * (whole(field) + end) + BETWEEN <= width]
@@ -683,24 +717,24 @@ def columns(
 # People.
 
 HEADERS = {"id", "identity", "name", "number", "student"}
-"""First words of a line that names the columns; no person is called so."""
+"""First words of a line that names the columns; no person has one of these as an identity."""
 SEPARATORS = ",;\t"
-"""What stands between columns, by the country and the program that wrote the file."""
+"""Signs between columns, which differ by country and by program."""
 LONGEST_PEOPLE = 1_000_000
-"""Bytes of the file: some ten thousand people."""
+"""The most bytes of the file: some ten thousand people."""
 MOST_BYTES = 60
-"""Bytes of an identity: as many as leave cells of half a millimetre in its QR code."""
+"""The most bytes of an identity: with them, the cells of its QR code are still half a millimetre wide."""
 MOST_CHARACTERS = 100
-"""Characters of a name: more than fit on the line."""
+"""The most characters of a name: more than fit on the line."""
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody on a form.
+    """A person who gets a form.
 
     Attributes:
-        identity: What the QR code says, and a table has.
-        name: What is printed beside it, if that is another text.
+        identity: The text in the QR code and in tables.
+        name: The name printed beside the identity, if it is another text.
     """
 
     identity: str
@@ -708,12 +742,13 @@ class Person:
 
     @property
     def text(self) -> str:
-        """The person in print."""
+        """The printed text: name and identity."""
         return " · ".join(filter(None, (self.name, self.identity)))
 
 
 def read_people(path: Path) -> list[Person]:
-    """The people of a CSV file: an identity or a name, and perhaps a name behind it. Raises `DataError`."""
+    """The people in a CSV file. Each line has an identity or a name, and perhaps a name behind it. Raises
+    `DataError`."""
     data = read_or(path, DataError, "a CSV file of people")
     if len(data) > LONGEST_PEOPLE:
         raise DataError(

@@ -1,6 +1,6 @@
-"""Any picture of a sheet, or page of a PDF → all its pixels, in grey or in colours.
+"""Decodes any picture of a sheet, or page of a PDF, to all its pixels, in grey or in colour.
 
-PDFium, which opens the PDFs, is not made for threads: one page is rendered at a time, under the lock of all decoders.
+PDFium, which renders the PDFs, is not thread-safe: one page is rendered at a time, under the lock of all decoders.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     import pypdfium2
 
 DPI = 200
-"""Pixels of an inch of a page: 8 of a millimetre, at which handwriting is sharp."""
+"""Pixels per inch of a page: 8 per millimetre, at which handwriting is sharp."""
 POINT = 25.4 / 72
-"""Millimetres of a point."""
+"""Millimetres in a point."""
 LONGER_SIDE = 2_000, 4_096
-"""The least and the most pixels of the longer side of a page: many a program makes a page of a photograph that is not
-as large as the paper."""
+"""The least and the most pixels of a page's longer side. Many programs turn a photograph into a page that is smaller or
+larger than the paper."""
 SIDES = 5.0, 5_080.0
-"""The least and the most millimetres of the sides of a page, the most as the standard has it."""
+"""The least and the most millimetres of a page's sides; the PDF standard sets the most."""
 MOST_INSIDE = 2 * MOST_PIXELS
-"""Pixels of a picture in a page, which PDFium decodes as a whole: more than A3 at 600 to an inch."""
+"""The most pixels of a picture inside a page, which PDFium decodes as a whole. An A3 page at 600 pixels per inch has
+fewer."""
 PASSWORD = 4
-"""PDFium's error for a document that is locked."""
+"""PDFium's error code for a document that is locked."""
 
 
 class PdfPage(NamedTuple):
@@ -47,7 +48,7 @@ class PdfPage(NamedTuple):
 
 
 def is_pdf(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is called a PDF."""
+    """Whether a file's name ends in .pdf."""
     return os.fsdecode(path).lower().endswith(".pdf")
 
 
@@ -58,11 +59,11 @@ def pages_of(path: str | os.PathLike[str]) -> int:
 
 
 def grey_of(picture: Picture | PdfPage, name: str | None = None) -> NDArray[np.uint8]:
-    """All pixels of a picture, upright, or of a page of a PDF file, at 200 to an inch if that is the size of paper.
+    """All pixels of a picture, upright, or of a page of a PDF file, at 200 per inch if the page has the size of paper.
 
     Args:
-        picture: What `intensities_of` takes, or a page of a PDF file.
-        name: What messages call a picture that has no path.
+        picture: A picture as `intensities_of` takes it, or a page of a PDF file.
+        name: The name that messages use for a picture without a path.
 
     Returns:
         uint8 `[H, W]`, black to white; transparent parts are white.
@@ -75,12 +76,12 @@ def grey_of(picture: Picture | PdfPage, name: str | None = None) -> NDArray[np.u
 
 
 def colours_of(picture: Picture | PdfPage) -> Image.Image:
-    """As `grey_of`, with the same pixels, but in colours: an RGB picture."""
+    """The same pixels as from `grey_of`, but in colour: an RGB picture."""
     return page_of(picture, "RGB") if isinstance(picture, PdfPage) else decode.colours_of(picture)
 
 
 def page_of(page: PdfPage, mode: str) -> Image.Image:
-    """A page as a picture of a mode, "L" or "RGB". Raises `ImageError`."""
+    """A page as a picture of mode "L" or "RGB". Raises `ImageError`."""
     with opened(page.path) as document:
         if not 1 <= page.page <= len(document):
             raise ImageError(f"{page}: there is no such page, expected 1 to {len(document)}: name one of these")
@@ -112,7 +113,7 @@ def page_of(page: PdfPage, mode: str) -> Image.Image:
 
 @contextmanager
 def opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
-    """A PDF file, while no other thread decodes. Raises `ImageError` for whatever is wrong with it."""
+    """Open a PDF file while no other thread decodes. Raises `ImageError` for any fault of the file."""
     try:
         import pypdfium2
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""A form as a PDF: the page of its layout, for each person one."""
+"""Prints a form as a PDF, with one page for each person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from io import BytesIO
-from itertools import pairwise
+from itertools import accumulate, pairwise, product
 from pathlib import Path
 
 import segno
@@ -20,53 +20,61 @@ from reportlab.pdfgen.canvas import Canvas
 
 from sumnist.errors import LayoutError
 from sumnist.files import read_whole
-from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle
+from sumnist.sheets.layout import GAP, GUTTER, HEADING, Field, Layout, Page, Person, Place, Rectangle
 
 FONT = Path(__file__).parent / "DejaVuSans.ttf.gz"
-"""The font of all text, compressed: Latin, Greek, Cyrillic, Armenian and Georgian letters (by `scripts/build.py font`
-of commit 922c2e2)."""
+"""The font of all text, compressed: Latin, Greek, Cyrillic, Armenian and Georgian letters (made by `scripts/build.py
+font` of commit 922c2e2)."""
 TAGS = (0xD5D628584, 0xD97F18B49, 0xDD280910E, 0xE479E9C98)
-"""The first four codes of the family tag36h11 (E. Olson, AprilTag, ICRA 2011; tag36h11.c of AprilTag 2, BSD licence):
-6×6 cells, row by row, a white one for each bit that is set. A border of black cells is around them."""
+"""The first four codes of the family tag36h11 (E. Olson, AprilTag, ICRA 2011; tag36h11.c of AprilTag 2, BSD licence). A
+tag has 6×6 cells, row by row, white where a bit is set, inside a border of black cells."""
 PALE, PALER = HexColor("#B4CBE2"), HexColor("#DEE3E8")
-"""Of the lines of boxes, and of those between rows: their grey is 0.78 and 0.89 of white. Ink is darker than 0.5, so
-that a threshold between drops them and keeps the digit, and whoever writes still sees them."""
+"""Colours of the lines of boxes, and of the lines between rows: their grey is 0.78 and 0.89 of white. Ink is darker
+than 0.5, so a threshold in between removes the lines and keeps the digits. People still see the lines."""
 GREY, BLACK = HexColor("#666666"), HexColor("#000000")
 LINE = 0.25 * mm
 """Width of the lines of boxes; a thinner one breaks up in a photocopy."""
-TITLE, PERSON, TOTAL, INSTRUCT, SMALL = 17.0, 11.0, 13.0, 8.5, 7.5
+TITLE, PERSON, TOTAL, INSTRUCT, RULED, SMALL = 17.0, 11.0, 13.0, 9.5, 10.5, 7.5
 """Sizes of text, in points."""
 LABELS = ((10.5, 1), (9.0, 1), (9.0, 2), (8.5, 3), (7.0, 4))
-"""Sizes of labels, and how many lines of each there may be beside a box: the first at which a label fits."""
+"""Sizes of labels in points, each with the most lines of a label. A label takes the first size at which it fits beside
+its boxes."""
 COMMON = 8.5
-"""The smallest size that one long label makes all others take."""
+"""One long label may shrink all other labels to this size, but no further."""
 LEAST = 7.0
 """The smallest size that text shrinks to."""
 BOLD = 0.035
-"""Width of the outline of bold letters, by the size: the font has one weight."""
+"""Width of the outline that makes letters bold, as a share of their size: the font has only one weight."""
 CAP = 0.73
-"""Height of a capital letter, by the size."""
+"""Height of a capital letter, as a share of the size."""
 INSTRUCTION = 'Write one digit in each box. Cross out a mistake, and write the number again under "correction".'
-HALVES = " A half is a 5 behind the point."
+HALVES = "A half is a 5 behind the point."
+EXAMPLE, HALVED = "Write 7 as |{0:{1}}| or |{0:0{1}}|, 12 as |{2:{1}}|", ", 7½ as |{0:{1}}.5|"
+"""Worked examples; what is between bars is drawn in small boxes."""
+EXAMPLE_BOX, MOST_BOXES = (3.5, 4.6), 3
+"""Width and height of a box of an example in millimetres, and the most boxes of a number in it."""
+RULE, ROW = 18.0, (8.0, 14.0)
+"""The least length of a line to write on, and the least and the most height of its row, in millimetres."""
 FREE = 'Write each number inside its frame. Cross out a mistake, and write the number again under "correction".'
 JOINED = {"Mn", "Mc"}
-"""Categories of signs that stand on a letter, left when letters and accents that are one character are composed."""
+"""Unicode categories of signs that combine with a letter. They remain in a text if no single character has both."""
 OTHERS = "Name, Number, version · 0123456789½…"
-"""All else that is printed."""
+"""All other printed characters."""
 RIGHT_TO_LEFT = {"R", "AL"}
-"""Directions of letters, as Unicode has them."""
+"""Unicode's classes of letters that run from right to left."""
 
 
 def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None) -> bytes:
-    """The form as a PDF, a page for each person, or one blank page. The same every time.
+    """The form as a PDF, with a page for each person, or one blank page. Equal input gives equal bytes.
 
     Args:
-        layout: What is on it.
-        people: Who gets one. Needs a layout whose identity is printed.
+        layout: The layout of the form.
+        people: The people who get a page; the layout's identity must be printed.
         font: A TrueType file, for letters that the packaged font lacks.
 
     Raises:
-        LayoutError: It does not fit on a page, or a character cannot be printed.
+        LayoutError: The form does not fit on a page, a character cannot be printed, or the layout's identity is not
+            printed although there are people.
     """
     if people and layout.identity.kind != "printed":
         raise LayoutError(
@@ -74,7 +82,8 @@ def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None)
             "or leave --people out"
         )
     page = Page.of(layout)
-    texts = [layout.title, *(field.label for field in layout.fields), *(person.text for person in people)]
+    labels = [*layout.lines, *(field.label for field in layout.fields)]
+    texts = [layout.title, layout.note, *labels, *(person.text for person in people)]
     name = registered(font or FONT, [*texts, INSTRUCTION + FREE + HALVES + OTHERS])
     canvas = Canvas(data := BytesIO(), (page.width * mm, page.height * mm), invariant=True)
     canvas.setTitle(layout.title)
@@ -92,22 +101,23 @@ def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None)
 
 
 def composed(text: str) -> str:
-    """The text with letters and their accents in one character, where there is one."""
+    """The text with each letter and its accent in one character, if there is one."""
     return unicodedata.normalize("NFC", text)
 
 
 def told(char: str, text: str) -> str:
-    """What messages call a character of a text."""
+    """A character of a text, as messages describe it."""
     return f"{char} (U+{ord(char):04X}, {unicodedata.name(char, 'without a name').lower()}) in {text[:60]!r}"
 
 
 def registered(path: Path, texts: Iterable[str]) -> str:
-    """The name by which reportlab knows a font. Raises `LayoutError`: it is none, or lacks a character of `texts`."""
+    """Register a font, and return its name in reportlab. Raises `LayoutError` if the file is no font, or if a character
+    of `texts` cannot be printed with it."""
     try:
         data = gzip.decompress(read_whole(path)) if path == FONT else read_whole(path)
         name = f"text-{sha256(data).hexdigest()[:8]}"
         font = TTFont(name, BytesIO(data))
-    except Exception as error:  # whatever damaged tables lead to
+    except Exception as error:  # damaged tables raise errors of any kind
         raise LayoutError(f"--font {path}: {error}, expected a font in a TrueType file: choose another one") from error
     used = {char: text for text in texts for char in composed(text)}
     for char, text in used.items():
@@ -125,26 +135,29 @@ def registered(path: Path, texts: Iterable[str]) -> str:
         font.face.makeSubset([*map(ord, used)])
     except Exception as error:
         raise LayoutError(f"--font {path}: is damaged ({error}), expected a whole one: copy it again") from error
-    font.face.name = name.encode()  # of two fonts with one name reportlab takes the first for both
+    font.face.name = name.encode()  # if two fonts have one name, reportlab takes the first for both
     pdfmetrics.registerFont(font)
     return name
 
 
 class Sheet:
-    """Draws on a canvas what a page has, in millimetres from its top left corner."""
+    """Draws a page on a canvas, in millimetres from its top left corner."""
 
     def __init__(self, canvas: Canvas, page: Page, font: str) -> None:
         self.canvas, self.page, self.font = canvas, page, font
 
     def draw(self, layout: Layout) -> None:
-        """Draw what is on every page."""
+        """Draw the parts that all pages share."""
         page, fields = self.page, layout.fields
         for tag, code in zip(page.tags, TAGS, strict=True):
             self.cells(tag, tag_cells(code))
         self.text(page.title, layout.title, TITLE, bold=True)
         kinds = {field.kind for field in fields}
-        instruction = (INSTRUCTION if "boxes" in kinds else FREE) + HALVES * any(field.halves for field in fields)
-        self.text(page.instruction, instruction, INSTRUCT, GREY)
+        self.text(page.instruction, INSTRUCTION if "boxes" in kinds else FREE, INSTRUCT, GREY)
+        self.example(layout)
+        if self.width(layout.note, LEAST) <= page.note.width * mm:
+            self.text(page.note, layout.note, RULED, bold=True)
+        self.rules(layout.lines)
         self.text(page.footer, f"{layout.id} · version {layout.version}", SMALL, GREY, at=0.5)
         for heading in page.headings:
             self.text(heading, "correction", SMALL, GREY, at=1.0)
@@ -162,7 +175,7 @@ class Sheet:
         self.labels(layout)
 
     def boxes(self, place: Place, pointed: bool) -> None:
-        """Draw the boxes of a field, `pointed` with a point before the last one."""
+        """Draw the boxes of a field; if `pointed`, with a point before the last box."""
         if place.frame:
             self.outline(place.frame, BLACK, 0.5 * mm)
         for boxes in (place.boxes, place.correction):
@@ -173,8 +186,52 @@ class Sheet:
                 self.canvas.setFillColor(BLACK)
                 self.canvas.circle(x * mm, self.up(boxes[-1].bottom - 1), 0.5 * mm, stroke=0, fill=1)
 
+    def example(self, layout: Layout) -> None:
+        """Draw how to write small numbers and halves, or as much of it as there is room for."""
+        boxed = [field for field in layout.fields if field.kind == "boxes"]
+        most = min((field.digits for field in boxed if field.digits > 1), default=MOST_BOXES + 1)
+        halves, row = HALVES * any(field.halves for field in layout.fields), self.page.example
+        worked = (EXAMPLE + HALVED * any(field.halves for field in boxed)).format(7, most, 12) + ". "
+        for text in (worked * (most <= MOST_BOXES) + halves, halves):
+            parts = text.split("|")
+            widths = [self.width(part, INSTRUCT) / mm for part in parts]
+            widths[1::2] = [len(part) * EXAMPLE_BOX[0] for part in parts[1::2]]
+            if sum(widths) <= row.width:
+                break
+        ends = accumulate(widths, initial=row.x)
+        for place, (part, width, x) in enumerate(zip(parts, widths, ends, strict=False)):
+            if place % 2 == 0:
+                self.text(Rectangle(x, row.y, width, row.height), part, INSTRUCT, GREY)
+                continue
+            for index, char in enumerate(part):
+                box = Rectangle(x + index * EXAMPLE_BOX[0], row.y, *EXAMPLE_BOX)
+                if char != ".":
+                    self.outline(box, PALE, LINE)
+                self.text(box, char, INSTRUCT, at=0.5)
+
+    def rules(self, labels: Sequence[str]) -> None:
+        """Draw lines to write on, in the free area and in the fewest columns that have room for all of them, or else
+        for as many of the first as possible."""
+        sizes = product(range(len(labels), 0, -1), self.page.free, range(1, len(labels) + 1))
+        for count, area, across in sizes:
+            rows = -(-count // across)
+            columns = [labels[start : min(start + rows, count)] for start in range(0, count, rows)]
+            widths = [max(self.width(label, RULED) for label in column) / mm + GAP for column in columns]
+            rule = (area.width - sum(widths) - GUTTER * (len(columns) - 1)) / len(columns)
+            high = min(area.height / rows, ROW[1])
+            if rule >= RULE and high >= ROW[0]:
+                break
+        else:
+            return
+        for place, (column, width) in enumerate(zip(columns, widths, strict=True)):
+            x = area.x + sum(widths[:place]) + place * (rule + GUTTER)
+            for row, label in enumerate(column, 1):
+                y = area.y + row * high - 1
+                self.text(Rectangle(x, y - HEADING, width, HEADING), label, RULED)
+                self.line(x + width, y, x + width + rule, GREY)
+
     def labels(self, layout: Layout) -> None:
-        """Draw all labels, those that need no small print in one size."""
+        """Draw all labels. The fields' labels share one size, except those that need smaller print."""
         pairs = zip(layout.fields, self.page.places, strict=True)
         told = [(place, field.label, limit(field)) for field, place in pairs]
         told += [(self.page.identity, "Number", "")] if self.page.identity else []
@@ -190,7 +247,7 @@ class Sheet:
                 self.text(line, part, size, bold=place.frame is not None)
 
     def draw_person(self, layout: Layout, person: Person | None) -> None:
-        """Draw what is on the page of one person, or of nobody in particular."""
+        """Draw the parts for one person, or for nobody in particular."""
         code = segno.make(layout.code(person.identity if person else ""), error="m", micro=False, encoding="utf-8")
         self.cells(self.page.code, [[cell > 0 for cell in row] for row in code.matrix])
         place = self.page.person
@@ -201,11 +258,11 @@ class Sheet:
             self.line(place.x + width / mm + 3, place.bottom - 1.5, place.right, GREY)
 
     def up(self, y: float) -> float:
-        """A height in points from the lower edge, where PDF counts from."""
+        """A height in points above the lower edge, from which PDF counts."""
         return float((self.page.height - y) * mm)
 
     def line(self, x: float, y: float, right: float, colour: Color) -> None:
-        """Draw a level line."""
+        """Draw a horizontal line."""
         self.canvas.setStrokeColor(colour)
         self.canvas.setLineWidth(LINE)
         self.canvas.line(x * mm, self.up(y), right * mm, self.up(y))
@@ -219,7 +276,7 @@ class Sheet:
         self.canvas.setDash([])
 
     def cells(self, box: Rectangle, rows: Sequence[Sequence[bool]]) -> None:
-        """Fill a square with cells, black where they are true, as one path, between whose cells no seam shows."""
+        """Fill a square with cells, black where they are true. They are one path, so no seam shows between them."""
         side, path = box.width / len(rows), self.canvas.beginPath()
         for row, cells in enumerate(rows):
             edges = [place for place, (before, after) in enumerate(pairwise([False, *cells, False])) if before != after]
@@ -233,9 +290,10 @@ class Sheet:
         self, box: Rectangle, text: str, size: float, colour: Color = BLACK, bold: bool = False, at: float = 0.0,
         cut: bool = False,
     ) -> float:  # fmt: skip
-        """Draw a line of text in the middle of a rectangle's height, `at` 0.0 from its left, 1.0 to its right.
+        """Draw a line of text at half the height of a rectangle; `at` is 0.0 for its left edge, 1.0 for its right edge.
 
-        It shrinks until it fits; then it is `cut`. Raises `LayoutError` if it may not be. Returns its width in points.
+        Text that is too wide shrinks. If it is too wide even at the smallest size, it is shortened if `cut`; otherwise
+        `LayoutError` is raised. Returns the width in points.
         """
         text = composed(text)
         size = max(LEAST, min(size, size * box.width * mm / max(1.0, self.width(text, size))))
@@ -256,7 +314,8 @@ class Sheet:
         return float(pdfmetrics.stringWidth(text, self.font, size))
 
     def lines(self, box: Rectangle, label: str, most: str, size: float) -> list[str]:
-        """A label, and what it says of the largest value, in one line if that fits into the width of a rectangle."""
+        """A label and the note on its largest value: one line if both fit into the width of a rectangle, or else
+        several."""
         whole = composed(" · ".join(filter(None, (label, most))))
         if self.width(whole, size) <= box.width * mm:
             return [whole]
@@ -274,12 +333,13 @@ class Sheet:
 
 
 def limit(field: Field) -> str:
-    """What is printed of the largest value: nothing where it only says how many boxes there are."""
+    """The printed note on the largest value, such as "of 7½". It is empty for 999, 9999 and so on, which only repeat
+    the number of boxes."""
     is_told = field.digits < 3 or set(str(field.largest)) != {"9"}
     return f"of {field.shown(field.largest)}" if is_told else ""
 
 
 def tag_cells(code: int) -> list[list[bool]]:
-    """The 8×8 cells of a tag, True for black, its border among them."""
+    """The 8×8 cells of a tag with its border; True is black."""
     inner = [[not code >> (35 - 6 * row - column) & 1 for column in range(6)] for row in range(6)]
     return [[True] * 8, *([True, *row, True] for row in inner), [True] * 8]

@@ -1,25 +1,27 @@
-"""A sheet: its picture → what is written on it, and what its sums say of that.
+"""Reads a sheet from its picture: the numbers written on it, and whether they add up.
 
-The sheet is found by its corner tags and laid flat, its code says which layout it has and whose it is, a network looks
-at every cell, and the posterior of all numbers together, by all sums, says what to take and what to look at.
+The corner tags locate the sheet, and it is laid flat. Its code names its layout and its person. A network looks at
+every cell. The posterior of all numbers, given all sums, says which numbers to take and which cells to look at.
 
-A reader of cells gives the likelihood of each class (a digit, a number of several, empty, filler, crossed out),
-relative to that of any picture: its probability divided by the prior that it was trained with. With
+A reader of cells gives the likelihood of each class (a digit, a number of several digits, empty, filler, crossed out),
+relative to that of any picture: its probability divided by the prior that it was trained with. The letters stand for
+likelihoods:
 
-- w(x), that x is written in the boxes: its digits in neighbouring ones, mostly the last, and nothing in the others; or
-  in the strip, by the reader of numbers, whose own prior is divided out as well;
-- b, f, c, that they are blank, filled with what means nothing ("–"), or crossed out; and for the correction w′ and b′,
+- w(x): x is written in the boxes. Its digits are in neighbouring boxes, mostly the last ones, and nothing is in the
+  others. For a strip, w(x) comes from the reader of numbers, whose own prior is divided out as well.
+- b, f, c: the cells are blank, hold a filler ("–"), or are crossed out.
+- w′, b′: the same for the correction.
 
-a field has the number x with the likelihood
+The likelihood that a field has the number x is the sum over five ways of showing it:
 
-    number      ORDINARY · s(x) · w(x) · b′      s: how often a zero is written as one; 1 for all others
+    number      ORDINARY · s(x) · w(x) · b′      s: how often a zero is shown this way; 1 for all other numbers
     empty       (ORDINARY · [x = 0] · s + l) · b · b′       l: how often it was forgotten, or a total left out
     filler      ORDINARY · [x = 0] · s · f · b′
     correction  (CORRECTED · c + WRITTEN_ANEW · mean w) · w′(x)
     unclear     VOID · c · b′ + OTHERWISE
 
-of which the last says the same of all numbers: there is always a chance that the cells show what no class describes.
-All numbers of a field that is no total are equally probable beforehand, but for 0, whose share is `NOTHING` at least.
+The last way is equally likely for all numbers: the cells may always show something that no class describes. In a field
+that is not a total, all numbers are equally probable beforehand, except 0, whose share is at least `NOTHING`.
 """
 
 from __future__ import annotations
@@ -54,71 +56,75 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 CANDIDATES = 10
-"""Numbers that are asked for of each strip."""
+"""How many candidates the reader returns for each strip."""
 BLANK = 0.9
-"""A strip that is empty with so high a probability is not read: if it is not, it may be any number. A form of which
-all cells are is blank."""
+"""A strip that is empty with at least this probability is not read; if it is not empty after all, it may be any number.
+A form is blank if all its cells are empty with this probability."""
 BOX, STRIP = 0, 1
-"""The places of the priors of the network of cells."""
+"""The indices of the network's priors for boxes and for strips."""
 SURE_DIGIT = 0.99
-"""The probability of the likeliest class of a box below which the reader of digits looks at it, too."""
+"""If a box's likeliest class is less probable than this, the reader of digits looks at the box, too."""
 SOME_DIGIT = 0.02
-"""It does not if there is no digit with a higher probability than this."""
+"""The reader of digits does not look at a box in which every digit is less probable than this."""
 SECOND = 0.5
-"""The power of its probabilities, and of those of the network of cells: chosen on the development half of the simulated
-covers, where equal powers were as good as any."""
+"""The exponent of the probabilities of both networks, the reader of digits and the network of cells. It was chosen on
+the development half of the simulated covers, where equal exponents were as good as any."""
 LINES, FRAME = 2, 3
-"""Pixels around a box, and around a strip, with its lines."""
+"""The width in pixels of the border of a box, and of a strip, that contains its lines and is cut off."""
 KNOWN = 0.95
-"""The probability of a digit of an identity from which on it is taken; below there is a question mark."""
+"""A digit of an identity is taken if it is at least this probable; otherwise a question mark takes its place."""
 
 OF_FIELD = "read", "value", "written", "sum"
-"""What is a number of the field, of what is said of it."""
+"""The attributes of corrections and wrong totals that are numbers of the field."""
 
 
-# What the cells of a field show → how probable that makes each of its numbers.
+# From the cells of a field to the likelihoods of its numbers.
 
 How = Literal["number", "empty", "filler", "correction", "unclear"]
 """How a field shows its number."""
 HOW: tuple[How, ...] = get_args(How)
 
 DIGITS, SEVERAL, EMPTY, FILLER, CROSSED = slice(0, 10), 10, 11, 12, 13
-"""The places of the classes in `CELL_CLASSES`."""
+"""The indices of the classes in `CELL_CLASSES`."""
 assert CELL_CLASSES[SEVERAL:] == ("number", "empty", "filler", "crossed")
 
 ORDINARY, CORRECTED, WRITTEN_ANEW, VOID, OTHERWISE = 0.9528, 0.04, 0.005, 0.002, 0.0002
 """How often a field is filled in as asked; crossed out and corrected; corrected without being crossed out; crossed out
-and left so; or shows what no class describes. By judgement, not estimated: orders of magnitude are what counts."""
+and left so; or shows something that no class describes. These are judgements, not estimates: only their orders of
+magnitude count."""
 FORGOTTEN, LEFT_OUT = 0.004, 0.03
-"""The share of the empty fields whose number was forgotten, for those that mean zero; how often a total is left out."""
+"""How many fields are empty because a number was forgotten, for each that is empty and means zero; and how often a
+total is left out."""
 NOTHING = 0.05
-"""How often there is nothing to write, at least: the other numbers share the rest, however many they are."""
+"""How often a field's number is 0, at least: all other numbers share the rest, however many they are."""
 ZERO = {"number": 0.6, "empty": 0.25, "filler": 0.15}
-"""How a zero is shown. Nobody leaves a total of zero out, or fills it."""
+"""How often a zero is written, left empty, or replaced by a filler. A total of zero is always written."""
 LAST, SHIFTED = 0.92, 0.05
-"""How often the digits of a number that has fewer than there are boxes stand in the last ones, or in others."""
+"""If a number has fewer digits than there are boxes: how often its digits stand in the last boxes, and how often in
+others."""
 LED = {0: 0.02, FILLER: 0.01}
-"""How often they stand in the last ones behind zeros, or behind signs that mean nothing."""
+"""How often the digits stand in the last boxes behind zeros, and how often behind fillers."""
 TAILS = {0: 0.47, EMPTY: 0.5, FILLER: 0.03}
-"""What stands behind the point of a whole number, where there is a box for halves."""
+"""What stands in the box for halves if the number is whole, and how often."""
 ONE, SLASH = 1, 0.05
-"""How often a sign that means nothing is a slash that looks like a 1."""
+"""How often a filler is a slash that looks like a 1."""
 PARTLY = {CROSSED: 0.8, EMPTY: 0.15}
-"""What the boxes of a number show that is crossed out; any digit for the rest."""
+"""What the boxes of a crossed-out number show, and how often; any digit for the rest."""
 KEPT = 48
-"""Numbers that are candidates, where a field may have more than can all be looked at."""
+"""The most candidates of a field that has too many possible numbers to look at all of them."""
 
 
 @dataclass(frozen=True)
 class Shown:
-    """What the boxes, or the strip, of a number show: likelihoods, relative to that of any picture.
+    """The likelihoods of what the boxes, or the strip, of a number show, relative to that of any picture.
 
     Attributes:
         values: Numbers in units of the field, ascending, `[k]`.
-        written: That each is written, `[k]`.
-        rest: That any one other is.
-        mean: The mean over all numbers of the field.
-        blank, filler, crossed: That there is no number, but this.
+        written: The likelihood that each of them is written, `[k]`.
+        rest: The likelihood of any one other number.
+        mean: The mean likelihood over all numbers of the field.
+        blank, filler, crossed: The likelihoods that there is no number: blank cells, a filler, or something crossed
+            out.
     """
 
     values: Whole
@@ -139,23 +145,25 @@ class Shown:
 
 @dataclass(frozen=True)
 class Seen:
-    """What is seen of a field.
+    """The evidence on the number of a field.
 
     Attributes:
-        evidence: Likelihoods of its numbers, as `Check` takes them.
-        ways: By number, the likelihood of each way of showing it; None is any other number.
+        evidence: Likelihoods of its numbers, as `Relations` takes them.
+        ways: The likelihoods of the ways of showing each number, in the order of `HOW`; None stands for any other
+            number.
     """
 
     evidence: Evidence
     ways: Mapping[int | None, Floats]
 
     def how(self, value: int | None) -> How:
-        """How the field shows a number, most probably."""
+        """The most probable way in which the field shows a number."""
         return HOW[int(self.ways.get(value, self.ways[None]).argmax())]
 
 
 def seen(field: Field, main: Shown, correction: Shown, is_total: bool, unit: int = 1) -> Seen:
-    """What is seen of a field in its cells, and in those of its correction; as evidence of its numbers times `unit`."""
+    """The evidence on a field's number, from its cells and from those of its correction. In `evidence`, the numbers are
+    multiplied by `unit`."""
     values = np.union1d(np.union1d(main.values, correction.values), [0])
     anew, zero = CORRECTED * main.crossed + WRITTEN_ANEW * main.mean, values == 0
     lacking = LEFT_OUT if is_total else ORDINARY * ZERO["empty"] * FORGOTTEN / field.largest
@@ -189,7 +197,7 @@ def seen(field: Field, main: Shown, correction: Shown, is_total: bool, unit: int
 
 
 def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
-    """What the boxes of a number show, by log-likelihoods of the classes in each, `[boxes, 14]`."""
+    """What the boxes of a number show, given log-likelihoods of the classes in each, `[boxes, 14]`."""
     ratios = np.exp(np.asarray(logs, np.float64))
     boxes, wholes, tails = ratios[: field.digits], 1 + field.halves, np.ones(1)
     if field.halves:
@@ -204,17 +212,17 @@ def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
     written = (found[:, None] * tails).reshape(-1)
     values, written = values[values <= field.largest], written[values <= field.largest]
     left, listed, rest = field.largest + 1 - len(values), float(written.sum()), 0.0
-    if left:  # of all numbers that the boxes have room for
+    if left:  # sum over all numbers that the boxes have room for
         every, digits = 0.0, boxes[:, DIGITS]
         for length, starts in enumerate(places, 1):
             for start, others in starts:
                 leading = float(digits[start, 1 if length > 1 else 0 :].sum())
                 every += others * leading * float(digits[start + 1 : start + length].sum(1).prod())
         rest = max(0.0, every * float(tails.sum()) - listed) / left
-    # Signs that mean nothing, or nothing, but a sign at least once.
+    # Every box has a filler sign or nothing, and at least one box has a sign.
     sign, empty = (1 - SLASH) * ratios[:, FILLER] + SLASH * ratios[:, ONE], ratios[:, EMPTY]
     filler = (((sign + empty) / 2).prod() - (empty / 2).prod()) / (1 - 0.5 ** len(ratios))
-    # What stands in the boxes is crossed out in one at least.
+    # At least one box is crossed out.
     uncrossed = PARTLY[EMPTY] * empty + (1 - sum(PARTLY.values())) * ratios[:, DIGITS].mean(1)
     crossed = (PARTLY[CROSSED] * ratios[:, CROSSED] + uncrossed).prod() - uncrossed.prod()
     return Shown(
@@ -224,8 +232,8 @@ def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
 
 
 Places = list[list[tuple[int, float]]]
-"""For numbers of 1, 2, … digits where they may begin in boxes, and the likelihood of all other boxes, times how often
-they begin there."""
+"""For numbers of 1, 2, … digits: the boxes where they may begin, each with the likelihood of all other boxes times how
+often numbers begin there."""
 
 
 def places_in(boxes: Floats) -> Places:
@@ -283,15 +291,15 @@ def in_strip(
     Args:
         field: The field.
         logs: Log-likelihoods of the classes, `[14]`.
-        prior: Of the classes, which these were divided by, `[14]`.
-        candidates: Numbers in units of the field, with their probabilities by a reader, if there is a number.
-        other: The probability of all others.
+        prior: The prior of the classes, by which these were divided, `[14]`.
+        candidates: Numbers in units of the field, with the probabilities that a reader gives them if there is a number.
+        other: The probability of all other numbers together.
     """
     ratios, numbers = np.exp(np.asarray(logs, np.float64)), slice(0, SEVERAL + 1)
     number = float(prior[numbers] @ ratios[numbers] / prior[numbers].sum())
     shares = {value: share for value, share in candidates if 0 <= value <= field.largest}
     values = np.array(sorted(shares), np.int64)
-    # How often they are among the numbers of no more digits that the reader learned from.
+    # The share of each among the numbers that the reader learned from and that fit into the field's digits.
     lengths = np.array([len(str(value // (1 + field.halves))) for value in sorted(shares)], np.int64)
     of_length = np.array(LENGTHS[: field.digits]) / sum(LENGTHS[: field.digits])
     learned = of_length[lengths - 1] / np.where(lengths == 1, 10.0, 9 * 10.0 ** (lengths - 1)) / (1 + field.halves)
@@ -306,8 +314,8 @@ def in_strip(
 
 
 class Cells(NamedTuple):
-    """The ink of a field's cells: pictures `[36, w]` in [0, 1], light on dark, of its boxes, or of its strip; and those
-    of its correction."""
+    """The ink of a field's boxes, or of its strip, and of its correction: pictures `[36, w]` in [0, 1], light on
+    dark."""
 
     main: Sequence[Grey]
     correction: Sequence[Grey]
@@ -315,24 +323,24 @@ class Cells(NamedTuple):
 
 @dataclass(frozen=True)
 class SheetReading:
-    """What is read on a sheet.
+    """The reading of a sheet.
 
-    Numbers are in units of their fields: with halves, 15 is 7½. None is one that is not known.
+    Numbers are in units of their fields: with halves, 15 is 7½. None stands for an unknown number.
 
     Attributes:
-        layout: What is on the form.
-        state: "adds up" as it is read; "corrected" to add up; "does not add up", whatever its cells are; "doubtful"; or
-            "blank", with nothing written in any cell, and no number known.
-        probability: Of all values together.
-        values: The most probable numbers of all fields together.
+        layout: The layout of the form.
+        state: "adds up" as it is read; "corrected", so that it adds up; "does not add up", however its cells are read;
+            "doubtful"; or "blank", with empty cells and unknown numbers.
+        probability: The probability of all values together.
+        values: The most probable combination of the numbers of all fields.
         read: The most probable number of each field by itself.
         how: How each field shows its number: "number", "empty", "filler", "correction" or "unclear".
-        corrections: The fields that are read otherwise than they look, if the sheet is not doubtful.
+        corrections: The fields whose numbers the sums change, if the numbers are sure.
         wrong: The totals that are wrong, if the sheet does not add up.
         look: The fewest fields to look at, if the numbers are not sure.
-        identity: Whose it is; a digit that was written by hand and is not sure is "?".
-        version: Of the layout, as the sheet has it.
-        matrix: From millimetres on the page to pixels of the picture, `[3, 3]`; None without a picture.
+        identity: The identity on the sheet; "?" stands for a handwritten digit that is not sure.
+        version: The version of the layout with which the sheet was printed.
+        matrix: Maps millimetres on the page to pixels of the picture, `[3, 3]`; None without a picture.
         offset: The largest distance of a corner of a tag from where the matrix puts it, in pixels at 200 dots per inch.
     """
 
@@ -380,17 +388,17 @@ class SheetReading:
 
 
 def read(picture: Picture, layout: Layout | str | Path, mistake: float = MISTAKE) -> SheetReading:
-    """What is on a photographed or scanned sheet.
+    """Read a photographed or scanned sheet.
 
     Args:
         picture: A path, the bytes of a file, a PIL image or an array.
-        layout: What is on the form, or the path of its TOML file.
+        layout: The layout of the form, or the path of its TOML file.
         mistake: The probability that the writer adds up wrongly.
 
     Raises:
         SheetError: The picture shows no sheet of this layout, or not well enough.
         ImageError: It cannot be read.
-        LayoutError: The layout makes no sense.
+        LayoutError: The layout is not valid.
         MissingExtraError: The extra `sheets` is not installed.
     """
     return SheetReader(layout if isinstance(layout, Layout) else Layout.load(layout), mistake).read(picture)
@@ -400,15 +408,15 @@ class SheetReader:
     """Reads sheets of one layout.
 
     Args:
-        layout: What is on the form.
+        layout: The layout of the form.
         mistake: The probability that the writer adds up wrongly, for each total.
-        engine: What reads numbers in strips: "ours", "ocr" or "both".
+        engine: The engine that reads numbers in strips: "ours", "ocr" or "both".
         threads: How many processor threads a network may use.
-        hand: What is known of how the writer writes.
+        hand: The learned hand of the writer, if there is one.
 
     Raises:
         HandError: The hand was learned with other networks.
-        LayoutError, NumberError, ConfigError, RunError: One of these makes no sense.
+        LayoutError, NumberError, ConfigError, RunError: An argument is not valid.
         MissingExtraError: The engine is not installed.
     """
 
@@ -418,8 +426,8 @@ class SheetReader:
         digits: str | Path | bytes = PRETRAINED / ONNX, threads: int = 1, hand: Hand | None = None,
     ) -> None:  # fmt: skip
         self.layout, self.page = layout, Page.of(layout)
-        # By how much a field's numbers are multiplied, so that all that hang together have one unit: ½ where one of
-        # them has halves.
+        # The factor by which a field's numbers are multiplied, so that all fields that formulas connect have one unit:
+        # ½ if one of them has halves.
         known = {one.name: one for one in layout.fields}
         self.units = {
             name: 2 if any(known[one].halves for one in part.names) and not known[name].halves else 1
@@ -436,7 +444,7 @@ class SheetReader:
         self.strips = reading.reader(engine) if strips else None
 
     def read(self, picture: Picture | PdfPage) -> SheetReading:
-        """What is on a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
+        """Read the sheet in a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
         sheet, version, whose = finder()(picture, self.layout, self.page)
         places = [*self.page.places, *([self.page.identity] if self.page.identity else [])]
         groups = [group for place in places for group in (place.boxes, place.correction)]
@@ -447,7 +455,7 @@ class SheetReader:
         return replace(reading, identity=identity, version=version, matrix=sheet.matrix, offset=sheet.error)
 
     def of_cells(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> SheetReading:
-        """What cells show, and what the sums say of it, by the name of each field."""
+        """Read a sheet from the ink of its cells, given by the name of each field."""
         fields, units = self.layout.fields, self.units
         groups = [(one, group) for one in fields for group in cells[one.name]]
         images, sizes = [image for _, group in groups for image in group], [len(group) for _, group in groups]
@@ -481,8 +489,8 @@ class SheetReader:
         )  # fmt: skip
 
     def rescored(self, images: Sequence[Grey], logs: Floats) -> Floats:
-        """The log-likelihoods of boxes `[n, 14]`; where it is in doubt which digit a box shows, also by the reader of
-        digits."""
+        """The log-likelihoods of boxes `[n, 14]`. If it is in doubt which digit a box shows, the reader of digits is
+        asked, too."""
         rescored, prior = logs.copy(), self.cells.log_priors[BOX]
         for image, found in zip(images, rescored, strict=True):
             shares = np.exp(found + prior)
@@ -497,7 +505,7 @@ class SheetReader:
         return rescored
 
     def shown(self, one: Field, images: Sequence[Grey], logs: Floats) -> Shown:
-        """What the boxes of a number show, or its strip."""
+        """What the boxes, or the strip, of a number show."""
         if one.kind == "boxes":
             return in_boxes(one, logs)
         prior = np.exp(self.cells.log_priors[STRIP])
@@ -508,7 +516,8 @@ class SheetReader:
         return in_strip(one, logs[0], prior, candidates, other)
 
     def numbers_in(self, one: Field, image: Grey) -> tuple[list[tuple[int, float]], float]:
-        """The numbers that a strip may show, in units of its field, with their probabilities; that of all others."""
+        """The candidates of a strip, in units of its field, with their probabilities; and the probability of all other
+        numbers."""
         assert self.strips is not None
         shares: dict[int, float] = {}
         for decimal in (".", ",") if one.halves else (None,):
@@ -522,7 +531,7 @@ class SheetReader:
         return [(value, share / total) for value, share in shares.items()], max(0.0, 1 - sum(shares.values()))
 
     def identity_of(self, cells: Cells) -> str | None:
-        """The number by which a sheet says whose it is; None if nothing is written."""
+        """The handwritten identity of a sheet; None if nothing is written."""
         main, anew = (np.exp(self.rescored(group, self.cells(group)) + self.cells.log_priors[BOX]) for group in cells)
         shares = anew if (anew.argmax(1) != EMPTY).any() else main
         digits = shares[:, DIGITS]
@@ -534,7 +543,7 @@ class SheetReader:
 
 
 def finder() -> Callable[[Picture | PdfPage, Layout, Page], tuple[Registered, int, str]]:
-    """What finds a sheet in a picture. Raises `MissingExtraError`."""
+    """The function that finds a sheet in a picture. Raises `MissingExtraError`."""
     try:
         from sumnist.sheets.registration import registered
     except ModuleNotFoundError as error:

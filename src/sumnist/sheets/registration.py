@@ -1,14 +1,14 @@
-"""From a picture of a sheet to its parts: where each lies in it, upright and under even light, and what its code says.
+"""Locates a sheet in a picture, cuts out its parts upright and evenly lit, and reads its QR code.
 
-1. The four corner tags are found in a small copy of the picture by the AprilTag library (J. Wang and E. Olson, AprilTag
-   2, IROS 2016). Then a line is fitted to each edge of their black squares in all pixels of the picture, and the lines
-   meet in the corners: an edge is where, from black inside to white outside, half of it would be reached, which blur
-   does not move.
-2. The corners give the perspective that takes millimetres on the page to pixels of the picture (`homography`).
-3. The QR code says which layout the sheet is of, and whose it is.
+1. The AprilTag library finds the four corner tags in a small copy of the picture (J. Wang and E. Olson, AprilTag 2,
+   IROS 2016). Then a line is fitted to each edge of their black squares in all pixels of the picture, and the lines
+   meet in the corners. An edge lies where a sharp step from black to white would have the same area. Blur does not move
+   this place.
+2. The corners give the perspective that maps millimetres on the page to pixels of the picture (`homography`).
+3. The QR code says which layout the sheet has, and whose sheet it is.
 4. A sheet that is not quite flat is registered locally: each group of boxes is moved over the page until its own pale
-   lines lie best on what is printed. Along the lines, the median of the ink counts, so that what is written across them
-   does not. Between groups, the shifts are averaged by distance.
+   lines fit best to the print. Along a line, the median of the ink counts, so strokes across the line do not matter.
+   Between groups, the shifts are averaged by distance.
 """
 
 from __future__ import annotations
@@ -36,31 +36,32 @@ Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
 UNIT = 200 / 25.4
-"""Pixels of a millimetre in which errors are told: those of a page at 200 to an inch."""
+"""Pixels per millimetre of a page at 200 pixels per inch: errors are given in these pixels."""
 LEAST_DPI = 60.0
-"""Pixels to an inch: with fewer, a cell has fewer than the network that reads it takes."""
+"""The fewest pixels per inch: with fewer, a cell has fewer pixels than the network takes."""
 LEAST_CONTRAST = 25.0
-"""From black to white, in steps of uint8: with less, pale ink is lost."""
+"""The least contrast of black and white, in steps of uint8: with less, pale ink is lost."""
 MOST_ERROR = 3.5
-"""Pixels at 200 to an inch that a tag's corner may be off: that of a sheet whose middle is 12 mm above the table."""
+"""The most pixels, at 200 per inch, that a tag's corner may be off: as on a sheet whose middle is 12 mm above the
+table."""
 COARSER = 1.5
-"""A picture is reduced first where it has more than so many pixels for one of a crop."""
+"""A picture is reduced first if it has more than this many pixels for each pixel of a crop."""
 WIDEST_INK = 13
-"""Millimetres: what is darker than its surroundings and wider is a shadow. A number crossed out is 10 mm high."""
+"""A dark area wider than this, in millimetres, is a shadow. A crossed-out number is 10 mm high."""
 DARKEST_PAPER = 0.1
-"""Ink on paper darker than this is measured against this."""
+"""The darkest paper that ink is compared with: darker paper counts as this dark."""
 
 
 def registered(picture: Picture | PdfPage, layout: Layout, page: Page) -> tuple[Registered, int, str]:
-    """The sheet in a picture, or on a page of a PDF file, the version of its layout, and whose it is.
+    """Find the sheet in a picture, or on a page of a PDF file; with the version of its layout, and its identity.
 
     Args:
-        picture: What `intensities_of` takes, or a page of a PDF file.
-        layout: That of the sheet.
+        picture: A picture as `intensities_of` takes it, or a page of a PDF file.
+        layout: The layout of the sheet.
         page: The page of the layout.
 
     Raises:
-        ImageError: The picture cannot be read: `SheetError` if no sheet of that layout can be in it.
+        ImageError: The picture cannot be read; `SheetError` if it shows no sheet of that layout.
         MissingExtraError: It is a HEIC file, and the library for those is not installed.
     """
     name = str(picture) if isinstance(picture, PdfPage | str | os.PathLike) else "picture"
@@ -70,10 +71,10 @@ def registered(picture: Picture | PdfPage, layout: Layout, page: Page) -> tuple[
 
 
 def register(grey: Bytes, page: Page, name: str) -> Registered:
-    """The sheet in a picture `[H, W]`.
+    """Find the sheet in a picture `[H, W]`, without its code.
 
     Raises:
-        SheetError: There is none, or it is not one whole and flat sheet.
+        SheetError: There is no sheet, or not exactly one that is whole, flat and clear enough.
     """
     images, contrast = tags_of(grey, name)
     points, matrix, error = perspective(page.tags, images)
@@ -108,20 +109,20 @@ class Registered:
 
     Attributes:
         grey: The picture, uint8 `[H, W]`.
-        page: What is on the sheet.
-        matrix: Takes millimetres on the page to pixels of the picture, float64 `[3, 3]`; a pixel's middle is at its
-            half.
-        error: The largest distance of a tag's corner from where the matrix puts it, in pixels at 200 to an inch.
-        dpi: Pixels of the picture for an inch of the page, where they are fewest.
-        shifts: Points of the page and by how much what is printed there is moved, `[N, 4]` in millimetres.
+        page: The page of its layout.
+        matrix: Maps millimetres on the page to pixels of the picture, float64 `[3, 3]`; the middle of the first pixel
+            is at 0.5.
+        error: The largest distance of a tag's corner from where the matrix puts it, in pixels at 200 per inch.
+        dpi: Pixels of the picture per inch of the page, where they are fewest.
+        shifts: Points of the page, and how far the print there is moved, `[N, 4]` in millimetres.
     """
 
     def __init__(self, grey: Bytes, page: Page, matrix: Floats, error: float, dpi: float) -> None:
         self.grey, self.page, self.matrix, self.error, self.dpi = grey, page, matrix, error, dpi
         self.shifts = np.empty((0, 4))
         self.reduced = cache(Image.fromarray(grey).reduce)
-        # The bare paper, in [0, 1], with a pixel for each millimetre: a closing, which fills whatever dark is narrower
-        # than a tag, and keeps the edges of shadows.
+        # The bare paper, in [0, 1], with a pixel for each millimetre. A closing fills dark areas that are narrower than
+        # a tag, and keeps the edges of shadows.
         whole, window = Rectangle(0, 0, page.width, page.height), WIDEST_INK | 1
         small = np.asarray(self.pixels([whole], 1.0)[0], np.float32) / np.float32(255)
         padded = np.pad(box_mean(small), window, "edge")
@@ -134,8 +135,8 @@ class Registered:
         return mapped(self.matrix, corners + averaged(self.shifts, corners[::2].mean(0)[None]))
 
     def pixels(self, boxes: Sequence[Rectangle], scale: float, margin: float = 0.0) -> list[Image.Image]:
-        """Rectangles of the page with so many millimetres around them, upright, where they are seen on a page that is
-        not quite flat, with `scale` pixels for a millimetre, in grey of 0 to 255."""
+        """Rectangles of the page with `margin` millimetres around them, upright, with `scale` pixels per millimetre, in
+        grey of 0 to 255. They are cut out where they are seen on a page that is not quite flat."""
         finest = scale_at(self.matrix, np.array([self.page.width / 2, self.page.height / 2])) / scale
         factor = max(1, int(np.ceil(finest / COARSER)))
         reduced, smaller = self.reduced(factor), np.diag([1 / factor, 1 / factor, 1])
@@ -151,8 +152,8 @@ class Registered:
         return found
 
     def ink(self, boxes: Sequence[Rectangle], scale: float, margin: float = 0.0) -> list[Grey]:
-        """The same as the share of the paper's light that is missing: float32 `[h, w]`, 0 for bare paper, 1 for
-        black."""
+        """The ink in rectangles, cut out as by `pixels`: the share of the paper's light that is missing, float32
+        `[h, w]`, 0 for bare paper, 1 for black."""
         found = []
         for box, picture in zip(boxes, self.pixels(boxes, scale, margin), strict=True):
             onto = (1 / scale, 0, box.x - margin, 0, 1 / scale, box.y - margin)
@@ -171,41 +172,43 @@ def corners_of(rectangle: Rectangle) -> Floats:
 # Corner tags.
 
 CORNERS = "upper left", "upper right", "lower right", "lower left"
-"""Of the sheet, by the number of the tag that is there."""
+"""The corners of the sheet, in the order of their tags' numbers."""
 SMALL = 1_000, 2_000, 4_000
-"""Tags are looked for in a picture of at most so many pixels on the longer side, and if some are missing, so many: a
-sheet of 40 % of a picture has cells of 3 pixels in the first."""
+"""The most pixels on the longer side of the picture in which tags are looked for; the next size is tried if tags are
+missing. In the first, a sheet of 40 % of a picture has cells of 3 pixels."""
 CELLS = 8
-"""Cells of a side of a tag's black square, of which the outer ones are black."""
+"""Cells along a side of a tag's black square; the outer cells are black."""
 REACH = 0.6
-"""An edge is looked for within so many cells; on both sides of it, one cell and more are of one colour."""
+"""An edge is looked for within this many cells of its expected place. On each side of an edge, at least one cell has
+one colour."""
 ALONG = 0.1, 0.9
-"""Parts of an edge between which it is looked for: at its ends, blur mixes it with another."""
+"""The part of an edge that is sampled, from and to, as shares of its length: at its ends, blur mixes it with the next
+edge."""
 SAMPLES, ACROSS = 32, 25
-"""Places along an edge, and pixels at each across it."""
+"""How many places along an edge are sampled, and how many samples go across it at each."""
 OUTLYING = 3.0
-"""Median deviations from an edge, with more of which a place is no part of it: a hair, a stroke, a crease."""
+"""A place that is more than this many median deviations off an edge is not part of it: a hair, a stroke, a crease."""
 LOCK = threading.Lock()
-"""The detector is one for all threads, and made for one at a time."""
-if hasattr(os, "register_at_fork"):  # a child is forked between two pictures: no thread of its own would let go
+"""All threads share one detector, which works for one thread at a time."""
+if hasattr(os, "register_at_fork"):  # fork between two pictures: a child has no thread to release the lock
     os.register_at_fork(before=LOCK.acquire, after_in_parent=LOCK.release, after_in_child=LOCK.release)
 
 
 class Detector(pupil_apriltags.Detector):  # type: ignore[misc]
-    """A detector that is never destroyed: the library frees its family first, and then uses that once more."""
+    """A detector that is never destroyed: the library's destructor frees the tag family, and then uses it once more."""
 
     def __del__(self) -> None: ...
 
 
 @cache
 def detector() -> Detector:
-    """The one of this process."""
+    """The detector of this process."""
     return Detector(families="tag36h11", nthreads=1, quad_decimate=1.0)
 
 
 def tags_of(grey: Bytes, name: str) -> tuple[Floats, float]:
-    """The corners of the four tags of a sheet, clockwise from its upper left, `[16, 2]` in pixels; and how much darker
-    black is than white at the palest, in steps of uint8. Raises `SheetError`: not each of the four is there once."""
+    """The corners of the four tags of a sheet, clockwise from its upper left, `[16, 2]` in pixels; and the contrast of
+    black and white at the palest tag, in steps of uint8. Raises `SheetError` unless each tag is there exactly once."""
     picture = Image.fromarray(grey)
     found: dict[int, Floats] = {}
     for most in SMALL:
@@ -219,14 +222,14 @@ def tags_of(grey: Bytes, name: str) -> tuple[Floats, float]:
     if len(found) < len(CORNERS):
         raise SheetError(f"{name}: {complaint(picture, found)}")
     corners = np.array([found[number] for number in range(len(CORNERS))])
-    # Twice: blur that reaches to both ends of where an edge is looked for does no harm once that is symmetric.
+    # Twice: blur that reaches both ends of the searched range does no harm once the edge is in its middle.
     corners, contrast = refined(grey, refined(grey, corners)[0])
     return corners.reshape(-1, 2), float(contrast.mean(1).min())
 
 
 def detected(picture: Image.Image, factor: int) -> list[tuple[int, Floats]]:
-    """The corner tags in a picture reduced by `factor`, by their numbers, with their corners `[4, 2]`, clockwise from
-    the upper left, in pixels of the picture."""
+    """The corner tags found in a picture reduced by `factor`: their numbers, and their corners `[4, 2]`, clockwise from
+    the upper left, in pixels of the picture itself."""
     small = np.asarray(picture.reduce(factor) if factor > 1 else picture)
     with LOCK:
         tags = detector().detect(small)
@@ -234,7 +237,7 @@ def detected(picture: Image.Image, factor: int) -> list[tuple[int, Floats]]:
 
 
 def complaint(picture: Image.Image, found: dict[int, Floats]) -> str:
-    """What is wrong with a picture that has not all tags."""
+    """The message for a picture in which tags are missing."""
     if found:
         *first, last = (corner for number, corner in enumerate(CORNERS) if number not in found)
         which = f"tags at the {', '.join(first)} and {last} are" if first else f"tag at the {last} is"
@@ -251,18 +254,18 @@ def complaint(picture: Image.Image, found: dict[int, Floats]) -> str:
 
 
 def refined(grey: Bytes, corners: Floats) -> tuple[Floats, Floats]:
-    """The exact corners of tags whose corners `[N, 4, 2]` are known to some pixels, and by how many steps of uint8
-    white is brighter than black at each edge, `[N, 4]`.
+    """The exact corners of tags whose corners `[N, 4, 2]` are known to some pixels, and how much brighter white is than
+    black at each edge, in steps of uint8, `[N, 4]`.
 
-    Each edge is sampled across at some places, in pixels interpolated linearly. With b and w the means of its dark and
-    of its bright end, the edge is where a step from b to w of the same area would be.
+    Each edge is sampled across at several places, with linear interpolation between pixels. With b and w the means of
+    the dark and of the bright end, the edge is where a step from b to w of the same area would be.
     """
     ends = np.roll(corners, -1, 1)
     length = np.linalg.norm(ends - corners, axis=-1)
     tangent = (ends - corners) / length[..., None]
-    normal = np.stack([tangent[..., 1], -tangent[..., 0]], -1)  # outwards, where corners go round clockwise
+    normal = np.stack([tangent[..., 1], -tangent[..., 0]], -1)  # outwards, since corners go round clockwise
     (a, b), (c, d) = (corners[:, 2] - corners[:, 0]).T, (corners[:, 3] - corners[:, 1]).T
-    height = ((a * d - b * c) / 2)[:, None] / length  # across each edge, where a tilted tag is shorter than along it
+    height = ((a * d - b * c) / 2)[:, None] / length  # across each edge; a tilt makes it shorter than along the edge
     reach = REACH * height / CELLS
     along, across = np.linspace(*ALONG, SAMPLES), np.linspace(-1, 1, ACROSS)
     places = corners[:, :, None] + along[:, None] * (ends - corners)[:, :, None]  # [N, 4, SAMPLES, 2]
@@ -277,12 +280,12 @@ def refined(grey: Bytes, corners: Floats) -> tuple[Floats, Floats]:
     line = lines(along, shift)
     start, end = corners + line[..., :1] * normal, ends + line.sum(-1, keepdims=True) * normal
     exact = meeting(start, end)
-    near = np.linalg.norm(exact - corners, axis=-1, keepdims=True) <= reach.max()  # not so where no edge is seen
+    near = np.linalg.norm(exact - corners, axis=-1, keepdims=True) <= reach.max()  # far off if no edge is seen
     return np.where(near, exact, corners), np.median(contrast, -1)
 
 
 def sampled(grey: Bytes, points: Floats) -> Floats:
-    """The brightness at points `[..., 2]`, x and y, linearly between pixels, whose middles are at their halves."""
+    """The brightness at points `[..., 2]`, x and y, interpolated linearly; the middle of the first pixel is at 0.5."""
     height, width = grey.shape
     x, y = (np.clip(points[..., axis] - 0.5, 0, most - 1.001) for axis, most in ((0, width), (1, height)))
     left, top = x.astype(int), y.astype(int)
@@ -293,7 +296,7 @@ def sampled(grey: Bytes, points: Floats) -> Floats:
 
 
 def lines(along: Floats, shift: Floats) -> Floats:
-    """Lines `a + b · along` through places `[..., SAMPLES]` but those that lie far off: `[..., 2]`."""
+    """Lines `a + b · along` fitted to places `[..., SAMPLES]` without outliers: a and b, `[..., 2]`."""
     kept, basis = np.ones_like(shift), np.stack([np.ones_like(along), along], -1)
     for _ in range(3):
         weighted = kept[..., None] * basis
@@ -305,7 +308,7 @@ def lines(along: Floats, shift: Floats) -> Floats:
 
 
 def meeting(start: Floats, end: Floats) -> Floats:
-    """Where each line meets the one before it: `[N, 4, 2]` from points on the lines, each `[N, 4, 2]`."""
+    """Where each line meets the line before it, `[N, 4, 2]`, given two points on each line, `[N, 4, 2]`."""
     ways = end - start
     before, way = np.roll(start, 1, 1), np.roll(ways, 1, 1)
     gap = start - before
@@ -318,30 +321,30 @@ def meeting(start: Floats, end: Floats) -> Floats:
 
 
 def perspective(tags: Sequence[Rectangle], images: Floats) -> tuple[Floats, Floats, float]:
-    """The corners of tags `[16, 2]`, the matrix that takes them nearest to where they are seen, and by how much, in
-    pixels at 200 to an inch, the worst of them is off."""
+    """The corners of tags on the page, `[16, 2]`; the matrix that maps them nearest to where they are seen; and the
+    largest error of a corner, in pixels at 200 per inch."""
     points = np.concatenate([corners_of(tag) for tag in tags])
     matrix = homography(points, images)
     return points, matrix, float(np.linalg.norm(mapped(np.linalg.inv(matrix), images) - points, axis=1).max()) * UNIT
 
 
 def mapped(matrix: NDArray[np.floating[Any]], points: Floats) -> Floats:
-    """Points `[..., 2]` where a matrix takes them."""
+    """Points `[..., 2]`, mapped by a matrix."""
     moved = points @ matrix[:, :2].T + matrix[:, 2]
     return np.asarray(moved[..., :2] / moved[..., 2:])
 
 
 def scale_at(matrix: Floats, points: Floats) -> Floats:
-    """By how much a matrix enlarges what is around points `[..., 2]`: the root of the area of what a unit square
-    becomes."""
+    """How much a matrix enlarges the surroundings of points `[..., 2]`: the root of the area that it gives a unit
+    square."""
     return np.asarray(np.sqrt(abs(np.linalg.det(matrix) / (points @ matrix[2, :2] + matrix[2, 2]) ** 3)))
 
 
 def homography(points: Floats, images: Floats) -> Floats:
-    """The matrix `[3, 3]`, its last entry 1, that takes points `[N, 2]`, N ≥ 4, nearest to their images in the sense of
-    least squares.
+    """The matrix `[3, 3]`, its last entry 1, that maps points `[N, 2]`, N ≥ 4, nearest to their images by least
+    squares.
 
-    It is found by the normalised direct linear transform and then by two steps of Gauss and Newton (R. Hartley and A.
+    It is found by the normalised direct linear transform and then by two Gauss–Newton steps (R. Hartley and A.
     Zisserman, Multiple View Geometry, 2nd edition, algorithms 4.2 and 4.3).
     """
     before, after = normal(points), normal(images)
@@ -374,18 +377,18 @@ def normal(points: Floats) -> Floats:
 # The code.
 
 SCALES = 8.0, 5.0, 12.0
-"""Pixels of a millimetre at which the code is looked for, the first that mostly does first: a cell of it has 0.6 mm."""
+"""Pixels per millimetre at which the code is looked for; the first mostly works. A cell of the code has 0.6 mm."""
 QR = zxingcpp.barcode_formats_from_str("QRCode")
 BINARIZERS = zxingcpp.Binarizer.LocalAverage, zxingcpp.Binarizer.GlobalHistogram
-"""What makes grey black and white: with the light around it, and with that of all."""
+"""Two ways to make grey black and white: by the light around each pixel, and by the light of the whole picture."""
 
 
 def code_of(sheet: Registered, layout: Layout, name: str) -> tuple[int, str]:
-    """What the code of a sheet says that is to be one of a layout: the version of that when it was printed, and whose
-    it is, "" if it is nobody's in particular.
+    """Read the QR code of a sheet that should have this layout: the version of the layout when the sheet was printed,
+    and the identity, "" if the sheet is for nobody in particular.
 
     Raises:
-        SheetError: No code can be read, it is not one of ours, or it is one of another layout.
+        SheetError: No code can be read, or it is not one of ours, or of another format or layout.
     """
     if (data := next(texts(sheet), None)) is None:
         raise SheetError(
@@ -412,7 +415,8 @@ def code_of(sheet: Registered, layout: Layout, name: str) -> tuple[int, str]:
 
 
 def texts(sheet: Registered) -> Iterator[bytes]:
-    """What QR codes say, in pictures of where the code of a sheet should be, and at last in the whole picture."""
+    """The contents of QR codes in pictures of the place where the sheet's code should be, and at last in the whole
+    picture."""
     for scale in (*SCALES, None):
         picture = np.asarray(sheet.pixels([sheet.page.code], scale, QUIET)[0]) if scale else sheet.grey
         for binarizer in BINARIZERS:
@@ -423,33 +427,36 @@ def texts(sheet: Registered) -> Iterator[bytes]:
 # A sheet that is not quite flat.
 
 LINE_SCALE = 6.0
-"""Pixels of a millimetre at which lines are looked for, 0.25 wide."""
+"""Pixels per millimetre at which lines are looked for; a line is 0.25 mm wide."""
 FARTHEST = 1.5
-"""Millimetres by which a group may be off: boxes are 10 apart, and a row never lies on another one's lines."""
+"""How many millimetres a group may be off. It is so little that a row never matches the lines of another row."""
 AROUND = 0.5
-"""Millimetres on both sides of a line that are bare paper, as far as it goes."""
+"""Millimetres on both sides of a line that are mostly bare paper."""
 PALE = 0.3
-"""Ink that counts at most: lines are paler, and what is written is darker."""
+"""Ink counts at most this much: lines are paler, and handwriting is darker."""
 LEAST = 0.04
-"""Ink of a line above that around it, on average over the lines of a group: with less, they are not seen."""
+"""The least difference of ink between a line and its surroundings, averaged over the lines of a group: with less, the
+lines are not seen."""
 CLEAR = 0.7
-"""Of the best place's ink, what any other place that is not beside it may have."""
+"""Any place that is not beside the best one may have at most this share of the best one's ink."""
 SOLID, DASHED = 50, 80
-"""Percentile of the ink along a line: half of a dashed one is bare."""
+"""Percentiles of the ink along a solid and along a dashed line: half of a dashed line is bare."""
 FLAT = 0.08
-"""Millimetres by which half of the groups are off at least on a sheet that is not flat: two thirds of a pixel of a page
-at 200 to an inch."""
+"""A sheet is not flat if half of its groups are off by at least this many millimetres: two thirds of a pixel at 200
+pixels per inch."""
 APART = 0.6
-"""Millimetres by which a group may differ from those around it: with more, something else was taken for its lines."""
+"""How many millimetres a group's shift may differ from those around it: with more, something else was taken for its
+lines."""
 
 
 def settled(sheet: Registered) -> Registered:
-    """The sheet with its boxes where their lines are seen, by up to 1.5 mm from where its corner tags say; from where
-    those around them are, if some are that far off. A flat sheet stays as it is: tags are placed better than lines."""
+    """The sheet with its boxes moved to where their lines are seen, up to 1.5 mm from where the corner tags put them.
+    If some boxes are far off, the search starts once more from the shifts of the boxes around them. A flat sheet stays
+    as it is: tags locate it better than lines."""
     shifts = shifts_of(sheet)
     if not len(shifts) or np.median(np.linalg.norm(shifts[:, 2:], axis=1)) < FLAT:
         return sheet
-    sheet = copy(sheet)  # whose picture and light are the same
+    sheet = copy(sheet)  # the copy shares the picture and the light
     sheet.shifts = shifts
     if np.abs(shifts[:, 2:]).max() > FARTHEST / 2:
         sheet.shifts = shifts_of(sheet)
@@ -457,8 +464,8 @@ def settled(sheet: Registered) -> Registered:
 
 
 def shifts_of(sheet: Registered) -> Floats:
-    """Where lines of boxes are seen, and by how much they are off from where the corner tags say, `[N, 4]`; what is
-    known already if none are. Lines that those around them do not confirm count for nothing."""
+    """Where lines of boxes are seen, and how far they are off from where the corner tags put them, `[N, 4]`; the known
+    shifts if no lines are seen. Groups that differ much from those around them are left out."""
     places = (*sheet.page.places, *([sheet.page.identity] if sheet.page.identity else []))
     groups = [group for place in places for group in ((place.boxes, SOLID), (place.correction, DASHED))]
     ends = [(row[0], row[-1].x + row[-1].width) for row, _ in groups]
@@ -468,8 +475,8 @@ def shifts_of(sheet: Registered) -> Floats:
     inks = sheet.ink(areas, LINE_SCALE, reach)
     for (boxes, percentile), area, seen, middle, shift in zip(groups, areas, inks, middles, known, strict=True):
         ink = np.minimum(seen, PALE)
-        # From the corner of the ink, edges in millimetres, and pixels between them, without the ends, which another
-        # line crosses.
+        # Measured from the corner of the ink: edges in millimetres, and the pixels between them without the ends, where
+        # other lines cross.
         left, top = area.x - reach, area.y - reach
         sides = [(box.x - left, box.x + box.width - left) for box in boxes]
         columns = np.concatenate([
@@ -492,13 +499,13 @@ def shifts_of(sheet: Registered) -> Floats:
 
 
 def weights_at(known: Floats, points: Floats) -> Floats:
-    """How much what is known at places `[N, 2]` counts at points `[..., 1, 2]`: by the distance to the power of −4,
-    which ends at 5 mm."""
+    """The weights of known places `[N, 2]` at points `[..., 1, 2]`: they fall with the fourth power of the distance,
+    and level off below 5 mm."""
     return np.asarray((((known - points) ** 2).sum(-1) + 25.0) ** -2)
 
 
 def averaged(known: Floats, points: Floats) -> Floats:
-    """The shifts at points `[P, 2]`, given those `[N, 4]` of others: their weighted means."""
+    """The shifts at points `[P, 2]`: weighted means of the known shifts `[N, 4]`."""
     found = np.zeros(points.shape)
     for place, weights in enumerate(weights_at(known[:, :2], points[:, None]) if len(known) else ()):
         found[place] = weights @ known[:, 2:] / weights.sum()
@@ -506,8 +513,8 @@ def averaged(known: Floats, points: Floats) -> Floats:
 
 
 def place_of(profile: Floats, lines: Floats) -> float | None:
-    """By how many millimetres parallel lines are moved, given where they should be and the ink along each place; None
-    if they are not clearly seen."""
+    """How many millimetres parallel lines are moved, given where they should be and a profile of the ink across them;
+    None if they are not clearly seen."""
     ink = np.convolve(profile, np.ones(3) / 3, "same")
     by = np.arange(-round(FARTHEST * LINE_SCALE), round(FARTHEST * LINE_SCALE) + 1) / LINE_SCALE
     at, aside = (lines[:, None] + by) * LINE_SCALE - 0.5, AROUND * LINE_SCALE

@@ -1,12 +1,12 @@
-"""Sheets that need a person: what to ask of each, what people say, and the workbook of both.
+"""Manages sheets that need a person: what to ask of each, the person's corrections, and the workbook of both.
 
-What was read is in `marks.jsonl`, which never changes. What people say of it is in a file beside it that only grows,
-with one line for each change:
+The readings are in `marks.jsonl`, which never changes. The corrections are in a file beside it that only grows, with
+one line for each change:
 
     {"time": "2025-06-02T09:30:00.125+00:00", "row": 3, "field": "q2", "before": 7, "after": 1, "who": "review"}
 
-A line without a field marks the whole sheet, as "accepted" or "skipped". Who takes a change back adds a line, too, with
-"undo": true, for the last change of that field which still holds. The field "" is whose the sheet is.
+A line without a field marks the whole sheet, as "accepted" or "skipped". Taking a change back adds a line, too, with
+"undo": true; it undoes the last change of that field that still holds. The field "" is the identity of the sheet.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from sumnist.sheets.pictures import PdfPage, colours_of
 Row = dict[str, Any]
 """A line of `marks.jsonl`."""
 IDENTITY = ""
-"""Stands for whose the sheet is where fields have their names, as on its page."""
+"""The name of the identity among the names of fields, as on the page."""
 
 
-# What was read.
+# Readings.
 
 NUMBER = (None, float)
 READ = {
@@ -45,22 +45,22 @@ READ = {
     "wrong": [{"field": str, "written": float, "sum": float}],
 }  # fmt: skip
 UNREADABLE = {"row": int, "path": str, "error": str}
-"""What a row has, as `files.fits` takes it: of a sheet that was read, and of one that was not."""
+"""The shapes of a row, as `files.fits` takes them: of a sheet that was read, and of one that was not."""
 ASKED = None, "doubtful", "does not add up"
-"""The states of the sheets that need a person; None is one that could not be read."""
+"""The states of the sheets that need a person; None stands for an unreadable sheet."""
 
 
 class Doubts(dict[int, bytes]):
-    """The sheets that need a person, in the order of the file: by the number of its row, the line of each.
+    """The sheets that need a person, in the order of the file: a dict of the lines by the numbers of their rows.
 
     Attributes:
         path: The file.
-        layout: That of the sheets.
-        count: How many sheets there are, with those that need nobody.
+        layout: The layout of the sheets.
+        count: How many sheets the file has, with those that need nobody.
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
-        """Raises `DataError`: the file cannot be read, or a line of it is no sheet of this layout."""
+        """Raises `DataError` if the file cannot be read, or if a line of it is no sheet of this layout."""
         super().__init__()
         self.path, self.layout, self.count = path, layout, 0
         for row, line in lines_of(path, layout):
@@ -74,10 +74,12 @@ class Doubts(dict[int, bytes]):
         return row
 
     def questions(self, row: Row) -> list[dict[str, Any]]:
-        """What to ask of a sheet: the cells that settle it, the totals that are wrong, or everything.
+        """The questions about a sheet: the cells that settle it and the totals that are wrong, or all fields if it is
+        unreadable.
 
-        Each is a "field" with "candidates", the most probable first: a "value", None for any other number, its
-        "probability", or a "note" that says what it is instead.
+        Each question has a "field" and its "candidates", the most probable first. A candidate has a "value" (None for
+        any other number) and its "probability". For a wrong total, the probability is None, and a "note" says where the
+        value is from.
         """
         if row.get("state") is None:
             names = (*[IDENTITY] * (self.layout.identity.kind != "none"), *self.layout.names)
@@ -91,7 +93,7 @@ class Doubts(dict[int, bytes]):
             if one["field"] not in said:
                 said[one["field"]] = [total, written]
             elif one["sum"] not in [candidate["value"] for candidate in said[one["field"]]]:
-                said[one["field"]].append(total)  # it is not sure what is written, either
+                said[one["field"]].append(total)  # the written total is not sure, either
         return [{"field": name, "candidates": found} for name, found in said.items() if name in self.layout.names]
 
 
@@ -101,7 +103,7 @@ def read_rows(path: Path, layout: Layout) -> list[Row]:
 
 
 def lines_of(path: Path, layout: Layout) -> Iterator[tuple[Row, bytes]]:
-    """The rows of a file with their lines; a last one whose writing was cut short is left out. Raises `DataError`."""
+    """The rows of a file with their lines. An incomplete last line is left out. Raises `DataError`."""
     content = read_or(path, DataError, "the marks.jsonl of sheets that were read")
     seen: set[int] = set()
     for number, line in enumerate(content.split(b"\n")[:-1], 1):
@@ -126,24 +128,24 @@ def lines_of(path: Path, layout: Layout) -> Iterator[tuple[Row, bytes]]:
 
 
 def number_of(field: Field, value: object) -> int | float | None:
-    """A value as people write it, if the field can have it; None if it cannot."""
+    """A value as people write it; None if the field cannot have it."""
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None
     units = value * (2 if field.halves else 1)
     return field.plain(int(units)) if 0 <= units <= field.largest and units == int(units) else None
 
 
-# What people say.
+# Corrections.
 
 Value = int | float | str | None
-"""A number as people write it, whose a sheet is, or None: nothing is written there."""
+"""A number as people write it; an identity; or None if nothing is written there."""
 Mark = Literal["accepted", "skipped"]
 SHAPE = {"time": str, "row": int, "field": (None, str), "after": (None, float, str), "who": str}
-"""What a line must have, as `files.fits` takes it."""
+"""The shape of a line, as `files.fits` takes it."""
 
 
 class Change(NamedTuple):
-    """What somebody says of a field of a row, or of the whole sheet."""
+    """What a person says of a field of a row, or of the whole sheet if `field` is None."""
 
     row: int
     field: str | None
@@ -151,10 +153,10 @@ class Change(NamedTuple):
 
 
 class Corrections:
-    """What people say, by the lines of a file. Raises `DataError` for one that is none.
+    """The corrections in the lines of a file. Raises `DataError` for a line that is no correction.
 
     Attributes:
-        changes: Those that hold, the last one last.
+        changes: The changes that hold, the last one last.
     """
 
     def __init__(self, lines: Iterable[bytes] = (), path: Path = Path()) -> None:
@@ -168,7 +170,7 @@ class Corrections:
                 ) from error
 
     def apply(self, line: Any) -> None:
-        """Let a line hold. Raises `ValueError`."""
+        """Apply a line. Raises `ValueError` if it is no correction."""
         if not fits(line, SHAPE):
             raise ValueError("expected a correction")
         change = Change(line["row"], line["field"], line["after"])
@@ -184,7 +186,7 @@ class Corrections:
 
     @property
     def values(self) -> dict[int, dict[str, Value]]:
-        """By row and field, what a person says is written there."""
+        """The values that people typed, by row and field."""
         found: dict[int, dict[str, Value]] = {}
         for row, name, after in self.changes:
             if name is not None:
@@ -193,15 +195,15 @@ class Corrections:
 
     @property
     def marks(self) -> dict[int, Mark]:
-        """By row, what was made of the sheet."""
+        """The marks of whole sheets, by row."""
         return {row: after for row, name, after in self.changes if name is None}
 
 
 class Recorder(Corrections):
-    """An open file of corrections, which no other process may add to. What was added is on the disk."""
+    """An open file of corrections, to which no other process can add. Each change is on the disk once it is added."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or make it. Raises `OutputError`, also if another process has it open, and `DataError`."""
+        """Open the file, or create it. Raises `OutputError`, also if another process has it open, and `DataError`."""
         self.journal = Journal(path, f"{path}: another review adds corrections to it: go on there, or end it first")
         try:
             super().__init__(self.journal.lines, path)
@@ -210,15 +212,16 @@ class Recorder(Corrections):
             raise
 
     def add(self, row: int, name: str | None, before: Value, after: Value, **more: bool) -> None:
-        """A person says what is written in a field, or, without one, what was made of the sheet. Raises `OutputError`,
-        and nothing has changed."""
+        """Record what a person says is written in a field, or the mark of the whole sheet if `name` is None. If it
+        raises `OutputError`, nothing has changed."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": time, "row": row, "field": name, "before": before, "after": after, "who": "review", **more}
         self.journal.add(json.dumps(line))
         self.apply(line)
 
     def undo(self) -> Change | None:
-        """Take the last change back; which one it was. Raises `OutputError`, and nothing has changed."""
+        """Take the last change back, and return it; None if there is none. If it raises `OutputError`, nothing has
+        changed."""
         if not self.changes:
             return None
         *others, last = self.changes
@@ -227,26 +230,26 @@ class Recorder(Corrections):
         return last
 
     def close(self) -> None:
-        """Let others have the file."""
+        """Release the file for other processes."""
         self.journal.close()
 
 
 def beside(marks: Path) -> Path:
-    """The file of corrections of a file of marks."""
+    """The path of the corrections of a file of marks."""
     return marks.with_suffix(".corrections.jsonl")
 
 
 def by_hand(row: Mapping[str, Any], typed: Mapping[str, Value], layout: Layout) -> Mapping[str, Any]:
-    """A row of marks.jsonl with what was typed in place of what was read; the same row if nothing was.
+    """A row of marks.jsonl with typed values in place of the readings; the same row if nothing was typed.
 
-    If nothing is left to look at, and no number is unknown, it has no probability, and is "by hand", or "does not add
-    up" if a total is still not the sum of its terms. What was said of fields that are typed is gone; totals that are
-    typed, or with a term that is, are added up anew. "typed" has what they were before.
+    If no cell is left to look at and no number is unknown, the row has no probability. Its state is then "by hand", or
+    "does not add up" if a total still differs from the sum of its terms. Corrections and doubts of typed fields are
+    removed. Totals are added up again if they or one of their terms were typed. "typed" holds the values before.
 
     Args:
-        row: What was read.
-        typed: The values that were typed, by field; None for one without a number; a text for `IDENTITY`.
-        layout: That of the sheet.
+        row: The row as it was read.
+        typed: The values that were typed, by field: None for a field without a number, a text for `IDENTITY`.
+        layout: The layout of the sheets.
     """
     if not typed:
         return row
@@ -277,24 +280,24 @@ def by_hand(row: Mapping[str, Any], typed: Mapping[str, Value], layout: Layout) 
     }  # fmt: skip
 
 
-# What people see.
+# Pictures.
 
 PAGE_SCALE, CROP_SCALE, BOOK_SCALE = 6.0, 12.0, 6.0
-"""Pixels of a millimetre of the whole page, of a field, and of one in a workbook: 150, 300 and 150 an inch."""
+"""Pixels per millimetre of the whole page, of a field, and of a field in a workbook: 150, 300 and 150 per inch."""
 LONGEST = 1800
-"""Pixels of the longer side of a picture that is shown as it is."""
+"""The most pixels on the longer side of a picture that is shown as it is."""
 MARGIN = 2.0
-"""Millimetres of paper that are shown around a field: what a digit that leaves its box needs."""
+"""Millimetres of paper that are shown around a field: enough for a digit that leaves its box."""
 PAGE_OF_PDF = re.compile(r"(.+)#page=([0-9]{1,6})", re.DOTALL)
-"""How a row names a page of a PDF, the first one 1."""
+"""How a row names a page of a PDF; pages count from 1."""
 
 
 class Views:
-    """The pictures of the sheets of a layout. Few are kept in memory: those of the sheet that is looked at and of the
+    """The pictures of the sheets of a layout. Only two are kept in memory: for the sheet on the screen, and for the
     next one."""
 
     def __init__(self, layout: Layout, folder: Path) -> None:
-        """`folder`: where pictures that are no longer in their place may be."""
+        """`folder`: where else pictures may be that are no longer in their place."""
         self.page, self.folder = Page.of(layout), folder
         self.places = {place.name: place for place in self.page.places}
         if self.page.identity is not None:
@@ -309,7 +312,7 @@ class Views:
         return straightened(picture, row["matrix"], Rectangle(0, 0, self.page.width, self.page.height), PAGE_SCALE)
 
     def crop(self, row: Mapping[str, Any], name: str, scale: float = CROP_SCALE) -> bytes:
-        """A field and its correction as PNG, with so many pixels for a millimetre. Raises `ImageError`."""
+        """A field and its correction as PNG, with `scale` pixels per millimetre. Raises `ImageError`."""
         field = around(self.places[name]).grown(MARGIN)
         straightened(self.picture(row), row["matrix"], field, scale).save(stream := BytesIO(), "PNG")
         return stream.getvalue()
@@ -326,7 +329,7 @@ class Views:
 def picture_of(
     row: Mapping[str, Any], folder: Path, opened: Callable[[Path | PdfPage], Image.Image] = colours_of
 ) -> Image.Image:
-    """The whole picture of a row in RGB, upright; `folder`: where it may be, too. Raises `ImageError`."""
+    """The whole picture of a row in RGB, upright; it may also be in `folder`. Raises `ImageError`."""
     match = PAGE_OF_PDF.fullmatch(row["path"])
     name = match[1] if match else row["path"]
     there = (row.get("file") or name, name, folder / name, folder / Path(name).name)
@@ -346,13 +349,14 @@ def around(place: Place) -> Rectangle:
 
 
 def size_of(rectangle: Rectangle, scale: float) -> tuple[int, int]:
-    """The pixels of a rectangle."""
+    """Width and height of a rectangle in pixels."""
     return round(rectangle.width * scale), round(rectangle.height * scale)
 
 
 def straightened(picture: Image.Image, matrix: list[float], rectangle: Rectangle, scale: float) -> Image.Image:
-    """A rectangle of a page, in millimetres, with `scale` pixels for each; by the picture of the sheet, and the matrix
-    `[9]`, row by row, from millimetres to its pixels. Raises `ImageError`: the matrix puts the rectangle nowhere."""
+    """Cut a rectangle of a page, in millimetres, out of the picture of the sheet, with `scale` pixels per millimetre.
+    The matrix `[9]`, row by row, maps millimetres to pixels of the picture. Raises `ImageError` if it maps the
+    rectangle nowhere."""
     size = size_of(rectangle, scale)
     to_page = np.array([[1 / scale, 0, rectangle.x], [0, 1 / scale, rectangle.y], [0, 0, 1]])
     whole = np.reshape(matrix, (3, 3)).astype(float) @ to_page
@@ -374,14 +378,14 @@ def export(
     """Write the workbook of a file of marks, whole or not at all.
 
     Args:
-        marks: The file of what was read.
-        layout: That of its sheets.
+        marks: The file of readings.
+        layout: The layout of its sheets.
         out: The workbook.
-        people: Who should have a sheet.
-        said: What people say of the sheets.
+        people: The people who should have a sheet.
+        said: The corrections of the sheets.
 
     Raises:
-        DataError: `marks` is no such file.
+        DataError: `marks` is no file of readings.
         OutputError: The workbook cannot be written.
         MissingExtraError: The extra `sheets` is not installed.
     """
@@ -392,7 +396,7 @@ def export(
     views = Views(layout, marks.parent)
 
     def crop(row: Mapping[str, Any], name: str) -> bytes | None:
-        """A field as PNG; None if its picture is there no more."""
+        """A field as PNG; None if its picture is gone."""
         try:
             return views.crop(row, name, BOOK_SCALE)
         except (ImageError, MissingExtraError):

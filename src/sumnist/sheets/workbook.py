@@ -1,7 +1,7 @@
-"""What was read of all sheets as a workbook for Excel or LibreOffice: the marks, what to look at, and a summary.
+"""Writes the readings of all sheets as a workbook for Excel or LibreOffice: marks, cells to look at, and a summary.
 
-It is written line by line to the disk, so that many lines take no more memory than a few. All text is written as text:
-one that begins with = is no formula, and one that is an address is no link.
+It goes to the disk line by line, so that many lines take no more memory than a few. All text is written as text: if it
+begins with =, it is no formula, and if it is an address, it is no link.
 """
 
 from __future__ import annotations
@@ -27,15 +27,16 @@ from sumnist.sheets.layout import Field, Layout, Person
 
 Row = Mapping[str, Any]
 Crops = Callable[[Row, str], bytes | None]
-"""From a row and a field to a PNG of the field's cells on the picture."""
+"""Takes a row and the name of a field, and returns a PNG of the field's cells on the picture, or None."""
 Notes = Sequence[tuple[str, str]]
-"""What is to be said of a field: states, of which the last colours its cell, and texts."""
+"""Notes on a field: pairs of a state and a text. The last state colours its cell."""
 
 CORRECTED, WRONG, DOUBTFUL = "corrected", "does not add up", "doubtful"
 COLOURS = {
     CORRECTED: "#8CCBF2", WRONG: "#E8764A", DOUBTFUL: "#FFEE77", BY_HAND: "#E3E3E3", UNREADABLE: "#A98BC0",
 }  # fmt: skip
-"""By state, after Okabe and Ito: who sees fewer hues tells them apart. The state is there in words, too."""
+"""Colours of the states, after Okabe and Ito, so that people who see fewer hues can tell them apart. The state is also
+written in words."""
 MEANINGS = {
     "adds up": "The totals are the sums of what is written.",
     CORRECTED: "By the sums, a number is another one than was read.",
@@ -45,16 +46,16 @@ MEANINGS = {
     BY_HAND: "Somebody looked at it and typed numbers.",
     UNREADABLE: "No number could be read, for the reason below.",
 }
-"""What the states are."""
+"""The meanings of the states."""
 SLIPS: Mapping[Kind, str] = {
     "off by one": " (off by one)", "carry": " (a carry lost or counted twice)", "swapped": " (digits swapped)",
     "skipped": " (a term left out)",
 }  # fmt: skip
-"""How a wrong total came about, where that is known."""
+"""The slips that explain a wrong total, in words."""
 LIVE = 'What is "added up" on the sheet "Marks" follows what you type there.'
 BOLD, TITLE = {"bold": True}, {"bold": True, "font_size": 14}
 EXACT = 10
-"""Digits of the largest numbers that Excel shows in full unless it is told to."""
+"""Excel shows numbers of up to this many digits in full without a number format."""
 
 
 def write_workbook(
@@ -64,14 +65,14 @@ def write_workbook(
     """Write a workbook, whole or not at all.
 
     Args:
-        rows: Of marks.jsonl, with what was typed over them; each is taken once, and let go.
-        layout: Of the sheets.
+        rows: The rows of marks.jsonl, with typed values in place of the readings. They are read once, one at a time.
+        layout: The layout of the sheets.
         out: The file, whose name should end in .xlsx.
-        people: Who should have a sheet: for their names, and to tell who has none.
+        people: The people who should have a sheet: they give the names, and show whose sheet is missing.
         crops: Makes the pictures of doubtful cells.
 
     Returns:
-        What became of the sheets.
+        The summary of the sheets.
 
     Raises:
         OutputError: It cannot be written, or has too many lines.
@@ -93,7 +94,7 @@ def write_workbook(
             looks.finish()
             write_summary(summary, found)
             book.close()
-        except FileCreateError as error:  # holds the error of the system
+        except FileCreateError as error:  # its argument is the system's error
             raise error.args[0] from error
         finally:
             for sheet in book.worksheets():
@@ -139,7 +140,7 @@ class Marks:
         ])  # fmt: skip
 
     def added(self, name: str, values: Mapping[str, float | None], shape: dict[str, Any]) -> tuple[Cell, Cell]:
-        """What the terms of a total come to, and whether it is the total that is written."""
+        """Two cells beside a total: its terms added up, and whether the written total agrees."""
         formula, written, line = self.formulas[name], values.get(name), self.table.line
         terms = formula.terms
         total, ours = (xl_rowcol_to_cell(line, self.columns[name] + beside) for beside in (0, 1))
@@ -173,7 +174,7 @@ def add_looks(table: Table, row: Row, found: Summary, crops: Crops, column: int)
 
 
 def write_summary(table: Table, found: Summary) -> None:
-    """Write the table of what became of the sheets."""
+    """Write the summary: how many sheets have each state, and the tables of problems."""
     layout = found.layout
     table.write([Cell(layout.title, TITLE)])
     table.write([Cell(f"Layout {layout.id}, version {layout.version}")])
@@ -193,19 +194,19 @@ def write_summary(table: Table, found: Summary) -> None:
 
 
 def titles_of(found: Summary) -> list[str]:
-    """The titles of the columns that say which sheet it is."""
+    """The titles of the columns that identify a sheet."""
     return ["No.", *["Identity"] * (found.layout.identity.kind != "none"), *["Name"] * bool(found.people)]
 
 
 def whose(row: Row, found: Summary, notes: Notes | None = None) -> list[Cell]:
-    """The cells that say which sheet it is."""
+    """The cells that identify a sheet."""
     identity = row.get("identity")
     cells = {"No.": Cell(row["row"] + 1), "Identity": noted(identity, {}, notes), "Name": Cell(found.name(identity))}
     return [cells[title] for title in titles_of(found)]
 
 
 def notes_of(row: Row) -> dict[str, list[tuple[str, str]]]:
-    """What is to be said of the fields of a sheet."""
+    """The notes on the fields of a sheet, by field."""
     notes: dict[str, list[tuple[str, str]]] = {}
     values = {"": row.get("identity"), **(row.get("values") or {})}
     for told in row.get("corrections") or ():
@@ -224,24 +225,25 @@ def notes_of(row: Row) -> dict[str, list[tuple[str, str]]]:
 
 
 def noted(content: str | float | None, shape: dict[str, Any], notes: Notes | None) -> Cell:
-    """A cell, coloured and with a comment if there is something to be said of it."""
+    """A cell; if it has notes, it is coloured and has a comment."""
     if not notes:
         return Cell(content, shape)
     return Cell(content, shape | coloured(notes[-1][0]), "; ".join(text for _, text in notes))
 
 
 def coloured(name: str) -> dict[str, Any]:
-    """The format of what is of a state."""
+    """The format of a cell with a state."""
     return {"bg_color": COLOURS[name], "border": 1, "border_color": "#808080"} if name in COLOURS else {}
 
 
 def number_format(field: Field) -> dict[str, Any]:
-    """The format of a field's numbers; what is no number of the field, and typed there, is shown as it is."""
+    """The number format of a field. Most fields have none, so that any number that a person types there is shown as
+    typed."""
     return {"num_format": "0.0"} if field.halves else {"num_format": "0"} if field.digits > EXACT else {}
 
 
 def candidates(found: Iterable[Mapping[str, Any]]) -> str:
-    """What a cell may be, the most probable first."""
+    """The candidates of a cell in words, the most probable first."""
     told = []
     for one in found:
         share = one["probability"]
@@ -258,31 +260,31 @@ def number(value: float | str) -> str:
 # Tables.
 
 LINES = 1_048_576
-"""Lines of a table in Excel, the header among them."""
+"""The most lines of a table in Excel, with its header."""
 LONGEST = 16_383
-"""Characters of a cell's text: at most 32,766 units of UTF-16, and Excel takes 32,767."""
+"""The most characters of a cell's text: at most 32,766 units of UTF-16; Excel takes 32,767."""
 COMMENTS, PICTURES = 5_000, 5_000
-"""Of a table, at most, since each is an object in memory, here and in Excel."""
+"""The most comments and pictures of a table: each is an object in memory, here and in Excel."""
 NARROWEST, WIDEST, FILTER = 8, 48, 3
-"""Widths of columns, and of the button to filter by, in characters."""
+"""The least and the most width of a column, and the width of a filter button, in characters."""
 ROOM = (240, 44)
-"""Width and height of a picture, at most, in pixels of 1/96 inch."""
+"""The most width and height of a picture, in pixels of 1/96 inch."""
 PAPERS = {"Letter": 1, "A4": 9}
-"""The papers, as Excel numbers them."""
+"""Excel's numbers of the papers."""
 MIDDLE = {"valign": "vcenter"}
-"""The format of what stands beside a picture."""
+"""The format of cells beside a picture."""
 HEADING = {"bold": True, "bottom": 1, "bg_color": "#EDEDED", "text_wrap": True} | MIDDLE
 
 
 class Live(NamedTuple):
-    """A formula, and what it comes to, for programs that do not work it out."""
+    """A formula and its value, for programs that do not compute formulas."""
 
     formula: str
     value: str | float
 
 
 class Cell(NamedTuple):
-    """What is in a cell: its content, properties of its format, and what a comment on it says."""
+    """A cell: its content, properties of its format, and the text of its comment."""
 
     content: str | float | Live | None
     format: dict[str, Any] = {}  # noqa: RUF012, never changed
@@ -312,7 +314,7 @@ class Table:
         return self.known(tuple(sorted(properties.items())))
 
     def head(self, titles: Sequence[str], frozen: int) -> None:
-        """Write the header; it and the first columns stay in sight."""
+        """Write the header; it and the first `frozen` columns stay in sight."""
         self.write([Cell(title, HEADING) for title in titles])
         self.widths = {column: max(map(len, title.split())) + FILTER for column, title in enumerate(titles)}
         self.sheet.freeze_panes(1, frozen)
@@ -344,7 +346,8 @@ class Table:
         self.line += 1
 
     def picture(self, column: int, png: bytes, description: str) -> bool:
-        """Put a picture into the next line, which is made high enough; False if there are too many."""
+        """Put a picture into the next line, and make the line high enough. Returns False if there are too many
+        pictures."""
         if self.pictures == PICTURES:
             return False
         self.pictures += 1
@@ -361,19 +364,19 @@ class Table:
         return True
 
     def finish(self, filtered: bool = True) -> None:
-        """Make columns as wide as what is in them, and give the header buttons to filter by."""
+        """Make columns as wide as their content; if `filtered`, give the header filter buttons."""
         for column, width in self.widths.items():
             self.sheet.set_column(column, column, min(max(width, NARROWEST), WIDEST))
         last = max(self.widths)
         if filtered:
             self.sheet.autofilter(0, 0, max(1, self.line - 1), last)
-        # An identity such as 0042 is a text, and no mistake.
+        # An identity such as 0042 is a text on purpose.
         self.sheet.ignore_errors({"number_stored_as_text": f"A1:{xl_rowcol_to_cell(LINES - 1, last)}"})
 
 
 def text_of(text: str) -> str:
-    """A text as a cell takes it: one line, not too long, of characters that can be written."""
+    """A text as a cell takes it: one line, not too long, of characters that Excel can store."""
     text = visible(text[: LONGEST + 1])
     text = text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
-    # XlsxWriter, where it writes line by line, takes a text in <r> … </r> for XML.
+    # When XlsxWriter writes line by line, it takes a text in <r> … </r> for XML.
     return text + " " if text.startswith("<r>") and text.endswith("</r>") else text
