@@ -569,7 +569,7 @@ def test_a_quick_look_says_what_was_done_and_nothing_that_was_not() -> None:
 
 def test_a_report_of_no_rows_has_no_figures() -> None:
     page = report([], VARIANTS)
-    assert "These are 0 runs of 0 designs." in markdown_of(page)
+    assert "0 runs of 0 designs." in markdown_of(page)
     assert list(pictures_of(page)) == ["number-path"]
     assert "nan" not in markdown_of(page)
 

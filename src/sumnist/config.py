@@ -23,18 +23,32 @@ from sumnist.errors import ConfigError, RunError
 from sumnist.files import check_format, parse_json
 
 Task = Literal["digits", "numbers", "cells", "finder", "addition"]
+"""What a network learns: to read digits, numbers of any length, or cells of forms, to find numbers on pictures, or to
+read digits from labelled sums alone."""
 EncoderName = Literal["tiny", "fast", "default", "wide", "original", "lenet"]
+"""The encoders, which turn an image into features."""
 Fusion = Literal["exact", "concat", "original"]
+"""How the number enters: the sum is computed (exact) or learned (concat, and original, the design of the exercise)."""
 NumberEncoding = Literal["one-hot", "scalar"]
+"""How a network that learns to add sees the number."""
 SumTarget = Literal["classes", "bits"]
+"""What a learned sum is: one of 19 classes, or five bits."""
 Augmentation = Literal["none", "shift", "affine", "elastic", "handwriting", "robust"]
+"""The random changes to training images, from none to strong."""
 DigitLoss = Literal["cross-entropy", "softmax-then-cross-entropy"]
+"""The loss of the digit; the second repeats a common mistake, for comparison."""
 Optimizer = Literal["adam", "adamw", "muon"]
+"""The optimizers."""
 Schedule = Literal["one-cycle", "constant"]
+"""How the learning rate changes during training."""
 Precision = Literal["auto", "fp32", "bf16"]
+"""The precision of training; "auto" takes bf16 if the processor is faster with it."""
 Operation = Literal["add", "sub"]
+"""Whether labelled sums are sums or differences."""
 Supervision = Literal["sums", "digits"]
+"""Which labels the task "addition" uses: those of the sums alone, or those of the digits, for comparison."""
 Engine = Literal["local", "ray"]
+"""Where a batch runs: on the cores of this machine, or on a Ray cluster."""
 InkColour = Literal["auto", "dark", "light"]
 """Whether the ink of a picture is darker or lighter than its ground; with "auto", the program finds out."""
 ReadingEngine = Literal["ours", "ocr", "both"]
@@ -79,9 +93,13 @@ class Range:
 ABOVE_0, BELOW_1 = math.nextafter(0, 1), math.nextafter(1, 0)
 """The least number above 0, and the greatest below 1: limits of ranges that exclude 0 or 1."""
 Share = Annotated[float, Range(0, 1, "a share from 0 to 1")]
+"""A share, from 0 to 1."""
 Weight = Annotated[float, Range(0, 1e38)]
+"""The weight of a loss."""
 SEEDS = Range(0, 2**63 - 1, "a whole number from 0 to 2^63 - 1")
+"""The seeds that torch takes."""
 THREADS = Range(0, 1_024)
+"""How many threads a network may use; 0 leaves the choice to the library."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +108,11 @@ class Config:
 
     Raises:
         ConfigError: A value makes no sense. The message names its flag and says what was expected.
+
+    Examples:
+        >>> Config(epochs=0)
+        Traceback (most recent call last):
+        sumnist.errors.ConfigError: --epochs 0: expected ...
     """
 
     preset: str = "default"
@@ -399,6 +422,10 @@ def preset(name: str, **changes: Any) -> Config:
 
     Raises:
         ConfigError: There is no such preset, or a value makes no sense.
+
+    Examples:
+        >>> preset("fast", epochs=2).epochs
+        2
     """
     if name not in PRESETS:
         raise ConfigError(unknown("--preset", name, PRESET_NAMES))

@@ -280,7 +280,8 @@ class LeaveOneOut:
 
     Attributes:
         terms: The supports times their weights; ranges ascend again, and `UNKNOWN` stays as it is.
-        turned: For each term the slice that brings weights into this order, and back.
+        turned: A slice for each term. It reverses the term's weights if `terms` has its range reversed, and used again
+            it restores their order.
         support: The support of the sum of all terms.
         rests: The support of the sum of all terms but one, for each term.
 

@@ -509,6 +509,11 @@ class Solution:
             condition, a probability p becomes at least p · `at_least` and at most 1 − (1 − p) · `at_least`.
         is_true: The least and the greatest probability that the equation is true, by the pictures alone; None if the
             equation has an unknown.
+
+    Examples:
+        >>> from sumnist import solve
+        >>> solve("examples/five.png + _ = 12").solved
+        '5 + 7 = 12'
     """
 
     query: str

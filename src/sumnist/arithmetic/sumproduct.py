@@ -204,6 +204,7 @@ def draws(random: np.random.Generator) -> Choose:
 # Sums of terms.
 
 Weights = NDArray[np.float64]
+"""Weights of values, in NumPy."""
 STATES = 2**24
 """The most states for each entry of a batch."""
 NEAR, MANY, DEEPEST = 64, 8, 700.0

@@ -18,6 +18,7 @@ from sumnist.arithmetic.sums import TOLERANCE, Added, Kind, Operand, whole_facto
 from sumnist.errors import NumberError
 
 Value = int | Decimal
+"""A whole number, or one with decimals."""
 DENSE = 0.5
 """A list with at least this share of the whole numbers between its least and its greatest is added as a range."""
 FEW = 32

@@ -240,7 +240,8 @@ def risk_curve(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) 
     """Coverage and risk (El-Yaniv and Wiener, 2010): the share of the answers that is kept, and the share of these that
     is wrong.
 
-    The answers `[N]` of which the network is most sure are kept. Answers of equal confidence each count as their mean.
+    The answers `[N]` of which the network is most sure are kept. If answers have the same confidence, each counts as
+    wrong by the share of them that is wrong. So their order does not matter.
     """
     order = np.argsort(-confidence, kind="stable")
     _, first, count = np.unique(-confidence[order], return_index=True, return_counts=True)

@@ -74,6 +74,10 @@ class Candidate:
         value: The digits as a number, with decimals if a decimal sign was given.
         probability: The probability of the value, given that the number of digits is allowed. It sums over separators
             anywhere, and over the leading zeros that the search found.
+
+    Examples:
+        >>> Candidate("1,480", 1480, 0.9).digits
+        '1480'
     """
 
     text: str

@@ -303,6 +303,12 @@ class NumberReading:
         how: What was taken for the line, in words; None on a blank picture.
         image: The line as the recognizer saw it, float32 `[h, w]` in [0, 1], light ink on dark ground.
         others: The boxes of other numbers that count as much; empty if this is the only one.
+
+    Examples:
+        >>> import sumnist
+        >>> reading = sumnist.load().read_number("examples/1480.png")
+        >>> reading.digits, reading.value, reading.accepted, reading.candidates[0].value
+        ('1480', 1480, True, 1480)
     """
 
     text: str

@@ -65,7 +65,7 @@ ADVICE = {
     "blank": "write something, or come nearer",
     "several digits": "one digit a picture; several are read as a number (`read_number`, `--numbers`)",
     "cut off at the border": "move the camera, so that there is paper all around the digit",
-    "too small": "come nearer, or crop the picture closer to the digit",
+    "too small": "write it larger; of a photograph, come nearer, or crop it closer to the digit",
     "too little contrast": "a darker pen, or more light",
     NOT_A_DIGIT: "a digit from 0 to 9 was expected; of a photograph, come nearer, so that the paper fills it",
     UNUSUAL: "if it is a digit, have the reader learn this hand (`sumnist hand learn`), or ask a person",
@@ -79,6 +79,7 @@ AS_IT_IS = "as it is"
 """`Reading.how` of a picture that was an image already."""
 
 Number = SupportsIndex
+"""A whole number: an int, or one of NumPy or torch."""
 Floats = NDArray[np.float64]
 Result = TypeVar("Result")
 
@@ -279,6 +280,11 @@ class Reading:
             network was trained with outliers.
         how: What was taken for the digit on the picture, in words; None on a blank picture.
         image: What the network saw, float32 `[28, 28]` in [0, 1].
+
+    Examples:
+        >>> reading = load().read("examples/five.png", 7)
+        >>> reading.digit, reading.sum, reading.accepted, reading.confidence > 0.99
+        (5, 12, True, True)
     """
 
     digit: int
@@ -670,6 +676,10 @@ def load(model: str | Path = PRETRAINED, threads: int = 1, hand: Hand | str | Pa
         HandError: The file holds no hand, or the hand was learned with another network.
         RunError: The model is not a network of sumnist, or is damaged.
         MissingExtraError: The model needs torch, which is not installed.
+
+    Examples:
+        >>> load().read("examples/five.png", 7).sum
+        12
     """
     return Reader(model, threads, hand)
 

@@ -159,6 +159,7 @@ class OriginalFusion(LearnedFusion):
 
 
 AnyFusion = ExactFusion | ConcatFusion | OriginalFusion
+"""One of the fusions."""
 
 
 def sum_bits(total: Tensor) -> Tensor:

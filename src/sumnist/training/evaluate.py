@@ -54,6 +54,10 @@ def evaluate_run(
         DataError: The data are missing or damaged.
         OutputError: The folder cannot be written.
         MissingExtraError: Plots were asked for, and matplotlib is not installed.
+
+    Examples:
+        >>> evaluate_run("runs/tiny", plots=False).digit.value > 0.9  # which `train` left
+        True
     """
     folder = Path(run_folder)
     if plots:

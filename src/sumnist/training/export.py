@@ -89,6 +89,10 @@ class Exported:
             of numbers that are read right; for scenes: the share of characters that are found and read right; both
             under `fp16` and `int8`.
         compared: What `pairs` counts: "test images", "strips", "cells" or "scenes".
+
+    Examples:
+        >>> export_run("runs/tiny").difference < 1e-3  # which `train` left
+        True
     """
 
     path: Path
@@ -126,6 +130,10 @@ def export_run(
         ExportError: An answer differs from torch's, or half precision changed a probability too much. Nothing was
             written.
         OutputError: The file cannot be written.
+
+    Examples:
+        >>> export_run("runs/tiny").path.name  # which `train` left
+        'model.onnx'
     """
     if out is None:
         settle_if_free(Path(run_folder))

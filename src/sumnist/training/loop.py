@@ -66,6 +66,11 @@ class RunResult:
         steps: How many steps were taken.
         metrics: The rows of `metrics.jsonl`, one for each whole epoch.
         finished: False after Ctrl-C.
+
+    Examples:
+        >>> from sumnist import preset
+        >>> train(preset("tiny"), "runs/tiny", overwrite=True, progress=False).folder.name
+        'tiny'
     """
 
     net: Any
@@ -112,6 +117,12 @@ def train(
         RunError: The folder holds no run that can be resumed here and with these data, or the weights to start from do
             not fit.
         TrainingError: A loss or a weight is no longer a number, or another process is gone.
+
+    Examples:
+        >>> from sumnist import preset
+        >>> result = train(preset("tiny"), "runs/tiny", progress=False)
+        >>> result.finished, len(result.metrics)
+        (True, 1)
     """
     device = choose_device(config.device)
     with process_group(device) as processes, threads(config.threads), RunFolder(Path(out), config) as folder:

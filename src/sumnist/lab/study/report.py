@@ -277,7 +277,7 @@ def leaders(results: Results, measured: list[tuple[Variant, Mean]]) -> str:
     if any(effect.n < 2 for effect in effects):
         return f"{finding} (one seed)"
     beside = sum(not effect.clear for effect in effects)
-    return finding + (f"; {beside} of the others not clearly apart" if beside else "")
+    return finding + (f"; {beside} of {len(effects)} others not clearly worse" if beside else "")
 
 
 def designs(results: Results) -> Figure | None:
@@ -372,7 +372,7 @@ def digit_effect(results: Results) -> Figure | None:
     effects.sort(key=lambda item: item[1].value)
     clear = sum(e.clear for _, e in effects)
     title = f"Learning the sum changes the digit clearly in {clear} of {len(effects)} designs"
-    xlabel = "points of digit accuracy against digits alone; blue: clear of zero"
+    xlabel = "right digits, points above digits alone; blue: interval without 0"
     figure, axes = rows_of(1.4 + 0.3 * len(effects), title, [results.titles[name] for name, _ in effects], xlabel)
     for y, (_, e) in enumerate(effects):
         colour = COLOURS["digit"] if e.clear else GREY
@@ -577,7 +577,7 @@ class Tables(Results):
              probability(c.signs)]
             for c in compare_all(values)
         ]  # fmt: skip
-        head = ["", "against", "joint, points", "d", "p, Holm", "p of sign flips, alone"]
+        head = ["", "against", "joint, points", "d", "p, Holm", "p, sign flips"]
         return markdown_table(head, body) + f"\n\nn = {len(next(iter(values.values())))} seeds, the same for all."
 
     def spread(self) -> str:
@@ -661,14 +661,12 @@ class Tables(Results):
         return f"{self.sum_by_number(name)[9]:.2f} %"
 
     def against(self, name: str, other: str, figure: str = "sum") -> str:
-        """Write a difference in words, and whether it is clear of zero."""
+        """Write a difference in words, and whether its interval leaves out zero."""
         effect = self.effect(name, other, figure)
         if effect is None or effect.n < 2:
-            return "has not been measured with enough seeds yet to say what it does"
-        if not effect.clear:
-            return f"makes no difference that {effect.n} seeds could show ({points(effect)} points)"
-        amount = f"{abs(effect.value):.2f} points (95 % interval {effect.low:+.2f} to {effect.high:+.2f})"
-        return f"{'raises' if effect.value > 0 else 'lowers'} it by {amount}"
+            return "has too few seeds to tell"
+        verdict = ("raises" if effect.value > 0 else "lowers") if effect.clear else "does not clearly change"
+        return f"{verdict} the share of right {figure}s: {points(effect)} points, {effect.n} seeds"
 
     def counts(self) -> str:
         """Write how many runs of how many designs there are."""
