@@ -193,7 +193,7 @@ def export(pages: Sequence[Page], out: Path, layout: TableLayout = ANY) -> None:
     elif out.suffix == ".zip":
         write_atomically(out, archive_of(pages, layout))
     else:
-        write_workbook(pages, lines, out, layout)
+        write_atomically(out, workbook_of(pages, lines, layout))
 
 
 def decimal_of(value: Any) -> Any:
@@ -213,8 +213,8 @@ def write_parquet(lines: Sequence[tuple[Any, ...]], out: Path) -> None:
     write_atomically(out, stream.getvalue())
 
 
-def write_workbook(pages: Sequence[Page], lines: Sequence[tuple[Any, ...]], out: Path, layout: TableLayout) -> None:
-    """Write tables as a workbook: each page as on paper, and a list of all numbers with their places."""
+def workbook_of(pages: Sequence[Page], lines: Sequence[tuple[Any, ...]], layout: TableLayout = ANY) -> bytes:
+    """Tables as a workbook: each page as on paper, and a list of all numbers with their places."""
     import xlsxwriter
 
     from sumnist.sheets.workbook import text_of
@@ -248,7 +248,7 @@ def write_workbook(pages: Sequence[Page], lines: Sequence[tuple[Any, ...]], out:
             every.write(row, column, text_of(value) if isinstance(value, str) else value)
     every.freeze_panes(1, 0)
     book.close()
-    write_atomically(out, stream.getvalue())
+    return stream.getvalue()
 
 
 def proposed(pages: Iterable[Page]) -> TableLayout:

@@ -1,13 +1,13 @@
-"""Rows and columns of a table: from the characters that the finder sees to cells, ruled or not, on a page that may be
-slanted or curled.
+"""Finds the rows and columns of a table, ruled or not, on a slanted or curled page, and puts characters into cells.
 
-Neighbours on a line and in a column say how the page is bent: two smooth maps, u across and v down, under which what
-stands on a line has one v, and what stands below each other one u, by least squares that believe no outliers. Rows are
-where numbers have one v; columns are parted where few numbers reach. Each character then belongs to the row and the
-column where it stands, however the finder joined it to others.
+Numbers beside each other on a line, and below each other in a column, show how the page is bent. Two smooth maps
+straighten it: u across and v down. On a line the middles of numbers have the same v, and in a column their right ends
+have the same u, by robust least squares. Where many numbers have about one v, there is a row. Columns are separated
+where few numbers reach. Each character belongs to the row and the column where it stands, even if the finder joined it
+to characters of other cells.
 
-Printed lines run along u or v far longer than strokes do. They are erased where no ink crosses them, since a network
-takes a piece of one for a 1, and what is left is looked at once more.
+Printed lines run along u or v, much farther than strokes do. The program erases them where no ink crosses them, since a
+network takes a piece of a line for a 1. Then the finder looks once more.
 """
 
 from __future__ import annotations
@@ -27,26 +27,28 @@ Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
 NEXT, BELOW = 12.0, 6.0
-"""How far the next number on a line, and the one below, may be, by the height of the digits."""
+"""The greatest distance to the next number on a line, and to the number below, in digit heights."""
 SLOPE, ON_LINE, OVERLAP = 0.1, 0.4, 0.3
-"""How much a line may rise or fall to its next number, for each pixel along it, and by the height of the digits; and
-the share of the narrower of two numbers that both have in common, if one stands below the other."""
+"""A line may rise or fall by `SLOPE` pixels for each pixel to its next number, plus `ON_LINE` digit heights. `OVERLAP`:
+if one number stands below another, they overlap by at least this share of the narrower one."""
 SPREAD, ROUNDS, BENT = 0.25, 8, np.array([0.1, 0.1, 0.03, 0.03, 0.03, 0.03])
-"""How far numbers stray from their line, by their height; how often the least squares are solved; and how large each
-term of a bend usually is, by the page: few numbers bend no page."""
+"""`SPREAD`: how far numbers stray from their line, in digit heights. `ROUNDS`: how often the least squares are solved.
+`BENT`: the prior standard deviation of each term of a bend, relative to the page; it keeps a page with few numbers
+straight."""
 BLUR, APART, OFF = 0.2, 0.6, 0.6
-"""By the height of the digits: how far middles of numbers of one row are spread, how far apart two rows are at least,
-and how far from the middle of its row a character may stand."""
+"""In digit heights: how far the middles of numbers in a row are spread, the least distance of two rows, and how far
+from the middle of its row a character may stand."""
 INSET, TALL = 0.15, 0.7
-"""By the height of the digits: what is left out beside the edges of a cell, and how far it reaches up and down."""
+"""In digit heights: the margin inside the left and right edges of a cell, and how far a cell reaches up and down from
+the middle of its row."""
 LIKE = 1.6
-"""How many times as high as the usual a number of a table may be, or it as high as the number."""
+"""A number of a table may be at most this many times as high as the usual number, or the usual one as high as it."""
 VALLEY = 0.4
-"""Columns are parted where no more than this share of the numbers of the shorter one of both reach."""
+"""Two columns are separated at a place that few numbers reach: at most this share of those in the shorter column."""
 LOOKED_AT = 1_600
-"""Pixels of the longer side from twice which on a smaller picture is looked at first."""
+"""A picture whose longer side has at least twice this many pixels is first looked at in a smaller copy."""
 FINE = 20
-"""Places for each height of a digit, where rows and columns are looked for."""
+"""Steps of the search for rows and columns, for each digit height."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +56,9 @@ class Bend:
     """A smooth map of a page's points to one coordinate.
 
     Attributes:
-        axis: Which one: 0 is across, 1 is down; the other one bends it.
-        middle, scale: Of the points that it was made of.
-        weights: Of its terms, `[6]`.
+        axis: The axis of the coordinate: 0 is across, 1 is down. The bend depends on the other axis.
+        middle, scale: The mean of the points that the map was fitted to, and half their greatest extent, in pixels.
+        weights: The weights of the terms, `[6]`.
     """
 
     axis: int
@@ -70,14 +72,14 @@ class Bend:
         return found
 
     def terms(self, points: Floats) -> Floats:
-        """What it is made of, at points `[N, 2]`: polynomials that are zero on its own axis, `[N, 6]`."""
+        """The terms of the map at points `[N, 2]`: polynomials that are zero on its own axis, `[N, 6]`."""
         both = (points - self.middle) / self.scale
         own, other = both[:, self.axis], both[:, 1 - self.axis]
         return np.stack([other, other * own, other**2, other**3, other * own**2, other**2 * own], 1)
 
 
 def bend_of(points: Floats, pairs: Whole, axis: int, em: float) -> Bend:
-    """The bend under which points in pairs `[P, 2]` have one coordinate."""
+    """The bend that gives both points of each pair the same coordinate. `pairs` `[P, 2]` are indices of points."""
     bend = Bend(axis, points.mean(0), max(float(np.ptp(points, 0).max()) / 2, em), np.zeros(6))
     terms, first, second = bend.terms(points), pairs[:, 0], pairs[:, 1]
     steps, apart = terms[second] - terms[first], (points[second] - points[first])[:, axis] / bend.scale
@@ -93,13 +95,13 @@ def bend_of(points: Floats, pairs: Whole, axis: int, em: float) -> Bend:
 
 @dataclass(frozen=True)
 class Grid:
-    """Where rows and columns are.
+    """The places of rows and columns.
 
     Attributes:
         em: The height of digits, in pixels.
         across, down: The maps u and v.
-        rows: The v of the middle of each row, `[R]`.
-        edges: The u of the edges of the columns, `[C + 1]`.
+        rows: v of the middle of each row, `[R]`.
+        edges: u of the edges of the columns, `[C + 1]`.
     """
 
     em: float
@@ -109,7 +111,7 @@ class Grid:
     edges: Floats
 
     def places(self, points: Floats) -> tuple[Whole, Whole]:
-        """The row and the column of points `[N, 2]`; −1 where there is none."""
+        """The row and the column of each point `[N, 2]`; −1 for a point outside."""
         u, v = self.across(points), self.down(points)
         rows = np.abs(v[:, None] - self.rows).argmin(1)
         rows = np.where(np.abs(v - self.rows[rows]) < OFF * self.em, rows, -1)
@@ -124,7 +126,8 @@ class Grid:
         return points
 
     def room(self, row: int, column: int) -> Floats:
-        """The corners of a cell, `[4, 2]`, as far as half way to the rows beside it and just within its edges."""
+        """The corners of a cell, `[4, 2]`: at most half-way to the rows above and below, and just inside the edges of
+        the column."""
         left, right = self.edges[column] + INSET * self.em, self.edges[column + 1] - INSET * self.em
         half = [TALL * self.em] * 2
         for side, beside in enumerate((row - 1, row + 1)):
@@ -135,8 +138,8 @@ class Grid:
 
 
 def grid_of(found: Sequence[Found]) -> Grid | None:
-    """The grid of numbers; None if there are none. Those with two digits or more say how the page is bent, and all of
-    their height where rows and columns are."""
+    """The grid of numbers; None if there are none. Numbers with two or more digits determine the bend. All numbers of
+    about the usual height determine the rows and columns."""
     several = [one for one in found if len(one.digits) > 1] or list(found)
     if not several:
         return None
@@ -149,18 +152,18 @@ def grid_of(found: Sequence[Found]) -> Grid | None:
 
 
 def is_like(one: Found, em: float) -> bool:
-    """Whether a number is about as high as the usual digits."""
+    """Whether a number is about as high as the usual digits, `em` pixels."""
     return 1 / LIKE < one.em / em < LIKE
 
 
 def sides_of(found: Sequence[Found]) -> tuple[Floats, Floats, Floats]:
-    """The middles of numbers, and those of their left and right sides, `[N, 2]`."""
+    """The middles of numbers, and the middles of their left and right sides, `[N, 2]` each."""
     corners = np.array([one.corners for one in found])
     return corners.mean(1), corners[:, [0, 3]].mean(1), corners[:, 1:3].mean(1)
 
 
 def neighbours(middles: Floats, lefts: Floats, rights: Floats, em: float) -> tuple[Whole, Whole]:
-    """Of numbers the pairs next to each other on a line, and those below each other: `[P, 2]` both."""
+    """Pairs of numbers next to each other on a line, and pairs one below the other: indices, `[P, 2]` each."""
     x, y = (middles[None, :, axis] - middles[:, None, axis] for axis in (0, 1))
     common = np.minimum(rights, rights[:, None]) - np.maximum(lefts, lefts[:, None])
     narrower = np.minimum(rights - lefts, (rights - lefts)[:, None])
@@ -175,7 +178,7 @@ def neighbours(middles: Floats, lefts: Floats, rights: Floats, em: float) -> tup
 
 
 def rows_of(v: Floats, em: float) -> Floats:
-    """The middles of rows, where most numbers are."""
+    """The middles of rows: the peaks in the density of the middles of numbers."""
     at = np.arange(v.min() - em, v.max() + em, em / FINE)
     many = np.exp(-0.5 * ((at[:, None] - v) / (BLUR * em)) ** 2).sum(1)
     tops = 1 + np.flatnonzero((many[1:-1] >= many[:-2]) & (many[1:-1] > many[2:]))
@@ -187,7 +190,7 @@ def rows_of(v: Floats, em: float) -> Floats:
 
 
 def edges_of(lefts: Floats, rights: Floats, em: float) -> Floats:
-    """The edges of columns: the least between two tops of how many numbers reach a place, if that is low enough."""
+    """The edges of columns: minima of the count of numbers that reach each place, if they are low enough (`VALLEY`)."""
     at = np.arange(lefts.min() - em, rights.max() + em, em / FINE)
     many = ((at[:, None] >= lefts) & (at[:, None] <= rights)).sum(1).astype(np.float64)
     near = np.hanning(FINE)
@@ -206,8 +209,7 @@ def edges_of(lefts: Floats, rights: Floats, em: float) -> Floats:
 
 
 def cells_of(grid: Grid, sight: Sight) -> dict[tuple[int, int], Found]:
-    """What stands in each cell, as a number, by row and column; nothing in a cell without a digit. Other writing beside
-    it makes it suspect."""
+    """The number in each cell with a digit, by row and column. Other writing in the cell makes the number suspect."""
     characters = sight.characters
     points = np.stack([characters.x, characters.y], 1).astype(np.float64)
     rows, columns = grid.places(points)
@@ -228,17 +230,18 @@ def cells_of(grid: Grid, sight: Sight) -> dict[tuple[int, int], Found]:
 # Printed lines.
 
 UNIT, MESH = 16.0, 64
-"""Pixels of the height of a digit, where lines are looked for, and of a side of the pieces of which the page is
-straightened."""
+"""`UNIT`: the height of a digit on the straightened page, in pixels; lines are searched there. `MESH`: the page is
+straightened in squares with sides of this many pixels."""
 BROKEN, LONG, WIDE = 3, (4.0, 2.5), 0.25
-"""Pixels by which a line may be broken; how long lines down and across are at least; and how wide at most, by the
-height of the digits."""
+"""`BROKEN`: the longest gap in a line, in pixels of the straightened page. `LONG`: the least length of lines down and
+across, in digit heights. `WIDE`: the greatest width of a line, in digit heights."""
 FAINT, GROUND = 0.4, 32
-"""How dark a line is, by the darkness of ink; and the pixels in which the brightest are the ground."""
+"""`FAINT`: the least darkness of a line, relative to ink. `GROUND`: the side, in pixels, of the squares in which the
+brightness of the ground is measured."""
 
 
 def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
-    """The picture without printed lines; None if there are none."""
+    """The picture with its printed lines erased; None if it has none."""
     grey, scale = sight.grey, UNIT / grid.em
     if grey.dtype != np.uint8:
         grey = np.rint(255 * grey).astype(np.uint8)
@@ -255,7 +258,7 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
     flat = np.asarray(bent(small, size, straight, Image.Resampling.BILINEAR))
     on_page = np.asarray(bent(Image.new("L", small.size, 1), size, straight, Image.Resampling.NEAREST)) > 0
     dark = darkness(sight, grey)
-    is_dark = dark(np.where(on_page, flat, 0)) & on_page  # nothing beside the page counts as bright
+    is_dark = dark(np.where(on_page, flat, 0)) & on_page  # places beside the page must not count as bright ground
     ruled = np.zeros(flat.shape, np.uint8)
     for bit, axis, long in ((1, 0, LONG[0]), (2, 1, LONG[1])):
         lines = runs(joined(is_dark, axis), axis) >= long * UNIT
@@ -274,11 +277,11 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
 
 
 def darkness(sight: Sight, grey: NDArray[np.uint8]) -> Callable[[NDArray[np.uint8]], NDArray[np.bool_]]:
-    """What says which pixels of a picture are as dark as a line."""
+    """A function that says which pixels of a picture are at least as dark as a line."""
     small = np.asarray(Image.fromarray(grey).resize(sight.ink.shape[::-1], Image.Resampling.BOX))
     weights = (sight.ink / 255.0) ** 2 + 1e-6
     stroke, ground = float(np.average(small, weights=weights)), float(np.median(small))
-    darkest = 1 - FAINT * (ground - stroke) / max(ground, 1.0)  # by the ground around: in a shadow all is less bright
+    darkest = 1 - FAINT * (ground - stroke) / max(ground, 1.0)  # a share of the ground nearby, which may be in a shadow
 
     def dark(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
         near = Image.fromarray(ground_of(picture)).resize(picture.shape[::-1], Image.Resampling.BILINEAR)
@@ -289,8 +292,8 @@ def darkness(sight: Sight, grey: NDArray[np.uint8]) -> Callable[[NDArray[np.uint
 
 
 def ground_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The brightness of the ground around each place of a picture, one for each `GROUND` pixels; where there is just
-    black, as beside a page, that of what is next to it."""
+    """The brightness of the ground in each square of `GROUND` by `GROUND` pixels. A square that is all black, as beside
+    a page, gets the brightness of its neighbours."""
     high, wide = (-(-side // GROUND) * GROUND for side in picture.shape)
     whole = np.pad(picture, ((0, high - picture.shape[0]), (0, wide - picture.shape[1])), mode="edge")
     blocks = whole.reshape(high // GROUND, GROUND, wide // GROUND, GROUND).swapaxes(1, 2)
@@ -305,7 +308,8 @@ def ground_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def bent(
     picture: Image.Image, size: tuple[int, int], to: Callable[[Floats], Floats], method: Image.Resampling
 ) -> Image.Image:
-    """A picture of a size, each of whose points is that of another picture at the place where a map has it."""
+    """A picture of this size, warped from another one: the map `to` says where each of its points lies in the other
+    one."""
     sides = [sorted({*range(0, side, MESH), side}) for side in size]
     corners = to(np.stack(np.meshgrid(*sides), -1).reshape(-1, 2).astype(np.float64))
     at = corners.reshape(len(sides[1]), len(sides[0]), 2)
@@ -317,7 +321,7 @@ def bent(
 
 
 def runs(some: NDArray[np.bool_], axis: int) -> NDArray[np.int32]:
-    """How long the run is along an axis that each pixel is in; 0 where there is none."""
+    """For each true pixel the length of its run along an axis; 0 for other pixels."""
     if axis == 0:
         return np.ascontiguousarray(runs(np.ascontiguousarray(some.T), 1).T)
     padded = np.pad(some, ((0, 0), (1, 1))).reshape(-1)
@@ -328,26 +332,26 @@ def runs(some: NDArray[np.bool_], axis: int) -> NDArray[np.int32]:
 
 
 def joined(some: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
-    """The same with short gaps along an axis filled."""
+    """The mask with short gaps along an axis filled."""
     return some | ((runs(~some, axis) <= BROKEN) & ~some)
 
 
 def grown(some: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """The same, and what is next to it."""
+    """The mask, grown by one pixel to each side."""
     padded = np.pad(some, 1)
     return padded[1:-1, :-2] | padded[1:-1, 2:] | padded[:-2, 1:-1] | padded[2:, 1:-1] | some
 
 
 class Laid(NamedTuple):
-    """A page whose grid is known."""
+    """The grid of a page, and what the finder saw there."""
 
     grid: Grid
     sight: Sight
 
 
 def laid(grey: NDArray[Any], find: Find) -> Laid | None:
-    """The grid of a picture, uint8 or float32 `[H, W]`, and what is seen there without printed lines; None if it shows
-    no numbers."""
+    """The grid of a picture, uint8 or float32 `[H, W]`, and what the finder sees once printed lines are erased; None if
+    the picture shows no numbers."""
     found, sight = looked(grey, find)
     grid = grid_of(found)
     if grid is None:
@@ -362,7 +366,8 @@ def laid(grey: NDArray[Any], find: Find) -> Laid | None:
 
 
 def looked(grey: NDArray[Any], find: Find) -> tuple[list[Found], Sight]:
-    """What is found on a picture; if it is large, and so are its digits, by a look at a smaller one."""
+    """The numbers on a picture, and what the finder saw. If the picture and its digits are large, a look at a smaller
+    copy is enough."""
     factor = max(grey.shape) // LOOKED_AT
     if factor > 1:
         found, sight = find(np.asarray(Image.fromarray(grey).reduce(factor)))

@@ -100,6 +100,17 @@ class TableLayout:
         rules: The rules of the tables; None if the program should find them.
         observed: Variable, statistic and unit of weather columns, by their places.
         station: The station of the weather columns.
+
+    Examples:
+        >>> layout = TableLayout.of_toml(b'''
+        ... [columns.B]
+        ... name = "max"
+        ... decimals = 1
+        ... [[rules]]
+        ... formula = "D = (B + C) / 2"
+        ... ''')
+        >>> layout.names, layout.decimals, layout.rules[0].relation.text
+        ({1: 'max'}, {1: 1}, 'D = (B + C) / 2')
     """
 
     title: str = ""

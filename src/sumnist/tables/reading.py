@@ -1,10 +1,11 @@
-"""From a picture of a table to its numbers: each sure, by itself or by what holds among them, or doubtful.
+"""Reads the numbers of a table on a picture, and checks and corrects them by the relations among them.
 
-The grid says which number stands in which cell (`tables/grid`). Each is read as numbers on any picture are. What holds
-among rows and columns is known, or is found (`tables/rules`), and is an exact relation of the cells. What such a
-relation makes of the others of its numbers is a candidate, too: the reader is asked how probable it is there. Then all
-cells together have a posterior (`arithmetic/relations`). What it settles are labels that nobody typed: by them the
-reader learns the hand, reads again, and what holds is looked for again.
+The grid (`tables/grid`) says which number stands in which cell. Each number is read as on any other picture. The rules
+of the table are in its layout, or are found (`tables/rules`). Each rule gives exact relations of cells. If the other
+numbers of a relation imply a value, this value is a candidate too: the program asks the reader how probable it is in
+that cell. Then the posterior of all cells together is computed (`arithmetic/relations`). A number that it makes sure is
+a label that nobody had to type. From these labels the reader learns the writer's hand, and reads the unsure cells
+again. With the new readings, rules are searched again.
 """
 
 from __future__ import annotations
@@ -47,40 +48,46 @@ from sumnist.tables.layout import TableLayout
 from sumnist.tables.rules import Finding, Place, cell_name, counted, fits, found, holes_in, last_totals
 
 State = Literal["read", "checked", "corrected", "doubtful", "struck out"]
+"""The states of a number; `Cell.state` explains them."""
 SURE = 0.995
-"""The probability from which on a number is sure."""
+"""A number is sure from this probability on."""
 OTHER = 0.01
-"""The probability, at least, that a cell holds none of the candidates: neighbours and rules in view mislead networks
-more than they know."""
+"""The least probability that a cell holds none of its candidates. Networks are too confident here: parts of
+neighbouring numbers and of printed lines mislead them."""
 CANDIDATES, LEAST_CANDIDATE = 6, 1e-3
-"""Candidates of each cell, at most, and their least probability; one that a relation implies may be less probable."""
+"""The most candidates of a cell, and the least probability of a candidate. A candidate that a relation implies may be
+less probable."""
 LEAST_IMPLIED, SECOND = 1e-7, 0.05
-"""The probability, at least, of a candidate that a relation implies, since a reader may miss what is there altogether:
-of a long number its share of `OTHER`; and that of a cell's second candidate from which on it implies something."""
+"""`LEAST_IMPLIED`: the least probability of a candidate that a relation implies, since the reader may have missed the
+number entirely. A long number gets less: `OTHER` shared among all numbers of its length. `SECOND`: from this
+probability on, the second candidate of a cell is used, too, to compute what relations imply."""
 AN_END = 1e-4
-"""The probability, at least, that a reader has lost the first digit or the last one, or has one too many there: a
-number may reach over a printed line, or a line may pass for a 1."""
+"""The least probability that the reader lost the first or the last digit, or read one too many there. A number may
+reach over a printed line, or a line may pass for a 1."""
 LONGEST = 9
-"""Digits of a number, at most."""
+"""The most digits of a number."""
 NO_MINUS = 0.5
-"""How probably what looks like a minus is something else, beside one that is, in a column where half have one."""
+"""How probable it is that a minus sign is something else, relative to a real one, in a column where half of the numbers
+have one."""
 WHOLE, LEAST_WHOLE, LIKELY = 1.0, 0.95, 0.5
-"""The weight of all that stands in a cell, beside the number that the finder sees there; and the probabilities of a
-number, and of the most probable one, from which on it is one where the finder sees none: what is left of a printed line
-may be any."""
+"""`WHOLE`: the weight of the proposal that takes all ink in a cell for the number, beside the number that the finder
+sees. `LEAST_WHOLE`, `LIKELY`: if the finder sees no number that counts, all ink in the cell is read. The result counts
+if the probability that there is a number, and that of the most probable number, reach these. A piece of a printed line
+may look like any digit."""
 SPARSE, ASKED, NUMBER = 0.7, 3, (None, UNSURE, STRUCK)
-"""A row or a column with fewer numbers than this share of the usual has few. So many of its cells are asked first
-whether they read as numbers do; of few cells a reading must say that of what is one, struck out or not."""
+"""`SPARSE`: a row or column is sparse if it has fewer numbers than this share of the usual. `ASKED`: if about this many
+of its cells all read as numbers, the other cells need not be asked. `NUMBER`: the reasons of a reading that count as a
+number in a sparse line."""
 ROUNDS = 2
-"""How often a table is read again with what was learned."""
+"""How often, at most, a table is read again with the learned hand."""
 LESSONS = 200
-"""Numbers of a page that teach the hand, at most."""
+"""The most numbers of a page that the hand is learned from."""
 CLEARLY = 0.999
-"""The probability from which on a reading is not corrected by what holds: rather, the writer has slipped."""
+"""Relations do not correct a reading that is at least this sure: the writer may have slipped."""
 WRONG = 0.9
-"""The probability from which on a relation is said not to hold."""
+"""A relation is reported as broken if the probability that it does not hold reaches this."""
 ANY = TableLayout()
-"""Nothing is known of a table."""
+"""The layout of a table of which nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +95,21 @@ class Cell:
     """A number of a table.
 
     Attributes:
-        row, column: Where it is, from 0.
-        value: What it is most probably; None if nothing is known of it.
-        probability: Of that value, by all that is known.
-        state: "read", sure by itself; "checked", sure by what holds; "corrected", sure by what holds, and another one
-            than was read; "doubtful"; or "struck out".
-        read: What was read there by itself.
-        candidates: What it may be, the most probable first.
-        corners: Of the number on the picture, in pixels, `[4, 2]`.
-        seen: What it may be by itself, in units of its last decimal.
+        row, column: The place of the number, from 0.
+        value: The most probable value; None if nothing is known.
+        probability: The probability of `value`, given the whole page.
+        state: "read": sure, and in no relation. "checked": relations make sure what was read. "corrected": relations
+            make another value sure. "doubtful": a person should look at it. "struck out": somebody crossed it out.
+        read: The text as it was read, without relations.
+        candidates: The possible values with their probabilities, given the whole page, the most probable first.
+        corners: The corners of the number on the picture, in pixels, `[4, 2]`.
+        seen: The candidates as the reader judges them, without relations: values in units of the last decimal, and
+            their probabilities.
+
+    Examples:
+        >>> cell = read("docs/images/table-photograph.jpg").cells[0, 0]
+        >>> cell.name, cell.value, cell.state, len(cell.corners)
+        ('A1', 244, 'checked', 4)
     """
 
     row: int
@@ -111,11 +124,11 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """As a spreadsheet calls it."""
+        """The name of the cell in a spreadsheet, such as D6."""
         return cell_name((self.row, self.column))
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
+        """The cell as types that `json` writes, with row and column from 1; a value with decimals is a string."""
         candidates = [{"value": plain(value), "probability": share} for value, share in self.candidates]
         corners = [[round(x, 1), round(y, 1)] for x, y in self.corners]
         return {
@@ -126,7 +139,8 @@ class Cell:
 
 
 class Broken(NamedTuple):
-    """A relation that most probably does not hold, whatever the numbers are: a slip of the writer's."""
+    """A relation that probably does not hold, because the writer slipped. `kind`: the most probable slip.
+    `probability`: that the relation does not hold."""
 
     formula: str
     kind: str
@@ -138,13 +152,18 @@ class Table:
     """The numbers of a table.
 
     Attributes:
-        rows, columns: How many there are.
-        cells: By row and column.
-        rules: What holds, and of what was found how often.
-        broken: Relations that do not hold.
-        exact: Whether probabilities are exact, and not what messages in circles came to.
-        beside: How many digits on the page stand in no cell.
-        hand: What was learned of the writer, if anything.
+        rows, columns: The number of rows, and of columns.
+        cells: The cells by row and column, from 0.
+        rules: The rules of the table, and how often each holds.
+        broken: The relations that probably do not hold.
+        exact: Whether the probabilities are exact. They are approximate if the relations form too many circles.
+        beside: How many digits on the page are outside every cell.
+        hand: The hand that was learned from the page, or that the reader had; None if there is none.
+
+    Examples:
+        >>> table = read("docs/images/table-photograph.jpg")
+        >>> sum(table.states.values()) == len(table.cells)
+        True
     """
 
     rows: int
@@ -162,7 +181,7 @@ class Table:
         return Counter(cell.state for cell in self.cells.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
+        """The table as types that `json` writes."""
         return {
             "rows": self.rows, "columns": self.columns,
             "cells": [cell.as_dict() for _, cell in sorted(self.cells.items())],
@@ -172,60 +191,68 @@ class Table:
 
 
 def read(picture: Picture, layout: TableLayout | str | Path | None = None) -> Table:
-    """The table on a picture.
+    """Read the table on a picture.
 
     Args:
-        picture: As `Reader.read` takes it.
-        layout: What is known of it, or the TOML file of that; what it does not say is found.
+        picture: A picture, as `Reader.read` takes it.
+        layout: What is known about the table, or the path of a TOML file. If it has no rules, the program finds them.
 
     Raises:
         ImageError: The picture cannot be read.
-        LayoutError: The layout cannot.
+        LayoutError: The layout cannot be read.
         SheetError: There are no numbers on the picture.
+
+    Examples:
+        >>> table = read("docs/images/table-photograph.jpg")
+        >>> table.rows, table.columns, table.cells[0, 0].value, table.cells[0, 0].state
+        (11, 4, 244, 'checked')
+        >>> [one.rule.relation.text for one in table.rules]
+        ['r7 = (r2 + r3 + r4 + r5) / 4', 'C = (A + B) / 2', 'D = A - B']
     """
     known = TableLayout() if layout is None else layout
     return TableReader(known if isinstance(known, TableLayout) else TableLayout.load(known)).read(picture)
 
 
 class Page(NamedTuple):
-    """What is on a page, before anything is made of it."""
+    """A page with its grid, before its numbers are read."""
 
     grid: Grid
     sight: Sight
     found: Mapping[Place, Found]
     cells: Mapping[Place, Place]
-    """Of each cell the row and the column of the grid."""
+    """The row and the column in the grid, for each cell of the table."""
     pieces: dict[bytes, Piece]
-    """What was cut out of the picture, by the room and the characters of its cell."""
+    """The pieces cut out of the picture, by the `key` of their cell."""
     judges: dict[tuple[Reader, bytes], Judge]
-    """What reads a cell, by the reader and the same."""
+    """The judges of cells, by the reader and the `key` of the cell."""
 
     @classmethod
     def of(cls, grid: Grid, sight: Sight, before: Page | None = None) -> Page:
-        """A page with this grid; of `before`, the same page with another grid, cells that are the same are kept."""
+        """The page with this grid. `before` is the same page with another grid; the pieces and judges of its unchanged
+        cells are kept."""
         found = cells_of(grid, sight)
         kept = before and (before.pieces, before.judges)
         return cls(grid, sight, found, {place: place for place in found}, *(kept or ({}, {})))
 
     @property
     def beside(self) -> int:
-        """How many digits stand in no cell."""
+        """How many digits are outside every cell."""
         return int(self.sight.sure.are_digits.sum()) - sum(len(one.digits) for one in self.found.values())
 
     def key(self, place: Place) -> bytes:
-        """What tells cells apart, whatever the grid: where they are, and which characters stand in them."""
+        """A key of a cell that does not depend on the grid's numbering: its corners, and its characters."""
         number = self.found.get(place)
         characters = b"" if number is None else number.places.tobytes() + bytes([number.suspect])
         return self.room(place).tobytes() + characters
 
     def room(self, place: Place) -> Floats:
-        """The corners of a cell, as far as it is on the page: a bend says little of what is off it."""
+        """The corners of a cell, cut off at the borders of the picture: a bend says little about places beyond."""
         high, wide = self.sight.grey.shape
         room: Floats = self.grid.room(*self.cells[place]).clip(0, (wide, high))
         return room
 
     def piece(self, place: Place) -> Piece:
-        """What stands in a cell; it is cut out once."""
+        """The pieces of a cell; they are cut out only once."""
         key = self.key(place)
         if key not in self.pieces:
             number, room = self.found.get(place), self.room(place)
@@ -238,7 +265,8 @@ class Page(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What stands in a cell: its number, or where one would be; all of it; and the number cut out, if there is one."""
+    """The pieces of a cell. `number`: the number found there, or an empty one in its place. `whole`: all ink of the
+    cell. `alone`: the number cut out; None if the finder sees none."""
 
     number: Found
     whole: LineProposal
@@ -246,13 +274,18 @@ class Piece(NamedTuple):
 
 
 class TableReader:
-    """Reads tables; made once, and asked for each.
+    """Reads any number of tables of one layout.
 
     Args:
-        layout: What is known of such tables; what it does not say is found.
-        reader: What reads; by default the one that comes with the package.
-        mistake: The probability that the writer makes a mistake, for each relation.
-        learn: Whether the hand is learned from what relations settle.
+        layout: What is known about the tables. If it has no rules, the program finds them.
+        reader: The reader of the numbers; by default the packaged one.
+        mistake: ε, the probability that the writer made a mistake, for each relation.
+        learn: Whether to learn the writer's hand from the numbers that relations make sure.
+
+    Examples:
+        >>> reader = TableReader(TableLayout(names={0: "max"}), learn=False)
+        >>> reader.read("docs/images/table-photograph.jpg").columns
+        4
     """
 
     def __init__(
@@ -262,7 +295,7 @@ class TableReader:
         self.reader = reader or Reader()
 
     def read(self, picture: Picture, name: str | None = None) -> Table:
-        """The table on a picture. Raises `ImageError`, `SizeError`, `SheetError` if there are no numbers on it."""
+        """Read the table on a picture. Raises `ImageError`, `SizeError`, and `SheetError` if there are no numbers."""
         page, reader = self.page(picture, name), self.reader
         judges, readings = read_cells(reader, page, page.cells)
         solved = self.solved(judges, readings)
@@ -281,7 +314,7 @@ class TableReader:
         return self.table(page, readings, solved, reader.hand)
 
     def page(self, picture: Picture, name: str | None) -> Page:
-        """The grid of a picture, and what stands in its cells. Raises `SheetError`."""
+        """The grid of a picture, and the characters in its cells. Raises as `read` does."""
         shown, lay = name or "the picture", laid(pixels_of(picture, name), self.reader.numbers.found_on)
         page = lay and Page.of(*lay)
         if page and len(page.found) > MOST_FOUND:
@@ -292,13 +325,13 @@ class TableReader:
         rows = real_lines(self.reader, page, 0) if page else []
         if not page or not rows:
             raise none
-        if len(rows) < len(page.grid.rows):  # what is none takes no room
+        if len(rows) < len(page.grid.rows):  # rows without numbers are left out
             page = Page.of(replace(page.grid, rows=page.grid.rows[rows]), page.sight, page)
         columns = real_lines(self.reader, page, 1)
         if not columns:
             raise none
         edges = page.grid.edges[columns[0] : columns[-1] + 2]
-        if len(edges) < len(page.grid.edges):  # what is none at the side takes no room
+        if len(edges) < len(page.grid.edges):  # so are columns without numbers, at the sides
             page = Page.of(replace(page.grid, edges=edges), page.sight, page)
         cells = {(row, new): (row, old - columns[0]) for row in range(len(rows)) for new, old in enumerate(columns)}
         found = {new: page.found[old] for new, old in cells.items() if old in page.found}
@@ -307,7 +340,7 @@ class TableReader:
     def solved(
         self, judges: Mapping[Place, Judge], readings: Mapping[Place, FoundNumber], before: Sequence[Finding] = ()
     ) -> Solved:
-        """All numbers of a page together, by what was read of each, and what was found `before` to hold."""
+        """The posterior of all numbers of a page, given the reading of each. `before`: the rules found earlier."""
         signs = minus_of(readings)
         numbers = {place: candidates_of(one, signs[place[1]]) for place, one in readings.items()}
         findings = self.holding(numbers, before)
@@ -320,7 +353,7 @@ class TableReader:
         return Solved(numbers, tuple(findings), relations, posterior)
 
     def holding(self, numbers: Mapping[Place, Values], before: Sequence[Finding]) -> list[Finding]:
-        """What holds: what is known to, or what is found to, or was."""
+        """The rules of the layout. If it leaves them open: the rules found now, and the rules found `before`."""
         shape = tuple(1 + max((place[axis] for place in numbers), default=0) for axis in (0, 1))
         values, there = np.zeros(shape, np.int64), np.zeros(shape, bool)
         for place, one in numbers.items():
@@ -335,7 +368,7 @@ class TableReader:
         return list(kept.values())
 
     def table(self, page: Page, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
-        """What is said of all, and of holes."""
+        """The table, with a doubtful cell for each hole."""
         usual = ways_of(readings)
         places = {**{column: decimals for column, (decimals, _) in usual.items()}, **self.layout.decimals}
         related = {name for relation in solved.relations for name in relation.names}
@@ -357,7 +390,7 @@ class TableReader:
 
 @dataclass(frozen=True)
 class Solved:
-    """What is known of all numbers of a page."""
+    """All numbers of a page after their relations are used. `numbers` are the candidates without relations."""
 
     numbers: Mapping[Place, Values]
     findings: tuple[Finding, ...]
@@ -372,14 +405,15 @@ class Solved:
 
     @property
     def settled(self) -> int:
-        """How many numbers are sure."""
+        """How many numbers are sure (`SURE`)."""
         return sum(value is not None and share >= SURE for value, share in map(self.best, self.numbers))
 
 
 def read_cells(
     reader: Reader, page: Page, places: Iterable[Place]
 ) -> tuple[dict[Place, Judge], dict[Place, FoundNumber]]:
-    """What reads cells, and what it says of them; nothing of those without a number. In a hole there rather is one."""
+    """The judges of cells, and the readings of the cells with a number. In a hole a number counts even if it is less
+    probable."""
     judges = {place: judge_of(reader, page, place) for place in places}
     readings = {place: judge() for place, judge in judges.items()}
     readings = {place: one for place, one in readings.items() if one.candidates}
@@ -391,7 +425,7 @@ def read_cells(
 
 
 def judge_of(reader: Reader, page: Page, place: Place) -> Judge:
-    """What reads a cell; it is looked at once by each reader."""
+    """The judge of a cell; each reader looks at the cell only once."""
     key = reader, page.key(place)
     if key not in page.judges:
         page.judges[key] = cache(judge_by(reader, page, place))
@@ -399,17 +433,17 @@ def judge_of(reader: Reader, page: Page, place: Place) -> Judge:
 
 
 def judge_by(reader: Reader, page: Page, place: Place) -> Judge:
-    """What reads a cell, as the finder sees its number and as all that stands there."""
+    """The judge of a cell, by two proposals: the number that the finder sees, and all ink in the cell."""
     read, (number, whole, alone) = reader.numbers.reader("ours"), page.piece(place)
     if alone is not None:
         judge = read.looked_at(page.sight, number, alone, (1, None), None, CANDIDATES, line=whole)
-        if len(number.digits) > 1 or judge().reason != NOT_A_NUMBER:  # 11 passes for one digit, which it is not
+        if len(number.digits) > 1 or judge().reason != NOT_A_NUMBER:  # the finder may take an 11 for one digit
             return judge
     opinions = [opinion_of(one, [whole], (1, None), None, SEARCHED) for one in read.recognizers]
 
     def judged(asked: Sequence[str] = ()) -> FoundNumber:
         seen = read.judged(opinions, CANDIDATES, None, asked=asked)
-        is_line = alone is None and not seen.digits.strip("01")  # of which a part is left, or a pattern of the paper
+        is_line = alone is None and not seen.digits.strip("01")  # a piece of one, or a pattern of the paper
         is_one = seen.is_number_probability >= LEAST_WHOLE and seen.confidence >= LIKELY and not is_line
         reason = UNSURE if is_one else NOT_A_NUMBER
         corners = tuple((float(x), float(y)) for x, y in page.sight.placed(number)[0])
@@ -419,7 +453,7 @@ def judge_by(reader: Reader, page: Page, place: Place) -> Judge:
 
 
 def nothing_at(page: Page, corners: Floats) -> Found:
-    """What is found in a cell where the finder sees nothing."""
+    """An empty number, for a cell in which the finder sees none."""
     none = page.sight.characters.of(np.zeros(0, np.int64))
     (left, top), (right, bottom) = corners[0], corners[1]
     angle = math.atan2(bottom - top, right - left)
@@ -427,8 +461,9 @@ def nothing_at(page: Page, corners: Floats) -> Found:
 
 
 def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
-    """The rows (axis 0) or columns of a grid that are some: most of their cells that are high enough read as numbers;
-    where these are few, most of those with several digits, since a lone speck may pass for a number."""
+    """The rows (axis 0) or columns (axis 1) of a grid that hold numbers: most of their cells with writing of the usual
+    height read as numbers. In a sparse line only cells with several digits count, since a lone speck may pass for a
+    number."""
     lines = defaultdict[int, list[Place]](list)
     for place in page.found:
         lines[place[axis]].append(place)
@@ -450,8 +485,8 @@ def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
 
 
 def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
-    """How probably a number with a minus before it is below zero, by column: where few have one, that is a rule or
-    a stain."""
+    """By column, how probable it is that a minus sign is one. If few numbers have one, it is rather a printed line or a
+    stain."""
     signs = defaultdict[int, list[bool]](list)
     for (_, column), one in readings.items():
         signs[column].append(one.text.startswith("-"))
@@ -460,7 +495,8 @@ def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
 
 
 def candidates_of(reading: FoundNumber, minus: float, implied: Iterable[int] = ()) -> Values:
-    """What a cell may hold, in units of its last decimal; `minus`: how probably a minus that is seen is one."""
+    """The candidates of a cell, in units of the last decimal. `minus`: the probability that a minus sign is one.
+    `implied`: values that relations imply."""
     shares = defaultdict[int, float](float)
     wanted = set(implied)
     for one in reading.candidates:
@@ -477,7 +513,7 @@ def candidates_of(reading: FoundNumber, minus: float, implied: Iterable[int] = (
 
 
 def least_of(value: int, read: str) -> float:
-    """The probability, at least, of a value that a relation implies, where these digits are read."""
+    """The least probability of a value that a relation implies, if the digits `read` were read."""
     longer, shorter = sorted((str(value), read), key=len, reverse=True)
     if len(longer) == len(shorter) + 1 > 1 and (longer.endswith(shorter) or longer.startswith(shorter)):
         return AN_END
@@ -485,7 +521,8 @@ def least_of(value: int, read: str) -> float:
 
 
 def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> dict[Place, tuple[str, ...]]:
-    """By cell the digits that relations make of the most probable others, if the reader does not have them."""
+    """By cell, the digits of values that relations imply, given likely values of the other numbers, and that the reader
+    did not propose. Relations that hold among the most probable values are skipped."""
     names = {cell_name(place): place for place in numbers}
     asked = defaultdict[Place, set[int]](set)
     for relation in relations:
@@ -504,13 +541,14 @@ def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> d
 
 
 def options_of(number: Values) -> list[int]:
-    """What a number most probably is, and what else it may well be."""
+    """The most probable value of a number, and the second one if it is probable enough (`SECOND`)."""
     first, *others = [int(value) for value in number.probabilities] or [0]
     return [first, *(value for value in others[:1] if number.probabilities[value] >= SECOND)]
 
 
 def few(options: Mapping[str, Sequence[int]], without: str) -> Iterable[dict[str, int]]:
-    """The most probable values of all numbers but one, and those with one of them at its second value."""
+    """The most probable values of all numbers but `without`; then again, each time with one of them at its second
+    value."""
     best = {name: values[0] for name, values in options.items() if name != without}
     yield best
     for name, values in options.items():
@@ -519,7 +557,7 @@ def few(options: Mapping[str, Sequence[int]], without: str) -> Iterable[dict[str
 
 
 def posterior_of(numbers: Mapping[Place, Values], relations: Sequence[Relation], mistake: float) -> Posterior:
-    """All numbers together."""
+    """The posterior of all numbers together, given the relations among them."""
     evidence = {cell_name(place): one for place, one in numbers.items()}
     most = max((abs(int(value)) for one in evidence.values() for value in one.probabilities), default=0)
     largest = 10 ** len(str(most)) - 1
@@ -532,7 +570,7 @@ def posterior_of(numbers: Mapping[Place, Values], relations: Sequence[Relation],
 
 
 def ways_of(readings: Mapping[Place, FoundNumber]) -> dict[int, tuple[int, bool]]:
-    """How the numbers of each column are written: as most of them are."""
+    """By column, the way in which most of its numbers are written (`way_of`)."""
     shown = defaultdict[int, list[tuple[int, bool]]](list)
     for (_, column), one in readings.items():
         shown[column].append(way_of(one))
@@ -540,14 +578,14 @@ def ways_of(readings: Mapping[Place, FoundNumber]) -> dict[int, tuple[int, bool]
 
 
 def way_of(reading: FoundNumber) -> tuple[int, bool]:
-    """How many decimals a number has, and whether it begins with a 0 that counts for nothing: of others in its column
-    that do not, it may have lost a sign, or a digit."""
+    """How many decimals a number has, and whether it begins with a needless 0. If a number differs in this from its
+    column, the reader may have lost a separator or a digit."""
     decimals = decimals_of(reading.text)
     return decimals, reading.digits.startswith("0") and len(reading.digits) > decimals + 1
 
 
 def cell_of(place: Place, reading: FoundNumber, solved: Solved, decimals: int, related: bool) -> Cell:
-    """What is said of a cell."""
+    """The value and the state of a cell."""
     values, shares = solved.posterior.numbers[cell_name(place)]
     order = np.argsort(-shares, kind="stable")
     likely = [(scaled(int(values[at]), decimals), float(shares[at])) for at in order.tolist()
@@ -571,12 +609,12 @@ def cell_of(place: Place, reading: FoundNumber, solved: Solved, decimals: int, r
 
 
 def scaled(units: int, decimals: int) -> int | Decimal:
-    """A number of units of the last decimal."""
+    """The number with this many units of its last decimal."""
     return Decimal(units).scaleb(-decimals) if decimals else units
 
 
 def hand_of(reader: Reader, readings: Mapping[Place, FoundNumber], solved: Solved) -> Hand | None:
-    """The hand, learned of what relations settle; None if they settle nothing that can be learned of."""
+    """The hand, learned from the numbers that relations make sure; None if it cannot be learned from them."""
     shown, labels = [], []
     related = {name for relation in solved.relations for name in relation.names}
     for place, one in readings.items():

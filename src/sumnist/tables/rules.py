@@ -1,13 +1,13 @@
-"""What holds in a table: relations of its rows and of its columns, as they are written, and as they are found.
+"""Finds the rules of a table, which are relations between its rows or its columns, and applies them to its cells.
 
-A rule of rows, such as `r6 = r1 + … + r5`, holds in every column, or in some; one of columns, such as
-`D = (B + C) / 2`, in every row, or in some. `F_above` is column F of the row before, as a balance needs it.
+A rule of rows, such as `r6 = r1 + … + r5`, holds in every column, or in some columns. A rule of columns, such as
+`D = (B + C) / 2`, holds in every row, or in some rows. `F_above` is column F in the row before; balances need it.
 
-Rules are found by counting: of all sums, means, differences, products and balances of a few shapes, those count that
-hold among the most probable numbers far more often than by chance. How often chance makes one hold is asked of the
-table itself: what terms come to is compared with totals in other places, and with the lines beside the total, since in
-many tables neighbours are alike. That is a binomial test, and its bound is divided by the number of rules that were
-tried (Bonferroni). Of rules with one total the simplest of those that hold best is taken.
+The program tries all sums, means, differences, products and balances of a few shapes on the most probable numbers. It
+keeps those that hold far more often than by chance. A binomial test decides, with a significance level divided by the
+number of rules tried (Bonferroni). How often a rule holds by chance is estimated from the table itself: the results of
+its terms are compared with totals in other places, and with the lines beside the total, since neighbours are alike in
+many tables. Of the rules with one total the best is kept, or a simpler mean that is nearly as good.
 """
 
 from __future__ import annotations
@@ -36,46 +36,47 @@ ROW = re.compile(r"r([1-9][0-9]{0,3})")
 COLUMN = re.compile(r"([A-Z]{1,2})(_above)?")
 ABOVE = "_above"
 REACH = 4
-"""How many lines may stand between a total of rows and the last of its terms, more one: a mean and a remark."""
+"""How far, in rows, a total may be from its last term: a mean and a remark may stand between."""
 DIVISORS = range(2, 32)
-"""By what a total may be divided to make a mean: the days of a month, at most."""
+"""The divisors of a mean: at most the days of a month."""
 WIDEST = 40
-"""Terms of a sum of neighbours, at most."""
+"""The most terms of a sum of neighbours."""
 CHANCE = 0.01
-"""The share of places in which a rule that is none holds at least."""
+"""The least share of places in which we assume that a false rule holds by chance."""
 SHIFTS, BESIDE = (1, 2, 3), 4
-"""How far totals are moved along, and how many lines beside them are taken, to see how often chance makes a rule
-hold."""
+"""Two ways to estimate how often a rule holds by chance. `SHIFTS`: totals are moved by this many places. `BESIDE`: up
+to this many lines on either side take the place of the total."""
 BOUND = 0.01
-"""The probability of one false rule among all that were tried."""
+"""The significance level: the probability that at least one of all rules tried is accepted by chance."""
 MOST_SUMS = 2_000
-"""What the numbers of a column may come to: so many sums are kept."""
+"""The most possible sums of a column that are kept."""
 ONCE = 0.001
-"""The probability of one false total among those that are seen once."""
+"""The significance level for totals that occur only once, over all columns."""
 REPEATED, AGAIN = 3, 0.05
-"""So often a rule of rows is found, at one distance, if it comes again in all of a table; and the probability that it
-holds as often by chance, where it comes again."""
+"""`REPEATED`: if a rule of rows is found this often, at equal distances, the program expects it along the whole table.
+`AGAIN`: the significance level for each further repetition."""
 FEWEST = 3
-"""Places in which a rule must hold."""
+"""The least number of places in which a rule must hold."""
 SIGNS = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
-"""Of three neighbours, which are more and which less."""
+"""The signs of three neighbours whose sum may be a total."""
 SIMPLER = 0.5
-"""Of means with one total that with the fewest terms is taken, if the logarithm of its probability is at least so large
-beside the best rule's: a mean is rather a part of the sum above it than of all that is in it."""
+"""A simpler mean is preferred to the best rule with the same total if its `log_p` is at least this share of the best
+rule's. Below a sum, a mean is more likely the sum divided than the mean of all its terms."""
 FULL = 0.75
-"""The share of the cells of a row, or a column, with a number, from which on an empty one is a hole."""
+"""A row or column is full if at least this share of its cells have a number. An empty cell in a full row and a full
+column is a hole."""
 MOSTLY = 0.3
-"""The share of the rows of one kind in which a rule of columns must hold to count there."""
+"""A rule of columns applies to a kind of row if it holds in at least this share of these rows."""
 
 
 def letters(column: int) -> str:
-    """What a column is called, as in a spreadsheet: A, B, …, Z, AA, …"""
+    """The name of a column, as in a spreadsheet: A, B, …, Z, AA, …"""
     first, last = divmod(column, 26)
     return (letters(first - 1) if first else "") + chr(ord("A") + last)
 
 
 def column_of(name: str) -> int:
-    """The column that is called so."""
+    """The index of the column with this name."""
     found = 0
     for letter in name:
         found = 26 * found + ord(letter) - ord("A") + 1
@@ -83,17 +84,20 @@ def column_of(name: str) -> int:
 
 
 def cell_name(place: Place) -> str:
-    """What a cell is called, as in a spreadsheet: D7 is in the fourth column, seventh row."""
+    """The name of a cell, as in a spreadsheet: D7 is in the fourth column, seventh row."""
     return f"{letters(place[1])}{place[0] + 1}"
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A relation of rows that holds in columns, or one of columns that holds in rows.
+    """A relation among rows that holds in columns, or a relation among columns that holds in rows.
 
     Attributes:
-        relation: Among rows, `r1`, `r2`, …, or among columns, `A`, `B`, ….
-        places: The columns or rows, from 0, in which it holds; None if in all.
+        relation: The relation among rows, `r1`, `r2`, …, or among columns, `A`, `B`, ….
+        places: The columns or rows, from 0, in which the rule holds; None if it holds in all.
+
+    Raises:
+        LayoutError: The relation names rows and columns together, or something else.
     """
 
     relation: Relation
@@ -109,16 +113,17 @@ class Rule:
 
     @classmethod
     def of(cls, text: str, places: frozenset[int] | None = None) -> Rule:
-        """The rule that is written so. Raises `LayoutError`."""
+        """Parse a rule. Raises `LayoutError`."""
         return cls(Relation.of(text), places)
 
     @property
     def of_rows(self) -> bool:
-        """Whether it is of rows."""
+        """Whether the relation is among rows."""
         return bool(ROW.fullmatch(self.relation.total))
 
     def place(self, name: str, other: int) -> Place:
-        """The cell that a name stands for in a column, or a row."""
+        """The cell that a name in the relation means. `other`: the column of a rule of rows, the row of a rule of
+        columns."""
         if self.of_rows:
             return int(name[1:]) - 1, other
         column = COLUMN.fullmatch(name)
@@ -126,8 +131,9 @@ class Rule:
         return other - bool(column[2]), column_of(column[1])
 
     def grounded(self, there: Collection[Place], holes: Collection[Place] = ()) -> Iterator[Relation]:
-        """What it says of cells, where they are `there`: an empty cell adds nothing to a sum, and else the rule says
-        nothing; nor does it of `holes`, in which there may be a number that nobody has seen."""
+        """The relations of cells that follow from the rule, if the cells `there` have numbers. A sum skips empty terms
+        if two or more are left. A mean or a product needs all terms. A relation with a term in `holes` is left out,
+        since a number may have been missed there."""
         relation = self.relation
         lines = {place[self.of_rows] for place in there} if self.places is None else self.places
         for other in sorted(lines):
@@ -142,7 +148,7 @@ class Rule:
 
 
 def holes_in(there: Collection[Place]) -> set[Place]:
-    """The empty cells in rows and columns that are full but for a few: somebody missed what is in them."""
+    """The empty cells in rows and columns that are almost full (`FULL`). A number was probably missed there."""
     rows, columns = (Counter(place[axis] for place in there) for axis in (0, 1))
     full = [{line for line, count in lines.items() if count >= FULL * len(others)}
             for lines, others in ((rows, columns), (columns, rows))]  # fmt: skip
@@ -150,8 +156,15 @@ def holes_in(there: Collection[Place]) -> set[Place]:
 
 
 class Finding(NamedTuple):
-    """A rule that was found: in how many places it holds, of how many in which it could be seen, how many that would be
-    by chance, and the decimal logarithm of the probability of that."""
+    """A rule that was found, and the evidence for it.
+
+    Attributes:
+        rule: The rule.
+        held: In how many places the rule holds, up to rounding.
+        seen: In how many places the rule can be tested.
+        chance: The share of places in which it would hold by chance; 0 if it was not estimated.
+        log_p: The decimal logarithm of the probability that it holds so often by chance.
+    """
 
     rule: Rule
     held: int
@@ -160,7 +173,7 @@ class Finding(NamedTuple):
     log_p: float
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it, as JSON has it."""
+        """The finding as types that `json` writes, with places from 1."""
         places = self.rule.places
         return {
             "formula": self.rule.relation.text,
@@ -170,7 +183,8 @@ class Finding(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """A relation of lines that may hold: its total, what it comes to `[S]` in each place, and where that is known."""
+    """A relation of lines that may hold. `total`: the line of the total. `value`: the total that the terms give in each
+    place, `[S]`. `known`: where the terms are known, `[S]`."""
 
     relation: Relation
     total: int
@@ -179,14 +193,14 @@ class Guess(NamedTuple):
 
 
 def found(values: Whole, there: Mask) -> list[Finding]:
-    """The rules that hold in a table.
+    """Find the rules of a table.
 
     Args:
-        values: What is read in each cell, `[R, C]`, in units of its last decimal.
-        there: Which cells hold a number, `[R, C]`.
+        values: The number read in each cell, `[R, C]`, in units of its last decimal.
+        there: Which cells have a number, `[R, C]`.
 
     Returns:
-        Rules of rows, then of columns.
+        The rules of rows, then the rules of columns.
     """
     of_rows = repeated(chosen(row_guesses(values.T, there.T), values.T, there.T), values, there)
     totals = {int(one.rule.relation.total[1:]) - 1 for one in of_rows}
@@ -199,7 +213,7 @@ def found(values: Whole, there: Mask) -> list[Finding]:
 
 
 def kinds_of(findings: Iterable[Finding]) -> list[set[int]]:
-    """The rows of sums, and those of means."""
+    """The rows that are sums, and the rows that are means."""
     kinds: dict[bool, set[int]] = {}
     for one in findings:
         kinds.setdefault(one.rule.relation.divisor > 1, set()).add(int(one.rule.relation.total[1:]) - 1)
@@ -207,7 +221,8 @@ def kinds_of(findings: Iterable[Finding]) -> list[set[int]]:
 
 
 def row_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
-    """What a row may be of those above it: the sum or the mean of neighbours, or a part of one row. `[C, R]`."""
+    """Guesses about each row, given the rows above it: the sum or mean of neighbours, or one row divided. Arrays are
+    `[C, R]`."""
     names = [f"r{row + 1}" for row in range(values.shape[1])]
     shown = np.where(there, values, 0)
     for total in range(1, len(names)):
@@ -222,7 +237,7 @@ def row_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
 def neighbour_guesses(
     names: Sequence[str], shown: Whole, there: Mask, total: int, lines: Sequence[int]
 ) -> Iterator[Guess]:
-    """Sums and means of the first two, three, … of some lines."""
+    """Guess that a total is the sum or the mean of the first two, three, … of some lines."""
     value, some, every = np.zeros(len(shown), np.int64), np.zeros(len(shown), np.int64), np.ones(len(shown), bool)
     for count, line in enumerate(lines, 1):
         value, some, every = value + shown[:, line], some + (shown[:, line] != 0), every & there[:, line]
@@ -233,8 +248,8 @@ def neighbour_guesses(
 
 
 def column_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
-    """What a column may be of those before it: the sum or the mean of neighbours, or of two the sum, difference, mean
-    or product; or of three neighbours what is left of two; or its own number above, with others more or less.
+    """Guesses about each column, given the columns before it. It may be the sum or mean of neighbours; the sum, mean,
+    difference or product of any two; neighbours a, b and c with the signs of `SIGNS`; or a balance. Arrays are
     `[R, C]`."""
     names = [letters(column) for column in range(values.shape[1])]
     shown = np.where(there, values, 0)
@@ -246,7 +261,7 @@ def column_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
             known = known & (a != 0) & (b != 0)
             plain, minus = ((1, names[one]), (1, names[two])), ((1, names[one]), (-1, names[two]))
             back = ((1, names[two]), (-1, names[one]))
-            if two > one + 1:  # neighbours are above
+            if two > one + 1:  # neighbours were tried above
                 yield Guess(Relation(names[total], plain), total, a + b, known)
                 yield Guess(Relation(names[total], plain, 2), total, rounded(a + b, 2), known)
             yield Guess(Relation(names[total], minus), total, a - b, known)
@@ -262,7 +277,7 @@ def column_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
 
 
 def balance_guesses(names: Sequence[str], shown: Whole, there: Mask, total: int) -> Iterator[Guess]:
-    """A column as its own number above, with another one more, and perhaps a third one less."""
+    """Guess that a column is a balance: its own number in the row above, plus another column, perhaps minus a third."""
     above, is_above = np.roll(shown[:, total], 1), np.roll(there[:, total], 1)
     is_above[:1] = False
     own = names[total]
@@ -279,12 +294,12 @@ def balance_guesses(names: Sequence[str], shown: Whole, there: Mask, total: int)
 
 
 def holds(guess: Guess, totals: Whole) -> Mask:
-    """Where totals `[S]` are what they may be, or where that is rounded the unit before or behind it."""
+    """Where totals `[S]` agree with a guess. A rounded guess may be wrong by one unit."""
     return np.asarray(np.abs(totals - guess.value) <= (guess.relation.divisor > 1))
 
 
 def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding]:
-    """The guesses that hold too often for chance, of each total the best one, and none that makes a circle."""
+    """The guesses that hold too often for chance: for each total the best one, and none that makes a circle."""
     count, some = 0, list[Finding]()
     for guess in guesses:
         count += 1
@@ -301,7 +316,7 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
     for one in some:
         if one.log_p < math.log10(BOUND / count) and fits(one, kept):
             kept[one.rule.relation.total] = one
-    # A table repeats itself: rules of one shape bear each other out, however few places each of them has.
+    # Tables repeat themselves. Rules of one shape support each other, even if each of them has few places.
     lines, shapes = values.shape[1], defaultdict[tuple[Any, ...], list[Finding]](list)
     for one in some:
         if one.log_p < math.log10(BOUND / lines):
@@ -316,8 +331,8 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
 
 
 def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Finding]:
-    """The same, and the others of a rule that comes again every so many rows, `REPEATED` times or more: such a one need
-    not hold so often. What stands alone in its place was chance."""
+    """The rules of rows, completed where a rule recurs at equal distances, at least `REPEATED` times. Its further
+    repetitions need less evidence. They replace a rule whose shape occurs only once: that one held by chance."""
     kept = {one.rule.relation.total: one for one in of_rows}
     shapes = defaultdict[tuple[Any, ...], list[Finding]](list)
     for one in of_rows:
@@ -346,7 +361,7 @@ def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Fin
 
 
 def moved(rule: Rule, rows: int) -> Rule:
-    """A rule of rows so many rows further down."""
+    """A rule of rows, moved down by so many rows."""
 
     def below(name: str) -> str:
         return f"r{int(name[1:]) + rows}"
@@ -357,13 +372,13 @@ def moved(rule: Rule, rows: int) -> Rule:
 
 
 def is_as_good(one: Finding, best: Finding) -> bool:
-    """Whether a finding is the best one with its total, or a mean that is nearly as good."""
+    """Whether a finding is the best with its total, or a mean that is nearly as good (`SIMPLER`)."""
     return one is best or (one.rule.relation.divisor > 1 and one.log_p <= SIMPLER * best.log_p)
 
 
 def last_totals(numbers: Mapping[Place, Values]) -> list[Finding]:
-    """The last number of a column as the sum of all above it, which is seen once only: where it is among what they most
-    probably come to, of so many numbers that it might be."""
+    """Find a last row that is the sum of all rows above. Each column has only one place to test this, so the test is
+    how early the total comes in the list of the most probable sums, compared with the size of the total."""
     columns = defaultdict[int, list[int]](list)
     for row, column in sorted(numbers):
         columns[column].append(row)
@@ -387,7 +402,7 @@ def last_totals(numbers: Mapping[Place, Values]) -> list[Finding]:
 
 
 def sum_of(numbers: Iterable[Values]) -> tuple[Whole, NDArray[np.float64]]:
-    """What numbers may come to, and the probabilities of that; the most probable sums only."""
+    """The possible sums of numbers, and their probabilities; only the most probable sums are kept (`MOST_SUMS`)."""
     sums, shares = np.zeros(1, np.int64), np.ones(1, np.float64)
     for one in numbers:
         values = np.array([int(value) for value in one.probabilities], np.int64)
@@ -400,14 +415,14 @@ def sum_of(numbers: Iterable[Values]) -> tuple[Whole, NDArray[np.float64]]:
 
 
 def shape_of(relation: Relation) -> tuple[Any, ...]:
-    """What relations have in common that repeat themselves further down."""
+    """A key that is equal for a relation and its repetitions further down."""
     terms = tuple((weight, place_of(relation.total) - place_of(name)) for weight, name in relation.terms)
     return relation.divisor, relation.times, terms
 
 
 def fits(one: Finding, kept: Mapping[str, Finding]) -> bool:
-    """Whether a finding says something new beside others, makes no circle with them, and adds no rows that are totals
-    to rows that are none."""
+    """Whether a finding says something new beside the others, makes no circle with them, and does not add rows that are
+    totals and other rows in one sum."""
     relation = one.rule.relation
     if relation.total in kept or any(set(relation.names) == set(other.rule.relation.names) for other in kept.values()):
         return False
@@ -422,13 +437,14 @@ def fits(one: Finding, kept: Mapping[str, Finding]) -> bool:
 
 
 def place_of(name: str) -> int:
-    """The row, or the column, of a name."""
+    """The index of the row or column with this name."""
     row = ROW.fullmatch(name)
     return int(row[1]) - 1 if row else column_of(name.removesuffix(ABOVE))
 
 
 def chance_of(guess: Guess, values: Whole, there: Mask) -> float:
-    """The share of places in which chance makes it hold: of totals moved to other places, or of the lines beside."""
+    """The share of places in which a guess holds by chance: the greater of two estimates, from shifted totals and from
+    the lines beside the total, and at least `CHANCE`."""
     hits = tries = 0
     for shift in SHIFTS:
         known = guess.known & np.roll(there[:, guess.total], shift)
@@ -444,7 +460,7 @@ def chance_of(guess: Guess, values: Whole, there: Mask) -> float:
 
 
 def where_it_holds(one: Finding, values: Whole, there: Mask, kinds: Sequence[Whole]) -> Finding:
-    """A finding of columns, with the rows in which it holds: all of a kind, or none."""
+    """A rule of columns, limited to the kinds of rows in which it holds (`MOSTLY`). `kinds`: the rows of each kind."""
     rows = set[int]()
     for kind in kinds:
         held, seen = counted(Rule(one.rule.relation, frozenset(kind.tolist())), values, there)
@@ -454,7 +470,7 @@ def where_it_holds(one: Finding, values: Whole, there: Mask, kinds: Sequence[Who
 
 
 def counted(rule: Rule, values: Whole, there: Mask) -> tuple[int, int]:
-    """In how many places a rule holds, up to rounding, and in how many it could be seen."""
+    """In how many places a rule holds, up to rounding, and in how many it can be tested."""
     cells = {(int(row), int(column)) for row, column in zip(*np.nonzero(there), strict=True)}
     held = seen = 0
     for relation in rule.grounded(cells, holes_in(cells)):
@@ -465,14 +481,15 @@ def counted(rule: Rule, values: Whole, there: Mask) -> tuple[int, int]:
 
 
 def place_named(name: str) -> Place:
-    """The cell that is called so."""
+    """The row and the column of the cell with this name."""
     match = re.fullmatch(r"([A-Z]+)([0-9]+)", name)
     assert match
     return int(match[2]) - 1, column_of(match[1])
 
 
 def log_tail(held: int, seen: int, chance: float) -> float:
-    """The decimal logarithm of the probability that of `seen` places `held` or more do by chance."""
+    """The decimal logarithm of the binomial probability that a rule holds by chance in at least `held` of `seen`
+    places."""
     if held <= seen * chance:
         return 0.0
     logs = [
