@@ -243,8 +243,8 @@ class Equation:
         return self.add(self.weights, 0) if len(self.weights) > 1 else self.weights[0]
 
     def backward(self) -> dict[str, list[sp.Array]]:
-        """The outside weights of each term: plus its log-probabilities, they are its distribution given the total, up
-        to a constant; −inf if the total is impossible."""
+        """The outside weights of each term; −inf if the total is impossible. Added to the term's log-probabilities,
+        they give its distribution given the total, up to a constant."""
         lists, digits = self.left.backward(sp.normalised(self.rest))[::-1], []
         if self.terms.digits:
             outside = self.chain.backward() + sp.batch_first(sp.normalised(self.weights))  # [W, M, *batch, E]

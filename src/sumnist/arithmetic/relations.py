@@ -340,7 +340,8 @@ class Rest(NamedTuple):
     """One term, and the sum g of the others.
 
     Attributes:
-        written, source: Of the sums g that can be written, the indices among the total's numbers, and in g's support.
+        written, source: For each sum g that can be written: its index among the total's numbers, and its index in the
+            support of g.
         nonzero, zero, known: Which numbers of the term change the sum, change nothing, and are known.
         all: The indices of these g in the support of the sum of all.
         beyond: Whether each g is known and cannot be written.

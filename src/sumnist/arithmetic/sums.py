@@ -688,7 +688,8 @@ class Digits(Operand):
         return x
 
     def given(self, log_probs: sp.Array, other: sp.Array | float) -> sp.Array:
-        """As an operand: `[..., N, base]`, each digit by itself; given a total, digits are no longer independent."""
+        """The digits given the total, `[..., N, base]`: the distribution of each digit by itself. Together they are no
+        longer independent."""
         xp = sp.library(log_probs)
         x = xp.flip(log_probs[:, : self.length], axis=1)
         return xp.permute_dims(x, (*range(2, x.ndim), 1, 0))
