@@ -7,8 +7,9 @@ import re
 import tomllib
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
-from itertools import combinations
+from dataclasses import astuple, replace
+from hashlib import sha256
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -56,10 +57,18 @@ def test_a_file_says_what_is_on_the_form_and_the_totals_follow_from_their_formul
 
 
 def test_a_layout_that_is_written_is_read_as_the_same() -> None:
-    for layout in (of(TOML), Layout.of_line("9,7.5,13"), replace(of(TOML), title='A "quote" \\ Ω')):
+    others = replace(of(TOML), title='A "quote" \\ Ω', note=""), replace(of(TOML), note="Ω", lines=("Course", 'A "b"'))
+    for layout in (of(TOML), Layout.of_line("9,7.5,13"), *others, replace(of(TOML), lines=())):
         assert of(layout.to_toml()) == layout
         assert of(layout.to_toml()).to_toml() == layout.to_toml()
         tomllib.loads(layout.to_toml())
+
+
+def test_a_form_has_a_note_and_lines_to_write_on_unless_its_file_says_otherwise() -> None:
+    assert (of(TOML).note, of(TOML).lines) == ("For the marker only", ("Date", "Marked by", "Signature"))
+    for written, lines in (("[]", ()), ('"Course"', ("Course",)), ('["Course", "Date"]', ("Course", "Date"))):
+        layout = of(f'note = ""\nlines = {written}\n{TOML}')
+        assert (layout.note, layout.lines) == ("", lines)
 
 
 def test_a_line_of_largest_marks_is_an_exam_with_a_total_in_halves_if_one_of_them_is() -> None:
@@ -94,6 +103,7 @@ def test_the_id_changes_with_what_reading_needs_and_with_nothing_else() -> None:
     same = [
         replace(layout, title="Other", version=2, fields=(replace(q1, label="First"), *others)),
         replace(layout, identity=Identity("printed", 9)),
+        replace(layout, note="", lines=("Course",)),
     ]
     different = [
         *(replace(layout, fields=(replace(q1, **{key: value}), *others)) for key, value in changed.items()),
@@ -164,7 +174,12 @@ def message_of(text: str) -> str:
         ('title = "t"\nfield = []', "0 fields, expected 1 to 100: make two layouts of it, or add one"),
         (fields(*(f'name = "q{place}"\ndigits = 1' for place in range(101))), "101 fields, expected 1 to 100"),
         ('title = "t"', "the layout: no field, expected one: add field = …"),
-        ("titel = 't'", "the layout: key titel: expected one of title, version, paper, identity, field, total; did"),
+        ("titel = 't'", "the layout: key titel: expected one of title, version, paper, note, lines, identity, field,"),
+        ("lines = 5\n" + fields(A), "the layout: lines = '5', expected a text in quotes, or several in brackets"),
+        ('lines = ["a", 5]\n' + fields(A), "the layout: lines = '5', expected a text in quotes: write it so"),
+        ('lines = ["a", " "]\n' + fields(A), "line ' ': expected one line of 1 to 80 characters: give it another one"),
+        ("lines = [" + '"a",' * 13 + "]\n" + fields(A), "13 lines, expected at most 12: leave some out"),
+        (f'note = "{"a" * 81}"\n' + fields(A), f"note '{'a' * 60}': expected one line of 1 to 80 characters"),
         ('paper = "A5"\n' + fields(A), "paper A5: expected one of A4, Letter"),
         ("version = 0\n" + fields(A), "version 0, expected 1 to 9,999: begin again at 1"),
         (fields(A).replace('"t"', '""'), "title '': expected one line of 1 to 100 characters: give it another one"),
@@ -244,7 +259,7 @@ VALUES = st.recursive(
 )
 
 
-@given(st.sampled_from(["title", "version", "paper", "identity", "field", "total"]), VALUES)
+@given(st.sampled_from(["title", "version", "paper", "note", "lines", "identity", "field", "total"]), VALUES)
 def test_no_value_of_any_key_leads_to_another_error(key: str, value: object) -> None:
     text = re.sub(rf"^{key} = .*$", "", TOML, flags=re.MULTILINE)
     with suppress(LayoutError):
@@ -289,7 +304,7 @@ def parts_of(page: Page) -> Iterator[Rectangle]:
     """Whatever is drawn, tags and code with the white around them."""
     yield from (tag.grown(QUIET / 2) for tag in page.tags)
     yield page.code.grown(QUIET / 2)
-    yield from (page.title, page.person, page.instruction, page.footer, *page.headings)
+    yield from (page.title, page.person, page.example, page.instruction, page.note, page.footer, *page.headings)
     for place in places_of(page):
         yield from (place.label, *place.boxes, *place.correction)
 
@@ -331,6 +346,9 @@ def test_whatever_is_on_a_page_is_within_it_nothing_overlaps_and_every_digit_has
         assert part.bottom <= page.height - 8 + 1e-6
     for one, other in combinations(parts_of(page), 2):
         assert not overlap(one, other), (one, other)
+    for free, other in product(page.free, (*parts_of(page), *(place.frame for place in page.places if place.frame))):
+        assert not overlap(free, other), (free, other)
+    assert page.free[1].height >= 10 - 1e-6
     assert tuple(place.name for place in page.places) == layout.names
     totals = {field.name for field in layout.totals}
     for field, place in zip(layout.fields, page.places, strict=True):
@@ -384,6 +402,24 @@ def test_printed_forms_stay_readable_since_pages_stay_as_they_are() -> None:
     assert page.code == Rectangle(163, 10, 20, 20)
     found = [edge for place in page.places for edge in (place.boxes[0].x, place.boxes[0].y, place.correction[-1].right)]
     assert found == pytest.approx([147.5, 44, 186.5, 147.5, 60, 197.5, 139.5, 76, 186.5, 139.5, 92.5, 197.5], abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("layout", "digest"),
+    [
+        (Layout.of_line("9,7,13,12"), "95df55db"), (Layout.of_line("9,7.5,13,12", paper="Letter"), "d3ddcb39"),
+        (Layout.of_line(",".join(["13"] * 12)), "e0eae410"), (Layout.of_line(",".join(["9"] * 56)), "27b0abda"),
+        (Layout.of_line(",".join(["13"] * 44), paper="Letter"), "11f81aed"), (of(TOML), "ea03c3e8"),
+    ],
+)  # fmt: skip
+def test_fields_tags_and_code_are_where_they_were_when_reading_was_measured(layout: Layout, digest: str) -> None:
+    page = Page.of(layout)
+    parts = [*page.tags, page.code]
+    for place in places_of(page):
+        parts += [place.label, *place.boxes, *place.correction, *([place.frame] if place.frame else [])]
+    told = json.dumps([[round(edge, 6) for edge in astuple(part)] for part in parts])
+    assert sha256(told.encode()).hexdigest()[:8] == digest, "raise FORMAT, and measure again"
+    assert Page.of(replace(layout, note="", lines=())) == page
 
 
 def test_what_does_not_fit_on_a_page_is_refused() -> None:

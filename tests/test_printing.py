@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from simulated_sheets import rendered as picture_of
 from sumnist.cli import main
+from sumnist.data.texts import CELL_MARGIN
 from sumnist.errors import DataError, LayoutError
 from sumnist.formulas import Relation
 from sumnist.sheets.layout import Field, Identity, Layout, Page, Person, Rectangle, read_people
@@ -95,9 +96,15 @@ def test_a_threshold_leaves_the_boxes_empty_and_finds_their_outlines(layout: Lay
 
 WORDS = [
     (EXAM, ["Exam", "Question 1 · of 9", "Question 2 · of 7½", "Total · of 41½", "correction", "Name", EXAM.id,
-            "Cross out a mistake", "A half is a 5 behind the point."], []),
-    (MANY, ["Question 44", "Total · of 572"], ["half"]),
-    (STOCK, ["Απογραφή", "Πληρωμένο ποσό σε λεπτά", "Цена", "Number", "Serial number, on the back"], ["of 999"]),
+            "Cross out a mistake", "A half is a 5 behind the point.", "Write 7 as", ", 7½ as", "For the marker only",
+            "Date", "Marked by", "Signature"], []),
+    (MANY, ["Question 44", "Total · of 572", "For the marker only", "Write 7 as", "Date", "Marked by", "Signature"],
+     ["half", "½"]),
+    (STOCK, ["Απογραφή", "Πληρωμένο ποσό σε λεπτά", "Цена", "Number", "Serial number, on the back",
+             "For the marker only"], ["of 999", "Write 7 as"]),
+    (replace(EXAM, note="", lines=("Μάθημα",)), ["Μάθημα"], ["marker", "Date", "Marked"]),
+    (replace(MANY, note="W" * 30, lines=("Course", *"ABCDEFG")), ["Course", "A"], ["WW", "G"]),
+    (replace(MANY, lines=("W" * 80,)), ["Question 1"], ["WW"]),
     (replace(EXAM, identity=Identity("none")), ["Question 1"], ["Name"]),
 ]  # fmt: skip
 
@@ -108,6 +115,29 @@ def test_every_word_is_on_the_page_and_none_that_would_mislead(
 ) -> None:
     (page,) = texts(pdf(layout))
     assert [word for word in words if word not in page] == [word for word in others if word in page] == []
+
+
+@pytest.mark.parametrize("layout", [EXAM, MANY, STOCK, Layout.of_line(",".join(["13.5"] * 28))])
+@pytest.mark.parametrize("lines", [("Course", "Date", "Marked by", "Signature"), (*"ABCDEFGHIJKL",)])
+def test_lines_are_in_the_free_areas_and_neither_they_nor_the_note_reach_into_a_cell(
+    layout: Layout, lines: tuple[str, ...]
+) -> None:
+    page, bare = Page.of(layout), replace(layout, note="", lines=())
+    without, printed = rendered(pdf(bare)).copy(), rendered(pdf(replace(layout, lines=lines)))
+    for place in page.places:
+        for box in (*place.boxes, *place.correction):
+            assert (part(without, box.grown(CELL_MARGIN)) == part(printed, box.grown(CELL_MARGIN))).all()
+    for allowed in (*(free.grown(0.5) for free in page.free), page.note.grown(1)):
+        part(without, allowed)[:] = part(printed, allowed)
+    assert (without == printed).all()
+
+
+def test_the_help_is_legible() -> None:
+    with closing(pypdfium2.PdfDocument(pdf(EXAM))) as document:
+        text = document[0].get_textpage()
+        for words in ("Write one digit", "correction", "Write 7 as", "A half is", "For the marker", "Date"):
+            place = text.get_text_range().index(words)
+            assert pypdfium2.raw.FPDFText_GetFontSize(text, place) >= 9, words
 
 
 def test_there_is_a_page_for_each_person_the_same_every_time_with_their_names_and_codes() -> None:
@@ -274,6 +304,13 @@ def test_a_line_becomes_a_form_and_its_layout_which_prints_the_same_again(
 
 
 @pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(("words", "lines"), [("Course, Marked by", ("Course", "Marked by")), ("", ())])
+def test_lines_of_a_new_layout_are_named_in_the_command(words: str, lines: tuple[str, ...]) -> None:
+    assert run("new", "9,7", "--lines", words, "--out", "cover.pdf") == 0
+    assert Layout.load("cover.toml") == replace(Layout.of_line("9,7"), lines=lines)
+
+
+@pytest.mark.usefixtures("here")
 def test_a_layout_that_was_changed_is_not_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("new", "9,7", "--out", "cover.pdf") == run("new", "9,7", "--out", "cover.pdf") == 0
     changed = Path("cover.toml").read_text().replace("Question 1", "First")
@@ -295,6 +332,7 @@ EITHER = "sheet new: expected either MARKS, such as 9,7,13,12, or --from layout.
         ("--out a.pdf", 2, EITHER),
         ("9 --from a.toml --out a.pdf", 2, EITHER),
         ("--from a.toml --title T --out a.pdf", 2, "--title T: is in a.toml: change it there"),
+        ("--from a.toml --lines Date --out a.pdf", 2, "--lines Date: is in a.toml: change it there"),
         ("--from a.toml --paper A4 --out a.pdf", 2, "--paper A4: is in a.toml: change it there"),
         ("9 --out a.toml", 1, "a.toml: is the name of a layout, expected that of a PDF: choose another --out"),
     ],

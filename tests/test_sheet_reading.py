@@ -76,6 +76,18 @@ def test_pictures_of_any_kind_and_layouts_by_name_are_read_alike(tmp_path: Path)
     assert found[0].values == sheets().truth(1).values
 
 
+def test_what_is_printed_and_written_below_the_fields_is_not_read() -> None:
+    truth, found = sheets().truth(0), []
+    for lines in ((), ("Course", "Date", "Marked by", "Signature")):
+        layout = replace(EXAM, note="", lines=lines)
+        page = filled(layout, "Ann", sheets().marks(0)).copy()
+        for area in Page.of(layout).free if lines else ():
+            write(page, [replace(area, x=x) for x in range(50, 170, 10)], "17052024" * 2)
+        found.append(reader(layout).read(jpeg_of_page(page)))
+    assert [(one.values, one.state, one.identity) for one in found] == [(truth.values, "adds up", "Ann")] * 2
+    assert found[0].probability == pytest.approx(found[1].probability, abs=0.01)
+
+
 def test_totals_that_are_wrong_are_told_with_what_they_should_be() -> None:
     told = []
     for index in range(2):

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from shlex import quote
@@ -498,6 +498,8 @@ class SheetNew:
     """title of a new layout (default: Exam)"""
     paper: Literal["A4", "Letter"] | None = None
     """paper of a new layout (default: A4)"""
+    lines: str | None = None
+    """labels of lines to write on, of a new layout, such as Course,Date (default: Date,Marked by,Signature)"""
     font: Path | None = None
     """TrueType font file, for letters other than Latin, Greek, Cyrillic, Armenian and Georgian"""
 
@@ -513,12 +515,14 @@ class SheetNew:
         check_replaceable(self.out)
         beside = self.out.with_suffix(".toml")
         if self.from_ is not None:
-            for name in ("title", "paper"):
+            for name in ("title", "paper", "lines"):
                 if getattr(self, name) is not None:
                     raise ConfigError(f"{flag(name)} {getattr(self, name)}: is in {self.from_}: change it there")
             layout = Layout.load(self.from_)
         else:
             layout = Layout.of_line(self.marks or "", self.title or "Exam", self.paper or "A4")
+            if self.lines is not None:
+                layout = replace(layout, lines=tuple(filter(None, map(str.strip, self.lines.split(",")))))
             if self.out.suffix == ".toml":
                 raise OutputError(f"{self.out}: is the name of a layout, expected that of a PDF: choose another --out")
             if beside.exists():

@@ -117,10 +117,11 @@ def sheets_in(paths: Sequence[Path]) -> Source:
     return Source((row for row in rows), len(rows), files, listing("", files))
 
 
-def pages_in(file: str) -> list[Row]:
-    """A row for each page of a PDF file, or one row with the reason why there are no pages."""
+def pages_in(file: str, content: bytes | None = None) -> list[Row]:
+    """A row for each page of a PDF file, or one row with the reason why there are no pages; `content` as for
+    `PdfPage`."""
     try:
-        pages = [PdfPage(file, page) for page in range(1, pages_of(file) + 1)]
+        pages = [PdfPage(file, page, content) for page in range(1, pages_of(file, content) + 1)]
     except ImageError as error:
         return [Row(file, None, error=str(error))]
     none = Row(file, None, error=f"{file}: has no pages, expected some: save it again")

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from sumnist.arithmetic.relations import KINDS, RIGHT, UNKNOWN, Kind, Posterior, plain
 
 Outcome = Literal["adds up", "corrected", "does not add up", "doubtful", "blank"]
+"""What the check says of a sheet."""
 SURE = 0.995
 """If all numbers together have at least this probability, they are taken: one such sheet in two hundred may be
 wrong."""

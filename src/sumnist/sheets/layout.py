@@ -44,8 +44,11 @@ from sumnist.files import read_whole
 from sumnist.formulas import NAME, NAME_EXPECTED, Relation, in_order
 
 Kind = Literal["boxes", "strip"]
+"""How a field is printed: a box for each digit, or one frame for the whole number."""
 Paper = Literal["A4", "Letter"]
+"""The sizes of paper."""
 Identified = Literal["printed", "digits", "none"]
+"""How a page says who its person is: in print and in its code, by a number written in boxes, or not at all."""
 
 FORMAT = 1
 """Rises when the geometry of the same layout changes, so that the program can tell old prints from new ones."""
@@ -101,6 +104,10 @@ class Field:
         digits: How many digits the number has at most, before the point.
         largest: The largest value.
         halves: Whether halves are allowed: a 5 or a 0 stands behind a printed point.
+
+    Examples:
+        >>> Field("q1", "Question 1", "boxes", digits=1, largest=9).largest
+        9
     """
 
     name: str
@@ -174,6 +181,11 @@ class Layout:
         identity: How a page says who its person is.
         note: The words printed above the fields; "" for none.
         lines: The labels of lines to write on; as many are printed as there is room for. They are not read.
+
+    Examples:
+        >>> layout = Layout.of_line("9,7", title="Quiz")
+        >>> layout.title, layout.field("total").largest
+        ('Quiz', 16)
     """
 
     title: str
@@ -259,6 +271,10 @@ class Layout:
         """The layout of an exam: questions with these largest marks, as in "9,7.5,13", and their total.
 
         Raises `LayoutError`.
+
+        Examples:
+            >>> Layout.of_line("9,7.5,13").names
+            ('q1', 'q2', 'q3', 'total')
         """
         questions: dict[str, Field] = {}
         for place, mark in enumerate(map(str.strip, line.split(",")), 1):
@@ -289,7 +305,7 @@ class Layout:
         ordinary, totals, lines = values.pop("field"), values.pop("total", []), values.pop("lines", LINES)
         lines = (lines,) if isinstance(lines, str) else tuple(lines)
         for line in lines:
-            check_keys("the layout", {"lines": line}, {"lines": (str,)})
+            check_keys("the layout", {"lines": line}, {"lines": str})
         for place, entry in enumerate([*ordinary, *totals], 1):
             if not isinstance(entry, dict):
                 raise LayoutError(
@@ -462,7 +478,7 @@ GUTTER = 8.0
 """Space between columns."""
 SPACING = (2.5, 6.0)
 """The least and the most space between rows; digits must not reach into the boxes of another row."""
-HEADING, HEADED = 5.0, 15.0
+HEADING, HEADED = 5.0, 15.5
 """Height and width of the word "correction" above the corrections."""
 FRAME = 2.5
 """From the boxes of a total to the frame around it: far enough that no digit touches the frame."""
@@ -579,8 +595,9 @@ class Page:
         return cls(
             width, height, tags, code,
             title=Rectangle(left, MARGIN, beside, 8.0), person=Rectangle(left, MARGIN + 8, beside, 9.0),
-            example=Rectangle(line.x, line.y - HEADING - 0.5, code.x - QUIET - line.x, HEADING), instruction=line,
-            note=Rectangle(first.label.x, top, end - first.label.x, HEADING - 1), footer=footer,
+            example=Rectangle(line.x, line.y - 6.8, code.x - QUIET - line.x, HEADING),
+            instruction=replace(line, y=line.y - 1.5),
+            note=Rectangle(first.label.x, top, end - first.label.x, HEADING - 2.5), footer=footer,
             identity=identity, places=places, headings=(*headings, *more),
             free=(Rectangle(line.x, used + QUIET, line.width, body.bottom - used - QUIET),
                   Rectangle(left, used + QUIET / 2, footer.width, footer.y - used - QUIET / 2)),
@@ -603,8 +620,8 @@ class Column:
     Attributes:
         fields: The fields from top to bottom.
         area: The space for them; they may end above its lower edge.
-        whole: The width of the widest correction that is beside its field, up to the point.
-        tail: The width of the widest part behind the point.
+        whole: The width of the widest correction beside a field, as far as its decimal point.
+        tail: The width of the widest part behind a decimal point.
         framed: Whether each field has a frame, which sticks out of the area on the left and on the right.
     """
 

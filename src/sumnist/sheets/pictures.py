@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -38,10 +39,11 @@ PASSWORD = 4
 
 
 class PdfPage(NamedTuple):
-    """A page of a PDF file, counted from 1."""
+    """A page of a PDF file, counted from 1. If there is `content`, it is that of the file, which is not opened."""
 
     path: str
     page: int
+    content: bytes | None = None
 
     def __str__(self) -> str:
         return f"{self.path}#page={self.page}"
@@ -52,9 +54,9 @@ def is_pdf(path: str | os.PathLike[str]) -> bool:
     return os.fsdecode(path).lower().endswith(".pdf")
 
 
-def pages_of(path: str | os.PathLike[str]) -> int:
-    """How many pages a PDF file has. Raises `ImageError`."""
-    with opened(os.fsdecode(path)) as document:
+def pages_of(path: str | os.PathLike[str], content: bytes | None = None) -> int:
+    """How many pages a PDF file has; the arguments are those of `PdfPage`. Raises `ImageError`."""
+    with opened(os.fsdecode(path), content) as document:
         return len(document)
 
 
@@ -82,7 +84,7 @@ def colours_of(picture: Picture | PdfPage) -> Image.Image:
 
 def page_of(page: PdfPage, mode: str) -> Image.Image:
     """A page as a picture of mode "L" or "RGB". Raises `ImageError`."""
-    with opened(page.path) as document:
+    with opened(page.path, page.content) as document:
         if not 1 <= page.page <= len(document):
             raise ImageError(f"{page}: there is no such page, expected 1 to {len(document)}: name one of these")
         from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
@@ -112,13 +114,13 @@ def page_of(page: PdfPage, mode: str) -> Image.Image:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[pypdfium2.PdfDocument]:
+def opened(path: str, content: bytes | None = None) -> Iterator[pypdfium2.PdfDocument]:
     """Open a PDF file while no other thread decodes. Raises `ImageError` for any fault of the file."""
     try:
         import pypdfium2
     except ModuleNotFoundError as error:
         raise MissingExtraError.of(error, f"{path} is a PDF; reading it") from error
-    with plain_file(path) as stream, decoding(path):
+    with plain_file(path) if content is None else BytesIO(content) as stream, decoding(path):
         try:
             document = pypdfium2.PdfDocument(stream)
         except pypdfium2.PdfiumError as error:

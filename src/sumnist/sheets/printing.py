@@ -20,7 +20,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from sumnist.errors import LayoutError
 from sumnist.files import read_whole
-from sumnist.sheets.layout import GAP, GUTTER, HEADING, Field, Layout, Page, Person, Place, Rectangle
+from sumnist.sheets.layout import GAP, HEADING, Field, Layout, Page, Person, Place, Rectangle
 
 FONT = Path(__file__).parent / "DejaVuSans.ttf.gz"
 """The font of all text, compressed: Latin, Greek, Cyrillic, Armenian and Georgian letters (made by `scripts/build.py
@@ -50,11 +50,12 @@ CAP = 0.73
 INSTRUCTION = 'Write one digit in each box. Cross out a mistake, and write the number again under "correction".'
 HALVES = "A half is a 5 behind the point."
 EXAMPLE, HALVED = "Write 7 as |{0:{1}}| or |{0:0{1}}|, 12 as |{2:{1}}|", ", 7½ as |{0:{1}}.5|"
-"""Worked examples; what is between bars is drawn in small boxes."""
-EXAMPLE_BOX, MOST_BOXES = (3.5, 4.6), 3
-"""Width and height of a box of an example in millimetres, and the most boxes of a number in it."""
-RULE, ROW = 18.0, (8.0, 14.0)
-"""The least length of a line to write on, and the least and the most height of its row, in millimetres."""
+"""Worked examples. Each character between bars is drawn in a small box; a point has none."""
+EXAMPLE_BOX, MOST_BOXES = 3.5, 3
+"""Width of a box of an example in millimetres, and the most boxes of a number in it."""
+RULE, ROW, APART = 18.0, (9.5, 14.0), 4.0
+"""The least length of a line to write on, the least and the most height of its row, and the space between columns of
+lines, in millimetres."""
 FREE = 'Write each number inside its frame. Cross out a mistake, and write the number again under "correction".'
 JOINED = {"Mn", "Mc"}
 """Unicode categories of signs that combine with a letter. They remain in a text if no single character has both."""
@@ -82,9 +83,9 @@ def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None)
             "or leave --people out"
         )
     page = Page.of(layout)
-    labels = [*layout.lines, *(field.label for field in layout.fields)]
-    texts = [layout.title, layout.note, *labels, *(person.text for person in people)]
-    name = registered(font or FONT, [*texts, INSTRUCTION + FREE + HALVES + OTHERS])
+    texts = [layout.title, layout.note, *layout.lines, *(field.label for field in layout.fields)]
+    texts += [*(person.text for person in people), INSTRUCTION + FREE + HALVES + OTHERS]
+    name = registered(font or FONT, texts)
     canvas = Canvas(data := BytesIO(), (page.width * mm, page.height * mm), invariant=True)
     canvas.setTitle(layout.title)
     canvas.setCreator("sumnist")
@@ -153,7 +154,7 @@ class Sheet:
             self.cells(tag, tag_cells(code))
         self.text(page.title, layout.title, TITLE, bold=True)
         kinds = {field.kind for field in fields}
-        self.text(page.instruction, INSTRUCTION if "boxes" in kinds else FREE, INSTRUCT, GREY)
+        self.text(page.instruction, INSTRUCTION if "boxes" in kinds else FREE, INSTRUCT)
         self.example(layout)
         if self.width(layout.note, LEAST) <= page.note.width * mm:
             self.text(page.note, layout.note, RULED, bold=True)
@@ -191,44 +192,39 @@ class Sheet:
         boxed = [field for field in layout.fields if field.kind == "boxes"]
         most = min((field.digits for field in boxed if field.digits > 1), default=MOST_BOXES + 1)
         halves, row = HALVES * any(field.halves for field in layout.fields), self.page.example
-        worked = (EXAMPLE + HALVED * any(field.halves for field in boxed)).format(7, most, 12) + ". "
-        for text in (worked * (most <= MOST_BOXES) + halves, halves):
-            parts = text.split("|")
-            widths = [self.width(part, INSTRUCT) / mm for part in parts]
-            widths[1::2] = [len(part) * EXAMPLE_BOX[0] for part in parts[1::2]]
+        worked = (EXAMPLE + HALVED * any(field.halves for field in boxed) + ". ").format(7, most, 12)
+        worked *= most <= MOST_BOXES
+        for text in (worked + halves, worked or halves, halves):
+            pieces = [one for place, part in enumerate(text.split("|")) for one in (part if place % 2 else [part])]
+            widths = [EXAMPLE_BOX if len(piece) == 1 else self.width(piece, INSTRUCT) / mm for piece in pieces]
             if sum(widths) <= row.width:
                 break
-        ends = accumulate(widths, initial=row.x)
-        for place, (part, width, x) in enumerate(zip(parts, widths, ends, strict=False)):
-            if place % 2 == 0:
-                self.text(Rectangle(x, row.y, width, row.height), part, INSTRUCT, GREY)
-                continue
-            for index, char in enumerate(part):
-                box = Rectangle(x + index * EXAMPLE_BOX[0], row.y, *EXAMPLE_BOX)
-                if char != ".":
-                    self.outline(box, PALE, LINE)
-                self.text(box, char, INSTRUCT, at=0.5)
+        for piece, width, x in zip(pieces, widths, accumulate(widths, initial=row.x), strict=False):
+            box = Rectangle(x, row.y, width, row.height)
+            if len(piece) == 1 and piece != ".":
+                self.outline(box, PALE, LINE)
+            self.text(box, piece, INSTRUCT, at=0.5)
 
     def rules(self, labels: Sequence[str]) -> None:
         """Draw lines to write on, in the free area and in the fewest columns that have room for all of them, or else
         for as many of the first as possible."""
-        sizes = product(range(len(labels), 0, -1), self.page.free, range(1, len(labels) + 1))
-        for count, area, across in sizes:
+        for count, area, across in product(range(len(labels), 0, -1), self.page.free, range(1, len(labels) + 1)):
             rows = -(-count // across)
             columns = [labels[start : min(start + rows, count)] for start in range(0, count, rows)]
             widths = [max(self.width(label, RULED) for label in column) / mm + GAP for column in columns]
-            rule = (area.width - sum(widths) - GUTTER * (len(columns) - 1)) / len(columns)
+            rule = (area.width - sum(widths) - APART * (len(columns) - 1)) / len(columns)
             high = min(area.height / rows, ROW[1])
             if rule >= RULE and high >= ROW[0]:
                 break
         else:
             return
-        for place, (column, width) in enumerate(zip(columns, widths, strict=True)):
-            x = area.x + sum(widths[:place]) + place * (rule + GUTTER)
+        x = area.x
+        for column, width in zip(columns, widths, strict=True):
             for row, label in enumerate(column, 1):
                 y = area.y + row * high - 1
                 self.text(Rectangle(x, y - HEADING, width, HEADING), label, RULED)
                 self.line(x + width, y, x + width + rule, GREY)
+            x += width + rule + APART
 
     def labels(self, layout: Layout) -> None:
         """Draw all labels. The fields' labels share one size, except those that need smaller print."""

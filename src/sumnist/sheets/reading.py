@@ -342,6 +342,11 @@ class SheetReading:
         version: The version of the layout with which the sheet was printed.
         matrix: Maps millimetres on the page to pixels of the picture, `[3, 3]`; None without a picture.
         offset: The largest distance of a corner of a tag from where the matrix puts it, in pixels at 200 dots per inch.
+
+    Examples:
+        >>> sheet = read("docs/images/sheet-photograph.jpg", Layout.of_line("9,7,13,12"))
+        >>> [(one.field, one.read, one.value) for one in sheet.corrections]
+        [('q1', 0, 6)]
     """
 
     layout: Layout = field(repr=False)
@@ -400,6 +405,11 @@ def read(picture: Picture, layout: Layout | str | Path, mistake: float = MISTAKE
         ImageError: It cannot be read.
         LayoutError: The layout is not valid.
         MissingExtraError: The extra `sheets` is not installed.
+
+    Examples:
+        >>> sheet = read("docs/images/sheet-photograph.jpg", Layout.of_line("9,7,13,12"))
+        >>> sheet.state, sheet.read["q1"], sheet.values["q1"], sheet.values["total"]
+        ('corrected', 0, 6, 17)
     """
     return SheetReader(layout if isinstance(layout, Layout) else Layout.load(layout), mistake).read(picture)
 
@@ -418,6 +428,11 @@ class SheetReader:
         HandError: The hand was learned with other networks.
         LayoutError, NumberError, ConfigError, RunError: An argument is not valid.
         MissingExtraError: The engine is not installed.
+
+    Examples:
+        >>> reader = SheetReader(Layout.of_line("9,7,13,12"))
+        >>> reader.read("docs/images/sheet-photograph.jpg").state
+        'corrected'
     """
 
     def __init__(
@@ -443,9 +458,10 @@ class SheetReader:
         strips = any(one.kind == "strip" for one in layout.fields)
         self.strips = reading.reader(engine) if strips else None
 
-    def read(self, picture: Picture | PdfPage) -> SheetReading:
-        """Read the sheet in a picture, or on a page of a PDF file. Raises `SheetError`, `ImageError`."""
-        sheet, version, whose = finder()(picture, self.layout, self.page)
+    def read(self, picture: Picture | PdfPage, name: str | None = None) -> SheetReading:
+        """Read the sheet in a picture, or on a page of a PDF file; messages call a picture without a path `name`.
+        Raises `SheetError`, `ImageError`."""
+        sheet, version, whose = finder()(picture, self.layout, self.page, name)
         places = [*self.page.places, *([self.page.identity] if self.page.identity else [])]
         groups = [group for place in places for group in (place.boxes, place.correction)]
         inks = iter(sheet.ink([box for group in groups for box in group], CELL_SCALE, CELL_MARGIN))
@@ -542,7 +558,7 @@ class SheetReader:
         return "".join(told) or None
 
 
-def finder() -> Callable[[Picture | PdfPage, Layout, Page], tuple[Registered, int, str]]:
+def finder() -> Callable[..., tuple[Registered, int, str]]:
     """The function that finds a sheet in a picture. Raises `MissingExtraError`."""
     try:
         from sumnist.sheets.registration import registered

@@ -52,19 +52,22 @@ DARKEST_PAPER = 0.1
 """The darkest paper that ink is compared with: darker paper counts as this dark."""
 
 
-def registered(picture: Picture | PdfPage, layout: Layout, page: Page) -> tuple[Registered, int, str]:
+def registered(
+    picture: Picture | PdfPage, layout: Layout, page: Page, name: str | None = None
+) -> tuple[Registered, int, str]:
     """Find the sheet in a picture, or on a page of a PDF file; with the version of its layout, and its identity.
 
     Args:
         picture: A picture as `intensities_of` takes it, or a page of a PDF file.
         layout: The layout of the sheet.
         page: The page of the layout.
+        name: The name of the picture in messages, if it has no path.
 
     Raises:
         ImageError: The picture cannot be read; `SheetError` if it shows no sheet of that layout.
         MissingExtraError: It is a HEIC file, and the library for those is not installed.
     """
-    name = str(picture) if isinstance(picture, PdfPage | str | os.PathLike) else "picture"
+    name = str(picture) if isinstance(picture, PdfPage | str | os.PathLike) else name or "picture"
     sheet = register(grey_of(picture, name), page, name)
     version, identity = code_of(sheet, layout, name)
     return settled(sheet), version, identity

@@ -7,11 +7,12 @@ begins with =, it is no formula, and if it is an address, it is no link.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import xlsxwriter
 from PIL import Image
@@ -59,7 +60,7 @@ EXACT = 10
 
 
 def write_workbook(
-    rows: Iterable[Row], layout: Layout, out: Path, people: Sequence[Person] = (),
+    rows: Iterable[Row], layout: Layout, out: Path | IO[bytes], people: Sequence[Person] = (),
     crops: Crops = lambda row, field: None,
 ) -> Summary:  # fmt: skip
     """Write a workbook, whole or not at all.
@@ -67,7 +68,7 @@ def write_workbook(
     Args:
         rows: The rows of marks.jsonl, with typed values in place of the readings. They are read once, one at a time.
         layout: The layout of the sheets.
-        out: The file, whose name should end in .xlsx.
+        out: The file, whose name should end in .xlsx, or a stream.
         people: The people who should have a sheet: they give the names, and show whose sheet is missing.
         crops: Makes the pictures of doubtful cells.
 
@@ -78,7 +79,10 @@ def write_workbook(
         OutputError: It cannot be written, or has too many lines.
     """
     found = Summary(layout, people)
-    with replacing(out) as stream, TemporaryDirectory(prefix="sumnist-", ignore_cleanup_errors=True) as folder:
+    with (
+        replacing(out) if isinstance(out, Path) else nullcontext(out) as stream,
+        TemporaryDirectory(prefix="sumnist-", ignore_cleanup_errors=True) as folder,
+    ):
         book = xlsxwriter.Workbook(stream, {"constant_memory": True, "tmpdir": folder})
         try:
             book.set_properties({"title": text_of(layout.title)})
