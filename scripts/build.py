@@ -29,7 +29,7 @@ from sumnist.files import FINDER, LEARNED, NUMBERS, ONNX, PRETRAINED
 WEB = Path(__file__).resolve().parent.parent / "web"
 PAGE = Path(sumnist.serve.__file__).parent / "static"
 PAGES = "index.html", "about.html"
-SERVER_ONLY = "docs.*", "review*"
+SERVER_ONLY = "docs.*", "review*", "forms.js", "tables.js", "layout.js", "downloads.js", "sample-*.jpg"
 """Files of the page that only a server needs."""
 RUNTIME = WEB / "node_modules/onnxruntime-web/dist"
 ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"

@@ -18,6 +18,7 @@ from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import ADVICE
 
 PHONE = ViewportSize(width=360, height=740)
+TABLET = ViewportSize(width=820, height=1180)
 DESK = ViewportSize(width=1280, height=800)
 SETTINGS: tuple[tuple[ViewportSize, Literal["dark", "light"]], ...] = ((PHONE, "dark"), (DESK, "light"))
 READ, READ_NUMBER = "**/v1/read?image=true&beside=true*", "**/v1/read-number"

@@ -220,7 +220,7 @@ def test_layers_without_fields_are_followed_in_proportion_and_of_unknown_ones_on
     expect(page.locator(".lens p")).to_contain_text("It sees about 2 × 2 pixels of the image.")
     layers.clear()
     page.fill("#number", "-8")
-    expect(page.locator(".inside .none")).to_have_text("The layers of this network are not known, only its answers.")
+    expect(page.locator(".inside .none")).to_have_text("This network shows only its answers, not its layers.")
     assert page.locator(".captions strong").all_inner_texts() == ["Image", "Digits", "Sums"]
 
 
@@ -235,7 +235,7 @@ def check_evidence(page: Page, evidence: Evidence, digit: int, image: NDArray[np
     after /= after.sum()
     words = page.locator(".verdict-there")
     if after.argmax() != digit:
-        expect(words).to_have_text(re.compile(rf"^Without this place it would rather be an? {after.argmax()}\.$"))
+        expect(words).to_have_text(re.compile(rf"^Without this place it would more likely be an? {after.argmax()}\.$"))
     widths = page.locator(".changes .now").evaluate_all(
         "all => all.map(one => one.offsetWidth / one.parentNode.offsetWidth)"
     )

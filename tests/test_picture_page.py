@@ -161,7 +161,7 @@ def test_a_correction_changes_outline_list_and_sum_and_a_number_that_is_left_out
     expect(part(page, "sureness")).to_have_text("73.5\u00a0% sure; if not, 8492.50 (19.6\u00a0%).")
     assert readings(page) == ["1480?", "12.50"]
     expect(rows(page).first).to_have_text(re.compile(r"1480\s*75\.0\u00a0%\s*or 8480 \(20\.0\u00a0%\)"))
-    page.get_by_role("button", name="Look at what is in doubt").click()
+    page.get_by_role("button", name="Check the doubtful numbers").click()
     expect(part(page, "title")).to_have_text("Number 1")
     page.get_by_role("button", name="8480 20.0 %", exact=True).click()
     expect(part(page, "card")).to_be_hidden()

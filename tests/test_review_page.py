@@ -141,7 +141,7 @@ def test_skipped_sheets_are_looked_at_again_and_enter_in_an_empty_field_saves_no
 
 Q2 = {"field": "q2", "candidates": [{"value": 7.5, "probability": 0.8}, {"value": 1.5, "probability": 0.2}]}
 TOTAL = {"field": "total", "candidates": [{"value": 21.5, "probability": 0.9}, {"value": 11.5, "probability": 0.1}]}
-WRONG, DOUBT = "The total that is written is not the sum.", "One cell is in doubt."
+WRONG, DOUBT = "The written total is not the sum.", "One cell is in doubt."
 
 
 @pytest.mark.parametrize(

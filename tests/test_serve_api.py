@@ -33,6 +33,7 @@ from sumnist.serve.problems import KINDS, OF_ERRORS, problem_of
 from sumnist.serve.settings import Settings
 
 READ, BATCH, NUMBER, FIND, HANDS = "/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find", "/v1/hands"
+FORM, SHEETS, TABLES = "/v1/sheets/form", "/v1/sheets", "/v1/tables"
 PLACES = (0, 2, 4, 6)
 """Of the test images that stand on the strip: clear digits."""
 JSON = {"content-type": "application/json"}
@@ -381,14 +382,15 @@ def document(client: TestClient) -> Any:
 def test_the_document_lists_every_path_and_refers_to_nothing_that_is_not_there(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
     others = {"/v1/hands/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json"}
-    assert set(document["paths"]) == {READ, BATCH, NUMBER, FIND, HANDS} | others
+    asked = {READ, BATCH, NUMBER, FIND, HANDS, FORM, SHEETS, TABLES}
+    assert set(document["paths"]) == asked | others
     for name in {part.partition('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}:
         assert name in document["components"]["schemas"]
-    for path in (READ, BATCH, NUMBER, FIND, HANDS):
+    for path in asked:
         operation = document["paths"][path]["post"]
         assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
         assert {"200", "400", "408", "413", "415", "422", "500", "503"} <= set(operation["responses"])
-    for path in (NUMBER, FIND):
+    for path in (NUMBER, FIND, FORM, SHEETS, TABLES):
         assert "`not-installed`" in document["paths"][path]["post"]["responses"]["422"]["description"]
 
 
@@ -398,6 +400,10 @@ def test_the_document_names_what_may_be_said(document: Any) -> None:
     for schema in (*(one["schema"] for one in bodies[READ].values()), item):
         assert schema["required"] == ["picture", "number"]
         assert schema["properties"]["ink"]["enum"] == ["auto", "dark", "light"]
+    sheets = document["paths"][SHEETS]["post"]["requestBody"]["content"]["application/json"]["schema"]["properties"]
+    assert set(sheets["sheets"]["items"]["required"]) == {"picture", "layout"}
+    assert set(sheets["sheets"]["items"]["properties"]) == {"picture", "layout", "hand", "name"}
+    assert sheets["sheets"]["maxItems"] == 10
     of_both = {"picture", "hand", "digits", "decimal", "engine", "count"}
     of_number, of_all = ([*bodies[path].values()] for path in (NUMBER, FIND))
     for one, fields in zip((*of_number, *of_all), [of_both | {"ink"}] * 2 + [of_both] * 2, strict=True):
@@ -426,10 +432,11 @@ def output(command: str, server: Server) -> str:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_lines_with_curl_run(shared: Server) -> None:
-    lines = [command for command in commands() if command.startswith("curl")]
-    assert len(lines) == 10
-    form, as_json, batch, number, found, hand, problem, health, ready, metrics = (
+def test_the_lines_with_curl_run(shared: Server, tmp_path: Path) -> None:
+    lines = [command.replace("cover.pdf", str(tmp_path / "cover.pdf")) for command in commands()]
+    lines = [command for command in lines if command.startswith("curl")]
+    assert len(lines) == 13
+    form, as_json, batch, number, found, hand, cover, sheets, table, problem, health, ready, metrics = (
         output(line, shared) for line in lines
     )
     assert (json.loads(form)["digit"], json.loads(form)["sum"]) == (5, 12)
@@ -441,6 +448,9 @@ def test_the_lines_with_curl_run(shared: Server) -> None:
     assert (json.loads(number)["value"], json.loads(number)["accepted"]) == (5, True)
     assert (json.loads(found)["width"], json.loads(found)["height"]) == (420, 150)
     assert (json.loads(hand)["hand"]["examples"][5], json.loads(hand)["name"]) == (1, None)
+    assert (cover, (tmp_path / "cover.pdf").read_bytes()[:5]) == ("", b"%PDF-")
+    assert (json.loads(sheets)["rows"][0]["state"], "workbook" in json.loads(sheets)) == ("corrected", True)
+    assert (json.loads(table)["rows"], json.loads(table)["columns"]) == (11, 4)
     assert json.loads(problem)["type"] == "urn:sumnist:problem:unknown-format"
     assert (json.loads(health), json.loads(ready)) == ({"status": "alive"}, {"status": "ready"})
     assert metrics.startswith("# HELP sumnist_requests_total ")
@@ -467,7 +477,9 @@ def test_the_page_names_every_problem_metric_flag_field_and_member(shared: Serve
     document = json.loads(shared.get("/openapi.json")[1])
     _, numbers = PAGE.split("### Numbers of any length")
     _, found = PAGE.split("### Every number on a picture")
+    forms = PAGE.split("### Forms and tables")[1].split("## Problems")[0]
     parts = {READ: PAGE, NUMBER: numbers.split("###", 1)[0], FIND: numbers.split("### Hands", 1)[0]}
+    parts |= dict.fromkeys((FORM, TABLES), forms)
     for path, part in parts.items():
         content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
         assert set(re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)) >= set(content["properties"])
@@ -475,5 +487,10 @@ def test_the_page_names_every_problem_metric_flag_field_and_member(shared: Serve
     for schema in ("Reading", "NumberReading", "Candidate"):
         for member in schemas[schema]["properties"]:
             assert f"`{member}`" in (PAGE if schema == "Reading" else numbers)
+    of_rows = forms + (ROOT / "docs/how-to/sheets.md").read_text(encoding="utf-8")
+    for kind_of_answer, text in (("Sheets", forms), ("ReadTable", forms), ("Sheet", of_rows)):
+        assert all(f"`{member}`" in text for member in schemas[kind_of_answer]["properties"])
+    for path in (SHEETS, TABLES):
+        assert all(f"`{flag['name']}=true`" in forms for flag in document["paths"][path]["post"]["parameters"])
     more = schemas["FoundNumber"]["properties"].keys() - schemas["NumberReading"]["properties"].keys()
     assert all(f"`{member}`" in found for member in {*more, *schemas["FoundNumbers"]["properties"]})

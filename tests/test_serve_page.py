@@ -3,18 +3,25 @@ to add, what can go wrong; keyboard and axe."""
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import shutil
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from page_checks import (
+    DESK,
     PHONE,
     READ,
     STILL,
+    TABLET,
     answering,
     centre,
     choose,
@@ -26,7 +33,7 @@ from page_checks import (
     refusal,
     white,
 )  # fmt: skip
-from page_driver import DIGITS, draw, points_of, until
+from page_driver import DIGITS, draw, points_of, served, until
 from sumnist.data.mnist import load_mnist
 from sumnist.files import LEARNED
 from sumnist.inference.onnx import OnnxNetwork
@@ -64,7 +71,7 @@ def test_a_digit_and_its_sum_are_read_off_the_page_whose_bars_are_displaced_by_t
 
 
 NO_NUMBERS = {
-    "": "A number is missing.", "1.5": "This is no whole number.", "99999999999999999": "This number is too long.",
+    "": "A number is missing.", "1.5": "This is not a whole number.", "99999999999999999": "This number is too long.",
 }  # fmt: skip
 
 
@@ -158,7 +165,7 @@ def test_of_a_picture_the_ink_can_be_said_and_of_a_drawing_it_is_known(page: Pag
     assert set(page.evaluate("inks.splice(0)")) == {"dark"}
     page.set_input_files("#file", FIVE)
     expect(how).to_have_text("Dark ink.")
-    assert ink.locator("option").all_inner_texts() == ["found out", "dark", "light"]
+    assert ink.locator("option").all_inner_texts() == ["automatic", "dark", "light"]
     page.focus("#file")
     page.keyboard.press("Tab")
     expect(ink).to_be_focused()
@@ -188,8 +195,84 @@ def test_what_is_refused_has_no_answer_but_a_verdict_and_advice_on_a_drawing_or_
     expect(page.locator("#is-there")).to_have_text("A digit: 3.1\u00a0%")
     page.set_input_files("#file", FIVE)
     expect_none(page, "There seems to be more than one digit.")
-    advice = ADVICE["several digits"]
+    expect(page.get_by_role("button", name="Read as a number")).to_be_visible()  # this is all that helps
+    expect(page.locator("#hint")).to_have_text("")
+    answering(page, refusal("too little contrast"))
+    page.fill("#number", "8")
+    advice = ADVICE["too little contrast"]
     expect(page.locator("#hint")).to_have_text(f"{advice[:1].upper()}{advice[1:]}.")
+
+
+EACH = "How probable each digit is"
+
+
+def test_the_bars_of_what_is_refused_as_no_digit_are_those_of_a_digit_if_it_is_one(page: Page) -> None:
+    caption = page.locator("figcaption.of-digit")
+    expect(caption).to_have_text(EACH)
+    for name, words in {"A letter": f"{EACH}, if it is a digit", "A 5": EACH, "Two digits": EACH}.items():
+        page.get_by_role("button", name=name, exact=True).click()
+        expect(caption).to_have_text(words)
+
+
+def test_of_a_dot_more_is_wanted_and_a_tiny_digit_should_be_larger(page: Page) -> None:
+    draw(page, "50,50")
+    expect_none(page, "There is nothing to read.")
+    expect(page.locator("#hint")).to_have_text("Draw more of it.")
+    page.click("#clear")
+    answering(page, refusal("unusual form"))
+    draw(page, DIGITS[2], wide=0.3, high=0.3)
+    expect_none(page, "If this is a digit, it has an unusual form.")
+    expect(page.locator("#hint")).to_have_text("Write it larger.")
+    page.click("#clear")
+    draw(page, DIGITS[2])
+    expect(page.locator("#hint")).to_have_text("Draw it more plainly.")
+
+
+PARTS = ".answer, .desk, .tools, .examples, .charts, .seen, #beside, #hunt, .legend, #all, #inside, footer"
+
+
+def tops(page: Page) -> dict[str, float]:
+    """How far below the page's beginning its parts begin."""
+    found: dict[str, float] = page.evaluate(
+        """selector => Object.fromEntries([...document.querySelectorAll(selector)]
+            .filter((one) => one.checkVisibility())
+            .map((one) => [one.id || one.className || one.tagName, one.getBoundingClientRect().y + scrollY]))""",
+        PARTS,
+    )
+    return found
+
+
+@pytest.mark.parametrize(
+    "page",
+    [STILL | {"viewport": size} for size in (PHONE, TABLET, DESK)],
+    indirect=True,
+    ids=["phone", "tablet", "desk"],
+)
+def test_nothing_moves_when_answers_refusals_and_problems_come_and_go(page: Page) -> None:
+    def expect_still(state: str) -> None:
+        expect(page.locator("#main")).to_have_attribute("data-state", state)
+        assert tops(page) == pytest.approx(still, abs=0.6), page.locator(".answer .verdict").inner_text()
+
+    still = tops(page)
+    draw(page, DIGITS[5])
+    expect_answer(page, 5, 7)
+    expect_still("answer")
+    page.click("#clear")
+    expect_still("idle")
+    for answer in (*ADVICE, "four", "gone"):
+        page.unroute_all()
+        if answer == "gone":
+            page.route(READ, lambda route: route.abort())
+        else:
+            answering(page, four() if answer == "four" else refusal(answer))
+        state = {"gone": "problem", "four": "answer"}.get(answer, "refused")
+        for strokes in (DIGITS[4], None):
+            if strokes:
+                draw(page, strokes)
+            else:
+                page.set_input_files("#file", FIVE)
+            expect_still(state)
+            page.click("#clear")
 
 
 def test_a_problem_is_told_and_asked_again(page: Page) -> None:
@@ -269,7 +352,7 @@ def test_everything_can_be_done_by_keyboard(page: Page) -> None:
 
 @pytest.mark.parametrize("page", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
 def test_on_the_narrowest_phone_no_task_sticks_out_and_what_is_touched_is_large_enough(page: Page) -> None:
-    for task in ("One digit", "A number", "A sum", "A picture", "A sheet"):
+    for task in ("One digit", "A number", "A sum", "A picture", "A sheet", "Your hand"):
         choose(page, task)
         if task in ("One digit", "A number"):
             page.evaluate("scrollTo(0, 0)")
@@ -365,6 +448,91 @@ def test_the_packaged_network_fails_where_pairs_were_left_out_and_the_page_shows
     expect_answer(page, 4, 10)
 
 
+# The other pages.
+
+
+def curls(page: Page) -> dict[str, str]:
+    """What curl is given for each path, by its heading."""
+    expect(page.locator(".curl")).not_to_have_count(0)
+    found: dict[str, str] = page.locator("section:has(.curl)").evaluate_all(
+        """all => Object.fromEntries(
+            all.map((one) => ["h3", ".curl"].map((part) => one.querySelector(part).textContent)))"""
+    )
+    return found
+
+
+def test_the_page_of_the_api_has_a_line_for_curl_for_each_path_which_works(page: Page, tmp_path: Path) -> None:
+    document = page.request.get(f"{page.url}openapi.json").json()
+    page.goto(f"{page.url}docs")
+    lines = curls(page)
+    assert len(lines) == sum(len(methods) for methods in document["paths"].values())
+    assert len(lines) == page.locator("#contents a").count()
+    for name in ("picture.png", "picture2.png"):
+        shutil.copy(FIVE, tmp_path / name)
+    for path in (
+        "POST/v1/read",
+        "POST/v1/read/batch",
+        "POST/v1/read-number",
+        "POST/v1/find",
+        "GET/healthz",
+        "GET/metrics",
+    ):
+        words = shlex.split(lines[path].replace("\\\n", ""))
+        answer = subprocess.run(
+            [*words, "-sS", "--fail"], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+        assert path != "POST/v1/read" or json.loads(answer)["sum"] == 12
+    assert lines["DELETE/v1/hands/{name}"].startswith("curl -X DELETE http://")
+    page.get_by_role("link", name="POST /v1/find").click()
+    expect(page.get_by_role("heading", name="POST/v1/find")).to_be_in_viewport()
+
+
+def test_a_picture_is_sent_from_the_page_of_the_api_with_the_token_of_the_page(
+    browser: Browser, tmp_path: Path
+) -> None:
+    token = "a-token-of-the-tests"
+    (tmp_path / "tokens").write_text(token)
+    with served("serve", "--port", "0", "--workers", "1", "--token-file", str(tmp_path / "tokens")) as url:
+        page = browser.new_page()
+        page.goto(f"{url}/docs")
+        assert '-H "Authorization: Bearer $TOKEN"' in curls(page)["POST/v1/read"]
+        send, status, field = (
+            page.get_by_role("button", name="Send"),
+            page.locator("#try-status"),
+            page.get_by_label("token"),
+        )
+        field.fill("another-token-of-the-tests")
+        send.click()
+        expect(status).to_have_text("401 Unauthorized")
+        field.fill(token)
+        send.click()
+        expect(status).to_have_text("200 OK")
+        expect(page.locator("#try-answer")).to_contain_text('"digit": 5')
+        expect(field).to_be_hidden()
+        page.goto(url)
+        draw(page, DIGITS[4])
+        expect_answer(page, 4, 7)
+        page.goto(f"{url}/docs")
+        page.get_by_label("Picture of a digit").set_input_files(FIVE)
+        page.get_by_label("Number to add").fill("1.5")
+        send.click()
+        expect(status).to_be_hidden()  # the browser says what is wrong
+        page.get_by_label("Number to add").fill("-40")
+        send.click()
+        expect(page.locator("#try-answer")).to_contain_text('"sum": -35')
+        page.close()
+
+
+@pytest.mark.parametrize("path", ["about", "docs"])
+def test_axe_finds_nothing_in_the_way_of_anybody_on_the_other_pages(page: Page, path: str) -> None:
+    page.goto(f"{page.url}{path}")
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    if path == "docs":
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator("#try-status")).to_have_text("200 OK")
+    expect_nobody_hindered_anywhere(page)
+
+
 # Examples.
 
 
@@ -391,6 +559,31 @@ def test_an_example_is_read_at_a_click_of_a_trap_the_page_says_why_and_one_can_b
         expect_none(page, "Draw a digit from 0 to 9.")
 
 
+INKS = """tiles => tiles.map((tile) => {
+  const { data } = tile.getContext("2d").getImageData(0, 0, tile.width, tile.height);
+  const inked = Array.from({ length: data.length / 4 }, (_, i) => [...data.slice(4 * i, 4 * i + 4)]);
+  const dark = inked.filter(([, , , alpha]) => alpha > 250).map(([red]) => red);
+  return [data[3], Math.min(...dark), Math.max(...dark)];
+})"""
+"""Of each tile: how opaque its corner is, and the least and most red of its ink."""
+
+
+def test_all_examples_have_the_ink_and_the_ground_of_the_page_in_the_light_and_in_the_dark(page: Page) -> None:
+    tiles = page.locator("#examples canvas")
+    for scheme, ink in (("light", 0x1F), ("dark", 0xE6), ("light", 0x1F)):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done, 100)))")
+        assert tiles.count() >= 15
+        assert np.array(tiles.evaluate_all(INKS)) == pytest.approx(np.array([[0, ink, ink]] * tiles.count()), abs=3)
+
+
+@pytest.mark.parametrize("page", [{"viewport": size} for size in (PHONE, DESK)], indirect=True, ids=["phone", "desk"])
+def test_the_page_says_what_it_is_and_names_its_dice(page: Page) -> None:
+    expect(page.get_by_text("A network reads it, adds yours, and says how sure it is.")).to_be_in_viewport(ratio=1)
+    expect(page.get_by_role("button", name="Random number")).to_have_text("Random")
+    expect(page.get_by_text("Random", exact=True)).to_be_in_viewport(ratio=1)
+
+
 def test_the_dice_gives_another_number_and_each_task_has_an_address(page: Page) -> None:
     numbers = [page.locator("#number").input_value()]
     for _ in range(12):
@@ -398,7 +591,8 @@ def test_the_dice_gives_another_number_and_each_task_has_an_address(page: Page) 
         numbers.append(page.locator("#number").input_value())
     assert all(before != after for before, after in pairwise(numbers))
     assert set(numbers) <= set("0123456789")
-    tasks = {"number": "a-number", "sum": "a-sum", "picture": "a-picture", "sheet": "a-sheet", "digit": "one-digit"}
+    tasks = {"number": "a-number", "sum": "a-sum", "picture": "a-picture", "sheet": "a-sheet", "hand": "your-hand",
+             "digit": "one-digit"}  # fmt: skip
     for name, address in tasks.items():
         page.locator(f"input[value={name}]").check()
         expect(page).to_have_url(re.compile(f"#{address}$"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from page_driver import DIGITS
 
 pytestmark = pytest.mark.browser
 
-SUM, SHEET = "#sum-task", "#sheet-task"
+SUM, SHEET = "#sum-task", "#sheet-sample"
 EXAMPLE = re.compile("^Try 47")
 CLEAR = re.compile(r"^>?99\.")
 """A probability of 99 % and more."""
@@ -72,7 +73,8 @@ def rows(page: Page, group: str) -> list[list[str]]:
 def test_two_numbers_that_are_written_are_read_and_added_and_a_smudge_is_settled_by_the_total(page: Page) -> None:
     choose(page, "A sum")
     expect(part(page, "verdict")).to_have_text("Write two numbers.")
-    expect(part(page, "smudge")).to_be_disabled()
+    part(page, "smudge").click()
+    expect(part(page, "verdict")).to_have_text("Write a number first.")
     write(page, 0, "47")
     expect(read(page, 0)).to_have_text("47")
     expect(part(page, "verdict")).to_have_text("And the second number?")
@@ -110,10 +112,16 @@ def test_the_total_settles_the_smudged_digit_of_the_example_though_it_is_pressed
     before, after = (float(re.sub(r"[^\d.]", "", share)) for share in shares)
     assert 10 < before < 50
     assert after > 99
-    expect(part(page, "fits")).to_contain_text("62")
+    expect(read(page, 0)).to_have_text("41 → 47")
+    expect(read(page, 1)).to_have_text("15")
+    expect(part(page, "fits")).to_have_text(re.compile(r"^Before you gave the total, the probability of 62 was \d"))
+    part(page, "total").fill("100")
+    expect(part(page, "verdict")).to_have_text("These numbers cannot make 100.")
+    expect(read(page, 0)).to_have_text("41")
 
 
-def test_a_total_changes_what_a_number_is_read_as_unless_it_contradicts_a_clear_reading(page: Page) -> None:
+def answers(page: Page) -> Callable[[int, dict[str, Any], str], None]:
+    """Writes on a pad whose reading is given, until its label says what is read."""
     asked: list[Any] = []  # what is asked last, when the pen is up, must be answered before another answer is given
     page.on("request", lambda request: asked.append(request))  # Playwright marks what it is given
 
@@ -124,9 +132,42 @@ def test_a_total_changes_what_a_number_is_read_as_unless_it_contradicts_a_clear_
         asked[-1].response()
         expect(read(page, place)).to_have_text(text)
 
+    return answer_pad
+
+
+def test_a_total_that_the_ink_hardly_allows_is_said_before_anything_else(page: Page) -> None:
+    answer_pad = answers(page)
+    choose(page, "A sum")
+    answer_pad(0, number_reading({"37": 0.6, "31": 0.3995, "32": 0.0004}, "unsure"), "37")
+    answer_pad(1, number_reading({"17": 1.0}), "17")
+    part(page, "total").fill("49")
+    expect(part(page, "verdict")).to_have_text("These numbers hardly make 49.")
+    expect(part(page, "hint")).to_have_text("If the total is right, it is 32 + 17: 80.0\u00a0% sure.")
+    expect(read(page, 0)).to_have_text("37")
+    part(page, "total").fill("48")
+    expect(part(page, "verdict")).to_have_text("7? It is a 1: only 31 + 17 makes 48.")
+    expect(read(page, 0)).to_have_text("37 → 31")
+
+
+def test_if_no_smudge_leaves_a_doubt_the_page_says_what_else_to_do(page: Page) -> None:
+    choose(page, "A sum")
+    answers(page)(0, number_reading({"47": 0.9999}), "47")
+    part(page, "smudge").click()
+    expect(part(page, "verdict")).to_have_text("No smudge leaves a digit in doubt.")
+    expect(part(page, "hint")).to_have_text("Smudge by hand, or write other digits.")
+    expect(part(page, "smudge")).to_be_enabled()
+    page.route(READ_NUMBER, lambda route: route.abort())
+    part(page, "smudge").click()
+    expect(part(page, "verdict")).to_have_text("The server cannot be reached.")
+    expect(part(page, "again")).to_be_visible()
+
+
+def test_a_total_changes_what_a_number_is_read_as_unless_it_contradicts_a_clear_reading(page: Page) -> None:
+    answer_pad = answers(page)
     choose(page, "A sum")
     answer_pad(0, number_reading({"1": 0.5}, "not a number"), "")
     expect(part(page, "verdict")).to_have_text("The first number cannot be read.")
+    expect(part(page, "hint")).to_have_text("Write digits, on one line.")
     answer_pad(0, number_reading({"37": 0.6, "31": 0.39}, "unsure"), "37")
     answer_pad(1, number_reading({"17": 0.999}), "17")
     expect(part(page, "verdict")).to_have_text("54, or 48?")
@@ -141,7 +182,7 @@ def test_a_total_changes_what_a_number_is_read_as_unless_it_contradicts_a_clear_
     expect(part(page, "verdict")).to_have_text("These numbers cannot make 50.")
     assert rows(page, "first number")[-1] == ["something else", "1.0\u00a0% → >99.9\u00a0%"]
     part(page, "total").fill("fifty")
-    expect(part(page, "verdict")).to_have_text("The total is no whole number.")
+    expect(part(page, "verdict")).to_have_text("The total is not a whole number.")
     part(page, "total").fill("")
     expect(part(page, "verdict")).to_have_text("54, or 48?")
     answer_pad(0, number_reading({"5": 0.9999, "6": 0.00009}), "5")
@@ -149,7 +190,7 @@ def test_a_total_changes_what_a_number_is_read_as_unless_it_contradicts_a_clear_
     expect(part(page, "verdict")).to_have_text("5 + 7 = 12.")
     part(page, "total").fill("13")
     expect(part(page, "verdict")).to_have_text("5 + 7 = 12, not 13.")
-    expect(part(page, "hint")).to_have_text("The first number is clearly 5: it is misread, or the sum is wrong.")
+    expect(part(page, "hint")).to_have_text("The first number is clearly 5: it is misread, or the total is wrong.")
 
 
 def test_the_total_may_be_written_by_hand_and_a_finger_smudges_what_is_written(page: Page) -> None:
@@ -200,6 +241,7 @@ def cell(page: Page, label: str) -> Locator:
 def test_the_sample_adds_up_a_smudged_mark_is_corrected_by_the_total_and_a_wrong_total_is_told(page: Page) -> None:
     outcome, detail = part(page, "verdict", SHEET), part(page, "detail", SHEET)
     choose(page, "A sheet")
+    page.get_by_role("radio", name="A sample").check()
     expect(outcome).to_have_text("It adds up.")
     sample = json.loads((PAGE / "sample-sheet.json").read_text(encoding="utf-8"))
     values = [one["value"] for one in [*sample["marks"], sample["totals"][0]]]
@@ -249,6 +291,7 @@ def test_axe_finds_nothing_in_the_way_of_anybody_and_all_that_is_touched_is_larg
     page.get_by_role("button", name="Write it").click()
     check(SUM)
     choose(page, "A sheet")
+    page.get_by_role("radio", name="A sample").check()
     expect(part(page, "verdict", SHEET)).to_have_text("It adds up.")
     check(SHEET)
     page.get_by_role("radio", name="30").check()

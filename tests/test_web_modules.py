@@ -310,7 +310,7 @@ VERDICTS = {
     "several digits": ("There seems to be more than one digit.", "Draw one, or choose “A number”."),
     "unsure": ("A 4 (48.0\u00a0%), or an 8 (34.0\u00a0%)?", "Draw it more clearly."),
     "cut off at the border": ("The digit runs off the edge.", "Leave some room around it."),
-    "too small": ("The digit is too small.", "Draw it larger."),
+    "too small": ("The digit is too small.", "Write it larger."),
     "too little contrast": ("The ink hardly differs from the paper.", "Draw it in a darker colour."),
     "anything else": ("No answer: anything else.", "Try another picture."),
 }
@@ -320,9 +320,9 @@ OF_NUMBERS = {
     "another number of digits": "There seem to be no digits.", "several numbers": "There are several numbers.",
     "unsure": "1480 (75.0\u00a0%), or 8480 (20.0\u00a0%)?",
 }  # fmt: skip
-WORDS = """(module) => ({ reading, number, uploaded }) => number
-  ? module.numberWords(reading, { name: "1480", share: 0.75 }, { name: "8480", share: 0.2 }, uploaded)
-  : module.digitWords(reading, uploaded)"""
+WORDS = """(module) => ({ reading, number, uploaded, size }) => number
+  ? module.numberWords(reading, { name: "1480", share: 0.75 }, { name: "8480", share: 0.2 }, uploaded, size)
+  : module.digitWords(reading, uploaded, size)"""
 
 
 def test_the_page_has_a_verdict_for_each_reason_and_a_hint_of_its_own_for_drawings() -> None:
@@ -340,6 +340,29 @@ def test_the_page_has_a_verdict_for_each_reason_and_a_hint_of_its_own_for_drawin
         assert drawn[1] == VERDICTS[one["reason"]][1] if "digit" in one else drawn[1]
         advice = one["advice"]
         assert uploaded[1] == (f"{advice[:1].upper()}{advice[1:]}." if advice else drawn[1])
+
+
+def test_of_a_tiny_drawing_the_page_wants_a_larger_one_and_of_a_dot_more() -> None:
+    hints = {0.01: "Draw more of it.", 0.1: "Write it larger."}
+    kept = {"several digits", "cut off at the border"}
+    for number, reasons in ((False, ("blank", *VERDICTS)), (True, NUMBER_ADVICE)):
+        refused = [refusal(reason) | {"reason": reason, "advice": "advice"} for reason in reasons]
+        asked: list[dict[str, Any]] = [
+            {"reading": one, "number": number, "uploaded": uploaded, "size": size}
+            for one in refused for uploaded in (False, True) for size in (0.01, 0.1, 0.6)
+        ]  # fmt: skip
+        for one, (_, hint) in zip(asked, answers("words.js", WORDS, asked), strict=True):
+            reason, size = one["reading"]["reason"], one["size"]
+            if one["uploaded"]:
+                assert hint == "Advice."
+            else:
+                tells = size in hints and reason not in kept | {"several numbers"}
+                assert (hint in hints.values()) == (tells or reason == "too small")
+                assert not tells or hint == hints[size]
+    sure = refusal("") | {"accepted": True, "reason": None}
+    asked = [{"reading": sure, "number": False, "uploaded": False, "size": size} for size in (0.1, 0.6)]
+    tiny, large = (hint for _, hint in answers("words.js", WORDS, asked))
+    assert tiny == f"{large} Write it larger."
 
 
 RECOGNIZER = StripRecognizer(NUMBERS)

@@ -73,11 +73,12 @@ def opened(path: Path) -> dict[str, Sheet]:
         parts = {name: archive.read(name) for name in archive.namelist()}
     trees = {name: ElementTree.fromstring(data) for name, data in parts.items() if not name.endswith(".png")}
     styles = trees["xl/styles.xml"]
+    shared = [plain("".join(text.itertext())) for text in trees.get("xl/sharedStrings.xml", ())]
     found = {}
     for number, entry in enumerate(trees["xl/workbook.xml"].iter(f"{MAIN}sheet"), 1):
         name = f"xl/worksheets/sheet{number}.xml"
         sheet = found[entry.get("name", "")] = Sheet(trees[name])
-        read_cells(sheet, styles)
+        read_cells(sheet, styles, shared)
         for kind, target in linked(trees, name):
             if kind == "comments":
                 for comment in trees[target].iter(f"{MAIN}comment"):
@@ -89,7 +90,7 @@ def opened(path: Path) -> dict[str, Sheet]:
     return found
 
 
-def read_cells(sheet: Sheet, styles: ElementTree.Element) -> None:
+def read_cells(sheet: Sheet, styles: ElementTree.Element, shared: list[str]) -> None:
     """Put what is in the cells into the sheet."""
     fills = list(styles.iterfind(f"{MAIN}fills/{MAIN}fill"))
     codes = {code.get("numFmtId"): code.get("formatCode", "") for code in styles.iter(f"{MAIN}numFmt")} | {"1": "0"}
@@ -109,6 +110,8 @@ def read_cells(sheet: Sheet, styles: ElementTree.Element) -> None:
             sheet.values[place] = plain("".join(cell.itertext()))
         elif kind == "str" or (formula is not None and value is not None and not value.text):
             sheet.values[place] = (value.text or "") if value is not None else ""
+        elif kind == "s" and value is not None:
+            sheet.values[place] = shared[int(value.text or "")]
         elif value is not None:
             assert kind in (None, "n")
             sheet.values[place] = float(value.text or "")

@@ -1,16 +1,16 @@
-// Who answers: here the browser itself, with onnxruntime-web. The page of `sumnist serve` has another file of this
-// name, with the same exports.
+// The engine, which answers questions: here in the browser, with onnxruntime-web. The page of `sumnist serve` has an
+// `engine.js` of its own, with the same exports.
 
 import { docs } from "./constants.js";
 
 /** Where pictures are read. */
 export const where = "browser";
 
-/** Where to read more. */
+/** Links to pages that say more, by topic. */
 export { docs };
 
 const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-const waiting = new Map(); // by the number of the question: what takes its outcome
+const waiting = new Map(); // id of a question → the function that takes its outcome
 let asked = 0;
 let broken = null;
 
@@ -24,10 +24,11 @@ worker.addEventListener("error", ({ message = "" }) => {
 });
 
 /**
- * The answer to a question: a `reading`, or a `problem` with a title and a detail. The question says of what `kind` it
- * is, "digit", "number", or "find", all numbers on a picture; it has a `picture` (a function that gives a file, now or
- * later), maybe its `pixels` (one that gives them at once, or null), the `fields` of the server's form, and whether
- * `inside` and `evidence` are wanted.
+ * Answers a question with a `reading`, or with a `problem` that has a title and a detail.
+ *
+ * The `kind` of a question is "digit", "number", or "find" for all numbers on a picture. `picture()` returns a promise
+ * of a file. `pixels()` is optional and returns the pixels of a drawing at once, or null. `fields` are those of the
+ * server's form. `inside` and `evidence` say whether to ask for these.
  */
 export function answerTo({ kind, picture, pixels, fields, inside, evidence }, signal) {
   const id = ++asked;
@@ -49,14 +50,14 @@ function take(id, outcome) {
   waiting.delete(id);
 }
 
-/** Nobody waits for this answer any longer. */
+/** Stop a question whose answer nobody needs any more. */
 function stop(id) {
   if (!waiting.has(id)) return;
   worker.postMessage({ cancel: id });
   take(id, { problem: { title: "Stopped.", detail: "" } });
 }
 
-/** Have the browser keep all files, so that the page works without a network; where it does not, nothing is lost. */
+/** Ask the browser to keep all files, so that the page works offline. If the browser refuses, nothing is lost. */
 function keep() {
   performance.mark("usable");
   navigator.serviceWorker?.register(new URL("../sw.js", import.meta.url)).catch(() => {});

@@ -1,7 +1,7 @@
-// Keeps the files of this version of the page, so that it works without a network. The build writes what they are.
+// Keeps the files of this version of the page, so that it works offline. The build writes the list of files.
 //
-// Each file is kept by the checksum of its content: what a new version leaves as it is, is not fetched again, and what
-// is not of this version is not taken. A new version waits until no page of the old one is open.
+// Each file is kept under the checksum of its content. So a new version fetches only the files that changed, and
+// refuses a file of another version. A new version waits until no page of the old one is open.
 
 const FILES = {}; // path → SHA-256
 

@@ -1,4 +1,4 @@
-// Reads pictures, beside the page so that it never waits: answers one question after the other.
+// Reads pictures in a worker, so that the page never waits. It answers one question after the other.
 
 import { networks, numbers as its } from "./constants.js";
 import { Finder } from "./inference/finder.js";
@@ -19,7 +19,7 @@ const TOO_MANY = {
   title: "There are too many numbers on this picture.",
   detail: `Crop it into parts of at most ${its.MOST_FOUND} numbers.`,
 };
-const WARMINGS = 3; // pictures after which a browser has compiled most of this
+const WARMINGS = 3; // so many pictures, and a browser has compiled most of this
 const ONE = new Grid(280, 280).map((_, i) => Number(Math.abs((i % 280) - 140) > 10 || Math.abs(i / 280 - 140) > 100));
 
 const digits = bytesOf(networks.digits).then((bytes) => OnnxNetwork.from(bytes));
@@ -42,7 +42,7 @@ const numbers = once(async () => {
 
 const cancelled = new Set();
 let asked = false;
-let last = first(); // they are answered one after the other
+let last = first(); // the last of the answers, which are given one after the other
 last.then(warm);
 
 addEventListener("message", ({ data: { id, question, cancel } }) => {
@@ -66,7 +66,7 @@ async function outcomeOf(id, question) {
   }
 }
 
-/** Let messages in: a timer would wait for milliseconds. */
+/** Let messages in. A timer would take milliseconds longer. */
 function pause() {
   return new Promise((resolve) => {
     const { port1, port2 } = new MessageChannel();
@@ -75,7 +75,7 @@ function pause() {
   });
 }
 
-/** The answer to a question; `heard()` fails if it is not wanted any longer. */
+/** Answers a question. `heard()` throws if the answer is no longer wanted. */
 async function answerTo({ kind, content, fields, ...wanted }, heard) {
   const picture = await intensitiesOf(content);
   if (!picture) return { problem: NO_PICTURE };
@@ -87,7 +87,7 @@ async function answerTo({ kind, content, fields, ...wanted }, heard) {
   return reading ? { reading } : { problem: TOO_MANY };
 }
 
-/** A picture, and what the finder finds on it, which it is asked once at most. */
+/** A picture with `find()`, which asks the finder once at most, and `findFiner()`, which looks at all its pixels. */
 function seenOf(picture, heard) {
   const find = async (grey) => (await finder()).find(grey, heard);
   return { picture, find: once(() => find(picture.grey)), findFiner: () => find(picture.pixels()) };
@@ -112,14 +112,14 @@ async function besideOf(seen, number, ink) {
   return { ...reading, ...(network.leftOut && { left_out: network.leftOut }) };
 }
 
-/** A first reading takes longer than others: have it before there is a question. */
+/** Read once before there is a question, since the first reading takes longest. */
 async function first() {
   const seen = seenOf({ grey: ONE, reduction: 1 }, pause);
-  await readDigit(seen, { number: 7, ink: "dark" }, {}, pause).catch(() => {}); // a question will be told what is wrong
+  await readDigit(seen, { number: 7, ink: "dark" }, {}, pause).catch(() => {}); // a question will get the problem
   postMessage({ ready: true });
 }
 
-/** A browser is slow at first, as it compiles what it runs: let it, while there is no question. */
+/** Run the finder while there is no question: a browser compiles code as it runs it, and is slow at first. */
 async function warm() {
   for (let i = 0; i < WARMINGS && !asked; i++) {
     await finder().then((one) => one.find(ONE), () => {}); // prettier-ignore

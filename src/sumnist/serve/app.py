@@ -39,7 +39,7 @@ from sumnist.errors import ConfigError, ServeError
 from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL
 from sumnist.memory import return_freed_memory
-from sumnist.serve import models
+from sumnist.serve import bodies, forms, models
 from sumnist.serve.access import Access, check_open
 from sumnist.serve.bodies import AskedDigit, AskedExample, AskedNumber, AskedNumbers, Inbox, body_of
 from sumnist.serve.models import problems
@@ -48,6 +48,7 @@ from sumnist.serve.problems import KINDS, MEDIA_TYPE, Problem, problem_of
 from sumnist.serve.protocol import LINGER, protocol_with
 from sumnist.serve.reading import ACCEPTED, Job, Load, answering, load_readers
 from sumnist.serve.settings import Settings
+from sumnist.sheets.batch import STATES
 
 LOG = logging.getLogger("sumnist.serve")
 HEADERS = [
@@ -60,17 +61,21 @@ NOT_KEPT = {"cache-control": "no-store"}
 STATIC = Path(__file__).parent / "static"
 TYPES = {
     ".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
-    ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".woff2": "font/woff2",
+    ".json": "application/json", ".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg",
+    ".woff2": "font/woff2",
 }  # fmt: skip
 """Media types by suffix. The system's own types may be wrong or changed."""
 PAGES = {"/": "index.html", "/about": "about.html", "/docs": "docs.html"}
 OTHER = "other"
-TIMED = ("/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find", "/v1/hands")
+TIMED = (
+    "/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find", "/v1/sheets/form", "/v1/sheets", "/v1/tables",
+    "/v1/hands",
+)  # fmt: skip
 ROUTES = (*TIMED, "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static")
 """The routes that the metrics tell apart; any other path counts as "other"."""
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper edges of the histogram's buckets, in seconds."""
-OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE, *NUMBER_ADVICE)
+OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE, *NUMBER_ADVICE, *STATES)
 KEEP_ALIVE = 30
 """Seconds for which a connection without a request is kept open."""
 GRACE = 0.25
@@ -84,6 +89,12 @@ class MetricsText(Response):
     """Prometheus' text format."""
 
     media_type = CONTENT_TYPE_PLAIN_0_0_4
+
+
+class PdfFile(Response):
+    """A PDF file."""
+
+    media_type = "application/pdf"
 
 
 class Metrics:
@@ -151,7 +162,7 @@ class Service:
         self.access = Access(settings.token_file, settings.allow_host)
 
     async def answer(self, request: Request, **wanted: Any) -> Response:
-        """Answer a request to read with JSON or a problem; `wanted` are fields of its `Job`."""
+        """Answer a request with JSON, a PDF or a problem. `wanted` sets more fields of its `Job`."""
         path = request.scope["path"]
         try:
             await self.pool.room()  # before the body, so that a full server spends nothing on it
@@ -163,7 +174,7 @@ class Service:
             return self.refusal(problem, path)
         for outcome in outcomes:
             self.metrics.count(outcome)
-        return Response(content, media_type="application/json")
+        return Response(content, media_type=PdfFile.media_type if content.startswith(forms.PDF) else "application/json")
 
     def refusal(self, error: Exception, path: str) -> Response:
         """The answer to a request that failed with `error`. The error is counted, and logged if it is not the request's
@@ -315,6 +326,29 @@ class Flags(BaseModel):
     """true: add which places of the image speak for which digits."""
 
 
+class SheetFlags(BaseModel):
+    """What else the answer about forms should contain."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    workbook: Flag = "false"
+    """true: add the workbook, as `sumnist sheet read` writes it."""
+    crops: Flag = "false"
+    """true: add pictures of the cells that are corrected, doubtful or wrong."""
+
+
+class TableFlags(BaseModel):
+    """What else should be done with a table."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+    workbook: Flag = "false"
+    """true: add the workbook, as `sumnist table read` writes it."""
+    learn: Flag = "false"
+    """true: learn the writer's hand from the numbers that relations settle, and read the others again, as the command
+    does; this takes about twice as long."""
+
+
 def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
     """Add the paths that read, and the paths that say how the server is."""
     most, of_state = service.settings.batch, problems(*models.OF_STATE)
@@ -352,6 +386,32 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
     )  # fmt: skip
     async def find(request: Request) -> Response:
         return await service.answer(request, of_all=True)
+
+    @app.post(
+        "/v1/sheets/form", operation_id="printForm", summary="Print a form whose total checks it", tags=["forms"],
+        response_class=PdfFile, response_description="A blank form.", responses=problems(*models.OF_FORM),
+        openapi_extra=body_of(bodies.AskedForm), dependencies=guarded,
+    )  # fmt: skip
+    async def print_form(request: Request) -> Response:
+        return await service.answer(request, by=forms.print_form)
+
+    @app.post(
+        "/v1/sheets", operation_id="readSheets", summary="Read filled forms, checked by their totals", tags=["forms"],
+        response_model=models.Sheets, response_description="A row for each form.",
+        responses=problems(*models.OF_SHEETS), openapi_extra=body_of(bodies.AskedSheet, most=forms.MOST_SHEETS),
+        dependencies=guarded,
+    )  # fmt: skip
+    async def read_sheets(request: Request, flags: Annotated[SheetFlags, Query()]) -> Response:
+        wanted = {name: flag == "true" for name, flag in flags}
+        return await service.answer(request, by=forms.read_sheets, most=forms.MOST_SHEETS, **wanted)
+
+    @app.post(
+        "/v1/tables", operation_id="readTable", summary="Read a table that somebody wrote", tags=["forms"],
+        response_model=models.ReadTable, response_description="Its numbers, and the relations among them.",
+        responses=problems(*models.OF_TABLE), openapi_extra=body_of(bodies.AskedPage), dependencies=guarded,
+    )  # fmt: skip
+    async def read_table(request: Request, flags: Annotated[TableFlags, Query()]) -> Response:
+        return await service.answer(request, by=forms.read_table, **{name: flag == "true" for name, flag in flags})
 
     @app.post(
         "/v1/hands", operation_id="learnHand", summary="Learn how someone writes from labelled pictures",

@@ -27,16 +27,19 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from starlette.requests import ClientDisconnect, Request
 
 from sumnist.config import InkColour, Range, ReadingEngine
-from sumnist.errors import ConfigError, NumberError
+from sumnist.errors import ConfigError, LayoutError, NumberError
 from sumnist.inference.ctc import Digits
 from sumnist.inference.numbers import bounds_written, check_sign
 from sumnist.inference.reader import check_ink, check_number
 from sumnist.serve.hands import NAME
 from sumnist.serve.problems import Problem
 from sumnist.serve.settings import MIB, Settings
+from sumnist.sheets.layout import Layout
 
 FORM, JSON = "multipart/form-data", "application/json"
-PICTURE, HAND = "picture", "hand"
+PICTURE, HAND, LAYOUT = "picture", "hand", "layout"
+LONG = PICTURE, HAND, LAYOUT, "name"
+"""The fields of a form whose values may be longer than `QUOTED_BYTES`."""
 MOST_BODIES = 8
 """How many bodies of the largest size may be held at once."""
 MOST_HEADERS = 8192
@@ -57,7 +60,10 @@ BOUNDARY = re.compile(r"[^\x00-\x1f\x7f]{0,69}[^\x00-\x20\x7f]")
 BOM = b"\xef\xbb\xbf"
 WHOLE = re.compile(r"-?[0-9]{1,38}")
 QUOTED_BYTES = 40
-"""How many bytes of a field's value are looked at: every valid value is shorter, and an error quotes no more."""
+"""How many bytes of a field's value are looked at, except in `LONG` fields: every valid value is shorter, and an error
+quotes no more."""
+LONGEST_NAME = 100
+"""The most characters of a picture's name; the rest is cut off."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +176,21 @@ def text_of(text: Any) -> str:
     return str(text)
 
 
+def layout_of(text: Any) -> Layout:
+    """The layout that a text describes, in TOML or by the largest marks. Raises `LayoutError`."""
+    content = text.encode(errors="replace") if isinstance(text, str) else text
+    if not isinstance(content, bytes):
+        raise LayoutError(f"layout {reprlib.repr(text)}: expected a text, in TOML or with largest marks as in 9,7.5,13")
+    return Layout.of_toml(content) if b"=" in content else Layout.of_line(content.decode("utf-8", "replace"))
+
+
+def picture_name(name: Any) -> str:
+    """The name of a picture. Raises `ConfigError`."""
+    if not isinstance(name, str | bytes):
+        raise ConfigError(f"name {reprlib.repr(name)}: expected a text, such as photo.jpg")
+    return (name if isinstance(name, str) else name.decode("utf-8", "replace"))[:LONGEST_NAME]
+
+
 def check_decimal(sign: Any) -> str | None:
     """The decimal sign; JSON leaves it out if there is none. Raises `ConfigError`."""
     return check_sign("null" if sign is None else sign)
@@ -195,18 +216,33 @@ OF_DIGITS = [{"type": "string", "pattern": f"^{DIGITS}$"}, {"type": "integer", "
 
 
 class Asked(BaseModel):
-    """A request about a picture: its fields, the required ones first, and an `EXAMPLE` of them in JSON."""
+    """A request: its fields, the required ones first, and an `EXAMPLE` of them in JSON. `SEVERAL` names the list of
+    requests about several pictures; `SIGNS` is how many signs in JSON each may have (`MOST_SIGNS`)."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True, use_attribute_docstrings=True)
     EXAMPLE: ClassVar[str]
     SEVERAL: ClassVar[str] = "readings"
+    SIGNS: ClassVar[int] = MOST_SIGNS_EACH
+
+
+class AskedForm(Asked):
+    """A form to print."""
+
+    EXAMPLE: ClassVar[str] = '{"layout": "9,7,13,12"}'
+    layout: Annotated[Layout, BeforeValidator(layout_of), WithJsonSchema({"type": "string"})]
+    """The layout of the form: the content of a TOML file, or the largest mark of each question, such as 9,7.5,13."""
+
+
+class AskedPicture(Asked):
+    """A request about a picture."""
+
     picture: Annotated[
         bytes | Problem, WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"})
     ]
     """The file of a picture: PNG, JPEG, WebP and others; in JSON as base64 without line breaks."""
 
 
-class AskedOfHand(Asked):
+class AskedOfHand(AskedPicture):
     """A picture to read, with the hand of its writer if one is given."""
 
     hand: Annotated[
@@ -216,7 +252,23 @@ class AskedOfHand(Asked):
     """The hand of the writer: its file, in JSON as base64, or the name under which this server keeps it."""
 
 
-class AskedExample(Asked):
+class AskedPage(AskedOfHand):
+    """A picture of a table, or a PDF file with one page."""
+
+    EXAMPLE: ClassVar[str] = '{"picture": "<base64>"}'
+    name: Annotated[str, BeforeValidator(picture_name)] = ""
+    """The name of the picture in the answer and in the workbook."""
+
+
+class AskedSheet(AskedPage, AskedForm):
+    """A picture of a filled form with its layout, or a PDF file of several."""
+
+    EXAMPLE: ClassVar[str] = '{"picture": "<base64>", "layout": "9,7,13,12"}'
+    SEVERAL: ClassVar[str] = "sheets"
+    SIGNS: ClassVar[int] = 300
+
+
+class AskedExample(AskedPicture):
     """A picture by a writer whose hand the server should learn, and its label."""
 
     EXAMPLE: ClassVar[str] = '{"picture": "<base64>", "text": "5"}'
@@ -273,12 +325,13 @@ def asked_in(body: Body, kind: type[Question], exact: bool = True, most: int | N
 
     Args:
         body: A form or JSON.
-        kind: `AskedDigit`, `AskedNumber`, `AskedNumbers` or `AskedExample`.
+        kind: The class of the requests.
         exact: Whether the network adds any number, or 0 to 9.
         most: The most pictures of a batch; None if it is no batch.
 
     Raises:
         NumberError: The network cannot add a number, or the number is not exact in JSON.
+        LayoutError: A layout is not valid.
         Problem: Something else is wrong. A picture that is not base64 does not raise: its problem takes its place.
     """
     values = json_values if media_type(body.content_type) == JSON else form_values
@@ -286,7 +339,7 @@ def asked_in(body: Body, kind: type[Question], exact: bool = True, most: int | N
         return [kind.model_validate(one, context=exact) for one in values(body, kind, most)]
     except ValidationError as wrong:
         error = wrong.errors(include_input=False)[0]["ctx"]["error"]  # of the first field that has an error
-        if isinstance(error, NumberError):
+        if isinstance(error, NumberError | LayoutError):
             raise error from None
         invalid(str(error))
 
@@ -321,17 +374,17 @@ def json_values(body: Body, asked: type[Asked], most: int | None) -> list[Values
     """The fields of each of 1 to `most` pictures in JSON; without `most`, of exactly one picture.
 
     The number of values is limited before the body is parsed. The body is read as Latin-1, in which a character takes
-    one byte: everything that matters in it is ASCII.
+    one byte: everything that matters in it is ASCII, except in a layout.
     """
     expected = asked.EXAMPLE if most is None else f'{{"{asked.SEVERAL}": [{asked.EXAMPLE}, ...]}}'
-    content, limit, signs = body.content, MOST_SIGNS + MOST_SIGNS_EACH * (most or 1), 0
+    content, limit, signs = body.content, MOST_SIGNS + asked.SIGNS * (most or 1), 0
     for start in range(0, len(content), MIB):
         signs += sum(content.count(sign, start, start + MIB) for sign in b"{[,:")
         if signs > limit:
             invalid(f"the body: more than {limit:,} objects, lists, members and items: expected {expected}")
     try:
         value = json.loads(
-            content.removeprefix(BOM).decode("latin-1"),
+            content.removeprefix(BOM).decode("utf-8" if LAYOUT in asked.model_fields else "latin-1"),
             object_pairs_hook=object_of, parse_int=whole_of, parse_constant=refuse_constant,
         )  # fmt: skip
     except (ValueError, RecursionError) as error:
@@ -375,7 +428,7 @@ def said_in(value: Any, name: str, asked: type[Asked]) -> Values:
     for key, field in asked.model_fields.items():
         if field.is_required() and key not in value:
             invalid(f"{name}: no {key}, expected {asked.EXAMPLE}")
-    if not isinstance(value[PICTURE], str):
+    if not isinstance(value.get(PICTURE, ""), str):
         invalid(f"{name}: picture is {type(value[PICTURE]).__name__}, expected the file's bytes in base64")
     if not isinstance(value.get(HAND, ""), str):
         invalid(f"{name}: hand is {type(value[HAND]).__name__}, expected a hand's file in base64, or its name")
@@ -405,7 +458,7 @@ def form_values(body: Body, asked: type[Asked], most: int | None) -> list[Values
         for name, values in fields_of(body, (*asked.model_fields,), most or 1).items()
         if values or asked.model_fields[name].is_required()
     }
-    count = len(found[PICTURE])
+    count = len(found[PICTURE]) if PICTURE in found else 1
     if most is not None and not 1 <= count <= most:
         invalid(f"{count} pictures: expected 1 to {most}: send the others in another request")
     for name, values in found.items():
@@ -414,7 +467,7 @@ def form_values(body: Body, asked: type[Asked], most: int | None) -> list[Values
         if len(values) not in (1, count):
             invalid(f"{len(values)} {name}s for {count} pictures: expected one for all of them, or one each")
     return [
-        {name: value if name in (PICTURE, HAND) else written(value) for name, value in zip(found, values, strict=True)}
+        {name: value if name in LONG else written(value) for name, value in zip(found, values, strict=True)}
         for values in zip(*(values * (count // len(values)) for values in found.values()), strict=True)
     ]
 

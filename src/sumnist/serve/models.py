@@ -1,4 +1,4 @@
-"""Describes the answers of the server with pydantic models, for the OpenAPI document, and the problems of each path.
+"""Holds the pydantic models of the server's answers, and the problems of each path, for the OpenAPI document.
 
 The models only describe the answers: `json` writes each answer as its reading gives it. The models of requests are in
 `serve/bodies`.
@@ -6,7 +6,7 @@ The models only describe the answers: `json` writes each answer as its reading g
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,10 +14,12 @@ from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL
 from sumnist.serve.bodies import COUNT
 from sumnist.serve.problems import KINDS, MEDIA_TYPE
+from sumnist.sheets.check import Outcome
+from sumnist.tables.reading import State
 
 SUMMARY = """\
-Reads a handwritten digit, adds a number to it, and says how sure it is of both; and reads numbers of any length, or all
-that it finds on a picture.
+Reads a handwritten digit, adds a number to it, and says how sure it is of both. Reads numbers of any length, or all
+that it finds on a picture. Prints forms, and reads filled ones and tables.
 
 Every error is a problem by RFC 9457. A picture that can be decoded always gets a reading; `accepted` says whether
 to trust it, and if not, `reason` says why and `advice` what helps."""
@@ -272,6 +274,120 @@ class Readings(Model):
     readings: list[Reading | Failed]
 
 
+Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
+"""The bytes of a file."""
+Values = dict[str, float | None]
+"""Numbers by the names of fields; null for an unknown number."""
+Listed = list[dict[str, Any]]
+"""Objects whose members a text names."""
+
+
+class Sheet(Model):
+    """The reading of a filled form. If it cannot be read, all is null but its `path` and the `error`."""
+
+    row: int
+    """The place of the form in the request, from 0."""
+    path: str
+    """The name of its picture."""
+    state: str | None = Field(json_schema_extra={"enum": [None, *get_args(Outcome)]})
+    """The verdict."""
+    identity: str | None
+    """The identity on the form; `?` is an unsure handwritten digit."""
+    layout: str | None
+    """The id of its layout."""
+    version: int | None
+    """The version of its layout."""
+    probability: Share | None
+    """The probability of all values together."""
+    values: Values | None
+    """The most probable numbers."""
+    read: Values | None
+    """The numbers as they look, without the sums."""
+    how: dict[str, str] | None
+    """How each field shows its number: `number`, `empty`, `filler`, `correction` or `unclear`."""
+    corrections: Listed | None
+    """The cells that the sums change: `field`, `read`, `value`, `probability`."""
+    wrong: Listed | None
+    """The wrong totals: `field`, `written`, `sum`, the `kind` of slip and its `probability`."""
+    look: Listed | None
+    """The cells to look at: `field` and `candidates`, each with a `value` and its `probability`."""
+    matrix: list[float] | None
+    """Maps millimetres on the form to pixels of the picture, row by row."""
+    offset: float | None
+    """The largest error of the corner tags, in pixels at 200 per inch."""
+    error: str | None
+    """Why the form cannot be read."""
+    notes: dict[str, list[list[str]]]
+    """What the workbook says of fields, in pairs of a state and a text."""
+    crops: dict[str, Base64] | None = None
+    """Pictures of fields (PNG); only if asked for."""
+
+
+class Sheets(Model):
+    """The readings of filled forms, in the order of their pictures and pages."""
+
+    title: str
+    """The title of the layout."""
+    fields: list[dict[str, str]]
+    """The fields of the layout, totals last, each with `name` and `label`."""
+    rows: list[Sheet]
+    """A row for each form."""
+    workbook: Base64 | None = None
+    """The workbook (.xlsx); only if asked for."""
+
+
+class TableCell(Model):
+    """A number of a table."""
+
+    cell: str
+    """The name of its cell, as in a spreadsheet."""
+    row: Length
+    """Its row, from 1."""
+    column: Length
+    """Its column, from 1."""
+    value: int | str | None
+    """The number; a string if it may have decimals, null if nothing is known."""
+    probability: Share
+    """The probability of `value`."""
+    state: str = Field(json_schema_extra={"enum": [*get_args(State)]})
+    """`read` and `checked` are sure, by itself or by relations; `corrected` is another number than was read."""
+    read: str
+    """The number as it looks."""
+    candidates: Listed
+    """What it may be, the most probable first: `value` and `probability`."""
+    corners: list[Point]
+    """Its corners on the picture."""
+    seen: list[list[float]]
+    """What it may be by itself: pairs of units of the last decimal and a probability."""
+
+
+class ReadTable(Model):
+    """The numbers of a table, and the relations among them."""
+
+    path: str
+    """The name of its picture."""
+    rows: int
+    """How many rows it has."""
+    columns: int
+    """How many columns it has."""
+    cells: list[TableCell]
+    """Its numbers, row by row."""
+    rules: Listed
+    """The relations of rows or columns: `formula`, `places` (null for all), in how many places it is `held` of those
+    `seen`, and `log_p`, the log-probability that this is chance."""
+    broken: Listed
+    """The relations of cells that do not hold: `formula`, the `kind` of slip, and the `probability` that it does not
+    hold."""
+    exact: bool
+    """Whether the probabilities are exact."""
+    beside: int
+    """How many digits on the picture stand in no cell."""
+    learned: bool
+    """Whether the writer's hand was learned."""
+    workbook: Base64 | None = None
+    """The workbook (.xlsx); only if asked for."""
+
+
 class TriedHand(Model):
     """The cross-validation of one network with the hand."""
 
@@ -313,6 +429,9 @@ OF_BATCH = (*OF_BODIES, "number", "hand")
 OF_READING = (*OF_BATCH, *OF_PICTURES)
 OF_NUMBER = (*OF_BODIES, *OF_PICTURES, "not-installed", "hand")
 OF_HAND = (*OF_BODIES, *OF_PICTURES, "hand")
+OF_FORM = (*OF_BODIES, "layout", "not-installed")
+OF_SHEETS = (*OF_FORM, "hand")
+OF_TABLE = (*OF_NUMBER, "sheet")
 """The problems that a request may have, by its kind."""
 
 

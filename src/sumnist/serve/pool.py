@@ -2,8 +2,8 @@
 
 A process does one job at a time. If it dies or takes too long, it is replaced, and the jobs of other processes go on.
 No executor of a library does that: under `concurrent.futures` one death fails all jobs, and no process can be stopped
-alone. The workers of a scoring (`sumnist.batch.pool`) only look alike: there one death ends the run, which goes on from
-its table; jobs are handed out ahead, and nobody waits for a single job.
+alone. The worker processes that score pictures (`sumnist.batch.pool`) work in another way. If one of them dies, the run
+ends, and the next run continues from the table. They get jobs ahead, and no client waits for a single job.
 
 This module loads nothing that can be missing. So if a library or memory is lacking, a process can still report in one
 line why it cannot work.
@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import os
 import pickle
 import signal
 import socket
@@ -29,6 +30,8 @@ from sumnist.serve.problems import HIDDEN, Problem
 LOG = logging.getLogger("sumnist.serve")
 LENGTH = 8
 """How many bytes in front of a message hold its length."""
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+"""The environment variable with the number of threads of NumPy's linear algebra."""
 HOLD = 1.0
 """Seconds for which a request waits for room before it is refused: without the wait, clients that ask again at once
 would take the processor from the processes that read."""
@@ -213,6 +216,7 @@ class Process(asyncio.Protocol):
 
     async def start(self) -> Fault | None:
         """Start the process; returns why it cannot work, or None if it can. Raises `OSError`."""
+        os.environ.setdefault(BLAS_THREADS, "1")  # the processes share the cores already
         with self._theirs:
             self.child.start()
         self._transport, _ = await asyncio.get_running_loop().connect_accepted_socket(lambda: self, self._ours)

@@ -46,6 +46,8 @@ KINDS = {
         Kind("invalid-request", 422, "The request lacks something, or has something wrong"),
         Kind("number", 422, "The number cannot be added"),
         Kind("hand", 422, "The hand cannot be learned, or is none that this server knows"),
+        Kind("layout", 422, "The layout of the form cannot be used"),
+        Kind("sheet", 422, "The picture shows no form or table that can be read"),
         Kind("not-installed", 422, "This server lacks what it would need for that"),
         Kind("headers-too-large", 431, "The headers are too large", CLOSED),
         Kind("internal", 500, "Something is wrong with this server"),
@@ -56,14 +58,16 @@ KINDS = {
 }
 """Every kind by its slug."""
 INTERNAL = (
-    errors.SumnistError, errors.ConfigError, errors.DataError, errors.EquationError, errors.LayoutError,
-    errors.RunError, errors.TrainingError, errors.ExportError, errors.ScoreError, errors.ServeError, errors.SheetError,
-    errors.StudyError, errors.OutputError,
+    errors.SumnistError, errors.ConfigError, errors.DataError, errors.EquationError, errors.RunError,
+    errors.TrainingError, errors.ExportError, errors.ScoreError, errors.ServeError, errors.StudyError,
+    errors.OutputError,
 )  # fmt: skip
 """Errors that no request can cause."""
 OF_ERRORS: dict[type[SumnistError], str] = {
     errors.NumberError: "number",
     errors.HandError: "hand",
+    errors.LayoutError: "layout",
+    errors.SheetError: "sheet",
     errors.ImageError: "damaged-picture",
     errors.FormatError: "unknown-format",
     errors.SizeError: "picture-too-large",

@@ -200,7 +200,8 @@ class Protocol(HttpToolsProtocol):
     # Limits.
 
     def _set_deadline(self, seconds: float | None) -> None:
-        """A request must arrive within `seconds`; None if it has arrived, or if the connection is closed."""
+        """Set the time in which the next request must arrive. None cancels it, once the request has arrived or the
+        connection is closed."""
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None if seconds is None else self.loop.call_later(seconds, self._too_slow)

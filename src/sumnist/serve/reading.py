@@ -34,11 +34,11 @@ Read = TypeVar("Read")
 Readers = tuple[Reader, Reader | None]
 Load = Callable[[], Readers]
 Outcome = str | Problem
-"""The outcome of a picture: "accepted", the reason why it is not, or a problem."""
-Found = tuple[dict[str, Any], Sequence[Reading | NumberReading | Problem]]
-"""An answer, and the readings in it."""
+"""The outcome of a picture: "accepted", the reason why it is not, the state of a form, or a problem."""
+Found = tuple[dict[str, Any] | bytes, Sequence[Reading | NumberReading | Outcome]]
+"""An answer, and the readings in it or their outcomes."""
 Answer = tuple[bytes, list[Outcome]]
-"""The JSON to send, and the outcome of each picture, for the metrics."""
+"""The bytes to send, and the outcome of each picture, for the metrics."""
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,19 @@ class Job:
     Attributes:
         body, path: Its body and its path.
         kept: The folder of hands, if the server keeps hands.
+        by: The function that answers it, for requests of `serve/forms`.
         of_a_hand: Whether the server should learn a hand.
         of_a_number: Whether it should read a number of any length.
         of_all: Whether it should find and read all numbers on the picture.
         most: The most pictures of a batch; None if it is no batch.
-        image, beside, inside, evidence: Whether the answer should contain this part.
+        image, beside, inside, evidence, workbook, crops: Whether the answer should contain this part.
+        learn: Whether to learn the writer's hand from a table.
     """
 
     body: Body
     path: str
     kept: Hands | None = None
+    by: Callable[[Job, Reader], Found] | None = None
     of_a_hand: bool = False
     of_a_number: bool = False
     of_all: bool = False
@@ -66,6 +69,9 @@ class Job:
     beside: bool = False
     inside: bool = False
     evidence: bool = False
+    workbook: bool = False
+    crops: bool = False
+    learn: bool = False
 
 
 def load_readers(settings: Settings) -> Readers:
@@ -90,7 +96,9 @@ def answering(load: Load) -> Callable[[Job], Answer | Problem | Fault]:
 def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer | Problem | Fault:
     """The answer to a job, or the problem or fault that prevents it."""
     try:
-        if job.of_a_hand:
+        if job.by is not None:
+            answer, read = job.by(job, reader)
+        elif job.of_a_hand:
             answer, read = learn_hand(job, reader)
         elif job.of_a_number or job.of_all:
             answer, read = read_numbers(job, reader)
@@ -98,8 +106,8 @@ def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer 
             answer, read = read_one(job, reader, second)
         else:
             answer, read = read_all(job, reader, job.most)
-        outcomes: list[Outcome] = [one if isinstance(one, Problem) else one.reason or ACCEPTED for one in read]
-        return json.dumps(answer).encode(), outcomes
+        outcomes = [one if isinstance(one, Problem | str) else one.reason or ACCEPTED for one in read]
+        return answer if isinstance(answer, bytes) else json.dumps(answer).encode(), outcomes
     except MemoryError:
         return Problem("body-too-large", "it needs more memory than there is: scale the pictures down, or send fewer")
     except Exception as error:

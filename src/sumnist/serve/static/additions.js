@@ -1,24 +1,26 @@
-// Exact sums of numbers that are known only with probabilities, as `sumnist.arithmetic` has them.
+// Adds uncertain numbers exactly, as `sumnist.arithmetic` does.
 //
-// A distribution is { shares, other }: the probability of each number that is known (a BigInt), and that of all others
-// together. What is said of sums is then a lower bound, and `other` is how much greater it may be; nothing is dropped.
+// A distribution is { shares, other }: `shares` has the probability of each known value, a BigInt; `other` is the
+// probability of all other values together. The probabilities of a sum are therefore lower bounds: each may be greater
+// by up to `other`. Nothing is dropped.
 
-const CLEAR = 0.99; // probability from which on an accepted reading is clear by itself
-const CONTRADICTED = 0.5; // clear readings that a total would need to be wrong, on the average, for it to contradict them
+const CLEAR = 0.99; // an accepted reading at least this probable is clear by itself
+const CONTRADICTED = 0.5; // a total contradicts clear readings if it expects at least this many errors in them
 
-/** The distribution that the reading of a number gives, and whether the reading is accepted. */
+/** The distribution of a number, from its reading; `accepted` says whether the reading is accepted. */
 export function distribution({ candidates, other, accepted }) {
   const shares = new Map();
   for (const { text, probability } of candidates) add(shares, BigInt(text.replace(/\D/g, "")), probability);
   return { shares, other, accepted };
 }
 
-/** The distribution of a number that is known. */
+/** The distribution of a known number. */
 export function known(number) {
   return { shares: new Map([[BigInt(number), 1]]), other: 0 };
 }
 
-/** The distribution of the sum of two independent numbers, and, by the sum, what it is made of: [one, two, share]. */
+/** The distribution of the sum of two independent numbers. Its `parts` have, for each sum, the ways to make it as
+ * [one, two, share], the most probable first. */
 export function sum(one, two) {
   const [shares, parts] = [new Map(), new Map()];
   for (const [first, its] of one.shares) {
@@ -34,10 +36,10 @@ export function sum(one, two) {
 }
 
 /**
- * What a total says of two numbers, and they of it; the total is a distribution, too.
+ * Conditions two numbers and their total on each other. The total is a distribution, too.
  *
- * Returns { least, most, numbers }: bounds of the probability that all three fit together, and the distributions of
- * the three if they do; null if they cannot.
+ * Returns { least, most, numbers }: bounds of the probability that the three fit together, and the distributions of
+ * the three if they do. `numbers` is null if they cannot fit.
  */
 export function settled(one, two, total) {
   const ways = [];
@@ -63,8 +65,9 @@ export function settled(one, two, total) {
 }
 
 /**
- * The places of numbers that a total contradicts, by the rule of `Solution.contradicted`: by itself each is accepted and
- * clear, and at least half a one of them, on the average, would have to be misread.
+ * The places of clear readings that a total contradicts, by the rule of `Solution.contradicted`. A reading is clear if
+ * it is accepted and at least `CLEAR` probable by itself. Given the total, the expected number of errors in clear
+ * readings must be at least `CONTRADICTED`.
  */
 export function contradicted(before, after) {
   const kept = before.map((given, place) => {
@@ -76,17 +79,17 @@ export function contradicted(before, after) {
   return places.reduce((all, place) => all + 1 - kept[place], 0) >= CONTRADICTED ? places : [];
 }
 
-/** The numbers of a distribution with their probabilities, the most probable one first. */
+/** The known values of a distribution with their probabilities, the most probable first. */
 export function ranked({ shares }) {
   return [...shares].map(([number, share]) => ({ number, share })).sort((a, b) => b.share - a.share);
 }
 
-/** The most probable number that is known; null if none is. */
+/** The most probable known value, or null if there is none. */
 export function best(given) {
   return ranked(given)[0]?.number ?? null;
 }
 
-/** The probability of at least one of independent events. */
+/** The probability that at least one of several independent events happens. */
 function any(shares) {
   return -Math.expm1(shares.reduce((none, share) => none + Math.log1p(-share), 0));
 }

@@ -3,11 +3,11 @@
 import { answerTo } from "./engine.js";
 
 /**
- * Asks one question at a time. Of those that are asked meanwhile only the latest counts; a settled one does not wait,
- * and stops the one before it. `show(question, outcome)` gets a reading, or a problem with a title and a detail.
+ * Asks the engine one question at a time. If more questions come meanwhile, it keeps only the latest. A settled
+ * question does not wait: it stops the one before it. `show(question, outcome)` gets a reading, or a problem with a
+ * title and a detail.
  *
- * A question is one for the engine, and says whether it is `settled`, that is, not asked in the middle of a stroke;
- * anything else in it is for `show`.
+ * A question has what the engine needs, and `settled`: false in the middle of a stroke. Any other field is for `show`.
  */
 export class Asker {
   #show;
@@ -25,7 +25,7 @@ export class Asker {
     if (!this.#flight) this.#go();
   }
 
-  /** Drop the question that waits and, unless `stop` is false, the one that has been sent. */
+  /** Drop the waiting question and, unless `stop` is false, stop the one that was sent. */
   forget(stop = true) {
     clearTimeout(this.#retry);
     this.#next = null;

@@ -1,11 +1,11 @@
-// How probable some numbers are, as bars: before something was known, pale, and given it.
+// Draws the probabilities of numbers as bars: pale before something is known, full once it is.
 
 import { ranked } from "./additions.js";
 import { figure, percent } from "./words.js";
 
 const ROW = `<span class="name"></span><span class="track"><span class="was"></span><span class="is"></span></span>
   <span class="shares"></span><span class="note"></span>`;
-const LEAST = 0.001; // share from which on a number has a row, if there is room
+const LEAST = 0.001; // a number at least this probable gets a row, if there is room
 
 /** Groups of bars, each under its heading. */
 export class Groups {
@@ -15,7 +15,7 @@ export class Groups {
     this.#root = root;
   }
 
-  /** Show groups { name, colour, rows } of rows { name, before, after, note }; `after` is null if nothing is known. */
+  /** Show groups { name, colour, rows }; rows are { name, before, after, note }. `after` is null if unknown. */
   show(groups) {
     fit(this.#root, groups, "<h2></h2><ul></ul>", "div", (element, { name, colour, rows }) => {
       element.className = `group ${colour}`;
@@ -26,7 +26,7 @@ export class Groups {
   }
 }
 
-/** Fill as many children as there are things to show; the others are hidden. Children stay, so that bars can move. */
+/** Fill one child for each thing and hide the other children. Children are reused, so that bars can move. */
 function fit(parent, things, html, tag, show) {
   while (parent.children.length < things.length) {
     const made = document.createElement(tag);
@@ -39,7 +39,7 @@ function fit(parent, things, html, tag, show) {
   });
 }
 
-/** The most probable numbers of a distribution before and after, and all the others as one row. */
+/** A row for each of the most probable numbers before and after, and one row for all others. */
 export function rowsOf(before, after, count, note = () => "") {
   const kept = ranked(before).slice(0, count - (after ? 1 : 0));
   const likely = after ? ranked(after).slice(0, count) : [];

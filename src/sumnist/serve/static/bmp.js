@@ -1,10 +1,10 @@
-// Files of drawings, at once: a browser makes a PNG when it has time, which takes longer than all the rest of an answer.
+// Makes BMP files of drawings at once. A browser's own PNG would take longer than everything else in an answer.
 
 const HEAD = 14 + 40; // bytes of the two headers of a BMP file
 const COLOURS = 256;
-const LONGEST = 255; // pixels of a run
+const LONGEST = 255; // pixels in the longest possible run
 
-/** The bytes of a grey BMP file, its rows run-length encoded, of pixels as a canvas has them. */
+/** The bytes of a grey BMP file with run-length encoded rows, from the `ImageData` of a canvas. */
 export function bmpOf({ data, width, height }) {
   const runs = runsOf(data, width, height);
   const start = HEAD + 4 * COLOURS;
@@ -20,7 +20,8 @@ export function bmpOf({ data, width, height }) {
   return file;
 }
 
-/** For each row, the last one first: how many pixels have which grey; a row ends with 0, 0, the picture with 0, 1. */
+/** The runs of all rows, from the bottom up. A run is a count of pixels and their grey. A row ends with 0, 0; the
+ * picture ends with 0, 1. */
 function runsOf(data, width, height) {
   const runs = [];
   for (let y = height - 1; y >= 0; y--) {

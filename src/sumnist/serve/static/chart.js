@@ -1,10 +1,10 @@
-// Two bar charts on one axis: the digit's bars above, the sum's below, displaced by the number.
+// Draws two bar charts on one axis: the digit's bars above, the sum's bars below, shifted by the number.
 
 import { figure, percent, ranked } from "./words.js";
 
 const DIGITS = 10;
-const SHARED = 19; // columns of an axis that has the digits and all sums with the numbers 0 to 9
-const LONG = 4; // with more characters, labels run downwards
+const SHARED = 19; // columns of an axis that has the digits and all sums with numbers from 0 to 9
+const LONG = 4; // labels with more characters run downwards
 
 export class Chart {
   #chart;
@@ -19,8 +19,8 @@ export class Chart {
     chart.append(this.#digits, this.#links, this.#sums);
   }
 
-  /** Put the sum's bars where `number` puts them: on the digits' axis if there is room, else under the digits. Without a
-   * number they stay where they are, and stand for no sum. */
+  /** Shift the sum's bars by `number` along the digits' axis; if there is no room, put them straight under the digits.
+   * Without a number they stay where they are, and their labels are question marks. */
   move(number) {
     if (number === null) {
       this.#shift.textContent = "+?";
@@ -42,10 +42,10 @@ export class Chart {
     labels.forEach((label, digit) => (this.#sums.children[digit].querySelector(".label").textContent = label));
   }
 
-  /** Draw the probabilities of a reading, or none; those of the sums only if it has `sums`. */
+  /** Draw the probabilities of a reading, or none if it is null. `sums`: whether to draw those of the sums, too. */
   draw(reading, sums = true) {
     const summed = sums ? reading : null;
-    const first = summed?.sums.indexOf(summed.number); // a network that learned its sums gives others too
+    const first = summed?.sums.indexOf(summed.number); // a network with learned sums has 19, of which ten belong here
     fill(this.#digits, reading?.digit_probabilities, reading?.digit);
     fill(this.#sums, summed?.sum_probabilities.slice(first), summed ? summed.sum - summed.number : null);
     this.#chart.style.setProperty("--best", reading?.digit ?? (DIGITS - 1) / 2);
@@ -70,7 +70,7 @@ export function columns(name, count = DIGITS) {
   return row;
 }
 
-/** Give the bars of a row their shares, none if there are none, and mark the best one. */
+/** Give the bars of a row their shares, or 0 if there are none, and mark the best bar. */
 export function fill(row, shares, best) {
   [...row.children].forEach((column, place) => {
     const share = shares?.[place] ?? 0;

@@ -1,13 +1,13 @@
-// The check of a sheet with one formula: all numbers of all cells counted out together, as `sheets/check` has it, the
-// writer, and what is said of it. Whole numbers only.
+// Checks a sheet with one formula, in whole numbers, as `sheets/check` and `arithmetic/relations` do. It tries every
+// combination of the cells' numbers under the model of slips, and gives a verdict.
 //
-// A rule has `fields` (names, the total last), `signs` of the terms, the `largest` number of each field, the
-// probability of a `mistake` and of each kind of `slips`, and the limits of the verdict.
+// A rule has `fields` (names, the total last), the `signs` of the terms, the `largest` number of each field, the
+// probability of a `mistake`, the share of each kind of mistake in `slips`, and the limits of the verdict.
 
 export const KINDS = ["right", "off by one", "carry", "swapped", "skipped", "anything"];
 const [RIGHT, OFF_BY_ONE, CARRY, SWAPPED, SKIPPED, ANYTHING] = KINDS.keys();
 
-/** What is known of all numbers, given the logarithm of the likelihood of each number of each field. */
+/** The posterior of all numbers. `logs` has, for each field, the log-likelihood of each of its numbers. */
 export function posterior(rule, logs) {
   const sizes = rule.fields.map((_, place) => rule.largest[place] + 1);
   const tops = logs.map((field) => Math.max(...field));
@@ -51,7 +51,7 @@ export function posterior(rule, logs) {
   };
 }
 
-/** The numbers of all fields at a place among all combinations of them. */
+/** The numbers of all fields in the combination with the index `at`. */
 function valuesAt(at, sizes) {
   const values = [];
   for (let place = sizes.length - 1; place >= 0; place--) {
@@ -65,9 +65,10 @@ function peak(shares) {
   return shares.indexOf(Math.max(...shares));
 }
 
-// The writer.
+// The model of slips.
 
-/** The ways to come to a total, [total, kind, probability], and what is left to `anything`, for so many `others`. */
+/** The ways in which a writer comes to a total, [total, kind, probability]. `anything` is the remaining probability,
+ * which `others` totals share equally. */
 function written(rule, terms, slips) {
   const sum = terms.reduce((all, term) => all + term, 0);
   if (!slips.has(sum)) slips.set(sum, slipsOf(rule, sum));
@@ -78,7 +79,7 @@ function written(rule, terms, slips) {
   return { sum, others, ways: [...ways, ...skipped], anything: anything + skip * (terms.length - left.length) };
 }
 
-/** The same without skipped terms. */
+/** As `written`, without skipped terms. */
 function slipsOf(rule, sum) {
   const fits = isWritten(rule, sum);
   const { mistake, slips } = rule;
@@ -113,7 +114,7 @@ function isWritten(rule, total) {
 
 // The verdict.
 
-/** What to say of a sheet: its outcome, and what is corrected, wrong, or to be looked at. */
+/** The verdict on a sheet: its outcome, its corrections, what is wrong with its total, and the cells to look at. */
 export function verdict(rule, known) {
   const { values, probability, read, marginals, kinds } = known;
   const isSure = probability >= rule.sure;
@@ -134,7 +135,7 @@ export function verdict(rule, known) {
   return { ...found, outcome: corrections.length ? "corrected" : "adds up" };
 }
 
-/** How the writer most probably came to a wrong total. */
+/** The most probable slip behind a wrong total, and how probable it is, given that total. */
 function slip({ ways, anything, others }, written) {
   const shares = KINDS.map(() => 0);
   shares[ANYTHING] = anything / others;
@@ -143,7 +144,7 @@ function slip({ ways, anything, others }, written) {
   return { kind: KINDS[kind], probability: shares[kind] / shares.reduce((all, share) => all + share) };
 }
 
-/** The fewest cells that settle a sheet, and what each may be. */
+/** The fewest cells that settle a sheet, each with its candidates. */
 function cells(rule, known) {
   const fields = fewest(rule, known) ?? mostDoubtful(rule, known);
   return fields.map((field) => {
@@ -175,7 +176,7 @@ function fewest(rule, { joint, sizes }) {
   return null;
 }
 
-/** How probably the most probable numbers are right, once those of some fields are known. */
+/** The probability that the most probable numbers are right once the fields in `set` are known. */
 function right(rows, set, sizes) {
   const most = new Map();
   for (const { share, values } of rows) {
@@ -190,7 +191,7 @@ function subsets(items, size) {
   return items.flatMap((item, at) => subsets(items.slice(at + 1), size - 1).map((rest) => [item, ...rest]));
 }
 
-/** As many of the most doubtful cells as leave no more doubt than is allowed. */
+/** The most doubtful cells: so many that the other cells have no more doubt than the rule allows. */
 function mostDoubtful(rule, { marginals }) {
   const doubts = marginals.map((shares, field) => ({ field, doubt: 1 - Math.max(...shares) }));
   doubts.sort((a, b) => a.doubt - b.doubt);

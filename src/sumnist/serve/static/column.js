@@ -1,23 +1,24 @@
-// Numbers that were found on a picture, added up exactly, as `sumnist.inference.page` does it.
+// Adds up numbers found on a picture, exactly, as `sumnist.inference.page` does.
 
 import { ranked } from "./additions.js";
 import { decimal, decimalsOf, exact, scaled } from "./decimals.js";
 
-const KEPT = 1000; // sums that are kept, the most probable ones, while more numbers are added
-const NEVER = 1e-12; // probability below which a combination is not followed up
+const KEPT = 1000; // after each number, only so many sums are kept, the most probable ones
+const NEVER = 1e-12; // combinations less probable than this are dropped
 
-/** What a reading says of a number: [value, probability] each, the most probable first. */
+/** The candidates of a reading as [value, probability], the most probable first. */
 export function sharesOf({ candidates }) {
   return candidates.map((one) => [exact(one), one.probability]);
 }
 
-/** Adds up independent numbers, each with its shares. It keeps what it made, so that another last one costs little. */
+/** Adds up independent numbers, each with its shares. It keeps the sums after each number, so that changing the last
+ * number costs little. */
 export class Adder {
-  #places = 0; // decimals
-  #terms = []; // what was added,
-  #sums = [[{ number: 0n, share: 1 }]]; // and what it made, one after the other
+  #places = 0; // decimals of all terms
+  #terms = []; // the numbers of the last call
+  #sums = [[{ number: 0n, share: 1 }]]; // the sums of none of them, of the first, of the first two, …
 
-  /** The sums as { value, share }, the most probable first. What is not among them has the rest of the probability. */
+  /** The sums as { value, share }, the most probable first. Other sums together have the rest of the probability. */
   add(terms) {
     const places = Math.max(0, ...terms.flat().map(([value]) => decimalsOf(value)));
     const first = terms.findIndex((term, i) => term !== this.#terms[i]);
@@ -29,14 +30,14 @@ export class Adder {
   }
 }
 
-/** Sums, the most probable first, with another number. */
+/** Add one more number to `sums`, which must come the most probable first. */
 function plus(sums, shares, places) {
   const all = new Map();
   for (const [value, share] of shares) {
     const term = scaled(value, places);
     for (const { number, share: before } of sums) {
       const both = before * share;
-      if (both < NEVER) break; // those that follow are less probable still
+      if (both < NEVER) break; // the next sums are even less probable
       const sum = number + term;
       all.set(sum, (all.get(sum) ?? 0) + both);
     }

@@ -1,6 +1,6 @@
-// Exact arithmetic on decimal numbers, as text: "1480", "-12.50".
+// Exact arithmetic on decimal numbers, which are text such as "1480" or "-12.50".
 
-/** The value of a candidate in full: JSON's numbers lose digits in JavaScript. */
+/** The exact value of a candidate, as text. In JavaScript, a long number from JSON loses digits. */
 export function exact({ value, text }) {
   if (typeof value === "string") return value;
   return `${value < 0 ? "-" : ""}${BigInt(text.replace(/\D/g, ""))}`;
@@ -17,22 +17,22 @@ export function scaled(value, places) {
   return BigInt(whole + decimals.padEnd(places, "0"));
 }
 
-/** The number that is so many units of its `places`-th decimal. */
+/** The decimal number that is `units` times the unit of its `places`-th decimal: the inverse of `scaled`. */
 export function decimal(units, places) {
   if (!places) return String(units);
   const digits = String(units < 0n ? -units : units).padStart(places + 1, "0");
   return `${units < 0n ? "-" : ""}${digits.slice(0, -places)}.${digits.slice(-places)}`;
 }
 
-/** Two numbers, added. */
+/** The sum of two decimal numbers. */
 export function plus(one, two) {
   const places = Math.max(decimalsOf(one), decimalsOf(two));
   return decimal(scaled(one, places) + scaled(two, places), places);
 }
 
 /**
- * The number that somebody types, or null: 1480, −3, 12.50 or 12,50. Spaces and ' part thousands, and so does a comma
- * with three digits behind it.
+ * Parses a typed number, such as 1480, −3, 12.50 or 12,50; null if the text is no number. Spaces and apostrophes
+ * separate thousands, and so does a comma before three digits.
  */
 export function typed(text) {
   const bare = text.replace(/[\s']/g, "").replace(/^[−–]/, "-").replace(/^\+/, "");

@@ -1,8 +1,12 @@
-// One digit: how it is asked for, and how its reading looks.
+// The task “One digit”: what it asks the engine, and how it shows the reading.
 
 import { Chart } from "./chart.js";
 import { Learned } from "./learned.js";
 import { digitWords } from "./words.js";
+
+const EACH = "How probable each digit is";
+const IF_DIGIT = `${EACH}, if it is a digit`;
+const NO_DIGIT = ["not a digit", "unusual form"]; // reasons for a refusal that leave it open
 
 export class Digit {
   kind = "digit";
@@ -19,12 +23,12 @@ export class Digit {
     this.#learned = new Learned(at, setNumber);
   }
 
-  /** What is asked beside the picture; without a number to add, the digit is read all the same. */
+  /** The fields that go with the picture. Without a number to add it sends 0: the digit can still be read. */
   fields(number) {
     return { number: number ?? 0 };
   }
 
-  /** There is another number to add, or null. */
+  /** Show that another number is to be added, or none (null). */
   move(number) {
     this.#chart.move(number);
   }
@@ -34,18 +38,19 @@ export class Digit {
     return [digit, sum];
   }
 
-  /** The probability that there is one, null if nobody knows, in words and as a number. */
+  /** The probability that the picture shows a digit, null if unknown, and a word for what it shows. */
   there({ is_digit_probability: share }) {
     return { what: "A digit", share };
   }
 
-  words(reading, uploaded) {
-    return digitWords(reading, uploaded);
+  words(reading, uploaded, size) {
+    return digitWords(reading, uploaded, size);
   }
 
-  /** Show the reading that answers a question, or none; its sums if there is a number to add. */
+  /** Show the reading that answers a question, or none; with its sums if there is a number to add. */
   draw(reading, number = null, question = null) {
     this.#chart.draw(reading, number !== null);
+    this.#at["of-digits"].textContent = NO_DIGIT.includes(question?.settled && reading?.reason) ? IF_DIGIT : EACH;
     this.#learned.draw(reading, number, question);
     const seen = this.#at.seen.getContext("2d");
     if (reading) seen.putImageData(pixels(reading.image), 0, 0);

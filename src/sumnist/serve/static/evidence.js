@@ -1,16 +1,16 @@
-// Which strokes speak for the digit: the image, tinted, and what changes where it is blanked.
+// Shows which strokes speak for the digit: the image, tinted, and how the probabilities change if a patch is blanked.
 
 import { channels, cleared, colours, mixed, paint, word } from "./pixels.js";
 import { aDigit, percent } from "./words.js";
 
 const SIDE = 28; // pixels of the image's side
-const SCALE = 9; // pixels of the drawing for one of those
-const FAINT = 1; // a change of the log odds that has the full colour, at least: odds nearly three times as good
-const SAME = 0.05; // a change of log P that is none
-const FEW = 0.02; // a change of a probability that is not worth a word
+const SCALE = 9; // pixels of the drawing for one pixel of the image
+const FAINT = 1; // the full colour means at least this change of the log odds: odds nearly three times as good
+const SAME = 0.05; // smaller changes of log P count as none
+const FEW = 0.02; // smaller changes of a probability are not mentioned
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const NOTHING = "There is no ink that could speak for a digit.";
-const WAITING = "When the pen is up, one place after the other is blanked, and the network asked what it sees then.";
+const WAITING = "Lift the pen: then each place is blanked in turn, and the network is asked again.";
 
 const MARKUP = `
   <div class="strokes">
@@ -28,12 +28,12 @@ export class Evidence {
   #root;
   #canvas;
   #rows;
-  #image = null; // the image, 28 rows of shares
+  #image = null; // 28 rows of intensities
   #evidence = null;
   #digit = 0;
-  #at = null; // the patch that is pointed at: its column and row
+  #at = null; // column and row of the patch that is pointed at
   #strongest = [0, 0];
-  #blank = false; // whether there was nothing to ask the network about
+  #blank = false; // whether the picture is blank, so that it has no evidence
 
   constructor(root) {
     root.innerHTML = MARKUP;
@@ -49,7 +49,7 @@ export class Evidence {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#image && this.#paint());
   }
 
-  /** Show the evidence of a reading; until there is some, the image alone. */
+  /** Show the image of a reading, with its evidence once that has come. */
   draw({ image, evidence, digit }) {
     this.#blank = evidence === null;
     if (evidence) this.#evidence = evidence;
@@ -117,7 +117,7 @@ export class Evidence {
   #sentence(changes, before, after) {
     const best = after.indexOf(Math.max(...after));
     const [was, is] = [before[this.#digit], after[this.#digit]];
-    if (best !== this.#digit) return `Without this place it would rather be ${aDigit(best)}.`;
+    if (best !== this.#digit) return `Without this place it would more likely be ${aDigit(best)}.`;
     if (changes.every((change) => Math.abs(change) < SAME)) return "Nothing depends on this place.";
     if (is < was - FEW) return `Without this place it would still be ${aDigit(best)}, but less surely: ${percent(is)}, not ${percent(was)}.`;
     if (is > was + FEW) return `Without this place it would be ${aDigit(best)} more surely: ${percent(is)}, not ${percent(was)}.`;
@@ -147,7 +147,7 @@ export class Evidence {
   }
 }
 
-/** How much worse the log odds of a digit are without each patch. Odds tell what probabilities near one do not. */
+/** How much the log odds of a digit fall without each patch. Near 1, odds show changes that probabilities hide. */
 function odds({ changes, probabilities, side }, digit) {
   const logOdds = (shares) => {
     const others = shares.reduce((sum, share, other) => (other === digit ? sum : sum + share), 0);
@@ -159,13 +159,13 @@ function odds({ changes, probabilities, side }, digit) {
   });
 }
 
-/** The patch without which the odds of the digit are worst. */
+/** The patch without which the odds of the digit are lowest. */
 function strongest(evidence, digit) {
   const own = odds(evidence, digit);
   return own.indexOf(Math.max(...own));
 }
 
-/** How much each pixel of the image speaks for a digit, from -1 to 1: the mean of the patches that cover it. */
+/** How much each pixel of the image speaks for a digit, from -1 to 1: the mean over the patches that cover it. */
 function shares(evidence, digit) {
   const { patch, stride, side } = evidence;
   const own = odds(evidence, digit);
@@ -193,7 +193,7 @@ function within(place, side) {
   return Math.min(Math.max(place, 0), side - 1);
 }
 
-/** A row: a digit, its bar, with a mark where it was, and how the probability changes in words. */
+/** A row: a digit, a bar for its probability, a mark for the probability before, and both as text. */
 function row(digit) {
   const element = document.createElement("li");
   element.innerHTML = `<span>${digit}</span><span class="lane"><span class="now"></span><span class="was"></span></span><span></span>`;

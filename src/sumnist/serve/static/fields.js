@@ -1,11 +1,11 @@
-// What places of a network's maps see of each other, along one side of the image and of the maps.
+// Receptive fields: which places of an earlier layer a place of a network's map sees, along one side.
 //
-// A field { start, step, size } says that place i sees `size` places, from start + i * step on. Fields compose, so from
-// those that two layers have in the image follows the one that the later has in the earlier.
+// A field { start, step, size } says that place i sees `size` places, beginning at start + i * step. Fields compose:
+// the fields of two layers in the image give the field of the later layer in the earlier one.
 
 const WHOLE = 28; // pixels along a side of the image
 
-/** The field of a layer in the image; in proportion to its size, and so only about right, where it is not told. */
+/** The field of a layer in the image. If the layer does not say, its size gives an estimate, marked by `about`. */
 export function fieldOf({ side, field }) {
   if (field) return { ...field, about: false };
   return { start: 0, step: WHOLE / side, size: WHOLE / side, about: side > 1 };
@@ -14,7 +14,7 @@ export function fieldOf({ side, field }) {
 /** The image as a layer. */
 export const IMAGE = { side: WHOLE, channels: 1, field: { start: 0, step: 1, size: 1 } };
 
-/** The places of `layer` that a place of a later one sees: the first, and the one after the last. */
+/** The places of `layer` that a place of a later layer sees: the first, and the one after the last. */
 export function seen(layer, later, place) {
   const { start, step, size } = between(layer, later);
   const first = Math.floor(start + place * step);

@@ -1,11 +1,11 @@
-// Look inside: how a reading came about, from the picture to the sum.
+// “Look inside”: shows how a reading came about, from the picture to the sum.
 
 import { Evidence } from "./evidence.js";
 import { Network } from "./network.js";
 import { bytes, paint, ramp } from "./pixels.js";
 import { aDigit, percent, sentence } from "./words.js";
 
-const BEYOND_DOUBT = 0.97; // the score from which on nothing else is tried
+const BEYOND_DOUBT = 0.97; // with a score of at least this, nothing else is tried
 const GREYS = ramp(["#000000", "#ffffff"]);
 const SIDE = 28; // pixels of an image's side
 const STEPS = {
@@ -17,7 +17,7 @@ const STEPS = {
   "what the network sees: blank": ["What the network sees", "nothing: no ink was found"],
 };
 
-const UNKNOWN = "The layers of this network are not known, only its answers.";
+const UNKNOWN = "This network shows only its answers, not its layers.";
 const UNASKED = "Nothing was found that could be a digit, so the network was not asked.";
 
 const MARKUP = `
@@ -32,8 +32,8 @@ const MARKUP = `
     </section>
     <section aria-labelledby="network-title">
       <h2 id="network-title">Through the network</h2>
-      <p>Each small square is a map. It answers where it finds, in the maps before it, what it looks for: at first edges, then
-        larger and larger parts of a digit. The line follows the strongest map of each layer.
+      <p>Each small square is a map. It is strong where the maps before it show its pattern: first edges, then larger and
+        larger parts of a digit. The line follows the strongest map of each layer.
         <strong class="none"></strong></p>
       <div class="network"></div>
     </section>
@@ -71,7 +71,7 @@ export class Inside {
     return this.#root.open;
   }
 
-  /** Show a reading, or none. One without `inside` is of the picture that is shown already, with `evidence`. */
+  /** Show a reading, or none. A reading without `inside` adds its `evidence` to the picture that is already shown. */
   draw(reading) {
     const known = Boolean(reading?.inside || (reading && !this.#root.querySelector(".parts").hidden));
     this.#root.querySelector(".nothing").hidden = known;
@@ -93,7 +93,7 @@ export class Inside {
   }
 }
 
-/** Have as many items in a list as there are things, and fill each. */
+/** Give a list one item for each thing, and fill the items. */
 function renew(list, things, make, fill) {
   while (list.children.length > things.length) list.lastChild.remove();
   while (list.children.length < things.length) list.append(make());
@@ -129,7 +129,7 @@ function fillProposal(item, { how, image, digit, confidence, weight, score, chos
   item.classList.toggle("chosen", chosen);
 }
 
-/** Why the one that was chosen won. */
+/** Why the chosen proposal won, in words. */
 function why(proposals) {
   const won = proposals.find(({ chosen }) => chosen);
   if (!won) return proposals.length ? "None of these looks enough like a digit: nothing is there." : "There is no ink to try.";
@@ -147,7 +147,7 @@ function why(proposals) {
   return `It explains the picture best: ${terms.join(" × ")} = ${rounded(score)}. The probabilities are a mean over all of these.`;
 }
 
-/** Bytes in base64 as grey pixels. */
+/** Grey pixels, from base64 bytes. */
 function greys(text) {
   const values = bytes(text);
   const words = new Uint32Array(values.length);

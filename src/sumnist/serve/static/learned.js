@@ -1,4 +1,5 @@
-// Computed or learned: what a network that learned to add says of the same digit and number, and where it fails.
+// “Computed, or learned?”: shows what a network that learned to add says for the same digit and number, and where it
+// fails.
 
 import { answerTo } from "./engine.js";
 import { figure, percent, ranked } from "./words.js";
@@ -6,14 +7,14 @@ import { columns, fill } from "./chart.js";
 
 const DIGITS = 10;
 const SUMS = 19; // 0 to 18
-const NUMBERS = 10; // those that it has an input for
+const NUMBERS = 10; // from 0: the numbers that it has inputs for
 
 export class Learned {
   #at;
   #sums = columns("learned", SUMS);
   #cells;
-  #digit = null; // the digit of the last answer
-  #found = new Map(); // "digit number" → what it said
+  #digit = null; // the digit of the last answer, and the question
+  #found = new Map(); // "digit number" → the sum that it gave
 
   constructor(at, setNumber) {
     this.#at = at;
@@ -24,7 +25,7 @@ export class Learned {
     this.#tell("");
   }
 
-  /** Show what it says beside the reading that answers a question: nothing if there is none, or none of it. */
+  /** Show what it says beside the reading that answers a question; nothing if the reading or its answer is missing. */
   draw(reading, number, question) {
     const beside = reading?.beside;
     this.#at.beside.hidden = reading?.accepted && beside === undefined; // the server has no such network
@@ -46,14 +47,14 @@ export class Learned {
     this.#outline(leftOut);
   }
 
-  /** Outline the pairs that it never met, once one is found at which it fails: until then they would give it away. */
+  /** Outline the pairs left out of its training, once it has failed at one: before, that would give the answer away. */
   #outline(leftOut) {
     if (!this.#wrong.length) return;
     this.#cells.forEach((row, digit) => row[leftOut[digit]]?.classList.add("left-out"));
     this.#at["left-out"].hidden = !leftOut.length;
   }
 
-  /** The pairs at which it failed, with what it said. */
+  /** The pairs at which it failed, each with the sum that it gave. */
   get #wrong() {
     return [...this.#found].filter(([pair, said]) => said !== total(pair));
   }
@@ -67,7 +68,7 @@ export class Learned {
     this.#at.hunt.ariaLabel = `Digits by numbers, as tried. Wrong: ${pairs.join("; ") || "none"}`;
   }
 
-  /** Ask it about the digit on the pad with each number, and go to the first at which it fails. */
+  /** Ask it about the digit on the pad with each number, and go to the first number at which it fails. */
   async #tryAll(setNumber) {
     const { digit, question } = this.#digit;
     this.#at.all.disabled = true;
@@ -103,7 +104,7 @@ function spoken({ sum_probabilities: shares }) {
   return `Sums of the network that learned to add: ${sums.join("; ")}`;
 }
 
-/** The cells of all pairs, by digit and number. */
+/** A cell for each pair, by digit and number. */
 function grid() {
   const cells = () => Array.from({ length: NUMBERS }, () => document.createElement("span"));
   return Array.from({ length: DIGITS }, cells);

@@ -1,17 +1,17 @@
-// Maps: how those of a layer stand in a column of the drawing, and how they are painted.
+// Arranges the maps of a layer in a column of the drawing, and paints them.
 //
-// A column has a `layer` (channels, side, values), its `left` and `top`, and what `grid` gives it.
+// A column has a `layer` (channels, side, values), its `left` and `top`, and all that `grid` returns.
 
 import { cleared, paint } from "./pixels.js";
 
-/** Pixels of the drawing's height. */
+/** The height of the drawing, in pixels. */
 export const HIGH = 380;
 
 const IMAGE_SCALE = 4; // pixels of the drawing for one of the image
 const ENLARGED = 140; // pixels of an enlarged map
-const PORTS = 12; // lines that leave a column, or enter it, at most
+const PORTS = 12; // the most lines that leave or enter a column
 
-/** How the maps of a layer stand in a column: how many `across` and `down`, and pixels from one to the next. */
+/** Where the maps of a layer stand in a column: how many `across` and `down`; `pitch`, pixels from one to the next. */
 export function grid({ channels, side }, place) {
   if (place === 0) {
     const wide = IMAGE_SCALE * side;
@@ -24,13 +24,13 @@ export function grid({ channels, side }, place) {
   return { across, down, scale, pitch, wide: across * pitch - scale, high: down * pitch - scale };
 }
 
-/** Where a map is: its corner, its size, and how many pixels a place of it has. */
+/** Where a map is: its corner, its size, and its `scale`, the pixels of the drawing for one place. */
 export function tile({ left, top, across, pitch, scale, layer }, map) {
   const [x, y] = [left + (map % across) * pitch, top + Math.floor(map / across) * pitch];
   return { x, y, scale, size: layer.side * scale };
 }
 
-/** Draw the maps of a column; if some places stay bright, the rest pale. */
+/** Draw the maps of a column. If `bright` names some places, all others are pale. */
 export function maps(context, column, bright) {
   const { left, top, scale, mosaic, layer } = column;
   const draw = () => context.drawImage(mosaic, left, top, mosaic.width * scale, mosaic.height * scale);
@@ -52,7 +52,7 @@ export function maps(context, column, bright) {
   context.restore();
 }
 
-/** Paint the maps of a column on a canvas of its own: a pixel for a place, with a pixel between two maps. */
+/** Paint the maps of a column on a canvas of its own, one pixel for each place and one between two maps. */
 export function mosaic(column, ramp) {
   const { layer, across, down, image } = column;
   const { side, channels, values } = layer;
@@ -69,7 +69,7 @@ export function mosaic(column, ramp) {
   paint(column.mosaic, width, height, words);
 }
 
-/** Draw thin lines from every column to the next: each map is made of all maps before it. */
+/** Draw thin lines from each column to the next: each map is computed from all maps before it. */
 export function wires(context, columns, colour) {
   context.strokeStyle = colour;
   context.globalAlpha = 0.2;
@@ -88,14 +88,14 @@ export function wires(context, columns, colour) {
   context.globalAlpha = 1;
 }
 
-/** The heights at which lines leave a column, and enter it. */
+/** The heights at which lines leave and enter a column. */
 function ports({ bars, pitch, top, high }) {
   const count = bars ? 10 : Math.min(Math.round(high / 16), PORTS);
   const [first, step] = bars ? [0, pitch] : [top, high / count];
   return Array.from({ length: count }, (_, i) => first + (i + 0.5) * step);
 }
 
-/** Draw one line through the map that answers most strongly in each column, to `end`, and a frame around each. */
+/** Draw one line through the strongest map of each column to `end`, and a frame around each of these maps. */
 export function thread(context, columns, end, colour, halo) {
   const tiles = columns.map((column) => tile(column, strongest(column.layer)));
   const path = new Path2D();
@@ -124,7 +124,7 @@ export function strongest({ channels, side, values }) {
   return map;
 }
 
-/** Paint one map large; if there is a `frame`, the first and last of some rows and of some columns, with that. */
+/** Paint one map large. `frame`, if given, has the rows and the columns to frame, each as [first, last + 1]. */
 export function enlarge(figureOf, layer, map, ramp, frame, colour) {
   const { side, values } = layer;
   const one = document.createElement("canvas");

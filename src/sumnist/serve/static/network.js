@@ -1,19 +1,19 @@
-// The network, drawn as it is: the image, the maps of each layer, its last values, the digits, and the sums.
+// Draws the network: the image, the maps of each layer, the last values, the digits, and the sums.
 
 import { IMAGE, fieldOf, seeing, seen } from "./fields.js";
 import { HIGH, enlarge, grid, maps, mosaic, strongest, thread, tile, wires } from "./maps.js";
 import { bytes, cleared, colours, ramp } from "./pixels.js";
-import { figure, percent } from "./words.js";
+import { figure, listed, percent } from "./words.js";
 
-const GAP = 20; // pixels between two columns of the drawing,
-const ADDING = 52; // and between the digits and the sums, where the number comes in
+const GAP = 20; // pixels between two columns of the drawing
+const ADDING = 52; // pixels between the digits and the sums, where the number is added
 const BARS = 36; // pixels of a bar for a probability of one
-const SHARE = 63; // pixels of a probability in figures
-const LETTER = 7; // pixels of a figure in a label
-const SHARED = 19; // rows of an axis that has the digits and all sums with the numbers 0 to 9
+const SHARE = 63; // pixels of a probability written out
+const LETTER = 7; // pixels of a character in a label
+const SHARED = 19; // rows of an axis that has the digits and all sums with numbers from 0 to 9
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const PAGES = { PageUp: -1, PageDown: 1 };
-const HINT = "Point at a pixel, a map or a bar: what it sees and where it counts stays bright.";
+const HINT = "Point at a pixel, a map or a bar: everything connected with it stays bright.";
 
 const MARKUP = `
   <div class="strip"><div class="drawing">
@@ -73,7 +73,7 @@ export class Network {
 
   // Where everything is.
 
-  /** Give each column its place; `layers` are the image and what follows. */
+  /** Give each column its place; `layers` are the image and the layers of the network. */
   #lay(layers) {
     const { sums, number } = this.#reading;
     const shared = sums.length === SHARED || (number >= 0 && number < 10);
@@ -185,14 +185,14 @@ export class Network {
     context.globalAlpha = 1;
   }
 
-  /** The height of the bar of a digit, or of the sum at a place among all. */
+  /** The height at which the bar of the digit i, or of the i-th sum, stands. */
   #level({ name, pitch }, i) {
     const { sums, number } = this.#reading;
     const shift = name === "sums" && sums.length !== SHARED && number >= 0 && number < 10 ? number : 0;
     return (i + shift + 0.5) * pitch;
   }
 
-  /** The number, and how it moves the digits' bars to the sums'. */
+  /** Draw the number, and the lines along which it moves the digits' bars to those of the sums. */
   #adding(context, palette) {
     const [digits, sums] = this.#columns.slice(-2);
     const { number, digit, sums: all } = this.#reading;
@@ -226,7 +226,7 @@ export class Network {
     context.fillText(text, middle, y + 0.5);
   }
 
-  /** A frame around what is pointed at, and two lines to what it sees of the image. */
+  /** Frame the place that is pointed at, frame what it sees of the image, and join both frames by two lines. */
   #frame(context, palette) {
     const { column, map, row, place } = this.#at;
     const own = this.#columns[column];
@@ -268,7 +268,7 @@ export class Network {
     });
   }
 
-  /** The bar of another column that belongs to one: the sum of a digit, the digit of a sum. */
+  /** The bar of the other column that belongs to this one: the sum of a digit, or the digit of a sum. */
   #twin(own, other, i) {
     const { sums, number } = this.#reading;
     if (own === other || sums.length !== SHARED) return i;
@@ -351,7 +351,7 @@ export class Network {
     if (at && document.activeElement === this.#canvas) this.#reveal(at);
   }
 
-  /** Scroll what is pointed at into view, sideways. */
+  /** Scroll sideways until the place that is pointed at is in view. */
   #reveal({ column, map }) {
     const own = this.#columns[column];
     const x = own.bars ? own.left + own.wide / 2 : tile(own, map).x;
@@ -408,7 +408,7 @@ export class Network {
     return `${name}${where}: ${value} of the layer's strongest answer. It sees ${sees}. ${this.#feeds(own, column, row, place)}`;
   }
 
-  /** Where a place counts in the next layers. */
+  /** Which places of the next layers a place counts for, in words. */
   #feeds(own, column, row, place) {
     const next = this.#columns.slice(column + 1).filter(({ bars }) => !bars);
     const parts = next.flatMap(({ layer }, i) => {
@@ -424,12 +424,12 @@ export class Network {
   }
 }
 
-/** The image of a reading: that of the proposal that was chosen, or of a blank picture nothing. */
+/** The image of a reading: that of the chosen proposal, or an empty one if no proposal was chosen. */
 function imageOf({ inside }) {
   return inside.proposals.find(({ chosen }) => chosen)?.image ?? btoa("\0".repeat(IMAGE.side ** 2));
 }
 
-/** The place of a map with its largest value. */
+/** Where the largest value of a map is. */
 function peak({ side, values }, map) {
   const own = values.subarray(map * side * side, (map + 1) * side * side);
   const place = own.indexOf(Math.max(...own));
@@ -438,9 +438,4 @@ function peak({ side, values }, map) {
 
 function percentOf(value) {
   return `${Math.round((100 * value) / 255)}\u00a0%`;
-}
-
-/** "a", "a and b", "a, b and c". */
-function listed(parts) {
-  return parts.length < 2 ? parts.join() : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }

@@ -1,4 +1,4 @@
-// A number of any length: how it is asked for, and how its reading looks.
+// The task “A number”, of any length: what it asks the engine, and how it shows the reading.
 
 import { exact, plus } from "./decimals.js";
 import { figure, numberWords, percent } from "./words.js";
@@ -21,13 +21,13 @@ export class NumberOfDigits {
     at.candidates.append(...this.#rows.map(({ element }) => element));
   }
 
-  /** What is asked beside the picture. */
+  /** The fields that go with the picture. */
   fields() {
     const decimal = this.#at.decimal.value;
     return { count: SHOWN, ...(decimal && { decimal }) };
   }
 
-  /** There is another number to add, or null. */
+  /** Show that another number is to be added, or none (null). */
   move(number) {
     this.#at.sums.textContent = number === null ? "Sum" : `Sum with ${figure(number)}`;
   }
@@ -37,17 +37,17 @@ export class NumberOfDigits {
     return best ? [exact(best), plus(exact(best), String(number ?? 0))] : [null, null];
   }
 
-  /** The probability that there is one, in words and as a number. */
+  /** The probability that the picture shows a number, and a word for what it shows. */
   there({ is_number_probability: share }) {
     return { what: "A number", share };
   }
 
-  words(reading, uploaded) {
+  words(reading, uploaded, size) {
     const [best, next] = reading.candidates.map((one) => ({ name: exact(one), share: one.probability }));
-    return numberWords(reading, best, next, uploaded);
+    return numberWords(reading, best, next, uploaded, size);
   }
 
-  /** Show a reading, or none; its sums if there is a number to add. */
+  /** Show a reading, or none; with its sums if there is a number to add. */
   draw(reading, number = null) {
     const rows = (reading?.candidates ?? []).map((one) => ({
       value: figure(exact(one)),
@@ -61,7 +61,7 @@ export class NumberOfDigits {
     this.#showPlaces(reading);
   }
 
-  /** Where the line is, and its characters. */
+  /** Mark the line on an uploaded picture, and the characters below the pad. */
   #showPlaces(reading) {
     const [top, bottom, left, right] = reading?.box ?? [];
     const corners = reading?.box && [this.#pad.place(left, top), this.#pad.place(right, bottom)];
@@ -78,7 +78,7 @@ export class NumberOfDigits {
   }
 }
 
-/** A row of the table: bar and number, share, sum and bar. */
+/** A row of the table: bar and number, probability, sum and bar. */
 function row() {
   const element = document.createElement("tr");
   element.innerHTML = `<th scope="row"><div class="lane"><span class="beam"></span><span></span></div></th><td></td>

@@ -1,4 +1,4 @@
-// A pad for a number, which can be smudged, and what is read on it.
+// A pad for one number, which can be smudged, with the reading of that number.
 
 import { best, distribution } from "./additions.js";
 import { Asker } from "./asker.js";
@@ -10,18 +10,18 @@ const WIDE = 3; // width of the pad, in heights
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
 const FIELDS = { count: 50, ink: "dark" };
 const PARTS = [[0.5, 0.2], [0.5, 0.8], [0.2, 0.5], [0.8, 0.5], [0.25, 0.25], [0.75, 0.25], [0.5, 0.5]]; // of a digit
-const RADII = [0.15, 0.6]; // of a mark, by the height of the number: with the first it is clear, with the second lost
-const TURNS = 5; // halvings between the two
-const LEAST = 0.02; // what the right number must keep
-const [NEAR, FAR] = [0.25, 0.6]; // how near to DOUBTFUL is near enough, and from where on nothing is in doubt
+const RADII = [0.15, 0.6]; // of a mark, in heights of the number: the first leaves the digit clear, the second hides it
+const TURNS = 5; // halvings of the range of radii
+const LEAST = 0.02; // the least probability that the right number must keep
+const [NEAR, FAR] = [0.25, 0.6]; // how far from DOUBTFUL is near enough to stop, and how far is no doubt at all
 const DOUBTFUL = 0.35; // the probability that the right number should keep under a smudge
 
-/** Whether there is a number, sure or not. */
+/** Whether a reading is a number, sure or not. */
 function isNumber(reading) {
   return reading && (reading.accepted || reading.reason === "unsure");
 }
 
-/** A list in an order by chance. */
+/** A list in random order. */
 export function byChance(list) {
   return list.map((one) => [Math.random(), one]).sort(([one], [two]) => one - two).map(([, one]) => one);
 }
@@ -34,11 +34,11 @@ export class NumberPad {
   #changed;
   #pad;
   element;
-  reading = null; // the last one
-  problem = null; // or why there is none
-  given = null; // its distribution
+  reading = null; // the last reading
+  problem = null; // or the problem that prevented it
+  given = null; // its distribution, if it is a number
 
-  /** `name` is what it is for; `changed()` is called when there is another reading. */
+  /** `name` says which number belongs here; `changed()` is called whenever the reading changes. */
   constructor(name, changed) {
     this.#changed = changed;
     this.element = document.getElementById("number-pad").content.firstElementChild.cloneNode(true);
@@ -59,6 +59,22 @@ export class NumberPad {
     return this.#pad.blank;
   }
 
+  /** Whether something is written and not read yet. */
+  get waiting() {
+    return !(this.blank || this.reading || this.problem);
+  }
+
+  /** The longer side of what is written, in heights of the pad. */
+  get size() {
+    return this.#pad.size;
+  }
+
+  /** Label the pad with the number that is read, and with the one that a total settles, unless that is null. */
+  settle(number) {
+    const read = this.given && best(this.given);
+    this.#read.textContent = read === null ? "" : number === null || number === read ? read : `${read} → ${number}`;
+  }
+
   set rubbing(rubbing) {
     this.#smudge.active = rubbing;
   }
@@ -73,7 +89,7 @@ export class NumberPad {
     this.#pad.clear();
   }
 
-  /** Write strokes instead of what there is. */
+  /** Replace all writing and smudges with these strokes. */
   write(strokes) {
     this.#smudge.marks = [];
     this.#pad.draw(strokes, WIDE);
@@ -83,22 +99,26 @@ export class NumberPad {
     this.#smudge.marks = marks;
   }
 
-  /** Smudge a digit so that it is in doubt what the number is; whether that could be done. */
+  /** Smudge a digit so that the number is in doubt. Resolves to false if none can be smudged so. */
   async smudgeDigit() {
-    const [before, file] = [this.given && best(this.given), await this.#pad.file()];
-    if (before === null || !this.reading.box) return false;
+    const { given, reading } = this;
+    const [before, file] = [given && best(given), await this.#pad.file()];
+    if (before === null || !reading.box) return false;
     let found = { marks: null, off: Infinity };
-    for (const [place, part] of byChance(this.reading.places.flatMap((one) => PARTS.map((part) => [one, part])))) {
+    for (const [place, part] of byChance(reading.places.flatMap((one) => PARTS.map((part) => [one, part])))) {
       let [clear, lost] = RADII;
-      for (let turn = 0; turn < TURNS && found.off > NEAR; turn += 1) {
-        const radius = (clear + lost) / 2;
-        const marks = this.#marks(place, part, radius);
+      for (let turn = 0; turn <= TURNS && found.off > NEAR; turn += 1) {
+        const radius = turn ? (clear + lost) / 2 : lost;
+        const marks = this.#marks(reading.box, place, part, radius);
         const question = { kind: "number", picture: () => Smudge.over(file, marks), fields: FIELDS };
-        const { reading } = await answerTo(question, new AbortController().signal);
-        const { shares, other } = isNumber(reading) ? distribution(reading) : { shares: new Map(), other: 1 };
+        const { reading: smudged, problem } = await answerTo(question, new AbortController().signal);
+        if (problem) this.#show({ problem });
+        if (this.reading !== reading) return this.given ? this.smudgeDigit() : true; // something else is on the pad
+        const { shares, other } = isNumber(smudged) ? distribution(smudged) : { shares: new Map(), other: 1 };
         const share = shares.get(before) ?? 0;
         const off = Math.abs(share - DOUBTFUL) + other;
         if (off < found.off && share > LEAST) found = { marks, off };
+        if (!turn && share > DOUBTFUL) break; // even the largest mark leaves this part clear
         [clear, lost] = share > DOUBTFUL ? [radius, lost] : [clear, radius];
       }
     }
@@ -107,9 +127,8 @@ export class NumberPad {
     return doubtful;
   }
 
-  /** A mark on a part of a digit, with a radius by the height of the number. */
-  #marks([left, right], [x, y], radius) {
-    const { box: [top, bottom] } = this.reading;
+  /** A mark on a part of a digit, with its radius in heights of the number. */
+  #marks([top, bottom], [left, right], [x, y], radius) {
     const place = this.#pad.place(left + x * (right - left), top + y * (bottom - top));
     const { width, height } = this.element.getBoundingClientRect();
     const across = this.#pad.place(0, bottom).y - this.#pad.place(0, top).y;
@@ -139,7 +158,7 @@ export class NumberPad {
   #show({ reading = null, problem = null }) {
     const given = isNumber(reading) ? distribution(reading) : null;
     Object.assign(this, { reading, problem, given });
-    this.#read.textContent = this.given ? best(this.given) : "";
+    this.settle(null);
     this.#changed();
   }
 }

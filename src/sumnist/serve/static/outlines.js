@@ -1,29 +1,29 @@
-// A picture with numbers outlined on it, each with its reading beside it, where nothing is covered.
+// Outlines numbers on a picture, with each reading beside its number where it covers nothing.
 
-const LARGEST = 2400; // pixels of the longer side of a picture that are kept
-const MARGIN = 20; // pixels around the picture in which readings may stand, as its style has it,
-const GAP = 4; // and between an outline and its reading
-const NEAR = 22; // how far from an outline a finger still means it
-const FONTS = { least: 9.5, fitting: 0.65, most: 17 }; // sizes of a reading, and that by the height of the digits
-const SHRUNK = [1, 0.8, 0.6]; // how much smaller it may be where there is little room
-const PEN = { least: 1, fitting: 1 / 14, most: 2.2 }; // widths of an outline, and that by the height of the digits
-const GRID = 2; // pixels of the screen for one of those in which ink is looked for,
-const INK = 24; // and how much one differs from the next where there is some, of 255
-const COVERED = 0.12; // the most ink under a reading, as a share of its place
+const LARGEST = 2400; // pixels that are kept of the longer side of a picture
+const MARGIN = 20; // pixels around the picture in which readings may stand, as in the style sheet
+const GAP = 4; // pixels between an outline and its reading
+const NEAR = 22; // a click within so many pixels of an outline counts as on it
+const FONTS = { least: 9.5, fitting: 0.65, most: 17 }; // font sizes; `fitting` is a share of the height of the digits
+const SHRUNK = [1, 0.8, 0.6]; // factors to try in turn, the smaller ones where there is little room
+const PEN = { least: 1, fitting: 1 / 14, most: 2.2 }; // widths of an outline, in the same way
+const GRID = 2; // pixels of the screen for one pixel of the grid in which ink is looked for
+const INK = 24; // there is ink where neighbours on this grid differ by more than this, of 255
+const COVERED = 0.12; // the most ink under a reading, as a share of its area
 const SPOTS = [[1, 0.5], [2, 1], [0, 0], [2, 0.5], [0, 0.5], [3, 0.5], [2, 0], [0, 1], [1, 0], [1, 1], [3, 0], [3, 1]];
 /* Where a reading may stand, the best spots first: at which edge (above, right, below, left), and where along it. */
 
-/** Shows a picture in `frame`, which has a canvas, an svg and an element for readings; `chosen(place)` is called when
- * a number is clicked, `pointed(place)` when the mouse is over it, or over none (-1). */
+/** Shows a picture in `frame`, which has a canvas, an svg and an element for readings. A click on a number calls
+ * `chosen(place)`; the mouse over a number, or over none (-1), calls `pointed(place)`. */
 export class Outlines {
   #frame;
   #canvas;
   #svg;
   #labels;
-  #size = null; // of the picture, in whose pixels corners are told
+  #size = null; // of the picture; corners are in its pixels
   #numbers = [];
   #ink = null;
-  #areas = []; // of outlines and readings on the screen, with the places of their numbers
+  #areas = []; // of outlines and readings on the screen, each with the place of its number
   #pointed = -1;
 
   constructor(frame, chosen, pointed) {
@@ -35,7 +35,7 @@ export class Outlines {
     new ResizeObserver(() => this.#lay()).observe(this.#canvas);
   }
 
-  /** Show a picture, or, where the browser cannot, paper of its size. */
+  /** Show a picture, or white paper of its size if the browser cannot decode it. */
   draw(bitmap, { width, height }) {
     const scale = Math.min(1, LARGEST / Math.max(width, height));
     this.#size = { width, height };
@@ -96,7 +96,7 @@ export class Outlines {
     return this.#svg.children[place].getBoundingClientRect();
   }
 
-  /** Draw a number by itself, upright, as large as it fits into a canvas. */
+  /** Draw one number alone, upright, as large as the canvas allows. */
   cut(place, canvas) {
     const corners = this.#numbers[place].corners.map(([x, y]) => {
       return [(x * this.#canvas.width) / this.#size.width, (y * this.#canvas.height) / this.#size.height];
@@ -117,8 +117,8 @@ export class Outlines {
     context.drawImage(this.#canvas, 0, 0);
   }
 
-  /** Put readings where they cover nothing, all, or those of some places; where there is no room they are shown when
-   * they are pointed at. */
+  /** Put readings where they cover nothing: all readings, or those of some places. A reading without room is hidden
+   * until its number is pointed at. */
   #lay(places = null) {
     const wide = this.#canvas.offsetWidth;
     if (!this.#size || !wide) return;
@@ -154,7 +154,7 @@ export class Outlines {
     }
   }
 
-  /** Whether a box is on the picture or its margin, and covers neither what is outlined, nor readings, nor ink. */
+  /** Whether a box is on the picture or its margin, and covers no outline, no reading and hardly any ink. */
   #isFree(area, { width, height }) {
     const { left, top, right, bottom } = area;
     if (left < -MARGIN || top < -MARGIN || right > width + MARGIN || bottom > height + MARGIN) return false;
@@ -162,11 +162,11 @@ export class Outlines {
   }
 }
 
-/** How much ink there is on parts of a picture, as it is on the screen. */
+/** Measures the ink on parts of a picture, at its size on the screen. */
 class Ink {
   #columns;
   #rows;
-  #sums; // of the ink above and to the left
+  #sums; // of ink above and to the left
 
   constructor(sheet, { width, height }) {
     this.width = width;
@@ -180,7 +180,7 @@ class Ink {
     for (let y = 0; y < this.#rows; y++) {
       for (let x = 0, row = 0; x < this.#columns; x++) {
         const here = 4 * (y * this.#columns + x);
-        const beside = x ? Math.abs(data[here + 1] - data[here - 3]) : 0; // green says enough
+        const beside = x ? Math.abs(data[here + 1] - data[here - 3]) : 0; // green is enough
         const above = y ? Math.abs(data[here + 1] - data[here - 4 * this.#columns + 1]) : 0;
         row += Number(Math.max(beside, above) > INK);
         this.#sums[(y + 1) * stride + x + 1] = this.#sums[y * stride + x + 1] + row;
@@ -188,7 +188,7 @@ class Ink {
     }
   }
 
-  /** Which share of a box of the screen has ink. */
+  /** The share of a box on the screen that has ink. */
   share({ left, top, right, bottom }) {
     const across = (x) => Math.round(Math.min(Math.max(x / GRID, 0), this.#columns));
     const down = (y) => Math.round(Math.min(Math.max(y / GRID, 0), this.#rows));
@@ -198,7 +198,7 @@ class Ink {
   }
 }
 
-/** An outline that is legible on any ground: a light line, and on it one in colour. */
+/** An outline that can be seen on any ground: a light line, and a coloured one on it. */
 function outline(corners) {
   const group = document.createElementNS("http://www.w3.org/2000/svg", "g");
   for (const name of ["halo", "edge"]) {
@@ -210,17 +210,17 @@ function outline(corners) {
   return group;
 }
 
-/** A length that fits digits so many pixels high, within its limits. */
+/** The length that fits digits `high` pixels high, within its limits. */
 function within({ least, fitting, most }, high) {
   return Math.min(Math.max(fitting * high, least), most);
 }
 
-/** Half the width and half the height that something takes. */
+/** Half the width and half the height of an element. */
 function roomOf({ offsetWidth, offsetHeight }) {
   return [offsetWidth / 2, offsetHeight / 2];
 }
 
-/** Where the middle of something may be, beside an outline, the best places first. */
+/** Where the middle of a reading may be, beside an outline, the best spots first. */
 function spotsBeside(corners, room) {
   return SPOTS.map(([edge, share]) => {
     const [from, to] = [corners[edge], corners[(edge + 1) % 4]];
@@ -253,7 +253,7 @@ function areaOf(corners, place) {
   return { corners, place, left, top, right, bottom };
 }
 
-/** Whether two of them overlap: there is no line between them along an edge of either. */
+/** Whether two areas overlap: no line along an edge of either separates them. */
 function overlap(one, other) {
   if (one.right <= other.left || other.right <= one.left) return false;
   if (one.bottom <= other.top || other.bottom <= one.top) return false;

@@ -1,27 +1,27 @@
-// The pad: what is on it (strokes, or a picture), how it got there, and how it looks.
+// The pad: takes strokes or a picture, draws them, and gives them as a file.
 
-const SENT = 280; // pixels of the height of a drawing that is sent,
-const WIDEST = 1000; // and the most of its width
+const SENT = 280; // height of a drawing as it is sent, in pixels
+const WIDEST = 1000; // its greatest width
 export const PEN = 0.07; // width of a stroke; lengths are shares of the pad's height
 const STEP = 0.04; // how far an arrow key moves the pen
 const BLANK = { strokes: [], picture: null };
 const ARROWS = { ArrowUp: [0, -STEP], ArrowDown: [0, STEP], ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0] };
 
 /**
- * Draws with mouse, finger, pen and arrow keys. `changed(settled, since)` is called when there is something else on it:
- * `settled` is false in the middle of a stroke; `since` is the time of the event if it was a stroke.
+ * A pad to draw on with mouse, finger, pen or arrow keys. It calls `changed(settled, since)` when its content changes:
+ * `settled` is false in the middle of a stroke; `since` is the time of the event if a stroke made the change.
  *
- * The pad may be of any width, and may change it: what was begun on a narrower or a wider one lies in the middle of it, as
- * large as it fits. A drawing's own unit of length is the height of the pad on which it was begun.
+ * The pad may have any width, and its width may change. A drawing begun on a narrower or wider pad lies in the middle,
+ * as large as it fits. The unit of length of a drawing is the height of the pad on which it was begun.
  */
 export class Pad {
   #canvas;
   #context;
   #changed;
-  #sheets = [BLANK]; // what was on the pad, oldest first; the last is what is on it
+  #sheets = [BLANK]; // what was on the pad, oldest first; the last one is on it now
   #stroke = null; // the stroke that is being drawn
   #pointer = null; // the pointer that draws it
-  #cursor = null; // where the arrow keys have the pen
+  #cursor = null; // where the arrow keys have put the pen
   #frame = 0;
   #aspect = 1; // the pad's width, in heights
 
@@ -35,13 +35,13 @@ export class Pad {
     canvas.addEventListener("keydown", (event) => this.#key(event));
     canvas.addEventListener("blur", (event) => this.#leave(event));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#redraw());
-    new ResizeObserver(() => this.fit() && !this.blank && changed(true)).observe(canvas);
-    this.fit();
+    new ResizeObserver(() => this.fit() && !this.blank && changed(true)).observe(canvas); // which fits it at first, too
   }
 
-  /** Take over the size that the style gives the pad; whether its proportions are others than before. */
+  /** Adopt the size that the style gives the pad. Returns whether its proportions changed. */
   fit() {
     const { width, height } = this.#canvas.getBoundingClientRect();
+    if (!height) return false; // a hidden pad keeps its size
     const before = this.#aspect;
     this.#aspect = width / height;
     this.#canvas.width = Math.round(width * devicePixelRatio);
@@ -58,7 +58,7 @@ export class Pad {
     return this.#sheet === BLANK;
   }
 
-  /** Whether a picture is on it instead of a drawing. */
+  /** Whether it shows a picture instead of a drawing. */
   get uploaded() {
     return this.#sheet.picture !== null;
   }
@@ -67,12 +67,25 @@ export class Pad {
     return this.#sheets.length > 1;
   }
 
+  /** The strokes of the drawing on it. */
+  get strokes() {
+    return this.#sheet.strokes;
+  }
+
+  /** The longer side of the drawing, in heights of the pad; null unless there is a drawing, and nothing else. */
+  get size() {
+    const points = this.strokes.flat();
+    if (this.uploaded || !points.length) return null;
+    const sides = ["x", "y"].map((way) => points.map((point) => point[way]).sort((one, two) => one - two));
+    return Math.max(...sides.map((side) => side.at(-1) - side[0]));
+  }
+
   /** Its content as a file: the picture as it came, or the drawing, black on white. */
   async file() {
     return this.#sheet.picture?.file ?? this.#drawing().canvas.convertToBlob();
   }
 
-  /** A drawing at once, as pixels: a browser takes its time to make a file of it. Null if there is a picture. */
+  /** The pixels of the drawing, at once: a browser takes longer to make a file. Null if there is a picture. */
   pixels() {
     return this.uploaded ? null : this.#drawing().getImageData(0, 0, ...this.#sent);
   }
@@ -85,7 +98,7 @@ export class Pad {
     return context;
   }
 
-  /** Where a point of that file is on the pad, in shares of its width and height; null if the browser cannot tell. */
+  /** Where a point of the file is on the pad, in shares of width and height; null if the browser cannot decode it. */
   place(x, y) {
     const { picture } = this.#sheet;
     if (picture && !picture.bitmap) return null;
@@ -94,25 +107,34 @@ export class Pad {
     return { x: (x - width / 2) * (scale / this.#aspect) + 0.5, y: (y - height / 2) * scale + 0.5 };
   }
 
-  /** Pixels of the width and height of a drawing that is sent. */
+  /** Width and height of a drawing as it is sent, in pixels. */
   get #sent() {
     const height = Math.round(Math.min(SENT, WIDEST / this.#aspect));
     return [Math.round(height * this.#aspect), height];
   }
 
-  /** Put a picture on it instead. */
+  /** Replace the content with a picture. */
   async show(file) {
     const bitmap = await createImageBitmap(file).catch(() => null); // the server reads formats that a browser may not
     this.#put({ strokes: [], picture: { file, bitmap } });
   }
 
-  /** Put a drawing on it instead, made on a pad that is `width` times as wide as high. */
+  /** Replace the content with a drawing, made on a pad `width` times as wide as high. */
   draw(strokes, width = 1) {
     this.#put({ strokes, picture: null, width });
   }
 
   clear() {
     if (!this.blank) this.#put(BLANK);
+  }
+
+  /** Have nothing on it, and nothing to undo. */
+  renew() {
+    this.#lift();
+    this.#cursor = null;
+    this.#sheets = [BLANK];
+    this.#redraw();
+    this.#changed(true);
   }
 
   undo() {
@@ -227,14 +249,14 @@ export class Pad {
     context.resetTransform();
   }
 
-  /** How a drawing lies on the pad: its unit, and where its corner is. */
+  /** How the drawing lies on the pad: its unit of length, and where its corner is. */
   #view() {
     const { width = this.#aspect } = this.#sheet;
     const unit = Math.min(1, this.#aspect / width);
     return { unit, left: (this.#aspect - unit * width) / 2, top: (1 - unit) / 2 };
   }
 
-  /** A point of the pad as one of the drawing. */
+  /** Convert a point of the pad to a point of the drawing. */
   #onSheet({ x, y, width }) {
     const { unit, left, top } = this.#view();
     return { x: (x - left) / unit, y: (y - top) / unit, width: width / unit };
@@ -245,7 +267,7 @@ function within(place, end) {
   return Math.min(Math.max(place, PEN), end - PEN);
 }
 
-/** Draw strokes as smooth curves: through the middles between points, bent towards the points. */
+/** Draw strokes as smooth curves: through the midpoints between points, bent towards the points. */
 export function trace(context, strokes, ink) {
   context.strokeStyle = ink;
   context.lineCap = "round";
@@ -264,7 +286,7 @@ export function trace(context, strokes, ink) {
   }
 }
 
-/** Draw a picture as large as it fits, or its name if the browser cannot read it. */
+/** Draw a picture as large as it fits, or its file name if the browser cannot decode it. */
 function hang(context, { file, bitmap }, ink) {
   const canvas = context.canvas;
   if (bitmap) {
@@ -279,7 +301,7 @@ function hang(context, { file, bitmap }, ink) {
   }
 }
 
-/** Draw where the arrow keys have the pen: filled if it is down. */
+/** Draw a ring where the arrow keys have put the pen, filled if the pen is down. */
 function ring(context, { x, y, width }, down) {
   const { height } = context.canvas;
   context.beginPath();

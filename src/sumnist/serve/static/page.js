@@ -1,29 +1,32 @@
-// The page: asks for a reading of the pad and the number to add, and shows it.
+// The page: asks for readings of the pad with the number to add, shows them, and switches between tasks.
 
 import { Asker } from "./asker.js";
 import { Digit } from "./digit.js";
 import { docs, where } from "./engine.js";
 import { Inside } from "./inside.js";
+import { forgetHand, knownHand } from "./known.js";
 import { NumberOfDigits } from "./number.js";
 import { Pad } from "./pad.js";
 import { showExamples } from "./try.js";
 import { figure, percent, sentence } from "./words.js";
 
 const PAUSE = 60; // milliseconds between questions in the middle of a stroke
-const QUIET = 600; // milliseconds without a new answer after which screen readers announce it
+const QUIET = 600; // milliseconds without a new answer after which screen readers announce the last one
 const UNKNOWN = "?";
 const ADDRESSES = {
   digit: "#one-digit", number: "#a-number", sum: "#a-sum", picture: "#a-picture", sheet: "#a-sheet",
-}; // none is an element's
+  ...(where === "server" && { hand: "#your-hand" }), // only a server learns
+}; // none of these is the id of an element
 const ROOMS = {
   sum: () => import("./sums.js"),
   picture: () => import("./picture.js"),
   sheet: () => import("./sheet.js"),
-}; // tasks that are pages of their own
+  hand: () => import("./hand.js"),
+}; // tasks with a section of their own
 
 const at = Object.fromEntries([...document.querySelectorAll("[id]")].map((element) => [element.id, element]));
 const asker = new Asker(show);
-const explainer = new Asker(explain); // asks what is inside an answer that is on the screen already
+const explainer = new Asker(explain); // asks for the inside of an answer that is already on the screen
 const pad = new Pad(at.pad, changed);
 const inside = new Inside(at.inside, () => ask());
 const tasks = { digit: new Digit(at, setNumber), number: new NumberOfDigits(at, pad) };
@@ -42,7 +45,7 @@ function changed(settled, since) {
   else pause ||= setTimeout(() => ask(false), PAUSE);
 }
 
-/** Ask about what is there now; `since` is when the stroke ended that made it so. */
+/** Ask about what is on the pad now; `since` is when its last stroke ended, null if unknown. */
 function ask(settled = true, since = null) {
   clearTimeout(pause);
   pause = 0;
@@ -63,14 +66,14 @@ function question() {
   return { kind: task.kind, ...content, fields, settled: true };
 }
 
-/** Show what is inside the answer, and then ask which strokes speak for it. */
+/** Show the inside of an answer, and then ask which strokes speak for it. */
 function explain(asked, { reading }) {
   if (!reading || !inside.open) return;
   inside.draw(reading);
   if (!asked.evidence) explainer.ask({ ...asked, inside: false, evidence: true });
 }
 
-/** The number in the field, or null if that is none whose sums are exact. */
+/** The number in the field; null if it is missing, not a whole number, or too long for exact sums. */
 function numberGiven() {
   return numberProblem() ? null : at.number.valueAsNumber;
 }
@@ -79,7 +82,7 @@ function numberGiven() {
 function numberProblem() {
   const { value, validity, valueAsNumber } = at.number;
   if (value === "" && !validity.badInput) return ["A number is missing.", "Such as 7, 0 or -12."];
-  if (!validity.valid) return ["This is no whole number.", "Such as 7, 0 or -12."];
+  if (!validity.valid) return ["This is not a whole number.", "Such as 7, 0 or -12."];
   const exact = Number.isSafeInteger(Math.abs(valueAsNumber) + 9);
   return exact ? null : ["This number is too long.", "It may have 15 digits."];
 }
@@ -100,7 +103,7 @@ function setNumber(number) {
 
 // Tasks.
 
-/** Go over to another task, with what is on the pad if it takes that. */
+/** Switch to another task. The pad keeps its content, for the tasks that use it. */
 function choose(name) {
   for (const button of document.getElementsByName("task")) button.checked = button.value === name;
   at.main.hidden = name in ROOMS;
@@ -110,7 +113,7 @@ function choose(name) {
     const room = at[`${name}-task`];
     ROOMS[name]().then(({ mount }) => {
       mount(room);
-      room.inert = false; // before, nothing in it would answer
+      room.inert = false; // before this, nothing in it would respond
     });
     return;
   }
@@ -119,11 +122,12 @@ function choose(name) {
   at.invitation.textContent = task.invitation;
   at.digit.ariaLabel = task.label;
   showNone(["", ""]); // until there is an answer
+  task.move(numberGiven()); // before the pad is measured, so that the page is laid out once
   pad.fit();
   numberChanged();
 }
 
-/** The task in the page's address. */
+/** The task that the page's address names. */
 function addressed() {
   if (location.hash === "#inside") at.inside.open = true;
   return Object.keys(ADDRESSES).find((name) => ADDRESSES[name] === location.hash) ?? "digit";
@@ -134,11 +138,15 @@ function addressed() {
 function show(asked, { reading, problem }) {
   const { uploaded, settled, since } = asked;
   if (problem) showNone([problem.title, problem.detail], "problem");
-  else if (reading.accepted) showReading(asked, reading, "answer", numberProblem() ?? task.words(reading));
-  else showReading(asked, reading, "refused", settled ? task.words(reading, uploaded) : ["Reading as you draw …", ""]);
+  else {
+    const words = task.words(reading, uploaded, settled ? pad.size : null);
+    if (reading.accepted) showReading(asked, reading, "answer", numberProblem() ?? words);
+    else showReading(asked, reading, "refused", settled ? words : ["Reading as you draw …", ""]);
+  }
   showHow(uploaded && reading?.how);
   at["as-number"].hidden = !(settled && reading?.reason === "several digits");
   at["as-picture"].hidden = !(uploaded && reading?.reason === "several numbers");
+  if (uploaded && !(at["as-number"].hidden && at["as-picture"].hidden)) at.hint.textContent = ""; // the button says it
   if (!reading || task !== tasks.digit) return;
   if (reading.inside) inside.draw(reading); // in the middle of a stroke
   if (!settled) return;
@@ -160,7 +168,7 @@ function showReading(asked, reading, state, words) {
   at.meter.style.setProperty("--share", share);
 }
 
-/** What was taken for the digit or the line of a picture; of a drawing there is nothing to say. */
+/** Say what was taken for the digit or the line of a picture; for a drawing, say nothing. */
 function showHow(how) {
   at.how.hidden = !how;
   at.how.textContent = how ? sentence(how) : "";
@@ -181,7 +189,7 @@ function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
   at.verdict.textContent = verdict;
   at.hint.textContent = hint;
   at.again.hidden = state !== "problem";
-  at["as-number"].hidden = at["as-picture"].hidden = true; // until it is known to be one
+  at["as-number"].hidden = at["as-picture"].hidden = true; // until it is known whether they help
   fit();
   clearTimeout(quiet);
   const equation = sum === UNKNOWN ? `${digit}. ` : `${digit} + ${at.number.value} = ${sum}. `;
@@ -189,7 +197,13 @@ function write(state, [verdict, hint], digit = UNKNOWN, sum = UNKNOWN) {
   quiet = setTimeout(() => (at.announcement.textContent = `${answer}${verdict} ${hint}`), QUIET);
 }
 
-/** Tell the style how long the equation is, with room for any sum: buttons stay in their places while one comes. */
+/** Say whether the reader knows the visitor's hand. */
+function showKnown() {
+  at.known.hidden = at.stranger.hidden = where !== "server" || !knownHand();
+  if (!at.known.hidden) at.forgotten.textContent = "";
+}
+
+/** Tell the style how long the equation is, with room for any sum, so that buttons do not move when the sum comes. */
 function fit() {
   const length = Math.max(at.number.value.length, 1);
   const sums = [at.sum.textContent, at.digit.textContent, String((numberGiven() ?? 0) + 9)];
@@ -199,7 +213,7 @@ function fit() {
   at.main.style.setProperty("--length", at.digit.textContent.length + length + longest);
 }
 
-// Hands.
+// What a visitor does.
 
 at.number.addEventListener("input", numberChanged);
 at.more.addEventListener("click", () => setNumber((numberGiven() ?? 0) + 1));
@@ -219,9 +233,21 @@ for (const name of document.getElementsByName("task")) {
 }
 addEventListener("hashchange", () => choose(addressed()));
 addEventListener("online", () => ask());
-addEventListener("token", () => (at.main.hidden ? location.reload() : ask()));
+addEventListener("token", () => {
+  if (!at.main.hidden) ask();
+  else if (at["hand-task"].hidden && at["sheet-task"].hidden) location.reload(); // these tasks ask again themselves
+});
+addEventListener("hand", () => {
+  showKnown();
+  if (!at.main.hidden) ask();
+});
+at.forget.addEventListener("click", () => {
+  forgetHand();
+  at.forgotten.textContent = "The reader has forgotten your hand.";
+  document.querySelector("[name=task]:checked").focus();
+});
 
-/** One of the numbers 0 to 9 by chance, not the one that is there. */
+/** A random number from 0 to 9, other than the present one. */
 function another(number) {
   const rest = Array.from({ length: 10 }, (_, i) => i).filter((i) => i !== number);
   return rest[Math.floor(rest.length * Math.random())];
@@ -229,7 +255,7 @@ function another(number) {
 
 at.file.addEventListener("change", () => {
   take(at.file.files);
-  at.file.value = ""; // so that the same one can be chosen again
+  at.file.value = ""; // so that the same file can be chosen again
 });
 addEventListener("paste", (event) => take(event.clipboardData.files));
 addEventListener("dragover", (event) => {
@@ -259,7 +285,7 @@ async function find(file) {
 addEventListener("keydown", (event) => {
   if (at.main.hidden) return;
   const typing = event.target === at.number;
-  if (event.key === "Escape" && event.target.tagName !== "SELECT") pad.clear(); // there it closes the list
+  if (event.key === "Escape" && event.target.tagName !== "SELECT") pad.clear(); // in a list, Escape closes the list
   else if (typing || event.altKey) return;
   else if (event.ctrlKey || event.metaKey) {
     if (event.key.toLowerCase() !== "z" || event.shiftKey) return;
@@ -271,6 +297,7 @@ addEventListener("keydown", (event) => {
 for (const part of document.querySelectorAll("[data-engine]")) {
   part.hidden = part.dataset.engine !== where;
 }
+showKnown();
 for (const link of document.querySelectorAll("[data-docs]")) {
   if (link.dataset.docs in docs) link.href = docs[link.dataset.docs];
 }

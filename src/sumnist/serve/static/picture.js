@@ -1,4 +1,4 @@
-// Every number on a picture: found, outlined, listed and added up. What was read wrongly can be corrected.
+// The task “A picture”: finds every number on a picture, outlines, lists and adds them. A visitor can correct them.
 
 import { Asker } from "./asker.js";
 import { Adder, sharesOf } from "./column.js";
@@ -7,14 +7,14 @@ import { Outlines } from "./outlines.js";
 import { samplePage } from "./sample-page.js";
 import { capital, figure, percent } from "./words.js";
 
-const QUIET = 600; // milliseconds without a change after which screen readers announce it
+const QUIET = 600; // milliseconds without a change after which screen readers announce the result
 const FIELDS = { count: 10 };
-const [FEWEST, MOST] = [3, 5]; // candidates to choose from,
-const LEAST = 0.0005; // by their probability
-const DOUBT = 0.01; // the probability from which on a second value is told
-const SURE = 0.9; // that of a sum from which on no more need be looked at
-const UNSURE = "unsure"; // the one reason for which what was read is a number all the same
-const CUT = { width: 640, height: 160 }; // pixels of a number that is shown by itself
+const [FEWEST, MOST] = [3, 5]; // candidates to choose from
+const LEAST = 0.0005; // the probability that a candidate needs beyond the fewest
+const DOUBT = 0.01; // a second value at least this probable is mentioned
+const SURE = 0.9; // if the sum is at least this probable, nobody needs to look at more
+const UNSURE = "unsure"; // the only reason for refusal with which a reading is still a number
+const CUT = { width: 640, height: 160 }; // pixels of the picture of one number
 
 const IDLE = ["Show a picture of numbers.", "Each is found, read and added up."];
 const LOOKING = ["Looking for numbers …", ""];
@@ -22,12 +22,12 @@ const NONE = ["No number was found on this picture.", "Come nearer, or crop it t
 
 let found = null;
 
-/** Show the task in its section; it stays as it was when it is shown again. */
+/** Show the task in its section. If it was shown before, it is as it was left. */
 export function mount(root) {
   found ??= new Found(root);
 }
 
-/** Look at another picture; the section has been shown. */
+/** Look at another picture. Call `mount` first. */
 export function show(file) {
   found.show(file);
 }
@@ -38,11 +38,12 @@ class Found {
   #outlines;
   #asker = new Asker((question, outcome) => this.#answered(question, outcome));
   #file = null;
-  #drawn = null; // ends when the picture is on the screen
-  #numbers = []; // a reading each, with its shares, what a person says that it is (given), and whether it counts
+  #drawn = null; // a promise of its bitmap, null if the browser cannot decode it
+  #numbers = []; // { reading, shares, given, counts }: a person's value, and a person's choice to add it, or null
+  #before = []; // the numbers from before the same picture was read again
   #adder = new Adder();
-  #open = -1; // the place of the number that is looked at,
-  #opener = null; // and what had the focus before
+  #open = -1; // the place of the number whose card is open, or -1
+  #opener = null; // what had the focus before the card
   #quiet = 0;
 
   constructor(root) {
@@ -57,6 +58,7 @@ class Found {
     at.example.addEventListener("click", async () => this.show(await samplePage()));
     at.clear.addEventListener("click", () => this.show(null));
     at.again.addEventListener("click", () => this.#ask());
+    addEventListener("hand", () => this.#file && this.show(this.#file));
     at.next.addEventListener("click", () => this.#look(this.#doubtful[0]));
     at.total.addEventListener("click", () => this.#change(this.#numbers.length - 1, { counts: false }));
     at.field.addEventListener("input", () => this.#type());
@@ -73,6 +75,7 @@ class Found {
 
   /** Look at another picture, or, with null, at none. */
   show(file) {
+    this.#before = file === this.#file ? this.#numbers : [];
     this.#file = file;
     this.#numbers = [];
     this.#at.stage.hidden = true;
@@ -104,8 +107,9 @@ class Found {
       return;
     }
     if (!bitmap && reading.numbers.length) this.#draw(file, null, reading);
+    const said = new Map(this.#before.map(({ reading, given, counts }) => [String(reading.corners), { given, counts }]));
     this.#numbers = reading.numbers.map((one) => {
-      return { reading: one, shares: sharesOf(one), given: null, counts: null };
+      return { reading: one, shares: sharesOf(one), given: null, counts: null, ...said.get(String(one.corners)) };
     });
     this.#list();
     this.#update();
@@ -120,7 +124,7 @@ class Found {
 
   // Looking at one number.
 
-  /** Open what there is to say of a number. */
+  /** Open the card of a number. */
   #look(place) {
     const at = this.#at;
     const { reading, shares } = this.#numbers[place];
@@ -139,7 +143,7 @@ class Found {
     stand(at.card, this.#outlines.boxOf(place));
   }
 
-  /** A button that says: it is this one. */
+  /** A button that chooses this value. */
   #choice(value, share) {
     const button = document.createElement("button");
     button.type = "button";
@@ -155,7 +159,7 @@ class Found {
     return button;
   }
 
-  /** Show in the card what is known of its number. */
+  /** Show in the card what is known about its number. */
   #fill() {
     const at = this.#at;
     const number = this.#numbers[this.#open];
@@ -169,7 +173,7 @@ class Found {
     at.wrong.textContent = "";
   }
 
-  /** Whether what stands in the field is a number. */
+  /** Whether the field holds a number, or nothing. */
   get #isTyped() {
     return !this.#at.field.value.trim() || typed(this.#at.field.value) !== null;
   }
@@ -181,7 +185,7 @@ class Found {
     this.#at.wrong.textContent = this.#isTyped ? "" : "This is no number, such as 1480, −3 or 12.50.";
   }
 
-  /** Somebody clicked beside the card: on another number, maybe. */
+  /** Close the card after a click beside it; if the click is on another number, open the card of that. */
   #leave(event) {
     const { clientX, clientY } = event;
     this.#at.card.close();
@@ -192,16 +196,16 @@ class Found {
   }
 
   #close() {
-    if (this.#at.card.open) return; // this is told late, and another one may be open by then
+    if (this.#at.card.open) return; // this event comes late, when another card may be open
     const place = this.#open;
     this.#open = -1;
     this.#point(-1);
-    if (document.activeElement !== document.body) return; // the focus went back by itself, or a person moved it on
+    if (document.activeElement !== document.body) return; // the browser or a person has already moved the focus
     const opener = this.#opener?.checkVisibility() ? this.#opener : this.#rows[place];
     opener.focus({ preventScroll: true });
   }
 
-  /** A person says something of a number. */
+  /** Take over what a person says about a number. */
   #change(place, said) {
     Object.assign(this.#numbers[place], said);
     this.#update();
@@ -303,19 +307,19 @@ class Found {
   }
 }
 
-// What is known of a number.
+// What is known about a number.
 
-/** Whether it is one, and no date or the like. */
+/** Whether it is a number, and not a date or the like. */
 function isNumber({ reading, shares, given }) {
   return given !== null || (shares.length > 0 && (reading.accepted || reading.reason === UNSURE));
 }
 
-/** What it is, if that is known. */
+/** Its value: a person's if given, else the most probable one; null if there is none. */
 function valueOf({ shares, given }) {
   return given ?? shares[0]?.[0] ?? null;
 }
 
-/** Whether it is added: what is no number is not, unless somebody says so. */
+/** Whether it is added. Only numbers are, unless a person decides otherwise. */
 function isAddend(number) {
   return valueOf(number) !== null && (number.counts ?? isNumber(number));
 }
@@ -324,14 +328,14 @@ function stateOf({ reading, given }) {
   return given !== null || reading.accepted ? "good" : "doubtful";
 }
 
-/** What stands beside its outline. */
+/** The text beside its outline. */
 function saidOf(number) {
   const { reading, given } = number;
   if (!isNumber(number)) return reading.reason;
   return `${figure(valueOf(number))}${given === null && !reading.accepted ? "?" : ""}`;
 }
 
-/** What stands behind it in the list. */
+/** The note after it in the list. */
 function noteOf(number) {
   const { reading, shares, given, counts } = number;
   if (!isNumber(number)) return `${capital(reading.reason)}: ${isAddend(number) ? "added" : "left out"}`;
@@ -342,7 +346,7 @@ function noteOf(number) {
   return second ? `or ${figure(second[0])} (${percent(second[1])})` : "In doubt";
 }
 
-/** What the card says of a reading. */
+/** Why a reading is not accepted, as the card says it; nothing if it is. */
 function whyOf({ accepted, reason, advice, written }) {
   if (accepted) return "";
   if (reason === UNSURE) return "It is in doubt. Which one is it?";
@@ -353,7 +357,8 @@ function counted(count) {
   return `${count} number${count === 1 ? "" : "s"}`;
 }
 
-/** Put the card beside a box of the screen, where there is room; on a phone it is at the bottom, and the page moves. */
+/** Put the card beside a box of the screen, where there is room. On a phone the card is at the bottom, and the page
+ * scrolls until the box is above it. */
 function stand(card, box) {
   const { width, height, top: its } = card.getBoundingClientRect();
   if (width >= innerWidth) {

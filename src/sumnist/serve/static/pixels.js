@@ -1,6 +1,6 @@
-// Pictures as they come in answers, base64 with a byte a pixel, and canvases to paint them on.
+// Decodes pictures from answers, base64 with one byte for each pixel, and paints pixels on canvases.
 
-/** The bytes that a text in base64 stands for. */
+/** The bytes of a base64 text. */
 export function bytes(text) {
   const raw = atob(text);
   const values = new Uint8Array(raw.length);
@@ -8,7 +8,7 @@ export function bytes(text) {
   return values;
 }
 
-/** The colours that these variables of the style have on an element, as the canvas writes them: #rrggbb. */
+/** The colours of these style variables on an element, by name, each as #rrggbb. */
 export function colours(element, ...names) {
   const style = getComputedStyle(element);
   const context = new OffscreenCanvas(1, 1).getContext("2d");
@@ -19,8 +19,8 @@ export function colours(element, ...names) {
   return Object.fromEntries(found);
 }
 
-/** 256 colours from the first to the last of several, evenly spaced, as a word for each; `power` below 1 lifts what is
- * small. */
+/** 256 colours that run through `stops`, which are evenly spaced; each colour is a word. A `power` below 1 brings out
+ * small values. */
 export function ramp(stops, power = 1) {
   const parts = stops.map(channels);
   return Uint32Array.from({ length: 256 }, (_, value) => {
@@ -40,12 +40,12 @@ export function mixed(from, to, share) {
   return from.map((value, i) => value + share * (to[i] - value));
 }
 
-/** A colour as ImageData holds it. */
+/** A colour as one 32-bit word of ImageData. */
 export function word([red, green, blue]) {
   return ((255 << 24) | (Math.round(blue) << 16) | (Math.round(green) << 8) | Math.round(red)) >>> 0;
 }
 
-/** Fill a canvas with words, one a pixel. */
+/** Fill a canvas with words, one for each pixel. */
 export function paint(canvas, width, height, words) {
   if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
   const data = new ImageData(width, height);
@@ -53,7 +53,7 @@ export function paint(canvas, width, height, words) {
   canvas.getContext("2d").putImageData(data, 0, 0);
 }
 
-/** A canvas of so many pixels of the style, empty, sharp on any screen; its context draws in those pixels. */
+/** Empty a canvas and give it a size in CSS pixels, sharp on any screen. Its context draws in CSS pixels. */
 export function cleared(canvas, width, height) {
   const scale = devicePixelRatio;
   const [wide, high] = [Math.round(width * scale), Math.round(height * scale)];

@@ -1,5 +1,5 @@
-// The fields of a sheet, or of a column of a table, on the page: what is written in each, typed by a person, and the sums
-// of it. Numbers are counted in halves here, or in units of their last decimal, so that sums are exact.
+// The fields of a sheet, or of a column of a table, on the page of the review: a person types what is written in each,
+// and sees the sums. Numbers are counted in halves, or in units of their last decimal, so that sums are exact.
 
 import { percent } from "./words.js";
 
@@ -8,7 +8,7 @@ const NUMBER = /^(\d{0,13})\s*(?:[.,](\d*)|(½))?$/;
 const SIGNED = /^[-–−]?\d{0,13}(?:[.,]\d*)?$/;
 const HALVES = 2;
 
-/** A number of units, of which `scale` make 1, as it is printed, such as 13, 7½ or 24.7; a dash for nothing. */
+/** A number of `units`, of which `scale` make 1, as text, such as 13, 7½ or 24.7; a dash for null. */
 export function shown(units, scale = HALVES) {
   if (units === null) return "–";
   if (scale !== HALVES) return (units / scale).toFixed(Math.round(Math.log10(scale)));
@@ -16,7 +16,7 @@ export function shown(units, scale = HALVES) {
   return units % 2 ? `${whole || ""}½` : String(whole);
 }
 
-/** What was typed into the field of a table: as `parsed`. */
+/** As `parsed`, for text in a field of a table. */
 function parsedUnits({ scale, largest }, text) {
   const number = Number(text.replace(",", ".").replace(/[–−]/, "-"));
   const value = Math.round(number * scale);
@@ -27,7 +27,7 @@ function parsedUnits({ scale, largest }, text) {
   return Math.abs(number) > largest ? { error: `At most ${largest}.` } : { value };
 }
 
-/** What was typed into a field: `{ value }`, in units or null for nothing, or `{ error }`. */
+/** Parse what was typed into a field: `{ value }`, in units, or null for nothing; or `{ error }`. */
 export function parsed(field, typed) {
   const text = typed.trim();
   if (field.text) return text.length > 100 ? { error: "At most 100 characters." } : { value: NOTHING.test(text) ? null : text || null };
@@ -49,7 +49,7 @@ function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** One field: its input, and what belongs to it. */
+/** One field: its input, and the elements that belong to it. */
 class Entry {
   constructor(field, sheet, question) {
     const { name } = field;
@@ -57,13 +57,13 @@ class Entry {
     const told = Object.hasOwn(sheet.corrected, name);
     this.field = field;
     this.question = question;
-    this.must = Boolean(question && sheet.state); // the person has to say something
+    this.must = Boolean(question && sheet.state); // the person has to type something
     this.read = this.fromServer(sheet.values[name]);
     this.value = told ? this.fromServer(sheet.corrected[name]) : this.read;
-    this.said = told; // by a person
+    this.said = told; // whether a person typed the value
     this.saved = [this.value, told]; // what the server has
     this.saving = false;
-    this.pending = Promise.resolve(true); // whether it went well
+    this.pending = Promise.resolve(true); // whether the last save went well
     this.place = sheet.places[name];
     this.size = sheet.missing ? null : sheet.crops[name];
     this.source = `crop?row=${sheet.row}&field=${encodeURIComponent(name)}`;
@@ -94,7 +94,7 @@ class Entry {
     return this.field.text || value === null ? value : value / this.scale;
   }
 
-  /** A value as the input has it. */
+  /** A value as the input shows it. */
   printed(value) {
     if (value === null) return this.said && !this.field.text ? "–" : "";
     return this.field.text ? value : shown(value, this.scale);
@@ -104,7 +104,7 @@ class Entry {
     return make("label", { htmlFor: this.input.id, textContent: this.field.label });
   }
 
-  /** The picture of it, if there is one. */
+  /** The picture of the field, if there is one. */
   crop(alt) {
     if (!this.size) return [];
     const [width, height] = this.size;
@@ -147,7 +147,7 @@ class Entry {
     return make("div", { className: "row" }, this.label(), ...this.crop(""), this.input, this.hint);
   }
 
-  /** Show a complaint, or else what there is to know. */
+  /** Show a complaint or, if it is empty, what is known about the field. */
   say(complaint) {
     this.input.setAttribute("aria-invalid", Boolean(complaint));
     this.hint.classList.toggle("wrong", Boolean(complaint));
@@ -166,8 +166,8 @@ class Entry {
 
 export class Fields {
   /**
-   * `save(name, value)` saves a value, and says whether that went well; `done()` is called when all that must be said is
-   * said, `changed()` at every key.
+   * `save(name, value)` saves a value, and resolves to whether that went well. `done()` is called when every field that
+   * needs a person has a value, `changed()` at every key.
    */
   constructor(state, sheet, { save, done, changed }) {
     const asked = new Map(sheet.questions.map((question) => [question.field, question]));
@@ -232,21 +232,21 @@ export class Fields {
     }
   }
 
-  /** Put the focus where the person goes on: into a field, or the first one that must be said, or to `last`. */
+  /** Put the focus where the person goes on: the named field, else the first field still in question, else `last`. */
   begin(name, last) {
     const entry = this.byName.get(name) ?? this.waiting() ?? null;
     (entry?.input ?? last).focus({ preventScroll: true });
     scrollTo({ top: 0, behavior: "instant" });
   }
 
-  /** The next field after one of them that has to be looked at, if there is one. */
+  /** The next field after `entry` that is still in question, if there is one. */
   waiting(entry = null) {
     const place = this.entries.indexOf(entry) + 1;
     const order = [...this.entries.slice(place), ...this.entries.slice(0, place)];
     return order.find(({ question, said }) => question && !said);
   }
 
-  /** Take what is typed, if it is something, and go on to the next field. */
+  /** Save what is typed and go on to the next field in question; complain if nothing or no value is typed. */
   take(entry) {
     if (entry.question && !entry.said && !entry.input.value.trim()) {
       entry.say("Type what you see, or – if nothing is written there.");
@@ -258,7 +258,7 @@ export class Fields {
     else this.done();
   }
 
-  /** Save what is typed, unless it is saved already; a promise of whether that went well, null if it is no value. */
+  /** Save what is typed, unless it is saved already. Returns a promise of whether that went well; null for no value. */
   keep(entry, again = false) {
     const { value, error } = parsed(entry.field, entry.input.value);
     if (error) {
@@ -272,7 +272,7 @@ export class Fields {
     this.changed();
     const saved = this.save(entry.field.name, entry.toServer(value)).then((went) => {
       if (went) entry.saved = [value, true];
-      if (entry.pending !== saved) return went; // another value is on its way
+      if (entry.pending !== saved) return went; // a newer value is being saved
       entry.saving = false;
       if (!went) {
         [entry.value, entry.said] = entry.saved;
@@ -286,7 +286,7 @@ export class Fields {
     return saved;
   }
 
-  /** Save all that is typed; whether that went well and nothing that must be said is missing. */
+  /** Save all that is typed. Resolves to whether that went well and no field that needs a value is empty. */
   async settle() {
     for (const entry of this.entries) {
       if (entry.must && !entry.said && !entry.input.value.trim()) {
@@ -306,7 +306,7 @@ export class Fields {
     return Boolean(entry) && input.value !== (entry.said || !entry.question ? entry.printed(entry.value) : "");
   }
 
-  /** Each formula with the numbers as they are typed, and whether it is wrong. */
+  /** Each formula as an element, with the numbers as they are typed, and whether it is wrong. */
   sums() {
     return this.formulas.map(({ total, terms }) => {
       const numbers = terms.map(([sign, name]) => [sign, this.number(name)]);
@@ -335,7 +335,7 @@ export class Fields {
     });
   }
 
-  /** What is typed in a field, in halves; null for nothing, undefined for what is not known. */
+  /** The number typed in a field, in units; null for nothing, undefined if it is not known. */
   number(name) {
     const entry = this.byName.get(name);
     if (entry.question && !entry.said && !entry.input.value.trim()) return undefined;

@@ -1,18 +1,18 @@
-// Sheets that need a person: what was read, what a person says instead, and whether it adds up.
+// The review: shows the sheets that need a person, takes corrections, and says whether the numbers add up.
 
 import { Fields } from "./review-fields.js";
 
 const $ = (id) => document.getElementById(id);
-const WHAT = () => state.what ?? "sheet"; // of which each is looked at by itself
+const WHAT = () => state.what ?? "sheet"; // what is looked at one by one, such as a sheet
 const DOUBT = ["One cell is in doubt.", "cells are in doubt."];
-const WRONG = ["The total that is written is not the sum.", "totals that are written are not the sums."];
+const WRONG = ["The written total is not the sum.", "written totals are not the sums."];
 
-let state; // what the server says of all sheets
-let sheet; // the sheet that is looked at
-let fields; // its fields on the page
-let revisiting = false; // the skipped sheets, once more
-let leaving = false; // the sheet
-let turn = Promise.resolve(); // what is being saved, one thing after the other
+let state; // what the server says about all sheets
+let sheet; // the sheet on the page
+let fields; // the fields of this sheet
+let revisiting = false; // whether skipped sheets are shown again
+let leaving = false; // whether the person is leaving the sheet
+let turn = Promise.resolve(); // the last of the requests, which run one after the other
 
 // The server.
 
@@ -32,7 +32,7 @@ async function ask(path, body) {
   return answer;
 }
 
-/** Do something after what was begun before; whether it went well. If not, it can be tried again. */
+/** Run a task after those begun before; resolves to whether it went well. If not, `again` can be clicked. */
 function inTurn(task, again = null) {
   turn = turn.then(async () => {
     try {
@@ -60,7 +60,7 @@ function complain(text, again = null) {
 
 const marked = (mark) => state.sheets.filter(([, given]) => given === mark).map(([row]) => row);
 
-/** The next sheet to look at after a row, the first one after the last one; null if there is none. */
+/** The next sheet to look at after a row, or null. It goes round to the first one, except among skipped sheets. */
 function after(row) {
   const rows = state.sheets.map(([number]) => number);
   const place = rows.indexOf(row) + 1;
@@ -79,7 +79,7 @@ function start() {
   }, start);
 }
 
-/** Why a sheet needs a person: the totals that are wrong, and the other cells that are in doubt. */
+/** Why a sheet needs a person: how many totals are wrong, and how many other cells are in doubt. */
 function reasons({ questions, wrong }) {
   const doubts = questions.filter(({ field }) => !wrong.includes(field)).length;
   const counted = [[wrong.length, WRONG], [doubts, DOUBT]].filter(([count]) => count > 0);
@@ -114,7 +114,7 @@ function showPicture() {
   [picture.width, picture.height] = [sheet.width, sheet.height];
   picture.alt = sheet.state ? "The whole sheet, straightened" : "The picture of the sheet";
   picture.onload = ahead;
-  picture.removeAttribute("src"); // that of another sheet is gone before this one's is there
+  picture.removeAttribute("src"); // so that the picture of the last sheet is gone at once
   picture.src = $("open").href = `picture?row=${sheet.row}`;
   $("paper").replaceChildren(picture, ...fields.outlines);
 }
@@ -160,7 +160,7 @@ async function write() {
   setTimeout(() => ($("write").textContent = "Write the table"), 3000);
 }
 
-// What a person says.
+// What a person does.
 
 function save(name, value) {
   const { row } = sheet;
@@ -173,7 +173,7 @@ function changed() {
   $("next").textContent = sums.some(({ wrong }) => wrong) ? `Accept as it is, next ${WHAT()}` : `Next ${WHAT()}`;
 }
 
-/** Be done with the sheet, once, and go on to the next one. */
+/** Mark the sheet and go on to the next one; a second click meanwhile does nothing. */
 async function leave(mark) {
   const { row } = sheet;
   if (leaving) return;

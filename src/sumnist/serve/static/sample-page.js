@@ -1,11 +1,11 @@
-// A page of numbers to try, put together of the examples' digits: one is turned, one is struck out.
+// Makes a page of numbers to try, from the examples' digits. One number is turned on its side, one is struck out.
 
 import { EXAMPLES } from "./examples.js";
 import { bytes } from "./pixels.js";
 
 const [WIDE, HIGH] = [900, 1080];
-const SIZE = 78; // pixels of a digit,
-const PITCH = 50; // and from one to the next
+const SIZE = 78; // pixels of a digit
+const PITCH = 50; // pixels from one digit to the next
 const PAPER = "#f6f2e7";
 const RULED = "#dfe6ee";
 const INK = "#222222";
@@ -17,7 +17,7 @@ const NUMBERS = [
   { text: "419", x: 150, y: 775 }, { text: "64", x: 560, y: 765, turn: 0.06 },
   { text: "520", x: 120, y: 930, turn: -0.03 }, { text: "503", x: 780, y: 780, turn: Math.PI / 2 },
 ]; // prettier-ignore
-/* Where each begins: the middle of its first digit. */
+/* `x` and `y` are the middle of a number's first digit. */
 
 /** The page as a file. */
 export async function samplePage() {

@@ -1,22 +1,24 @@
-// A sample sheet: what was read in its cells, what its total says of that, and what smudges and wrong totals change.
+// The task “A sheet”: shows a sample sheet, its readings, and how its total, smudges and wrong totals change them. With
+// a server, it also prints and reads forms (`forms.js`).
 
 import { Groups, rowsOf } from "./bars.js";
 import { posterior, verdict } from "./check.js";
+import { where } from "./engine.js";
 import { bytes } from "./pixels.js";
-import { percent } from "./words.js";
+import { listed, percent } from "./words.js";
 
 const QUIET = 600; // milliseconds without a change after which screen readers announce the verdict
-const SHOWN = 3; // numbers of a cell with a bar of their own
-const MOVED = 0.002; // a change of a probability that is shown
-const CLEAR = 0.995; // and from which on a cell has no doubt
-const SMUDGE = ["Clean", "Smudge", "Another"]; // what the button of a cell says, by the state that comes next
+const SHOWN = 3; // numbers of a cell that get a bar each
+const MOVED = 0.002; // larger changes of a probability are shown
+const CLEAR = 0.995; // a cell at least this probable is not in doubt
+const SMUDGE = ["Clean", "Smudge", "Another"]; // what the button of a cell says, by the cell's next state
 const TINT = 0.15; // how dark a smudge is shown
 const SLIPS = {
   "off by one": "a slip of counting",
   carry: "a carry, lost or counted twice",
   swapped: "two digits that changed places",
   skipped: "a mark that was left out",
-  anything: "no slip that is known",
+  anything: "no slip that we know",
 };
 const TITLES = {
   "adds up": "It adds up.",
@@ -25,12 +27,17 @@ const TITLES = {
   doubtful: "Doubtful:",
 };
 
+const forms = where === "server" ? await import("./forms.js") : null;
+
 let sheet = null;
 
-/** Show the sample in its section; it stays as it was when it is shown again. */
-export async function mount(root) {
+/** Show the task in its section. If it was shown before, it is as it was left. */
+export async function mount(task) {
+  const root = task.querySelector("#sheet-sample");
+  root.hidden = false;
+  forms?.mount(task);
   sheet ??= load(root).catch((error) => {
-    sheet = null; // it is tried again when the section is shown again
+    sheet = null; // so that it is loaded when the section is shown again
     root.querySelector("[data-part=verdict]").textContent = "The sample cannot be loaded.";
     console.warn(error);
   });
@@ -49,8 +56,8 @@ class Sheet {
   #pictures;
   #rows;
   #groups;
-  #total = 0; // which of the totals is written
-  #states; // of each cell: not smudged, or how
+  #total = 0; // the place of the written total
+  #states; // of each cell: 0 for clean, or the place of a smudge
   #quiet = 0;
 
   constructor(root, sample, pictures) {
@@ -83,7 +90,7 @@ class Sheet {
     return { element, canvas, button, read: element.children[2] };
   }
 
-  /** A total that may be written. */
+  /** A button that chooses a total. */
   #choice(place) {
     const label = document.createElement("label");
     label.innerHTML = `<input type="radio" name="sample-total" autocomplete="off"><canvas aria-hidden="true"></canvas>`;
@@ -104,7 +111,7 @@ class Sheet {
     return [...this.#sample.marks, this.#sample.totals[this.#total]];
   }
 
-  /** The state of a cell after this one. */
+  /** The next state of a cell. */
   #next(place) {
     return (this.#states[place] + 1) % this.#cells[place].states.length;
   }
@@ -139,7 +146,7 @@ class Sheet {
     this.#say(said.outcome, wordsOf(said, labels, settled));
   }
 
-  /** Show bars of the cells that are in doubt, by themselves or given the others; which these are. */
+  /** Show bars of the cells that are in doubt alone, or that the other cells change. Returns their places. */
   #showBars(before, after) {
     const told = [...before.keys()].filter((place) => {
       const [one, two] = [before[place].shares, after[place].shares];
@@ -196,14 +203,14 @@ class Sheet {
   }
 }
 
-/** The distribution of a cell by itself. */
+/** The distribution of a cell, read alone. */
 function alone(logs) {
   const shares = logs.map(Math.exp);
   const all = shares.reduce((sum, share) => sum + share);
   return { shares: new Map(shares.map((share) => share / all).entries()), other: 0 };
 }
 
-/** A verdict in words: what became of the sheet, what of its cells, and why; `settled` are cells not clear alone. */
+/** A verdict as [title, detail, hint]. `settled` are the places of the cells that were not clear alone. */
 function wordsOf({ outcome, probability, corrections, wrong, look }, labels, settled) {
   const title = TITLES[outcome];
   const named = (place) => (place === labels.length - 1 ? "the total" : labels[place].toLowerCase());
@@ -226,8 +233,4 @@ function wordsOf({ outcome, probability, corrections, wrong, look }, labels, set
     return `${labels[field]} is ${one.value} (${percent(one.share)}) or ${two.value} (${percent(two.share)})`;
   };
   return [title, `look at ${places}.`, `${look.slice(0, 2).map(cell).join("; ")}.`];
-}
-
-function listed(words) {
-  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }

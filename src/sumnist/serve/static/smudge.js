@@ -1,12 +1,12 @@
-// Smudges on a pad: what was rubbed over can hardly be seen any more, by people and by the network.
+// Smudges on a pad: neither people nor the network can see much of the ink below.
 
 const WIDE = 0.09; // radius of a finger, in heights of the pad
-const APART = 0.3; // radii between two marks of a finger
-const COVERED = 0.92; // how much of the ink goes in the middle of a mark
+const APART = 0.3; // distance between two marks of a finger, in radii
+const COVERED = 0.92; // the share of the ink that goes in the middle of a mark
 
 /**
- * A layer over the canvas of a pad. While `active` it is rubbed instead of drawn on; `changed(settled)` is called when
- * there is another mark. Marks are { x, y, radius } in heights of the pad, whose proportions must not change.
+ * A layer over the canvas of a pad. While it is `active`, strokes smudge instead of drawing. `changed(settled)` is
+ * called when its marks change. Marks are { x, y, radius } in heights of the pad, whose proportions must stay the same.
  */
 export class Smudge {
   #canvas;
@@ -49,7 +49,7 @@ export class Smudge {
     this.#changed(true);
   }
 
-  /** The picture of a pad, with marks on it. */
+  /** The picture of a pad, with smudges on it. */
   static async over(file, marks) {
     if (!marks.length) return file;
     const picture = await createImageBitmap(file);

@@ -1,21 +1,26 @@
-// Two numbers and their total: left open, or given, so that it settles what the numbers are.
+// The task “A sum”: two numbers and their total, which may stay open. A given total helps to settle the numbers.
 
 import { best, contradicted, known, ranked, settled, sum } from "./additions.js";
 import { Groups, rowsOf } from "./bars.js";
 import { byChance, NumberPad } from "./numberpad.js";
-import { figure, percent } from "./words.js";
+import { figure, percent, sizeHint } from "./words.js";
 
-const QUIET = 600; // milliseconds without a new answer after which screen readers announce it
-const SHOWN = 4; // numbers with a bar of their own
-const SURE = 0.995; // probability from which on a sum is the only one
-const LIKELY = 0.9; // and from which on it is said without another one beside it
-const NEVER = 1e-6; // probability below which numbers cannot make a total, as people say it
+const QUIET = 600; // milliseconds without a new answer after which screen readers announce the last one
+const SHOWN = 4; // numbers that get a bar each
+const SURE = 0.995; // a sum at least this probable is called the only one
+const LIKELY = 0.9; // a sum at least this probable is named without another one
+const HARDLY = 1e-3; // below this probability, the page says that the numbers hardly make the total
+const NEVER = 1e-6; // and below this one, that they cannot
+const SOON = 50; // milliseconds until the page looks again whether a number has been read
 const PEN = 0.07; // width of the strokes of the example, in heights of a pad
 const STEP = 1100; // milliseconds between the steps of the example
 
 const NAMES = ["first number", "second number", "total"];
 const GROUPS = NAMES.map((name, i) => ({ name, colour: i === 2 ? "of-sum" : "of-digit" }));
 const NONE = { shares: new Map(), other: 1 };
+const NO_NUMBER = ["Write a number first.", "Then a digit of it can be smudged."];
+const SMUDGING = ["Smudging …", ""];
+const NO_SMUDGE = ["No smudge leaves a digit in doubt.", "Smudge by hand, or write other digits."];
 
 /** Strokes of the digits of the example, in hundredths of the pad's height, and the marks that smudge its 7. */
 const EXAMPLE = {
@@ -27,7 +32,7 @@ const EXAMPLE = {
 
 let sums = null;
 
-/** Show the sum in its section; it stays as it was when it is shown again. */
+/** Show the task in its section. If it was shown before, it is as it was left. */
 export function mount(root) {
   sums ??= new Sums(root);
 }
@@ -38,6 +43,7 @@ class Sums {
   #groups;
   #steps = [];
   #quiet = 0;
+  #smudging = false;
 
   constructor(root) {
     const at = Object.fromEntries([...root.querySelectorAll("[data-part]")].map((part) => [part.dataset.part, part]));
@@ -51,11 +57,12 @@ class Sums {
     at.smudge.addEventListener("click", () => this.#smudge());
     at.example.addEventListener("click", () => this.#example());
     at.again.addEventListener("click", () => this.#pads.filter(({ problem }) => problem).forEach((pad) => pad.ask()));
+    addEventListener("hand", () => this.#pads.forEach((pad) => pad.ask()));
     for (const name of ["pointerdown", "keydown"]) root.addEventListener(name, () => this.#stop(), { capture: true });
     this.#show();
   }
 
-  // Hands.
+  // What a visitor does.
 
   /** Write the total by hand, or type it. */
   #choose(byHand) {
@@ -70,12 +77,21 @@ class Sums {
     for (const pad of this.#pads) pad.rubbing = rubbing;
   }
 
-  /** Smudge a digit of one of the numbers. */
+  /** Smudge a digit of one of the numbers, or say why not. */
   async #smudge() {
-    const ready = byChance(this.#pads.slice(0, 2).filter((pad) => pad.given));
-    this.#at.smudge.disabled = true;
-    for (const pad of ready) if (await pad.smudgeDigit()) break; // else that number is read rightly, or not at all
-    this.#show();
+    if (this.#smudging) return;
+    this.#smudging = true;
+    const pads = this.#pads.slice(0, 2);
+    while (pads.some((pad) => pad.waiting)) await new Promise((done) => setTimeout(done, SOON));
+    const ready = byChance(pads.filter((pad) => pad.given));
+    let [words, done] = [NO_NUMBER, false];
+    if (ready.length) {
+      this.#show(SMUDGING);
+      for (const pad of ready) done ||= await pad.smudgeDigit();
+      words = done ? null : NO_SMUDGE;
+    }
+    this.#smudging = false;
+    this.#show(words);
   }
 
   /** Write the numbers of the example, smudge a digit, and give the total. */
@@ -95,7 +111,7 @@ class Sums {
     else this.#steps = steps.map((step, place) => setTimeout(step, place * STEP));
   }
 
-  /** The visitor does something else. */
+  /** Stop the example, since the visitor does something. */
   #stop() {
     this.#steps.forEach(clearTimeout);
     this.#steps = [];
@@ -103,20 +119,22 @@ class Sums {
 
   // Showing.
 
-  #show() {
+  /** Show everything; the `words`, if there are any, instead of a verdict. */
+  #show(words = null) {
     const at = this.#at;
     const [one, two] = this.#pads.map(({ given }) => given);
     const { total, problem } = this.#total();
     const made = one && two && sum(one, two);
     const found = made && total && settled(one, two, total);
+    const sure = found && numbersBy([one, two, total], found);
+    this.#pads.forEach((pad, place) => pad.settle(sure?.[place] ?? null));
     const trouble = this.#pads.find((pad) => pad.problem)?.problem;
     at.total.ariaInvalid = Boolean(problem) && at.written.hidden;
     at.total.placeholder = made ? `${best(made)}?` : "?";
-    at.smudge.disabled = !one && !two;
     at.again.hidden = !trouble;
     this.#say(
       trouble ? [trouble.title, trouble.detail]
-      : problem ?? this.#unread() ?? (found ? wordsOfTotal([one, two, total], found) : wordsOfSum(made)),
+      : words ?? problem ?? this.#unread() ?? (found ? wordsOfTotal([one, two, total], found) : wordsOfSum(made)),
     );
     const numbers = [one, two, ...(at.written.hidden ? [] : [total])];
     const sums = { name: "the sum", colour: "of-sum" };
@@ -128,17 +146,17 @@ class Sums {
     at.fits.textContent = found ? fitting(best(total), found) : "";
   }
 
-  /** The total, if one is given, or what is wrong with it. */
+  /** The total, if one is given, or the problem with it. */
   #total() {
     const [, , written] = this.#pads;
     if (!this.#at.written.hidden) return { total: written.given, problem: unreadable(written, NAMES[2]) };
     const value = this.#at.total.value.trim();
     if (!value) return { total: null };
     if (/^\d{1,15}$/.test(value)) return { total: known(value) };
-    return { total: null, problem: ["The total is no whole number.", "Such as 62; without one the sum is open."] };
+    return { total: null, problem: ["The total is not a whole number.", "Such as 62; without one the sum is open."] };
   }
 
-  /** What is lacking. */
+  /** What to say while a number is missing; null if both are read. */
   #unread() {
     const [one, two] = this.#pads;
     if (one.given && two.given) return null;
@@ -160,9 +178,10 @@ class Sums {
 
 // Words.
 
-/** What is wrong with what is written on a pad, or null. */
-function unreadable({ blank, reading, given }, name) {
-  return blank || given || !reading ? null : [`The ${name} cannot be read.`, "Write digits, on one line."];
+/** The problem if the writing on a pad cannot be read, or null. */
+function unreadable({ blank, reading, given, size }, name) {
+  if (blank || given || !reading) return null;
+  return [`The ${name} cannot be read.`, sizeHint(size) ?? "Write digits, on one line."];
 }
 
 function wordsOfSum(made) {
@@ -174,8 +193,16 @@ function wordsOfSum(made) {
   return [`${first.number}, or ${second.number}?`, "Nobody can tell from this alone. Give the total to settle it."];
 }
 
-/** `before` are the distributions of the two numbers and of the total. What contradicts a clear reading is said first. */
-function wordsOfTotal(before, { numbers, least: fits }) {
+/** The three numbers that a given total settles; null if it contradicts what is read, or leaves it in doubt. */
+function numbersBy(before, { numbers, most }) {
+  if (!numbers || numbers[0].other > 0.5 || most < HARDLY || contradicted(before, numbers).length > 0) return null;
+  const after = numbers.map(best);
+  return numbers.every(({ shares }, i) => shares.get(after[i]) >= LIKELY) ? after : null;
+}
+
+/** What to say about two numbers and a total that is given. `before` has their three distributions. If the total
+ * contradicts what is read, that comes first. */
+function wordsOfTotal(before, { numbers, least: fits, most }) {
   const total = best(before[2]);
   if (!numbers || numbers[0].other > 0.5) {
     const how = fits < NEVER ? "cannot" : "hardly";
@@ -189,10 +216,13 @@ function wordsOfTotal(before, { numbers, least: fits }) {
   const denied = contradicted(before, numbers);
   if (denied.length > 0) {
     const clear = denied.map((place) => `the ${NAMES[place]} is clearly ${read[place]}`).join(", ");
-    const hint = `T${clear.slice(1)}: ${denied.length > 1 ? "one of them" : "it"} is misread, or the sum is wrong.`;
+    const hint = `T${clear.slice(1)}: ${denied.length > 1 ? "one of them" : "it"} is misread, or the total is wrong.`;
     return [`${read[0]} + ${read[1]} = ${read[0] + read[1]}, not ${read[2]}.`, hint];
   }
-  if (share < LIKELY) return [`${equation}?`, `${percent(share)} sure: the total leaves other numbers, too.`];
+  if (most < HARDLY) {
+    return [`These numbers hardly make ${total}.`, `If the total is right, it is ${one} + ${two}: ${percent(share)} sure.`];
+  }
+  if (share < LIKELY) return [`${equation}?`, `${percent(share)} sure: other numbers make this total, too.`];
   const only = share >= SURE ? `only ${one} + ${two} makes ${sum}` : `${one} + ${two} makes ${sum}`;
   const changed = after.findIndex((number, i) => number !== read[i]);
   if (changed >= 0) {
@@ -205,7 +235,7 @@ function wordsOfTotal(before, { numbers, least: fits }) {
   return [`It is ${doubtful}: ${only}.`, `Alone ${percent(least)} sure, with the total ${percent(share)}.`];
 }
 
-/** How a number is read otherwise: "7? It is a 1" if one digit is another. */
+/** How a reading changes, in words, such as "7? It is a 1" if just one digit changes. */
 function difference(before, after) {
   const [one, two] = [String(before), String(after)];
   const places = [...one].flatMap((digit, i) => (digit === two[i] ? [] : [i]));
@@ -214,18 +244,18 @@ function difference(before, after) {
   return `${one[places[0]]}? It is ${digit === "8" ? "an" : "a"} ${digit}`;
 }
 
-/** What a sum is made of. */
+/** The likeliest ways to make a sum, such as "47 + 15". */
 function partsOf(made, number) {
   const parts = made.parts.get(number);
   const likely = parts.filter(([, , share]) => share >= parts[0][2] / 100).slice(0, 2);
   return likely.map(([one, two]) => `${one} + ${two}`).join(", ");
 }
 
-/** How probable it was that the numbers make the total. */
+/** How probable it was that the numbers make the total, in words. */
 function fitting(total, { least, most }) {
   const [low, high] = [percent(least), percent(most)];
   const range = low === high ? high : `${low} to ${high}`;
-  return `That these numbers make ${figure(total)} had a probability of ${range}.`;
+  return `Before you gave the total, the probability of ${figure(total)} was ${range}.`;
 }
 
 function strokesOf(lines) {
