@@ -81,7 +81,7 @@ def test_the_page_asks_how_it_was_read_only_while_one_looks_and_when_the_pen_is_
     expect(page.locator(".inside .nothing")).to_have_text("Draw a digit, and see how it is read.")
     page.route("**/v1/read?*evidence=true", lambda route: route.abort())
     draw(page, DIGITS[3])
-    expect(page.locator(".verdict-there")).to_have_text(re.compile("^When the pen is up"))
+    expect(page.locator(".verdict-there")).to_have_text(re.compile("^Lift the pen"))
     expect(page.locator(".changes ol")).to_be_hidden()
     page.get_by_text("Look inside", exact=True).click()
     del urls[:]

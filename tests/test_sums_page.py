@@ -129,6 +129,8 @@ def answers(page: Page) -> Callable[[int, dict[str, Any], str], None]:
         answering(page, given)
         write(page, place, "1")
         page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
+        while not asked:
+            page.wait_for_timeout(10)
         asked[-1].response()
         expect(read(page, place)).to_have_text(text)
 

@@ -23,7 +23,7 @@ export class Pad {
   #pointer = null; // the pointer that draws it
   #cursor = null; // where the arrow keys have put the pen
   #frame = 0;
-  #aspect = 1; // the pad's width, in heights
+  #measured = null; // the pad's width, in heights, once it is needed: measuring at the start would lay the page out twice
 
   constructor(canvas, changed) {
     this.#canvas = canvas;
@@ -35,19 +35,24 @@ export class Pad {
     canvas.addEventListener("keydown", (event) => this.#key(event));
     canvas.addEventListener("blur", (event) => this.#leave(event));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#redraw());
-    new ResizeObserver(() => this.fit() && !this.blank && changed(true)).observe(canvas); // which fits it at first, too
+    new ResizeObserver(() => this.fit() && !this.blank && changed(true)).observe(canvas);
   }
 
   /** Adopt the size that the style gives the pad. Returns whether its proportions changed. */
   fit() {
     const { width, height } = this.#canvas.getBoundingClientRect();
     if (!height) return false; // a hidden pad keeps its size
-    const before = this.#aspect;
-    this.#aspect = width / height;
+    const before = this.#measured;
+    this.#measured = width / height;
     this.#canvas.width = Math.round(width * devicePixelRatio);
     this.#canvas.height = Math.round(height * devicePixelRatio);
     this.#paint();
-    return Math.abs(this.#aspect - before) > 0.01;
+    return before !== null && Math.abs(this.#measured - before) > 0.01;
+  }
+
+  get #aspect() {
+    if (this.#measured === null) this.fit();
+    return this.#measured;
   }
 
   get #sheet() {

@@ -18,9 +18,10 @@ function button({ name, png, strokes }, pad) {
   const canvas = made.appendChild(document.createElement("canvas"));
   canvas.width = canvas.height = PIXELS;
   if (png) {
-    const file = new File([bytes(png)], `${name}.png`, { type: "image/png" });
-    createImageBitmap(file).then((bitmap) => inked(canvas, (context, ink) => print(context, bitmap, ink)));
-    made.addEventListener("click", () => pad.show(file));
+    const file = () => new File([bytes(png)], `${name}.png`, { type: "image/png" });
+    const shown = (bitmap) => inked(canvas, (context, ink) => print(context, bitmap, ink));
+    setTimeout(() => createImageBitmap(file()).then(shown)); // one after the other, when the page is there
+    made.addEventListener("click", () => pad.show(file()));
   } else {
     const points = pointsOf(strokes);
     inked(canvas, (context, ink) => trace(context, points, ink));
@@ -32,12 +33,12 @@ function button({ name, png, strokes }, pad) {
 /** Draw on a canvas in the page's own ink, and again when the page turns dark or light. */
 function inked(canvas, draw) {
   const paint = () => {
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
     context.reset();
     context.scale(PIXELS, PIXELS);
     draw(context, getComputedStyle(document.body).color);
   };
-  paint();
+  setTimeout(paint); // once the page is laid out
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 }
 
