@@ -120,7 +120,7 @@ def train(
 
     Examples:
         >>> from sumnist import preset
-        >>> result = train(preset("tiny"), "runs/tiny", progress=False)
+        >>> result = train(preset("tiny"), "runs/tiny", overwrite=True, progress=False)
         >>> result.finished, len(result.metrics)
         (True, 1)
     """
