@@ -51,7 +51,7 @@ from sumnist.serve.app import ReadingServer, create_app, listening, serve
 from sumnist.serve.bodies import Body, Inbox
 from sumnist.serve.pool import HOLD
 from sumnist.serve.problems import Problem
-from sumnist.serve.reading import Job, answer_to
+from sumnist.serve.reading import Job, answer_to, read_one
 from sumnist.serve.settings import Settings
 
 IN_FLIGHT = "sumnist_requests_in_flight"
@@ -403,7 +403,7 @@ def test_a_request_that_is_given_up_leaves_its_body_nowhere(
 def test_a_body_that_was_refused_is_held_nowhere_in_the_process_that_read_it(reader: Reader, content: bytes) -> None:
     gc.disable()
     try:
-        job = Job(Body("application/json", content), "/v1/read")
+        job = Job(Body("application/json", content), "/v1/read", read_one)
         answer, body = answer_to(job, reader), weakref.ref(job.body)
         del job
         assert isinstance(answer, Problem)

@@ -125,7 +125,7 @@ def test_what_the_total_corrects_is_told_and_shown(client: TestClient) -> None:
     assert (row["state"], row["path"], blank["path"]) == ("corrected", "picture 1", "picture 2")
     assert row["corrections"] == [{"field": "q1", "read": 0, "value": 6, "probability": row["probability"]}]
     ((state, note),) = row["notes"]["q1"]
-    assert (state, note) == ("corrected", "read as 0, by the sum 6, p = 0.999")
+    assert (state, note) == ("corrected", "read as 0, the sum makes it 6, p = 0.999")
     assert list(row["crops"]) == ["q1"]
     assert Image.open(BytesIO(b64decode(row["crops"]["q1"]))).format == "PNG"
     assert (blank["notes"], blank["crops"], damaged["state"]) == ({}, {}, None)
@@ -220,7 +220,7 @@ def test_the_hand_is_learned_from_a_table_if_that_is_asked_for(
     monkeypatch.setattr(forms, "TableReader", refuse)
     body = Body("application/json", json.dumps({"picture": encoded(BLANK)}).encode())
     for learn in (False, True):
-        problem = answer_to(Job(body, TABLES, by=forms.read_table, learn=learn), reader)
+        problem = answer_to(Job(body, TABLES, forms.read_table, wanted=frozenset({"learn"} if learn else ())), reader)
         assert isinstance(problem, Problem)
         assert (problem.kind.slug, problem.detail) == ("sheet", "no table")
     assert asked == [False, True]

@@ -157,7 +157,7 @@ def test_the_example_shows_what_the_total_corrects(page: Page) -> None:
     page.get_by_role("button", name="Try a filled one").click()
     expect(part(page, "verdict")).to_have_text("1 sheet: corrected 1.")
     line = page.locator(f"{FORM} tbody tr").first
-    expect(line).to_have_text(re.compile(r"Question 1\s*6\s*Read as 0, by the sum 6, p = 0\.999\."))
+    expect(line).to_have_text(re.compile(r"Question 1\s*6\s*Read as 0, the sum makes it 6, p = 0\.999\."))
     expect(line.locator("canvas")).to_be_visible()
 
 

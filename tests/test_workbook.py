@@ -156,7 +156,7 @@ def test_a_corrected_cell_is_coloured_and_says_what_was_read(tmp_path: Path) -> 
     ]
     marks = written(tmp_path, row(state="corrected", corrections=told))["Marks"]
     assert marks.comments == {
-        "D2": "read as 7, by the sum 9, p = 0.998", "F2": "not read, by the sum 4, p > 0.999",
+        "D2": "read as 7, the sum makes it 9, p = 0.998", "F2": "not read, the sum makes it 4, p > 0.999",
     }  # fmt: skip
     assert [place for place, colour in marks.colours.items() if colour == COLOURS["corrected"]] == ["C2", "D2", "F2"]
     assert marks.at("Notes", 2) == "; ".join(

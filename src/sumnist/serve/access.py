@@ -56,7 +56,7 @@ class Access:
             return
         host = headers.get(b"host", [""])[0]
         if self.names and re.sub(r":\d*$", "", host).lower() not in self.names:
-            raise Problem("forbidden", f"host {host!r:.100}: expected a name that --allow-host gives")
+            raise Problem("forbidden", f"host {host!r:.100}: expected a name of this server: ask by that name")
         if not self.digests or not path.startswith(GUARDED):
             return
         kind, _, token = (headers.get(b"authorization") or [""])[0].partition(" ")

@@ -14,7 +14,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
@@ -39,7 +39,7 @@ from sumnist.errors import ConfigError, ServeError
 from sumnist.inference.numbers import NUMBER_ADVICE
 from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL
 from sumnist.memory import return_freed_memory
-from sumnist.serve import bodies, forms, models
+from sumnist.serve import bodies, forms, models, reading
 from sumnist.serve.access import Access, check_open
 from sumnist.serve.bodies import AskedDigit, AskedExample, AskedNumber, AskedNumbers, Inbox, body_of
 from sumnist.serve.models import problems
@@ -161,13 +161,18 @@ class Service:
         self.inbox = Inbox(settings)
         self.access = Access(settings.token_file, settings.allow_host)
 
-    async def answer(self, request: Request, **wanted: Any) -> Response:
-        """Answer a request with JSON, a PDF or a problem. `wanted` sets more fields of its `Job`."""
+    async def answer(
+        self, request: Request, by: Callable[..., reading.Found], flags: Iterable[tuple[str, str]] = (),
+        most: int | None = None,
+    ) -> Response:  # fmt: skip
+        """Answer a request with JSON, a PDF or a problem. The other arguments are those of its `Job`."""
         path = request.scope["path"]
         try:
             await self.pool.room()  # before the body, so that a full server spends nothing on it
             async with self.inbox.receiving(request) as body:
-                content, outcomes = await self.pool.run(Job(body, path, self.settings.kept, **wanted), path)
+                wanted = frozenset(name for name, flag in flags if flag == "true")
+                job = Job(body, path, by, self.settings.kept, most, wanted)
+                content, outcomes = await self.pool.run(job, path)
         except ClientDisconnect:
             return Response()  # nobody receives it
         except Problem as problem:  # FastAPI would keep its traceback in a cycle, and so the body
@@ -361,7 +366,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
         responses=problems(*models.OF_READING), openapi_extra=body_of(AskedDigit, exact), dependencies=guarded,
     )  # fmt: skip
     async def read(request: Request, flags: Annotated[Flags, Query()]) -> Response:
-        return await service.answer(request, **{name: flag == "true" for name, flag in flags})
+        return await service.answer(request, reading.read_one, flags)
 
     @app.post(
         "/v1/read/batch", operation_id="readBatch", summary="Read several pictures", tags=["readings"],
@@ -369,7 +374,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
         responses=problems(*models.OF_BATCH), openapi_extra=body_of(AskedDigit, exact, most), dependencies=guarded,
     )  # fmt: skip
     async def read_batch(request: Request, image: Annotated[Flag, Query(description=IMAGE)] = "false") -> Response:
-        return await service.answer(request, image=image == "true", most=most)
+        return await service.answer(request, reading.read_all, [("image", image)], most)
 
     @app.post(
         "/v1/read-number", operation_id="readNumber", summary="Read a number of any length", tags=["readings"],
@@ -377,7 +382,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
         responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumber), dependencies=guarded,
     )  # fmt: skip
     async def read_number(request: Request) -> Response:
-        return await service.answer(request, of_a_number=True)
+        return await service.answer(request, reading.read_number)
 
     @app.post(
         "/v1/find", operation_id="find", summary="Find and read every number on a picture", tags=["readings"],
@@ -385,7 +390,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
         responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumbers), dependencies=guarded,
     )  # fmt: skip
     async def find(request: Request) -> Response:
-        return await service.answer(request, of_all=True)
+        return await service.answer(request, reading.find_numbers)
 
     @app.post(
         "/v1/sheets/form", operation_id="printForm", summary="Print a form whose total checks it", tags=["forms"],
@@ -393,7 +398,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
         openapi_extra=body_of(bodies.AskedForm), dependencies=guarded,
     )  # fmt: skip
     async def print_form(request: Request) -> Response:
-        return await service.answer(request, by=forms.print_form)
+        return await service.answer(request, forms.print_form)
 
     @app.post(
         "/v1/sheets", operation_id="readSheets", summary="Read filled forms, checked by their totals", tags=["forms"],
@@ -402,8 +407,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
         dependencies=guarded,
     )  # fmt: skip
     async def read_sheets(request: Request, flags: Annotated[SheetFlags, Query()]) -> Response:
-        wanted = {name: flag == "true" for name, flag in flags}
-        return await service.answer(request, by=forms.read_sheets, most=forms.MOST_SHEETS, **wanted)
+        return await service.answer(request, forms.read_sheets, flags, forms.MOST_SHEETS)
 
     @app.post(
         "/v1/tables", operation_id="readTable", summary="Read a table that somebody wrote", tags=["forms"],
@@ -411,7 +415,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
         responses=problems(*models.OF_TABLE), openapi_extra=body_of(bodies.AskedPage), dependencies=guarded,
     )  # fmt: skip
     async def read_table(request: Request, flags: Annotated[TableFlags, Query()]) -> Response:
-        return await service.answer(request, by=forms.read_table, **{name: flag == "true" for name, flag in flags})
+        return await service.answer(request, forms.read_table, flags)
 
     @app.post(
         "/v1/hands", operation_id="learnHand", summary="Learn how someone writes from labelled pictures",
@@ -420,7 +424,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
         dependencies=guarded,
     )  # fmt: skip
     async def learn(request: Request) -> Response:
-        return await service.answer(request, of_a_hand=True, most=service.settings.examples)
+        return await service.answer(request, reading.learn_hand, most=service.settings.examples)
 
     @app.delete(
         "/v1/hands/{name}", operation_id="forgetHand", summary="Forget a hand that is kept", tags=["hands"],

@@ -44,7 +44,7 @@ def installed(what: str) -> Iterator[None]:
         raise Problem("not-installed", str(MissingExtraError.of(error, what))) from error
 
 
-def print_form(job: Job, reader: Reader) -> Found:
+def print_form(job: Job, *_: Reader | None) -> Found:
     """The PDF of a form, with one blank page. Raises `LayoutError`, `Problem`."""
     (asked,) = asked_in(job.body, AskedForm)
     with installed("printing forms"):
@@ -52,7 +52,7 @@ def print_form(job: Job, reader: Reader) -> Found:
     return pdf(asked.layout), []
 
 
-def read_sheets(job: Job, reader: Reader) -> Found:
+def read_sheets(job: Job, reader: Reader, *_: Reader | None) -> Found:
     """Read filled forms of one layout: a row for each, as in `marks.jsonl`. Raises `LayoutError`, `Problem`."""
     asked = asked_in(job.body, AskedSheet, most=job.most)
     layout = asked[0].layout
@@ -72,18 +72,18 @@ def read_sheets(job: Job, reader: Reader) -> Found:
         columns = (*SheetTask.columns[2:], "error")
         row: dict[str, Any] = {"row": number, "path": page.path, **dict.fromkeys(columns), **read}
         row["notes"] = notes_of(row)
-        if job.crops:
+        if "crops" in job.wanted:
             row["crops"] = {name: text_of(views.crop(row, name, BOOK_SCALE)) for name in row["notes"]}
         rows.append(row)
     fields = [{"name": field.name, "label": field.label} for field in layout.fields]
     answer: dict[str, Any] = {"title": layout.title, "fields": fields, "rows": rows}
-    if job.workbook:
+    if "workbook" in job.wanted:
         write_workbook(rows, layout, stream := BytesIO(), crops=lambda row, name: views.crop(row, name, BOOK_SCALE))
         answer["workbook"] = text_of(stream.getvalue())
     return answer, [state(row) for row in rows]
 
 
-def read_table(job: Job, reader: Reader) -> Found:
+def read_table(job: Job, reader: Reader, *_: Reader | None) -> Found:
     """Read a table. Raises `ImageError`, `Problem`."""
     (asked,) = asked_in(job.body, AskedPage)
     page, *others = pages_of(asked, "picture")
@@ -91,13 +91,13 @@ def read_table(job: Job, reader: Reader) -> Found:
         invalid(f"{page.path}: is one of {1 + len(others)} pages, expected a single page: send them one by one")
     if page.error:
         raise Problem("damaged-picture", page.error)
-    if job.workbook:
+    if "workbook" in job.wanted:
         with installed("writing .xlsx"):  # report it before the work begins
             import xlsxwriter  # noqa: F401
     picture = colours_of(page.picture) if isinstance(page.picture, PdfPage) else page.picture
-    table = TableReader(ANY, knowing(reader, asked, job.kept), learn=job.learn).read(picture, page.path)
+    table = TableReader(ANY, knowing(reader, asked, job.kept), learn="learn" in job.wanted).read(picture, page.path)
     answer = {"path": page.path} | table.as_dict()
-    if job.workbook:
+    if "workbook" in job.wanted:
         answer["workbook"] = text_of(workbook_of([answer], [*numbers_of(answer, ANY)]))
     return answer, ["doubtful" if table.states["doubtful"] else ACCEPTED]
 

@@ -31,6 +31,7 @@ from sumnist.serve.settings import Settings
 
 ACCEPTED = "accepted"
 Read = TypeVar("Read")
+Numbers = TypeVar("Numbers", AskedNumber, AskedNumbers)
 Readers = tuple[Reader, Reader | None]
 Load = Callable[[], Readers]
 Outcome = str | Problem
@@ -47,31 +48,18 @@ class Job:
 
     Attributes:
         body, path: Its body and its path.
+        by: The function that answers it, with the reader and the second reader.
         kept: The folder of hands, if the server keeps hands.
-        by: The function that answers it, for requests of `serve/forms`.
-        of_a_hand: Whether the server should learn a hand.
-        of_a_number: Whether it should read a number of any length.
-        of_all: Whether it should find and read all numbers on the picture.
         most: The most pictures of a batch; None if it is no batch.
-        image, beside, inside, evidence, workbook, crops: Whether the answer should contain this part.
-        learn: Whether to learn the writer's hand from a table.
+        wanted: The flags that are true, such as "image" and "workbook".
     """
 
     body: Body
     path: str
+    by: Callable[[Job, Reader, Reader | None], Found]
     kept: Hands | None = None
-    by: Callable[[Job, Reader], Found] | None = None
-    of_a_hand: bool = False
-    of_a_number: bool = False
-    of_all: bool = False
     most: int | None = None
-    image: bool = False
-    beside: bool = False
-    inside: bool = False
-    evidence: bool = False
-    workbook: bool = False
-    crops: bool = False
-    learn: bool = False
+    wanted: frozenset[str] = frozenset()
 
 
 def load_readers(settings: Settings) -> Readers:
@@ -96,16 +84,7 @@ def answering(load: Load) -> Callable[[Job], Answer | Problem | Fault]:
 def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer | Problem | Fault:
     """The answer to a job, or the problem or fault that prevents it."""
     try:
-        if job.by is not None:
-            answer, read = job.by(job, reader)
-        elif job.of_a_hand:
-            answer, read = learn_hand(job, reader)
-        elif job.of_a_number or job.of_all:
-            answer, read = read_numbers(job, reader)
-        elif job.most is None:
-            answer, read = read_one(job, reader, second)
-        else:
-            answer, read = read_all(job, reader, job.most)
+        answer, read = job.by(job, reader, second)
         outcomes = [one if isinstance(one, Problem | str) else one.reason or ACCEPTED for one in read]
         return answer if isinstance(answer, bytes) else json.dumps(answer).encode(), outcomes
     except MemoryError:
@@ -119,17 +98,18 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Found:
     reader's reading."""
     (asked,) = asked_in(job.body, AskedDigit, reader.exact)
     reader = knowing(reader, asked, job.kept)
-    found = read_picture(asked, partial(read_inside, reader) if job.inside else lambda *of: (reader.read(*of), None))
+    is_wanted = "inside" in job.wanted
+    found = read_picture(asked, partial(read_inside, reader) if is_wanted else lambda *of: (reader.read(*of), None))
     if isinstance(found, Problem):
         raise found
     read, inside = found
-    answer = reading_as_dict(read, job.image)
+    answer = reading_as_dict(read, "image" in job.wanted)
     if inside is not None:
         answer["inside"] = inside.as_dict()
-    if job.evidence:
+    if "evidence" in job.wanted:
         evidence = evidence_of(reader, read)
         answer["evidence"] = None if evidence is None else evidence.as_dict()
-    if job.beside and second is not None:
+    if "beside" in job.wanted and second is not None:
         other = read_picture(asked, second.read)  # a problem if it has not learned to add this number
         answer["beside"] = None if isinstance(other, Problem) else reading_as_dict(other, False)
         if answer["beside"] and second.network.left_out:
@@ -137,32 +117,41 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Found:
     return answer, [read]
 
 
-def read_all(job: Job, reader: Reader, most: int) -> Found:
+def read_all(job: Job, reader: Reader, *_: Reader | None) -> Found:
     """Read several pictures: a reading or a problem for each."""
-    asked_for = asked_in(job.body, AskedDigit, reader.exact, most)
+    asked_for = asked_in(job.body, AskedDigit, reader.exact, job.most)
     read = [read_picture(asked, knowing(reader, asked, job.kept).read) for asked in asked_for]
     readings = [
-        {"error": one.as_dict(job.path)} if isinstance(one, Problem) else reading_as_dict(one, job.image)
+        {"error": one.as_dict(job.path)} if isinstance(one, Problem) else reading_as_dict(one, "image" in job.wanted)
         for one in read
     ]
     return {"readings": readings}, read
 
 
-def read_numbers(job: Job, reader: Reader) -> Found:
-    """Read a number of any length, or find and read all numbers on a picture."""
-    (asked,) = asked_in(job.body, AskedNumbers if job.of_all else AskedNumber)
+def read_number(job: Job, reader: Reader, *_: Reader | None) -> Found:
+    """Read a number of any length."""
+    asked, picture, reader = about_numbers(job, AskedNumber, reader)
+    read = reader.read_number(picture, asked.engine, asked.digits, asked.decimal, asked.ink, asked.count)
+    return read.as_dict(), [read]
+
+
+def find_numbers(job: Job, reader: Reader, *_: Reader | None) -> Found:
+    """Find and read all numbers on a picture."""
+    asked, picture, reader = about_numbers(job, AskedNumbers, reader)
+    found = reader.find(picture, asked.engine, asked.digits, asked.decimal, asked.count)
+    return page_as_dict(picture, found), found
+
+
+def about_numbers(job: Job, kind: type[Numbers], reader: Reader) -> tuple[Numbers, bytes, Reader]:
+    """A request about numbers, its picture, and the reader that answers it. Raises `Problem`, `HandError`."""
+    (asked,) = asked_in(job.body, kind)
     if isinstance(asked.picture, Problem):
         raise asked.picture
     try:
         reader.numbers.of(asked.engine)
     except MissingExtraError as error:  # the server's fault, not the picture's as with HEIC
         raise Problem("not-installed", str(error)) from error
-    reader = knowing(reader, asked, job.kept)
-    if isinstance(asked, AskedNumber):
-        read = reader.read_number(asked.picture, asked.engine, asked.digits, asked.decimal, asked.ink, asked.count)
-        return read.as_dict(), [read]
-    found = reader.find(asked.picture, asked.engine, asked.digits, asked.decimal, asked.count)
-    return page_as_dict(asked.picture, found), found
+    return asked, asked.picture, knowing(reader, asked, job.kept)
 
 
 def knowing(reader: Reader, asked: AskedOfHand, kept: Hands | None) -> Reader:
@@ -185,7 +174,7 @@ def with_hand(reader: Reader, content: bytes) -> Reader:
     return reader.with_hand(Hand.of_json(content))
 
 
-def learn_hand(job: Job, reader: Reader) -> Found:
+def learn_hand(job: Job, reader: Reader, *_: Reader | None) -> Found:
     """Learn a hand from a writer's pictures. If it helps, it is kept, provided that the server keeps hands."""
     asked = asked_in(job.body, AskedExample, most=job.most)
     for one in asked:

@@ -216,7 +216,8 @@ def notes_of(row: Row) -> dict[str, list[tuple[str, str]]]:
     for told in row.get("corrections") or ():
         read = "not read" if told["read"] is None else f"read as {number(told['read'])}"
         sure = "p > 0.999" if told["probability"] >= 0.9995 else f"p = {told['probability']:.3f}"
-        notes.setdefault(told["field"], []).append((CORRECTED, f"{read}, by the sum {number(told['value'])}, {sure}"))
+        note = f"{read}, the sum makes it {number(told['value'])}, {sure}"
+        notes.setdefault(told["field"], []).append((CORRECTED, note))
     for told in row.get("look") or ():
         notes.setdefault(told["field"], []).append((DOUBTFUL, f"may be {candidates(told['candidates'])}"))
     for name, before in (row.get("typed") or {}).items():

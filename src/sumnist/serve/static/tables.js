@@ -12,7 +12,7 @@ const KINDS = { read: "sure", checked: "sure", corrected: "corrected", doubtful:
 const MEANINGS = {
   sure: "sure", corrected: "corrected by the other numbers", doubtful: "doubtful: look at it", struck: "struck out",
 };
-const IDLE = ["Show a photograph of a table.", "Its numbers are read, and checked by what holds among them."];
+const IDLE = ["Show a photograph of a table.", "Its numbers are read, and checked by the relations among them."];
 const LOOKING = ["Reading the table …", "A large one takes a while."];
 
 export class Table {
@@ -105,7 +105,7 @@ export class Table {
     this.#say([countedBy(reading.cells), isSure ? "All are sure." : "Colours say what to look at."], "answer");
   }
 
-  /** Show a table: its grid, the colours in it, what to look at, and what holds. */
+  /** Show a table: its grid, the colours in it, what to look at, and the relations. */
   #fill(table) {
     const at = this.#at;
     this.#table = table;
