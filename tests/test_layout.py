@@ -64,11 +64,13 @@ def test_a_layout_that_is_written_is_read_as_the_same() -> None:
         tomllib.loads(layout.to_toml())
 
 
-def test_a_form_has_a_note_and_lines_to_write_on_unless_its_file_says_otherwise() -> None:
-    assert (of(TOML).note, of(TOML).lines) == ("For the marker only", ("Date", "Marked by", "Signature"))
+def test_an_exam_has_a_note_and_lines_to_write_on_and_another_form_what_its_file_says() -> None:
+    exam = Layout.of_line("9,7")
+    assert (exam.note, exam.lines) == ("For the marker only", ("Date", "Marked by", "Signature"))
+    assert (of(TOML).note, of(TOML).lines) == ("", ())
     for written, lines in (("[]", ()), ('"Course"', ("Course",)), ('["Course", "Date"]', ("Course", "Date"))):
-        layout = of(f'note = ""\nlines = {written}\n{TOML}')
-        assert (layout.note, layout.lines) == ("", lines)
+        layout = of(f'note = "Ω"\nlines = {written}\n{TOML}')
+        assert (layout.note, layout.lines) == ("Ω", lines)
 
 
 def test_a_line_of_largest_marks_is_an_exam_with_a_total_in_halves_if_one_of_them_is() -> None:

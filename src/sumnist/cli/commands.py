@@ -499,7 +499,7 @@ class SheetNew:
     paper: Literal["A4", "Letter"] | None = None
     """paper of a new layout (default: A4)"""
     lines: str | None = None
-    """labels of lines to write on, of a new layout, such as Course,Date (default: Date,Marked by,Signature)"""
+    """labels of lines to write on, of a new exam, such as Course,Date (default: Date,Marked by,Signature)"""
     font: Path | None = None
     """TrueType font file, for letters other than Latin, Greek, Cyrillic, Armenian and Georgian"""
 

@@ -36,7 +36,7 @@ def layout() -> Layout:
         Field(f"row{TIMES * part + time}", "Write  " + "  ".join(row), "boxes", len(row), 10 ** len(row) - 1)
         for time in range(1, TIMES + 1) for part, row in enumerate(ROWS)
     ]  # fmt: skip
-    return Layout("My digits", tuple(fields), (), identity=Identity("none"), note="", lines=())
+    return Layout("My digits", tuple(fields), (), identity=Identity("none"))
 
 
 def of_form(picture: Picture | PdfPage) -> list[Example]:

@@ -62,7 +62,7 @@ the longest formula takes the second. Without limits, the TOML parser takes quad
 LONGEST_TITLE, LONGEST_LABEL = 100, 80
 """The most characters of a title and of a label: longer ones do not fit beside the corner tags, or beside the boxes."""
 NOTE, LINES, MOST_LINES = "For the marker only", ("Date", "Marked by", "Signature"), 12
-"""What is printed above the fields, the labels of the lines to write on, and the most of these."""
+"""The words above the fields of an exam, the labels of its lines to write on, and the most lines of a layout."""
 MARK = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[05])?")
 """The largest mark of a question, as a person types it in a command, such as 9 or 7.5."""
 TWICE = "field {}: is there twice, expected a name for each field: give one of them another"
@@ -194,8 +194,8 @@ class Layout:
     version: int = 1
     paper: Paper = "A4"
     identity: Identity = Identity()
-    note: str = NOTE
-    lines: tuple[str, ...] = LINES
+    note: str = ""
+    lines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_text("title", self.title, LONGEST_TITLE)
@@ -287,7 +287,7 @@ class Layout:
             questions[f"q{place}"] = field_of({"name": f"q{place}", "halves": bool(found[1]), **entry})
         formula = Relation("total", tuple((1, name) for name in questions))
         total = total_of({"name": "total", "label": "Total"}, [formula], questions)
-        return cls(title, (*questions.values(), total), (formula,), paper=paper)
+        return cls(title, (*questions.values(), total), (formula,), paper=paper, note=NOTE, lines=LINES)
 
     @classmethod
     def load(cls, path: str | Path) -> Layout:
@@ -302,7 +302,7 @@ class Layout:
             "title": str, "version": int, "paper": str, "note": str, "lines": (str, list), "identity": dict,
             "field": list, "total": list,
         }, ("title", "field"))  # fmt: skip
-        ordinary, totals, lines = values.pop("field"), values.pop("total", []), values.pop("lines", LINES)
+        ordinary, totals, lines = values.pop("field"), values.pop("total", []), values.pop("lines", ())
         lines = (lines,) if isinstance(lines, str) else tuple(lines)
         for line in lines:
             check_keys("the layout", {"lines": line}, {"lines": str})

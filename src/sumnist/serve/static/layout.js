@@ -2,6 +2,7 @@
 
 const ENTRY = /^(?:(.*[^\s:])[\s:]+)?(\d{1,12}(\.[05])?)$/; // a label, if there is one, and the largest number
 const DIGITS = 6; // boxes for the writer's number
+const EXAM = ['note = "For the marker only"', 'lines = ["Date", "Marked by", "Signature"]']; // as the command has it
 const NOTHING = "Type what the form asks for, such as 9, 7, 13, 12.";
 
 /**
@@ -30,6 +31,8 @@ export function layoutOf({ asks, title, numbered }) {
   const names = found.map((_, place) => `q${place + 1}`);
   const total = ["[[total]]", `name = "total"`, `label = "Total"`, `formula = "total = ${names.join(" + ")}"`];
   const identity = ["[identity]", ...(numbered ? [`kind = "digits"`, `digits = ${DIGITS}`] : [`kind = "printed"`])];
-  const parts = [[`title = ${JSON.stringify(title.trim() || "Exam")}`], identity, ...fields, total];
+  const isExam = found.every(([, label]) => label === undefined);
+  const head = [`title = ${JSON.stringify(title.trim() || "Exam")}`, ...(isExam ? EXAM : [])];
+  const parts = [head, identity, ...fields, total];
   return { toml: `${parts.map((lines) => lines.join("\n")).join("\n\n")}\n` };
 }
