@@ -38,8 +38,8 @@ ROUNDS = 3
 
 
 def training_images() -> Iterator[Row]:
-    """Train `fast` on the first of 55,000 training images, as many as `IMAGES` says, and measure it on the grid of
-    5,000 others."""
+    """Train `fast` on the first training images of 55,000, as many as each of `IMAGES` says, and measure it on the grid
+    of the 5,000 others."""
     whole = load_mnist("train")
     rest, held = hold_out(whole.digits, 5000)
 
@@ -123,14 +123,15 @@ def commands() -> Iterator[Row]:
 SIZES = [*((2, digits) for digits in (10, 30, 100, 200, 500, 1000)), *((addends, 10) for addends in (5, 10, 30, 100))]
 """Numbers in a sum, and digits of each number."""
 SUM_ROUNDS, CALLS, LONGER = 5, 3, 0.5
-"""Number of rounds; and, for each round, the least number of calls, and the least seconds that they take together."""
+"""`SUM_ROUNDS`: the number of rounds. In each round, `CALLS`: the least number of calls; `LONGER`: the least seconds
+that they take together."""
 RESET_PEAK = "5"
 """Written to its /proc/self/clear_refs, this makes Linux forget the largest memory that a process has held."""
 
 
 def sums() -> Iterator[Row]:
-    """Time the log-probability of a known total, and the posterior, and tell the memory of the first query of each;
-    each in a new process with one thread."""
+    """Time two queries, the log-probability of a known total and the posterior, and measure the memory of the first
+    call of each. Each query runs in a new process with one thread."""
     for turn in range(SUM_ROUNDS):
         for addends, digits in SIZES:
             for question in ("log_prob", "posterior"):

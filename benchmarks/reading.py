@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ROUNDS, CALLS = 5, 500
 BATCHES = (1, 4, 16, 64, 256, 1024)
 MOMENT = 0.4
-"""Seconds of each measurement of throughput, at least."""
+"""Each measurement of throughput takes at least so many seconds."""
 LARGE = 4000, 3000
 """Pixels of a picture of twelve megapixels."""
 
@@ -64,7 +64,7 @@ def torch_network(compiled: bool) -> Any:
 
 
 def in_torch(net: Any) -> Answer:
-    """Return what a user of torch writes to read an array."""
+    """Return a function that reads an array, as a user of torch would write it."""
     import torch
 
     def answer(pixels: NDArray[np.uint8]) -> object:
@@ -201,14 +201,15 @@ def cold_start() -> Iterator[Row]:
 # Numbers of any length.
 
 STRINGS, LENGTHS = 100, (2, 3, 5, 8)
-"""Strings of each number of digits and spacing, the first ones of the suite's reported half; and these numbers of
-digits."""
+"""`STRINGS`: how many strings of each number of digits and spacing are read, the first ones of the suite's reported
+half. `LENGTHS`: these numbers of digits."""
 NUMBER_CALLS = 20
 SECONDS = 3.0
 """Seconds of each measurement of throughput."""
 WIDTH, HEIGHT = 600, 100
 SOLID, SPECK = 0.5, 0.25
-"""Least darkness of ink; and least height of a component that is a digit, as a share of the tallest one's."""
+"""`SOLID`: the least darkness of ink. `SPECK`: the least height of a component that counts as a digit, as a share of
+the tallest component's."""
 GROUND = 4
 """Least pixels of ground around a component: without ground it would be no picture."""
 TESSERACT = ["tesseract", "-", "-", "--psm", "7", "-c", "tessedit_char_whitelist=0123456789"]

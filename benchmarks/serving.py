@@ -239,7 +239,7 @@ class Client(threading.Thread):
 
 
 def end(given: argparse.Namespace) -> Row:
-    """SIGTERM under load; a request is lost if it was sent whole and got no answer."""
+    """End servers under load with SIGTERM, and count the requests that are lost: sent whole, but not answered."""
     clients, lost_before, slowest, statuses = [], 0, 0.0, set()
     for _ in range(given.ends):
         with Server(given.server_cores, given.workers, warm=0) as server:
@@ -291,8 +291,8 @@ class Asking(threading.Thread):
 
 
 def slow(given: argparse.Namespace) -> Row:
-    """Run clients that dribble, fall silent or go away, and that come again as soon as they are cut off, while another
-    one asks."""
+    """Run clients that send a byte now and then, fall silent, or go away in the middle of a body, while another client
+    asks. Clients that are cut off come again."""
     tries = {"dribbling": 0, "silent in a body": 0, "gone in a body": 0}
     dribbling: list[tuple[socket.socket, int]] = []
     silent: list[socket.socket] = []
@@ -389,7 +389,7 @@ def load(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def share(given: argparse.Namespace) -> Iterator[Row]:
-    """Yield a row for each round and checkout."""
+    """Yield a row for each round and checkout: the processor time of a request, and that of reading alone."""
     for attempt in range(given.rounds):
         with serving_all(given) as servers:
             for root, server in zip(roots_of(given), servers, strict=True):

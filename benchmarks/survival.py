@@ -33,9 +33,10 @@ from sumnist.pictures.normalize import picture_of
 from timing import SUMNIST, Row, interrupted
 
 PICTURES = 10_000
-"""Different pictures in a long table."""
+"""How many pictures of a long table are different."""
 DIFFERENT, SIZE, WORKERS = 25, (4032, 3024), 2
-"""Different photographs in a pile, of which the others are copies; their size in pixels; the number of workers."""
+"""`DIFFERENT`: how many photographs of a pile are different; the others are copies. `SIZE`: their size in pixels.
+`WORKERS`: the number of workers."""
 IN_A_WRITE = """
 import os, signal, sys
 left = int(sys.argv.pop(1))

@@ -17,11 +17,12 @@ SUMNIST = [sys.executable, "-m", "sumnist"]
 
 
 def alternating(cases: Mapping[Any, Callable[[int], Row]], rounds: int, warm: int = 0) -> Iterator[Row]:
-    """Run each case once in each round, in turn, so that a noisy machine treats all alike, and yield what it measures.
+    """Run each case once in each round, in turn, so that a noisy machine treats all alike, and yield a row for each
+    run.
 
     Args:
-        cases: By name, or by any other values of a row (a tuple of pairs), a function that takes the round and returns
-            figures.
+        cases: The functions to run; each takes the round and returns figures. Their keys go into the rows: a name, or a
+            tuple of pairs of a key and a value.
         rounds: The number of rounds.
         warm: The number of rounds before these, which do not count.
     """

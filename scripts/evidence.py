@@ -13,31 +13,33 @@ A mark in a page contains a query in TOML. The program writes the answer behind 
 
 Which rows, in the order in which these steps run:
     from      one part or several
-    pick      one of `PICKS`, the rules that no other step can express
+    pick      the name of one of `PICKS`, rules that no other step can express
     where     keys, and the values that rows must have there: {half = "reported"}
     newest    a key: keep the rows that agree in it with the row measured last ("date": those measured together);
-              `within`: do so for each group of rows that agree in these keys
-    last      keys: of the rows that agree in them, keep the one measured last; [] keeps the last of all
+              `within`: keys; do so for each group of rows that agree in them
+    last      keys: of each group of rows that agree in them, keep the row measured last; [] keeps the last of all
     unfold    keys of lists in the rows: each entry becomes a row. It has the original row as `all`, and `first` is true
               for the first entry of a row
     table     a key of a table in the rows: each entry becomes a row with `key` and `value`, and `all` as before
     like      keys, and patterns that must fit the values there
-    names     for a key, what the page calls its values, in the page's order; rows with other values are left out
+    names     for a key, the page's name of each of its values, in the page's order; other rows are left out
     sort      keys by which the rows are sorted
-    beside    values of the rows with which all rows are compared: each row gets these rows as `base`; `alike`: only
-              those that agree with it in these keys
-    let       for a key, a figure or a text, which each row has there from now on
+    beside    keys, and the values of the rows with which all rows are compared: each row gets these rows as `base`;
+              `alike`: keys; a row gets only the rows that agree with it in them
+    let       for a key, a figure or a text: each row gets it there
     has       keys at which rows must have a value; `lacks`: keys at which they must have none
     only      keys, and patterns that must fit the values there now
 
 What is written about them:
     by        keys: the rows that agree in them make one line of the table; without `by`, each row makes a line
     columns   the head and the cell of each column
-    across    a key: each of its values, or of `values`, makes more columns, with the heads and cells in `each`; lines
-              that agree in the first key of `by` then stand together
-    rank      a figure by which the lines are sorted, the largest first; with `sort`, among lines that `sort` ties
-    above     lines before these, as they are written; `more`: lines after these, with the figures of all rows
-    lines     a part, a head and a text for each line of a table; the line is about the last row of the part
+    across    a key: each of its values, or each of `values`, makes more columns, with the heads and cells in `each`;
+              lines that agree in the first key of `by` then stand together
+    rank      a figure by which the lines are sorted, the largest first; with `sort`, it sorts only lines that are equal
+              by `sort`
+    above     lines to put first, as they are written; `more`: lines to put last, with figures of all rows
+    lines     instead of rows: a part, a head and a text for each line of a table; a line is about the last row of its
+              part
     text      a sentence instead of a table; `line`: a text for each group of `by`. These texts, with `join` between
               them, replace `{lines}` in the sentence
 
@@ -45,8 +47,9 @@ Heads, cells and texts can contain `{FIGURE:FORMAT}`. A FIGURE is one of these:
     - a key, with a dot for each step into it: the value in the first row of the line
     - a function of a key in all rows of the line, such as `median seconds`, or in some of them, such as
       `sum sheets if state=doubtful|unreadable & !told`
-    - `share` or `rare`, of all rows or of some: `share sheets if told of bad` is, among the sheets that are bad, the
-      share of those that are told
+    - `share`: `share sheets if told of bad` is, among the sheets that are bad, the share of those that are told;
+      without `of`, among all
+    - `rare`, used like `share`: the count instead of the share, and an upper bound on the share (Wilson's)
 Figures can be joined by `*`, `/`, `+`, `-`, which work from left to right. A FORMAT is one of `FORMATS`, or one of
 Python's, but percentages are written without the sign.
 """
@@ -132,8 +135,8 @@ def value_of(row: Any, key: str) -> Any:
 
 
 def holds(conditions: str, row: Row) -> bool:
-    """Whether a row meets all conditions, which are joined by `&`: `key` for a true value, `key=value|value`,
-    `key==key`; `!` before a condition negates it."""
+    """Whether a row meets all conditions, which are joined by `&`. `key`: its value is true. `key=value|value`: it has
+    one of these values. `key==key`: both have the same value. `!` before a condition negates it."""
 
     def one(condition: str) -> bool:
         key, sign, value = re.split(r"(==|=|$)", condition.removeprefix("!"), maxsplit=1)
@@ -182,7 +185,7 @@ def newest(rows: Rows, key: str = "machine.processor") -> Rows:
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
-    """Write a Markdown table between two line ends, or that nothing is measured if it has no lines."""
+    """Write a Markdown table between two line ends. If it has no lines, write that nothing is measured."""
     return f"\n{markdown_table(head, body, figures=False)}\n" if body else f"\n{NOT_MEASURED}\n"
 
 
@@ -240,9 +243,9 @@ OF_ALL: dict[str, Callable[[list[Any]], Any]] = {
     "every": lambda values: sorted(set(values)), "any": lambda values: sorted(set(values)),
     "distinct": lambda values: list(dict.fromkeys(values)),
 }  # fmt: skip
-"""Functions of a key's values in several rows; the result is None if one of the values is."""
+"""Functions of a key's values in several rows. The result is None if one of the values is None."""
 JOINED = {"listed": ", ", "every": ", ", "distinct": ", ", "any": " or ", "joined": "\n\n"}
-"""What is written between several values; each value is formatted by itself."""
+"""For functions with several values, the text between the values. Each value is formatted by itself."""
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "*": operator.mul, "/": lambda one, other: one / other if other else None, "-": operator.sub, "+": operator.add,
 }  # fmt: skip

@@ -149,8 +149,8 @@ CHANGED = "lr", "epochs", "batch_size", "weight_decay", "warmup", "lr_floor", "e
 
 @entered(PICKS, "planned")
 def planned(rows: Rows) -> Rows:
-    """Return the rows of test images whose settings are those of their current plan, whatever the task, seed and
-    threads; `told`: which labels training had."""
+    """Return the rows of test images whose settings are those of their current plan; the kind of sums and of labels,
+    the seed and the threads do not matter. `told` says what the sums are."""
     found = []
     for row in agreeing(rows, set="test"):
         given = config_of(row)
@@ -184,8 +184,8 @@ FORMATS |= {
 
 @entered(FIGURES, "arithmetic-slope")
 def slope(rows: Rows, least: int = 100) -> str:
-    """Write by which power of the digits the times of exact sums grow: the slope of the logarithms, from `least` digits
-    on. With fewer digits, most of the time is the fixed cost of a call."""
+    """Write with which power of the number of digits the time of exact sums grows: the slope of the logarithms, from
+    `least` digits on. With fewer digits, most of the time is the fixed cost of a call."""
     here = part(rows, "addition-growth")
     here = agreeing(here, addends=min((row["addends"] for row in here), default=0))
     sizes = [size for size in sorted({row["digits"] for row in here}) if size >= least]
@@ -232,7 +232,8 @@ def quoted(rows: Rows) -> Rows:
 
 @entered(PICKS, "longer")
 def longer(rows: Rows) -> Rows:
-    """Return the rows of weights after longer training, and those of the packaged weights as they are used."""
+    """Return the rows of the weights after longer training, and the rows of the packaged weights with the settings that
+    the package uses."""
     used = agreeing(part(rows, "strips-closer"), engine="ours", trust=TRUST)
     return [*(row | {"weights": "packaged"} for row in used), *part(rows, "strips-longer")]
 
@@ -270,9 +271,9 @@ def causes(rows: Rows) -> Rows:
 # Pictures.
 
 SURE_SHARE = 0.99
-"""Coverage at which the tables tell the risk."""
+"""The coverage at which the tables give the risk."""
 LEAST_COVERAGE = 0.9
-"""Coverage at which the plot of risk and coverage begins."""
+"""The coverage at which the plot of risk against coverage begins."""
 
 
 @entered(PICKS, "packaged")
@@ -351,10 +352,11 @@ BANDS = {
 
 @entered(PICKS, "sheets")
 def sheets(rows: Rows) -> Rows:
-    """Return the rows of parts, each measurement once, for the path, half, networks and probability of mistakes
-    measured last.
+    """Return the rows of each part that agree with its last row in path, half, networks and probability of mistakes;
+    each measurement once, the last one.
 
-    Outcomes and fields get `as`, how the sheets came to the reader; outcomes get `added`, whether all totals are right.
+    Outcomes and fields get two keys: `as`, how the sheets came to the reader, and `added`, which for an outcome says
+    whether all totals are right.
     """
     found = []
     for here in grouped(rows, "part").values():

@@ -647,15 +647,22 @@ def adapted(
 # skipped, so an interrupted one can go on.
 
 FACTORS = 0.2, 1.0, 5.0
-"""Factors by which the reader may be wrong about the probability of a mistake."""
+"""The factors by which the probability of a mistake is multiplied before the reader gets it."""
 UNIT = 200 / 25.4
-"""Pixels per millimetre in which errors of registration are told: those of a page at 200 pixels per inch."""
+"""Pixels per millimetre of a page at 200 pixels per inch: errors of registration are given in these pixels."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A measurement: the form; how its sheets come to the reader ("cells", "photographed" or "scanned"); their count
-    for an ink and seed; the share with a wrong total; and the factor on the reader's probability of a mistake."""
+    """A measurement.
+
+    Attributes:
+        layout: The name of the form.
+        source: How its sheets come to the reader: "cells", "photographed" or "scanned".
+        count: How many sheets are read for each ink and seed.
+        wrong: The share of sheets with a wrong total.
+        factor: The factor by which the probability of a mistake is multiplied before the reader gets it.
+    """
 
     layout: str
     source: str
@@ -702,7 +709,7 @@ def sheets(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def is_measured(rows: Iterable[Row], what: Row) -> bool:
-    """Whether there is a row with these values. On the reported half, its commit does not matter."""
+    """Whether there is a row with these values. On the reported half, the commit does not matter."""
     keys = what.keys() - ({"commit"} if what["half"] == HALVES[1] else set())
     return any(all(row.get(key) == what[key] for key in keys) for row in rows)
 
@@ -728,8 +735,8 @@ class Outcome(NamedTuple):
 def outcomes_of(reader: SheetReader, sheets: Sheets, places: Sequence[int], source: str) -> Row:
     """Read sheets, and count the outcomes.
 
-    Also counts the fields, by how they are written, and how many of them are read wrong, alone and together; and tells
-    the seconds of reading.
+    Also counts the fields by how they are written, and how many of them are read wrong, alone and together. Also
+    returns the seconds of reading.
     """
     outcomes, seconds = Counter[Outcome](), 0.0
     fields, before, after = Counter[str](), Counter[str](), Counter[str]()
@@ -901,13 +908,13 @@ def keep(given: argparse.Namespace, name: str, answers: Sequence[tuple[Any, find
 
 # Whole tables. Of a real table the columns D, E and F are known, as above; labels say which rows are totals (Tot.) and
 # means (Moy.) of the rows above. Of a simulated table everything is known. A real page is read with and without
-# learning the hand, a simulated one with and without its rules being given.
+# learning the hand; a simulated one with its rules, and without them.
 
 TOTALS, MEANS = "Tot.", "Moy."
 MOST_LEFT = 6
 """How many columns of a table are tried as the first known one, from the left."""
 Known = dict[int, tuple[str, list[str | None]]]
-"""For each row, its label and the digits in the known columns."""
+"""For each row of a table, its label and the digits in the known columns."""
 
 
 def tables(given: argparse.Namespace) -> Iterator[Row]:
@@ -933,8 +940,8 @@ def tables(given: argparse.Namespace) -> Iterator[Row]:
 
 
 def table_cut(tsv: Path | None, sheet: str, engine: ReadingEngine) -> Row:
-    """Measure the reading of a sheet's known cells, which were cut out before: alone, and with the rules from the rows'
-    labels."""
+    """Measure the reading of a sheet's known cells, which were cut out before: each cell alone, and all cells with the
+    rules that the labels of the rows give."""
     known = rows_of_table(tsv, sheet)
     assert tsv
     files = {(int(row["row"]), COLUMNS.index(row["column"])): tsv.parent / row["file"]

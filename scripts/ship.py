@@ -94,7 +94,7 @@ def card(template: str, **facts: Any) -> str:
 
 FIGURES = "evaluation.json"
 FOLD, FOLDS = 1, 5
-"""The fold, of five, whose images calibrate the network."""
+"""`FOLD`: the fold whose images calibrate the network. `FOLDS`: how many folds there are."""
 PICTURES = 300
 """How many images of that fold are made into pictures of every kind."""
 SEED = 7

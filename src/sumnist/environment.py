@@ -45,8 +45,8 @@ def chosen() -> dict[str, Any]:
     """The processor's instructions, and the choices that the program makes by them for settings of "auto", for JSON.
 
     Returns:
-        `instructions`: the ones of `INSTRUCTIONS` that the processor has, as Linux reports them; `bf16`: whether
-        training uses bf16; `because`: the reason; `threads`: how many threads torch uses, or would use.
+        `instructions` has those of `INSTRUCTIONS` that the processor has, as Linux reports them. `bf16` says whether
+        training uses bf16, and `because` why. `threads` says how many threads torch uses, or would use.
     """
     bf16, because = bf16_choice()
     torch = sys.modules.get("torch")

@@ -9,9 +9,9 @@ the carry into the column. The total has the digit t_i there if
 
 and C_M is the part of the total above the last column. So the probability of a total is a product of matrices, one for
 each position, over the few carries that can occur: T_i[c, c'] = P(V_i = t_i + base · c' − c). Borrows are negative
-carries. A total below zero has digits too, below a negative C_M (`known.columns`). If there are few carries, matrices
-are multiplied in pairs, pairs of pairs and so on: fewer, larger steps are then faster. Otherwise they are multiplied
-one by one. Either way, the messages before and behind each position give the posterior.
+carries. A total below zero has digits too, and a negative C_M above them (`known.columns`). If there are few carries,
+matrices are multiplied in pairs, pairs of pairs and so on: fewer, larger steps are then faster. Otherwise they are
+multiplied one by one. In both cases, the messages from before and behind each position give the posterior.
 
 If there are digits, the program goes through all partial sums of the lists. For each one it asks the chain of carries
 for the rest, in one batch. Without digits, the lists meet in the middle: the program matches partial sums of one half
@@ -48,13 +48,15 @@ Term = tuple[int, sp.Array]
 Points = tuple[NDArray[Any], sp.Array]
 """Values `[n]` and their log-probabilities `[n, *batch]`."""
 SPARSE = 16
-"""Ranges are added as lists if their sums span more than this many numbers for each combination, as with prices."""
+"""Ranges are added as lists if their sums span more than this many numbers for each combination of their values, as
+prices do."""
 PAIRED_CARRIES = 6
-"""The most carries with which matrices are multiplied in pairs: chosen by measuring."""
+"""If at most so many carries can occur, matrices are multiplied in pairs. The limit was chosen by measuring."""
 
 
 def carries(first: int, last: int, base: int, least_digit: int, greatest_digit: int) -> NDArray[np.int64]:
-    """The carries that can occur if columns have sums of first..last and the total has digits in the given limits."""
+    """The carries that can occur if the sum of a column is in `first`..`last` and each digit of the total in
+    `least_digit`..`greatest_digit`."""
     least = most = 0
     while (lower := -((greatest_digit - first - least) // base)) < least:
         least = lower
@@ -67,7 +69,7 @@ class Carries:
     """The chain of carries of a sum whose total is known.
 
     Args:
-        column: The sum of the digits in each column, from digits `[base, M, *batch]`.
+        column: The sums that each column can have, with their probabilities, from digits `[base, M, *batch]`.
         digits: The total's digits `[M, *batch]`.
         above: The part of the total above these digits `[*batch]`.
         base: The base of the digits.
@@ -95,7 +97,7 @@ class Carries:
         return self.add(carried + self.end, 0)
 
     def pairs(self, steps: sp.Array) -> sp.Array:
-        """The products of neighbouring matrices, two by two; a last matrix without a neighbour stays."""
+        """The products of neighbouring matrices, two by two. A last matrix without a neighbour stays."""
         one, two = steps[:, :, :-1:2], steps[:, :, 1::2]
         product = self.add(one[:, :, None] + two[None], 1)
         if steps.shape[2] % 2 == 0:
@@ -103,8 +105,12 @@ class Carries:
         return sp.library(steps).concat([product, steps[:, :, -1:]], axis=2)
 
     def backward(self) -> sp.Array:
-        """The outside weights of each column's sum `[W, M, *batch]`: the log-weight of everything else, given that sum.
-        They are scaled so that the column's sums get a total weight of one; −inf if the total is impossible."""
+        """The outside weights of each column's sum, `[W, M, *batch]`: the log-weight of everything else, given that
+        sum.
+
+        They are scaled so that the sums of a column have a total weight of one. If the total is impossible, they are
+        −inf.
+        """
         before, behind = self.messages(self.steps)
         reached = (sp.host(before) > sp.IMPOSSIBLE).any(tuple(range(1, before.ndim)))
         fro = np.flatnonzero(reached | ~reached.any())  # for a single digit, only the carry 0
@@ -119,8 +125,11 @@ class Carries:
         return sp.lifted(outside, sp.log_sum(self.column.all + outside)[None])
 
     def messages(self, steps: sp.Array) -> tuple[sp.Array, sp.Array]:
-        """The log-weights, up to a constant, of all before each position, given the carry into it, and of all behind
-        it, given the carry out of it: two arrays `[C, M, *batch]`."""
+        """The messages along the chain: two arrays `[C, M, *batch]` of log-weights, up to a constant.
+
+        The first array has the weight of everything before each position, given the carry into the position. The second
+        has the weight of everything behind it, given the carry out of it.
+        """
         xp, count, shape = sp.library(steps), steps.shape[2], (steps.shape[0], *steps.shape[3:])
         if not self.paired or count == 1:  # one by one
             fro, to = [xp.broadcast_to(self.start, shape)], [xp.broadcast_to(self.end, shape)]
@@ -141,7 +150,8 @@ class Carries:
         return alternating(before, between), alternating(after, behind)
 
     def split(self, choose: sp.Choose, batch: tuple[int, ...]) -> NDArray[np.int64]:
-        """Choose sums of the columns that make up a possible total: indices from the least sum on, `[M, *batch]`.
+        """Choose sums of the columns that make up the total, which must be possible: indices from the least sum on,
+        `[M, *batch]`.
 
         The most significant position is chosen first. The alternatives begin with the smallest sum, which has the
         largest carry into the column.
@@ -162,10 +172,13 @@ class Terms:
     """The terms of a sum, by kind. In their arrays, values come first, then positions of digits, then the batch.
 
     Attributes:
-        digits: Steps and digits `[base, M, *batch]`, the least significant position first.
-        lengths: How many positions each of these numbers has, without padding.
-        ranges: Steps and dense integers from zero on, `[n, *batch]`.
-        points: Values times their steps, in units of 1/`unit`, and their log-probabilities `[n, *batch]`.
+        digits: For each number with digits, its step and the log-probabilities of its digits, `[base, M, *batch]`. The
+            least significant position comes first.
+        lengths: For each of these numbers, how many positions it has without padding.
+        ranges: For each term of dense integers, its step and the log-probabilities of the integers from zero on, `[n,
+            *batch]`.
+        points: For each list, its values times its step, in units of 1/`unit`, and their log-probabilities, `[n,
+            *batch]`.
         unit: How many units make up one.
     """
 
@@ -183,10 +196,12 @@ class Equation:
         terms: The terms, at least one.
         target: The value of the sum `[*batch]`, in the units of `terms`.
         ring: `LOG_SUM` or `LOG_MAX`.
-        middle: Where lists without digits are cut into two sides; by default so that neither side has many sums.
+        middle: The index at which lists without digits are cut into two halves. By default it is chosen so that neither
+            half has many sums.
 
     Attributes:
-        weights: The log-probability of each partial sum of the lists together with the total: `[E, *batch]`.
+        weights: For each partial sum of the lists, the log-probability of that sum and the total together, `[E,
+            *batch]`.
     """
 
     def __init__(self, terms: Terms, target: NDArray[Any], ring: sp.Ring, middle: int | None = None) -> None:
@@ -235,7 +250,8 @@ class Equation:
         return Carries(self.column, *columns(rest, len(term), term.shape[1]), len(term))
 
     def to(self, others: sp.Sums, points: NDArray[Any]) -> NDArray[np.int64]:
-        """The index of the sum in `others` that completes each of the points `[E]`, or −1: `[E, *batch]`."""
+        """For each of the points `[E]`, the index of the sum in `others` that completes it to the target, or −1: `[E,
+        *batch]`."""
         return found(others.chain.support, narrow(self.target - points.reshape(-1, *(1 for _ in self.target.shape))))
 
     def log_prob(self) -> sp.Array:
@@ -243,8 +259,11 @@ class Equation:
         return self.add(self.weights, 0) if len(self.weights) > 1 else self.weights[0]
 
     def backward(self) -> dict[str, list[sp.Array]]:
-        """The outside weights of each term; −inf if the total is impossible. Added to the term's log-probabilities,
-        they give its distribution given the total, up to a constant."""
+        """The outside weights of each term: the log-weight of everything else, given a value of the term.
+
+        Added to the term's log-probabilities, they give its distribution given the total, up to a constant. If the
+        total is impossible, they are −inf.
+        """
         lists, digits = self.left.backward(sp.normalised(self.rest))[::-1], []
         if self.terms.digits:
             outside = self.chain.backward() + sp.batch_first(sp.normalised(self.weights))  # [W, M, *batch, E]
@@ -257,8 +276,8 @@ class Equation:
         return {"digits": digits, "ranges": ranges, "points": lists[self.sparse :]}
 
     def split(self, choose: sp.Choose, batch: tuple[int, ...]) -> dict[str, list[NDArray[np.int64]]]:
-        """Choose a value of each term that the total allows: indices, for digits `[M, *batch]`, for others
-        `[*batch]`."""
+        """Choose a value of each term so that the terms make the total, which must be possible. Returns indices: `[M,
+        *batch]` for digits, `[*batch]` for other terms."""
         weights = sp.host(self.weights)
         index = choose(np.broadcast_to(weights, (len(weights), *batch)))
         lists, digits = self.left.split(index, choose)[::-1], []
@@ -273,7 +292,8 @@ class Equation:
 
 
 def added_up(lists: Sequence[Points], ring: sp.Ring, reference: sp.Array) -> sp.Sums:
-    """The sum of lists, of which the first is added last; `reference` is an array of their library, type and batch."""
+    """The sum of lists; the first list is added last. `reference` is an array with the library, type and batch of the
+    lists."""
     chain = sp.Chain([values for values, _ in lists[::-1]])
     start = sp.like(reference, np.zeros((1, *(1 for _ in reference.shape[1:]))))
     return sp.Sums(chain, ring, [x for _, x in lists[::-1]], start)
@@ -288,7 +308,7 @@ def listed(dense: sp.Sums, unit: int) -> Points:
 BEAM = 128
 """The most prefixes of totals that are kept."""
 WIDE = 2 * BEAM
-"""The most prefixes that are compared with each other before that."""
+"""The most prefixes, the best by their bounds, that are compared with each other before `BEAM` of them are kept."""
 MEND = "ask log_prob of single totals, or most_probable_total"
 
 
@@ -299,7 +319,7 @@ class MostProbable:
     Attributes:
         total: The total, `[...]`.
         log_prob: Its log-probability.
-        bound: No total has a greater log-probability.
+        bound: An upper bound: no total has a greater log-probability.
     """
 
     total: Any
@@ -324,7 +344,8 @@ def dense_totals(terms: Terms) -> tuple[int, sp.Array]:
 
 
 def filled_up(lists: list[Points]) -> tuple[int, sp.Array]:
-    """The sum of lists as a range without gaps: its first number, and log-probabilities `[n, *batch]`."""
+    """The sum of lists as a range without gaps: its first number, and the log-probabilities `[n, *batch]` of all
+    numbers in it."""
     sums = added_up(lists, sp.LOG_SUM, lists[0][1])
     points = points_of(sums.chain.support)
     first, last = int(points[0]), int(points[-1])
@@ -393,7 +414,8 @@ def most_probable(terms: Terms) -> MostProbable:
 
 
 def best_of(totals: NDArray[Any] | int, x: sp.Array) -> MostProbable:
-    """The most probable of totals with log-probabilities `[T, *batch]`; an integer stands for all totals from it on."""
+    """The most probable of `totals`, given their log-probabilities `[T, *batch]`. If `totals` is an integer, it is the
+    first of consecutive totals."""
     weights = sp.host(x)
     index = sp.best(weights)
     log_prob = np.take_along_axis(weights, index[None], 0)[0]
@@ -401,18 +423,22 @@ def best_of(totals: NDArray[Any] | int, x: sp.Array) -> MostProbable:
 
 
 def flat(x: sp.Array, batch: tuple[int, ...]) -> sp.Weights:
-    """`[..., *batch]` with one axis for the whole batch: `[..., B]`."""
+    """Turn `[..., *batch]` into `[..., B]`: one axis for the whole batch."""
     whole = sp.host(x).astype(np.float64)
     ahead = whole.shape[: whole.ndim - len(batch)]
     return np.broadcast_to(whole, (*ahead, *batch)).reshape(*ahead, prod(batch))
 
 
 def kept_of(weights: sp.Weights, bound: sp.Weights) -> tuple[NDArray[np.int64], sp.Weights, sp.Weights]:
-    """Choose which of the prefixes `[F, C, E, B]`, with bounds `[F, B]`, to keep, the best first.
+    """Choose which of the prefixes to keep, the best first.
+
+    Args:
+        weights: The weights of the prefixes, `[F, C, E, B]`.
+        bound: The bound of each prefix, `[F, B]`.
 
     Returns:
-        The indices of the kept prefixes and their bounds, both `[F', B]`; a bound is −inf if another prefix dominates
-        the prefix. And the greatest bound of the prefixes that were dropped without being dominated, `[B]`.
+        The indices of the kept prefixes, `[F', B]`. Their bounds, `[F', B]`: −inf if another prefix dominates the
+        prefix. The greatest bound of a prefix that was dropped although no prefix dominates it, `[B]`.
     """
     order = np.argsort(-bound, 0, kind="stable")
     bound = np.take_along_axis(bound, order, 0)
@@ -426,8 +452,8 @@ def kept_of(weights: sp.Weights, bound: sp.Weights) -> tuple[NDArray[np.int64], 
 
 
 def dominated(weights: sp.Weights) -> NDArray[np.bool_]:
-    """Which of the prefixes `[F, C, E, B]` can be dropped, since another one has no smaller weight anywhere:
-    `[F, B]`."""
+    """Which of the prefixes, with weights `[F, C, E, B]`, can be dropped, `[F, B]`: another prefix has at least the
+    same weight everywhere."""
     count, batch = len(weights), weights.shape[-1]
     no_less = np.ones((count, count, batch), np.bool_)
     for one in np.moveaxis(weights.reshape(count, prod(weights.shape[1:3]), batch), 1, 0):
@@ -457,14 +483,18 @@ class Search:
         self.sums, self.lists = flat(column.all, self.batch), flat(given, self.batch)
 
     def steps(self, position: int) -> sp.Weights:
-        """Log-weights of each digit of the total, with the carry in and the carry out: `[base, C, C', E, B]`."""
+        """The log-weight of each digit of the total at a position, by the carry in and the carry out: `[base, C, C', E,
+        B]`."""
         digit, to, fro = np.arange(self.base)[:, None, None, None], self.carry[:, None], self.carry[:, None, None]
         reached = digit + self.base * to - fro - self.digits[position]
         return np.asarray(sp.take(self.sums[:, position], reached - self.first))
 
     def bounds(self) -> list[sp.Weights]:
-        """For 0, 1, … low positions, an upper bound on the log-weight of all positions above, as if each digit there
-        were chosen with the carry known: `[C, E, B]`."""
+        """Upper bounds on the log-weight of all positions above the lowest 0, 1, … ones: for each number of low
+        positions, `[C, E, B]`.
+
+        A bound assumes that each digit above may be chosen with the carry known.
+        """
         above = [np.zeros((len(self.carry), *self.lists.shape))]
         for position in reversed(range(self.count)):
             above.append(sp.log_max(sp.log_sum(self.steps(position) + above[-1], 2)))
@@ -487,7 +517,8 @@ class Search:
         return MostProbable(total.reshape(self.batch), log_prob.reshape(self.batch), bound.reshape(self.batch))
 
     def completed(self, weights: sp.Weights, kept: list[NDArray[np.int64]]) -> tuple[NDArray[Any], sp.Weights]:
-        """The best total, which is a prefix and the part above its digits, and its log-probability: both `[B]`."""
+        """Join each prefix with the part of the total above its digits. Returns the best total and its log-probability,
+        both `[B]`."""
         tops, top = np.unique(self.carry[:, None] + self.above, return_inverse=True)
         prefixes, batch = len(weights), weights.shape[-1]
         weights = np.moveaxis(weights, 0, 2).reshape(top.size, prefixes, batch)

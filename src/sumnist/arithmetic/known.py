@@ -20,19 +20,19 @@ from sumnist.errors import NumberError
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """A context that adds Decimals exactly; Python's default rounds to 28 digits."""
 SAFE = 2**62
-"""Numbers below it are int64; the sum of two of them still fits."""
+"""If the absolute values of all numbers are below this, they are int64: the sum of two of them still fits."""
 Support = range | NDArray[Any]
-"""The possible values of a number: all of a range, or some points, all different."""
+"""The possible values of a number: a range, or an array of distinct points."""
 
 
 def narrow(numbers: NDArray[Any]) -> NDArray[Any]:
-    """Whole numbers as int64 if all are small enough, and as Python's integers if not."""
+    """Whole numbers as int64 if all of them are below `SAFE`, else as Python's integers."""
     small = numbers.size == 0 or (numbers.min() > -SAFE and numbers.max() < SAFE)
     return numbers.astype(np.int64 if small else object)
 
 
 def is_number(one: Any) -> bool:
-    """Whether it is a whole number or a finite Decimal."""
+    """Whether `one` is a whole number or a finite Decimal."""
     if isinstance(one, Decimal):
         return one.is_finite()
     return isinstance(one, int | np.integer) and not isinstance(one, bool)
@@ -72,14 +72,15 @@ class Known:
 
     @property
     def numbers(self) -> Any:
-        """The numbers as integers, or as Decimals if there are decimal places: one, or an array of them."""
+        """The numbers: integers, or Decimals if there are decimal places. An array of them, or a single number if there
+        are no axes."""
         if self.places:
             units = np.frompyfunc(lambda one: EXACT.scaleb(Decimal(one), -self.places), 1, 1)(self.units.astype(object))
             return bare(np.asarray(units))
         return bare(self.units)
 
     def at(self, places: int) -> NDArray[Any]:
-        """The numbers in units of 10^−`places`, which is at least as many places as they have."""
+        """The numbers in units of 10^−`places`. `places` must be at least the number of their places."""
         if places == self.places:
             return self.units
         return narrow(np.asarray(self.units.astype(object) * 10 ** (places - self.places)))
@@ -137,9 +138,10 @@ def fitting(base: int) -> int:
 
 
 def columns(numbers: NDArray[Any], base: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The last `count` digits `[count, ...]` of numbers `[...]`, the least significant first, and the part above them.
+    """The last `count` digits of numbers `[...]`, and the part above these digits.
 
-    The part above the digits of a negative number is negative, the digits are not: −3 = 7 − 1 · 10.
+    The digits are `[count, ...]`, the least significant first. For a negative number, the part above is negative and
+    the digits are not: −3 = 7 − 1 · 10.
     """
     digits = np.empty((count, *numbers.shape), np.int64)
     length = fitting(base)
@@ -153,7 +155,7 @@ def columns(numbers: NDArray[Any], base: int, count: int) -> tuple[NDArray[np.in
 
 
 def numeral(digits: Any, base: int = 10) -> NDArray[Any]:
-    """Make numbers from their digits, of any length, also for totals too large for an int64.
+    """Make numbers from their digits. The numbers may have any length, even one that is too large for an int64.
 
     Args:
         digits: `[..., L]`, the most significant first.
@@ -163,7 +165,7 @@ def numeral(digits: Any, base: int = 10) -> NDArray[Any]:
         `[...]`, int64, or Python's integers if one is too large.
 
     Raises:
-        NumberError: A digit is not in 0..base − 1.
+        NumberError: A digit is not in 0..base − 1, or there are no digits.
 
     Examples:
         >>> numeral([[0, 4, 2], [1, 0, 0]])

@@ -9,10 +9,10 @@ rounded. Numbers and relations make a graph. The model has three parts:
 - P(t | terms), the model of slips, for each relation.
 
 The joint posterior is ∝ Π λ(x) · Π P(t | terms). It is computed by messages: a relation tells each of its numbers how
-probable the values of that number are, given all others. The message to a total is the convolution of the messages from
-its terms, put through the model of slips. The message to a term is the correlation of the total's message with the
-messages from the other terms. A skipped term needs the convolution without each term, which is made from running sums
-from both ends (`LeaveOneOut`).
+probable the values of that number are, given all other numbers. The message to a total is the convolution of the
+messages from its terms, put through the model of slips. The message to a term is the correlation of the total's message
+with the messages from the other terms. Since a term may be skipped, the convolution without each term is needed, too.
+It is made from running sums from both ends (`LeaveOneOut`).
 
 In a forest, each number is a term of at most one relation, and the total of at most one. One pass of messages from the
 leaves to the roots and one back then make everything exact. Other graphs are taken apart into connected parts. If a
@@ -34,17 +34,18 @@ where q is a mixture over least..largest without f:
 - anything: every other total, each equally probable.
 
 Within a kind all alternatives are equally probable. An impossible alternative gives its share to "anything", so that q
-sums to one for each f. Impossible are a total out of range, a skipped term of zero, and a swap of equal digits, of a
-single digit or below zero. If f itself is out of the range, it cannot be written. The share of the right total then
-goes to "anything" too, over the whole range. A form should leave room for its sums; otherwise its totals say nothing
-about them. With halves, numbers are in units of ½: `f ± 10` is 20 units, and the digits that change places are those of
-the whole part. If f is rounded, the number on the other side of the exact value is right too. Its share is `CUT_OFF`,
-since some people cut decimals off; exactly halfway, its share is one half.
+sums to one for each f. These alternatives are impossible: a total out of range, a skipped term of zero, and a swap of
+equal digits, of a single digit or below zero. If f itself is out of the range, it cannot be written. The share of the
+right total then goes to "anything" too, over the whole range. A form should leave room for its sums; otherwise its
+totals say nothing about them. With halves, numbers are in units of ½: `f ± 10` is 20 units, and the digits that change
+places are those of the whole part. If f is rounded, the number on the other side of the exact value is right too. Its
+share is `CUT_OFF`, since some people cut decimals off; exactly halfway, its share is one half.
 
-The most probable numbers of all fields together are found by bounds. Start from any known combination of values. In a
-combination that is at least as probable, each value has a marginal that is at least as probable, and so is the product
-of the likelihoods. If this leaves more than `LISTED` combinations, messages that take the best alternative instead of
-the sum of all (max-product) give a better start. If there are still too many, the result of these messages is taken.
+The most probable numbers of all fields together are found by bounds. The program starts from any combination of values,
+with probability p. In a combination that is at least as probable, the marginal of each value is at least p, and so is
+the product of the likelihoods. If this leaves more than `LISTED` combinations, messages that take the best alternative
+instead of the sum of all (max-product) give a better start. If there are still too many, the result of these messages
+is taken.
 
 If ranges are small, all numbers in them are computed. Otherwise each number has a list of candidates, equal partial
 sums are merged, and one more value, `UNKNOWN`, stands for all other numbers, which are equally probable. The lists are
@@ -92,7 +93,7 @@ UNKNOWN = 2**61
 NOWHERE = -UNKNOWN
 """Stands for a total that cannot be written."""
 STATES = 2**15
-"""The most pairs of partial sums and candidates: they take tens of milliseconds and some 100 MB."""
+"""The most pairs of partial sums and candidates. So many take tens of milliseconds and some 100 MB."""
 DENSE = 2**13
 """The longest range in which all numbers are computed; for longer ones, lists of candidates are faster."""
 FEWER = (
@@ -101,20 +102,20 @@ FEWER = (
 """Limits that are tried in turn until there are few enough partial sums: the most candidates of each number, None for
 all, and the least share of a candidate."""
 LISTED = 2**15
-"""The most combinations of numbers that are compared one by one: some ten milliseconds."""
+"""The most combinations of numbers that are compared one by one. So many take some ten milliseconds."""
 PAIRS = 2**21
-"""The most combinations, times values of the next field, while that list is made."""
+"""The most pairs of a combination and a value of the next number, while the combinations are listed."""
 CONDITIONS = 256
-"""The most combinations of the values that break all circles; messages are computed for each combination."""
+"""The most combinations of values of the numbers that break all circles. Messages are computed for each combination."""
 ROUNDS, STILL, DAMPED = 200, 1e-9, 10
-"""The most rounds of messages; the least change of a message that counts; and the round from which on each message is
-averaged with the last one."""
+"""`ROUNDS`: the most rounds of messages. `STILL`: a message that changes by less than this counts as unchanged.
+`DAMPED`: from this round on, each message is averaged with the last one."""
 
 Whole = NDArray[np.int64]
 Fewer = tuple[int | None, float]
 Evidence = NDArray[Any] | Values
-"""The evidence of a number: log-probabilities of 0..largest `[largest + 1]`, where −∞ is allowed, or candidates;
-normalised or not."""
+"""The evidence of a number. Either log-probabilities of 0..largest, `[largest + 1]`, where −∞ is allowed; or
+candidates. It need not be normalised."""
 
 
 # The model of slips.
@@ -127,7 +128,7 @@ class Slips(NamedTuple):
         written: The totals `[F, m]`; `NOWHERE` if one is impossible.
         shares: Their probabilities, `[F, m]`.
         kinds: The kind of each column, as an index in `KINDS`, `[m]`; the first column is the right total.
-        anything: The probability of "anything", `[F]`, still without the share of impossible skips.
+        anything: The probability of "anything", `[F]`, without the share of impossible skips, which comes later.
     """
 
     written: Whole
@@ -174,7 +175,7 @@ class Writer:
         return (totals >= self.least) & (totals <= self.largest)
 
     def rounded(self, sums: Any) -> Any:
-        """The totals of sums, which are divided and rounded."""
+        """The totals of sums or products: each one divided and rounded."""
         return rounded(sums, self.divisor)
 
     @property
@@ -219,9 +220,9 @@ class Writer:
         """The probability that a total is written, for each kind by which it may come about.
 
         Args:
-            written: Totals `[N]`; `UNKNOWN` is every total that is not listed.
+            written: Totals `[N]`. `UNKNOWN` stands for all totals that are not in `listed`.
             terms: The terms times their weights, `[N, n]`; if one is `UNKNOWN`, every total is equally probable.
-            listed: The candidates of the total; needed if some totals are `UNKNOWN`.
+            listed: The candidates of the total. It is needed if some totals are `UNKNOWN`.
 
         Returns:
             `[N, kinds]`, in the order of `KINDS`.
@@ -235,7 +236,7 @@ class Writer:
         counts = np.where(rest, float(self.room - len(listed)), 1.0)
 
         def hits(made: Whole) -> NDArray[np.bool_]:
-            """Whether totals `[N, m]` can be written and are the written ones."""
+            """Which of the totals `[N, m]` can be written and are the written ones."""
             same = made == written[:, None]
             if rest.any():
                 same |= rest[:, None] & ~np.isin(made, listed)
@@ -264,8 +265,14 @@ class Writer:
 
 
 class Around(NamedTuple):
-    """The sums of the terms from the first on, and from the last backward without the first; and the weights of the
-    sums of all terms behind each one, and of all terms but that one."""
+    """Sums of terms, for leaving one out.
+
+    Attributes:
+        before: The running sums of the terms from the first on.
+        behind: The running sums of the terms from the last backward, without the first.
+        after: For each term, the weights of the sum of all terms behind it.
+        rests: For each term, the weights of the sum of all other terms.
+    """
 
     before: Sums
     behind: Sums
@@ -274,14 +281,16 @@ class Around(NamedTuple):
 
 
 class LeaveOneOut:
-    """The sum, or the product, of weighted terms with given supports, and the same without each one of them.
+    """The sum, or the product, of weighted terms with given supports; and for each term, the sum or product of the
+    others.
 
     Before and behind each term there is a running sum. The two together make the sum without the term.
 
     Attributes:
-        terms: The supports times their weights; ranges ascend again, and `UNKNOWN` stays as it is.
-        turned: A slice for each term. It reverses the term's weights if `terms` has its range reversed, and used again
-            it restores their order.
+        terms: The supports of the terms times their weights. Ranges are in ascending order, and `UNKNOWN` stays as it
+            is.
+        turned: A slice for each term. It reverses the weights of a term whose range is reversed in `terms`. A second
+            use restores their order.
         support: The support of the sum of all terms.
         rests: The support of the sum of all terms but one, for each term.
 
@@ -309,15 +318,21 @@ class LeaveOneOut:
         self.support, self.rests = self.up.support, [across.support for across in self.across]
 
     def sums(self, ring: Ring, terms: Sequence[Weights]) -> Around:
-        """The weights of all these sums."""
+        """The weights of the running sums and of the sums without each term, given the weights of the terms."""
         before, behind = Sums(self.up, ring, terms), Sums(self.down, ring, terms[:0:-1])
         after = [behind.all, *reversed(behind.running[: len(terms) - 1])]
         rests = [across.forward(ring, *both) for across, *both in zip(self.across, before.running, after, strict=True)]
         return Around(before, behind, after, rests)
 
     def backward(self, ring: Ring, sums: Around, to_all: Weights, to_rests: Sequence[Weights]) -> list[Weights]:
-        """The outside weights of each term, given those of the sum of all terms and of the sums of all but one. This is
-        the derivative, computed without subtraction."""
+        """The outside weights of each term: the derivative, computed without subtraction.
+
+        Args:
+            ring: The ring of the weights.
+            sums: The result of `sums`.
+            to_all: The outside weights of the sum of all terms.
+            to_rests: The outside weights of the sums of all terms but one, for each term.
+        """
         each = list(zip(self.across, to_rests, sums.before.running, sums.after, strict=True))
         to_before = [across.to_one(ring, outside, after) for across, outside, _, after in each]
         to_after = [across.to_two(ring, outside, before) for across, outside, before, _ in each]
@@ -327,7 +342,14 @@ class LeaveOneOut:
 
 
 class Up(NamedTuple):
-    """The message from the terms to the total `[G]`, and intermediate results."""
+    """The message from the terms to the total, and intermediate results.
+
+    Attributes:
+        message: The message, `[G]`.
+        terms: The messages from the terms.
+        sums: The weights of the sums of the terms.
+        vague: For each sum of all terms, the weight that is spread over all other totals.
+    """
 
     message: Weights
     terms: list[Weights]
@@ -337,14 +359,16 @@ class Up(NamedTuple):
 
 
 class Rest(NamedTuple):
-    """One term, and the sum g of the others.
+    """One term, and the sum g of the other terms.
 
     Attributes:
-        written, source: For each sum g that can be written: its index among the total's numbers, and its index in the
-            support of g.
-        nonzero, zero, known: Which numbers of the term change the sum, change nothing, and are known.
-        all: The indices of these g in the support of the sum of all.
-        beyond: Whether each g is known and cannot be written.
+        written: For each g that can be written, its index among the total's numbers.
+        source: For each g that can be written, its index in the support of g.
+        nonzero: Which values of the term change the sum.
+        zero: Which values of the term change nothing, so that nobody can tell whether the term was skipped.
+        known: Which values of the term are known, not `UNKNOWN`.
+        all: For each g that can be written, its index in the support of the sum of all terms.
+        beyond: Which g are known but cannot be written.
         added: The sum of g and the term.
     """
 
@@ -362,14 +386,15 @@ class Messages:
     """The messages of one relation, from its terms to its total and back, over all slips that the writer may have made.
 
     A total comes from the sum f of all terms (right, off by one, carry, swapped, anything), or from the sum g of all
-    but one (skipped). If g cannot be written, or the term is zero, skipping counts as "anything" instead. "Anything"
-    needs f again: its weight is spread evenly over all totals but f.
+    terms but one (skipped). If g cannot be written, or the term is zero, skipping counts as "anything" instead.
+    "Anything" needs f again: its weight is spread evenly over all totals but f.
 
     Args:
         writer: The model of slips.
         chain: The sums of the terms.
-        total: The numbers that the total may be. If they are points, the last may be `UNKNOWN`, for all others.
-        counts: How many numbers each of these stands for.
+        total: The numbers that the total may be. If they are points, the last one may be `UNKNOWN`, which stands for
+            all other numbers.
+        counts: How many numbers each entry of `total` stands for.
     """
 
     def __init__(self, writer: Writer, chain: LeaveOneOut, total: Support, counts: Weights) -> None:
@@ -390,7 +415,8 @@ class Messages:
         self._rests = [self.rest(*both) for both in zip(chain.terms, chain.rests, strict=True)]
 
     def places(self, totals: Whole) -> Whole:
-        """The index of each total that can be written among the total's numbers; −1 if it is none of them."""
+        """The index among the total's numbers of each of these totals, which must be possible to write. A total that is
+        not listed gets the index of `UNKNOWN`, or −1 if there is none."""
         if isinstance(self.total, range):
             return totals - self.total.start
         rest = len(self.total) - 1 if self.total[-1] == UNKNOWN else -1
@@ -398,7 +424,7 @@ class Messages:
         return np.where(index < 0, rest, index)
 
     def rest(self, term: Support, rest: Support) -> Rest:
-        """One term, and the sum of the others."""
+        """One term and the sum of the others, given their supports."""
         numbers, sums, times = points_of(term), points_of(rest), self.writer.times
         totals, known, added = self.writer.rounded(sums), numbers != UNKNOWN, Added(rest, term, UNKNOWN, STATES, times)
         room = self.writer.has_room(totals) & (sums != UNKNOWN)
@@ -437,7 +463,8 @@ class Messages:
         return Up(ring.plus(message, spread), terms, sums, vague)
 
     def but_one(self, ring: Ring, x: Weights) -> Weights:
-        """For each place, the sum of all weights `[G]` without the weight of one of the numbers in that place."""
+        """For each of the total's numbers, the sum of all weights `[G]` without the weight of that number. Of an entry
+        that stands for several numbers, only one is left out."""
         return np.asarray(ring.plus(ring.others(x), ring.times(x, ring.weights(self._log_others))))
 
     def evenly(self, ring: Ring, total: Weights) -> Weights:
@@ -451,7 +478,7 @@ class Messages:
         return left
 
     def downward(self, ring: Ring, up: Up, total: Weights) -> tuple[list[Weights], Weights]:
-        """The message to each term, given the outside weights of the total `[G]`; and the weight of each kind."""
+        """The message to each term, and the weight of each kind, given the outside weights of the total `[G]`."""
         skips, evenly = ring.weights(self._log_skips), self.evenly(ring, total)
         left = ring.times(ring.picked(total, self._target), ring.weights(self._log_shares))
         to_all = ring.gathered(self._source, left, len(evenly))
@@ -494,7 +521,13 @@ class Messages:
 
 
 class Reading(NamedTuple):
-    """The evidence of a number: values, the logarithm of λ of each, and how many values each stands for."""
+    """The evidence of a number.
+
+    Attributes:
+        support: The values that the number may have.
+        log_likelihoods: The logarithm of λ of each value.
+        counts: How many numbers each value stands for.
+    """
 
     support: Support
     log_likelihoods: Weights
@@ -504,8 +537,11 @@ class Reading(NamedTuple):
 def candidates(
     evidence: Evidence, room: range, count: int | None = None, least: float = 0.0
 ) -> tuple[dict[int, float], float]:
-    """The candidates of a number with their likelihoods, and the likelihood of all other values together. At most
-    `count` candidates stay, the most probable ones, and none with less than the share `least`, but always one."""
+    """The candidates of a number with their likelihoods, and the likelihood of all other values together.
+
+    Only the `count` most probable candidates stay, and of these only the candidates with at least the share `least` of
+    the likelihood. The best one always stays.
+    """
     if isinstance(evidence, Values):
         kept = {int(value): share for value, share in evidence.probabilities.items()}
         other = evidence.other if len(kept) < len(room) else 0.0
@@ -549,7 +585,7 @@ class Part(NamedTuple):
         names: The numbers: first those that are not totals, then the totals, each after its terms.
         relations: The relations, in the order of their totals.
         is_forest: Whether each number is a term of at most one relation, and the total of at most one.
-        circles: Numbers that break all circles once their values are fixed; None if they are many.
+        circles: Numbers that break all circles once their values are fixed; None if there would be too many.
     """
 
     names: tuple[str, ...]
@@ -559,7 +595,7 @@ class Part(NamedTuple):
 
 
 def parts_of(names: Iterable[str], relations: Sequence[Relation]) -> list[Part]:
-    """The connected parts of the graph; the relations are in their order."""
+    """The connected parts of the graph. `relations` must come in the order of `formulas.in_order`."""
     groups = {name: {name} for name in names}
     for relation in relations:
         one, *others = {id(groups[name]): groups[name] for name in relation.names}.values()
@@ -597,10 +633,11 @@ class Solved(NamedTuple):
     """The result of all messages.
 
     Attributes:
-        logs: For each number, the log-weights of its values `[G]`, normalised by their best or by their sum.
+        logs: For each number, the log-weights of its values `[G]`, normalised by their maximum or by their sum,
+            depending on the ring.
         kinds: For each relation, the probability of each kind; only in a ring that sums.
         log_evidence: The logarithm of the weight of all combinations, or of the best combination.
-        exact: Whether these are exact, and not the approximation by messages in circles.
+        exact: Whether the results are exact. If messages went round in circles, they are approximate.
     """
 
     logs: dict[str, Weights]
@@ -616,10 +653,11 @@ Prepared = tuple[dict[str, Reading], dict[Relation, Messages]]
 class Passing:
     """The passing of messages among the numbers of a part, in a ring.
 
-    The message from a relation to a number, `[G]` with a maximum of one, says how probable everything else makes a
-    single value there. A value that stands for many therefore counts once. The evidence is Bethe's, which is exact
-    without circles: the product over relations of the total weight of the messages that meet there, times the product
-    over numbers of that weight to the power of one minus the number of its relations.
+    The message from a relation to a number, `[G]` with a maximum of one, says how probable everything else makes each
+    single value of the number. Even an entry that stands for many values has the weight of a single one. The evidence
+    is Bethe's, which is exact without circles. It is a product over relations and numbers. A relation has the total
+    weight of the messages that meet there as a factor. A number has that weight to the power of one minus the number of
+    its relations.
 
     Raises `sp.Underflow` if nothing is possible, or everything is too improbable for the ring.
     """
@@ -640,7 +678,7 @@ class Passing:
         self.met: dict[Relation, float] = {}
 
     def known(self, name: str, without: Relation | None = None) -> Weights:
-        """The weight of a single value of a number, by its reading and all relations but one."""
+        """The weight of each single value of a number, by its reading and by all relations except `without`."""
         weights = self.likelihoods[name]
         for relation, message in self.said[name].items():
             if relation is not without:
@@ -750,15 +788,16 @@ def solved_part(part: Part, ring: Ring, prepared: Prepared) -> Solved:
 
 
 class Relations:
-    """Numbers and the relations among them; made once, and asked for each page.
+    """Numbers and the relations among them. An object is made once and can be used for many pages.
 
     Args:
         largest: The largest value of each number.
         relations: The relations.
         halves: The totals in units of ½.
-        mistake: The probability that the writer makes a mistake, for each relation.
+        mistake: The probability that the writer makes a mistake in a relation.
         least: The least value of each number; 0 if it is left out.
-        sums: Whether the sums of its terms' candidates become candidates of a total, whatever is read there.
+        sums: Whether the sums of the terms' candidates also become candidates of a total, unless the reading excludes
+            all other values of the total.
 
     Raises:
         LayoutError: The relations make a number a part of itself, or name an unknown number.
@@ -823,7 +862,8 @@ class Relations:
         return Posterior(self, readings, messages, solved)
 
     def solved(self, prepared: Prepared, *rings: Ring) -> Solved:
-        """The result of the messages, for each part in the first ring that is fine enough. Raises `EquationError`."""
+        """The result of the messages. Each part uses the first of the `rings` that is fine enough. Raises
+        `EquationError`."""
         every = Solved({}, {}, 0.0, True)
         for part in self.parts:
             for ring in rings:
@@ -840,7 +880,7 @@ class Relations:
         return every
 
     def prepared(self, part: Part, evidence: Mapping[str, Evidence]) -> Prepared:
-        """The reading of each number of a part, and the messages of its relations, with as many candidates as
+        """The reading of each number of a part, and the messages of the part's relations, with as many candidates as
         possible."""
         for fewer in FEWER:
             with suppress(sp.TooManyError):
@@ -848,10 +888,10 @@ class Relations:
         return self.prepared_with(part, evidence, (1, 0.0), sums=False)
 
     def prepared_with(self, part: Part, evidence: Mapping[str, Evidence], fewer: Fewer, sums: bool = True) -> Prepared:
-        """The same with limits on the candidates of each number; `sums` adds a total's sums to its candidates.
+        """As `prepared`, with the limits `fewer` on the candidates of each number.
 
-        Raises `TooManyError` if there are too many partial sums, which never happens with one candidate of each number
-        and without `sums`.
+        If `sums`, the sums of its terms become candidates of a total. Raises `TooManyError` if there are too many
+        partial sums. That never happens with one candidate for each number and without `sums`.
         """
         if part.names[0] in self.ranges:
             dense = {name: dense_reading(evidence[name], self.rooms[name]) for name in part.names}
@@ -884,8 +924,13 @@ class Relations:
 
 
 class Joint(NamedTuple):
-    """The probabilities of some combinations of values, `[N]`, and for each relation those of each kind,
-    `[N, kinds]`."""
+    """The probabilities of some combinations of values.
+
+    Attributes:
+        probabilities: The probability of each combination, `[N]`.
+        ways: For each relation, the probability that the total comes about in each kind of way, given the terms:
+            `[N, kinds]`.
+    """
 
     probabilities: Weights
     ways: Mapping[Relation, Weights]
@@ -897,10 +942,11 @@ class Posterior:
     Attributes:
         model: The numbers and their relations.
         log_evidence: log Σ Π λ · Π P(total | terms), over all values of all numbers.
-        exact: Whether this and all probabilities are exact.
-        numbers: The values that each number may have, and their probabilities; `UNKNOWN`, the last value, is any other.
+        exact: Whether `log_evidence` and all probabilities are exact.
+        numbers: The values that each number may have, and their probabilities. If the last value is `UNKNOWN`, it
+            stands for all other values.
         read: The most probable value of each number by itself; None if it is none of the candidates.
-        kinds: For each relation, the probability of each kind: how the writer came to the total.
+        kinds: For each relation, the probability of each kind, which says how the writer came to the total.
     """
 
     def __init__(
@@ -926,7 +972,8 @@ class Posterior:
         return self._together[1]
 
     def joint(self, values: Mapping[str, Whole]) -> Joint:
-        """The probabilities of combinations of values, `[N]` for each number; `UNKNOWN` is any other value."""
+        """The probabilities of combinations of values, given as `[N]` for each number. `UNKNOWN` stands for all values
+        that are not candidates."""
         logs, ways = np.full(len(next(iter(values.values()))), -self.log_evidence), dict[Relation, Weights]()
         for name, reading in self._readings.items():
             index = found(reading.support, values[name])
@@ -943,13 +990,15 @@ class Posterior:
         return Joint(np.exp(logs), ways)
 
     def listed(self, least: float) -> tuple[dict[str, Whole], Weights] | None:
-        """All combinations of values that are at least as probable as `least`, and some more.
+        """All combinations of values that are at least as probable as `least`, and perhaps some less probable ones.
 
-        Each of them passes two tests. Every value by itself is at least as probable. And so is a bound on the
-        combination: the product of its likelihoods, as if the writer were certain to come to its totals.
+        Each listed combination passes two tests. Each of its values by itself is at least as probable as `least`. And
+        so is an upper bound on the combination: the product of its likelihoods, as if the writer were certain to come
+        to its totals.
 
         Returns:
-            For each number its values `[N]`, and the probabilities `[N]`; None if there are more than `LISTED`.
+            For each number its values `[N]`, and the probabilities of the combinations, `[N]`. None if there are more
+            than `LISTED`.
         """
         least *= 1 - sp.ROUNDING * np.sqrt(np.finfo(np.float64).eps)
         fields = []
@@ -975,8 +1024,8 @@ class Posterior:
 
     @cached_property
     def _together(self) -> tuple[dict[str, Whole], float]:
-        """The most probable combination of values, and its probability. A combination is at most as probable as each
-        of its values by itself."""
+        """The most probable combination of values, and its probability. It is found since a combination is at most as
+        probable as each of its values by itself."""
         best = {name: numbers[[shares.argmax()]] for name, (numbers, shares) in self.numbers.items()}
         (least,) = self.joint(best).probabilities
         if least >= 0.5:  # no other value is as probable, even by itself
@@ -1007,5 +1056,5 @@ class Posterior:
 
 
 def plain(value: np.int64) -> int | None:
-    """A number; None if it is unknown."""
+    """A value as a Python integer; None if it is `UNKNOWN`."""
     return None if value == UNKNOWN else int(value)

@@ -26,14 +26,15 @@ and all other combinations that make the equation true have at most the weight
     X = Σ_k o_k min(M R_k, N R_k − S_k) + M P(two or more show no candidate).
 
 o_k is `other` of picture k. R_k is the probability that all other pictures show candidates. N is the number of ways to
-fill the patterns, and at most M of these make the same sum. S_k is the weight of the others where a candidate of k
-makes the equation true, so that k can show nothing else. (A picture with the step zero adds o_k times the weight of the
-others.) Given the equation, each picture shows one of its candidates with a probability of at least L / (L + X).
+fill the patterns, and at most M of these make the same sum. S_k is the weight of the combinations of the others for
+which a candidate of k makes the equation true, so that k can show nothing else. (A picture with the step zero adds o_k
+times the weight of the others.) Given the equation, each picture shows one of its candidates with a probability of at
+least L / (L + X).
 
 The terms are dealt to two sides. The program matches partial sums of both sides that together make the total, and
-weighs each side's sums by the other's. On the way back every term gets its share (`points`). So the number of states is
-about the square root of the number of combinations. A term that is alone on its side is looked up, not listed: a
-pattern may have hundreds of unknown digits.
+weighs each side's sums by the other's. On the way back, every term gets its posterior. So the number of states is about
+the square root of the number of combinations. A term that is alone on its side is looked up, not listed: a pattern may
+have hundreds of unknown digits.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ FILLINGS = 10**5
 FORMAT = 1
 """The version of the form of `Solution.as_dict`."""
 LEAST_OTHER = 1e-12
-"""A smaller `other` may be only a rounding error, since it is one minus the probabilities of the candidates."""
+"""If `other` is smaller, it may be only a rounding error, since it is one minus the probabilities of the candidates."""
 CLEAR = 0.99
 """A picture clearly shows a number if the reading is accepted and at least this probable."""
 CONTRADICTED = 0.5
@@ -98,7 +99,7 @@ class Anything:
         return 0.0
 
     def values(self) -> Whole:
-        """Raises `NumberError`: all whole numbers cannot be listed."""
+        """Raise `NumberError`: all whole numbers cannot be listed."""
         raise NumberError("two numbers that may be anything, expected at most one in an equation: give the other one")
 
 
@@ -111,7 +112,7 @@ class Blanks(NamedTuple):
 
     @property
     def size(self) -> float:
-        """How many there are."""
+        """How many numbers fit the pattern."""
         return int(10 ** self.text.count("_"))
 
     def weight(self, value: int) -> float:
@@ -120,7 +121,7 @@ class Blanks(NamedTuple):
         return 0.0 if fits else sp.IMPOSSIBLE
 
     def values(self) -> Whole:
-        """All of them, ascending."""
+        """All numbers that fit, ascending. Raises `NumberError` if there are more than `FILLINGS`."""
         if self.size > FILLINGS:
             raise NumberError(
                 f"a pattern would be filled in more than {FILLINGS:,} ways, expected fewer unknown digits beside other "
@@ -140,7 +141,7 @@ class Listed(NamedTuple):
 
     @property
     def size(self) -> float:
-        """How many there are."""
+        """How many values are listed."""
         return len(self.weights)
 
     def weight(self, value: int) -> float:
@@ -148,7 +149,7 @@ class Listed(NamedTuple):
         return self.weights.get(value, sp.IMPOSSIBLE)
 
     def values(self) -> Whole:
-        """All of them, ascending."""
+        """All listed values, ascending."""
         return narrow(np.array(sorted(self.weights), object))
 
 
@@ -164,9 +165,10 @@ class Term(NamedTuple):
     Attributes:
         place: Which word of the query it is, from 1 on.
         text: How it is written.
-        step: 1 or −1: its factor when all terms are brought to the left side.
-        content: A whole number or `Decimal`; `Blanks`; `Anything`; `Values`, or a reading with `values`; or `Unread`.
-        key: Equal for terms that are the same number.
+        step: The factor of the term when all terms are brought to the left side: 1 or −1.
+        content: What the term stands for: a whole number or `Decimal`; `Blanks`; `Anything`; `Values`, or a reading
+            with `values`; or `Unread`.
+        key: Terms with equal keys are the same number.
     """
 
     place: int
@@ -180,8 +182,8 @@ class Query:
     """An equation, whose pictures have yet to be read.
 
     Args:
-        words: Signs, each `+`, `-` or `=`; numbers, patterns, `_` and paths, as text; whole numbers and `Decimal`;
-            readings and `Values`. Any other object counts as a picture.
+        words: The words of the equation. Text is a sign (`+`, `-` or `=`), a number, a pattern, `_` or a path. Other
+            words are whole numbers, `Decimal`, readings or `Values`. Any other object counts as a picture.
         decimal: The decimal sign of numbers that are text, "." or ","; None if they are whole.
 
     Attributes:
@@ -256,7 +258,7 @@ class Query:
         return terms
 
     def content(self, place: int, word: Any) -> Any:
-        """The content of the term that a word is."""
+        """The content of the term for a word."""
         if "\0" in self.shown[place - 1]:
             raise self.wrong(place, TERM, "leave the character NUL out")
         if isinstance(word, str):
@@ -273,7 +275,7 @@ class Query:
         return Unread(word)
 
     def written(self, place: int, word: str) -> Any:
-        """The content of a term that is text."""
+        """The content of the term for a word that is text."""
         if word == "_":
             return Anything()
         if (parts := self.parts(word)) is None:
@@ -321,7 +323,7 @@ class Query:
         return f"{'… ' if start else ''}{words}{' …' if end < len(self.shown) else ''}"
 
     def filled(self, values: Mapping[Hashable, int | str | None]) -> str:
-        """The equation with values for its terms, by their keys."""
+        """The equation as text, with `values` in place of its terms. The values are given by the terms' keys."""
         words = self.shown.copy()
         for term in self.terms:
             words[term.place - 1] = str(values.get(term.key, term.text))
@@ -342,7 +344,7 @@ def words_of(text: str) -> list[Any]:
 
 
 def shown(word: Any, place: int, query: Query) -> str:
-    """A word as the text of the query shows it."""
+    """A word in the form in which the text of the query shows it."""
     if isinstance(word, str | Path):
         text = str(word)
         is_path = isinstance(word, Path) and (text in {*SIGNS, "_"} or query.parts(text) is not None)
@@ -376,7 +378,7 @@ class Solved:
     """The posterior of independent numbers with a known sum.
 
     Args:
-        terms: The factor of each number, perhaps zero, and the values that it may have.
+        terms: For each number, its factor, which may be zero, and the values that it may have.
         total: The sum.
 
     Attributes:
@@ -422,8 +424,8 @@ class Solved:
 
 
 def dealt(sizes: Sequence[float]) -> tuple[list[int], list[int]]:
-    """Deal terms, by their places, to two sides with about equally many combinations; the largest term is on the
-    second side."""
+    """Deal terms, by their places, to two sides with about equally many combinations. The largest term is on the second
+    side."""
     sides: tuple[list[int], list[int]] = [], []
     loads = [0.0, 0.0]
     for place in sorted(range(len(sizes)), key=lambda place: -sizes[place]):
@@ -438,11 +440,11 @@ class Answer:
     """What the equation says about one of its numbers.
 
     Attributes:
-        term: The number as the query has it.
+        term: The term of the query, as text.
         before: The probabilities from the picture alone; None for an unknown.
         after: The probabilities given the equation, and given that each picture shows one of its candidates.
         reason: Why the reading of the picture alone is not accepted; None if it is accepted, and for an unknown.
-        together: Its value in `Solution.solved`, the most probable combination of all numbers.
+        together: The value in `Solution.solved`, the most probable combination of all numbers.
     """
 
     term: str
@@ -458,8 +460,8 @@ class Answer:
 
     @property
     def kept(self) -> float:
-        """The probability, given the equation, of the number that the picture alone shows clearly; 1 if it shows none
-        clearly."""
+        """The probability, given the equation, of the number that the picture alone clearly shows. 1 if it clearly
+        shows none."""
         if not self.before or self.read is None or self.reason or self.before.probabilities[self.read] < CLEAR:
             return 1.0
         return self.after.probabilities.get(self.read, 0.0)
@@ -476,7 +478,7 @@ class Answer:
 
     @property
     def impossible(self) -> tuple[Value, ...]:
-        """The candidates that the equation excludes, by falling probability before."""
+        """The candidates that the equation excludes. The most probable one by the picture alone comes first."""
         read = self.before.probabilities if self.before else {}
         none = [value for value in read if value not in self.after.probabilities]
         return tuple(sorted(none, key=lambda value: -read[value]))
@@ -496,8 +498,8 @@ class Answer:
 
 @dataclass(frozen=True)
 class Solution:
-    """The numbers that make an equation true. Unless stated otherwise, probabilities are given the equation, and given
-    that each picture shows one of its candidates.
+    """The numbers that make an equation true. Unless stated otherwise, probabilities are conditional: the equation is
+    true, and each picture shows one of its candidates.
 
     Attributes:
         query: The equation as text.
@@ -526,8 +528,8 @@ class Solution:
 
     @property
     def contradicted(self) -> tuple[Answer, ...]:
-        """The pictures that clearly show numbers, if the equation contradicts them: at least `CONTRADICTED` of them, on
-        average, would have to be misread."""
+        """The pictures that clearly show numbers which the equation contradicts. Empty unless at least `CONTRADICTED`
+        of them, on average, would have to be misread."""
         doubtful = tuple(answer for answer in self.pictures if answer.kept < CLEAR)
         return doubtful if sum(1 - answer.kept for answer in doubtful) >= CONTRADICTED else ()
 
@@ -539,11 +541,11 @@ class Solution:
 
         Returns:
             `format`, the version of this form, which is 1, and every field by its name. Each of `unknowns` and
-            `pictures` has `term`; `value`, the most probable one, and its `probability`; `values`, the most probable
-            ones, each with its probability `before` (null if it was not read) and `after`; `impossible`, the impossible
-            candidates; `other`, the probability before of all values that are not candidates; `reason`, why the
-            reading alone is not accepted; and `together`, the value in `solved`. Each of `contradicted` has the `term`
-            of a picture; `read`, the number that it clearly shows; and the `probability` of that number before.
+            `pictures` has the fields of an `Answer`: `term`; `value` and its `probability`; `reason`; `together`; and
+            the candidates that are `impossible`. Its `values` are the most probable ones, each with its probabilities
+            `before` (null for an unknown) and `after`. Its `other` is the probability, by the picture alone, of all
+            values that are not candidates (null for an unknown). Each of `contradicted` has the `term` of a picture,
+            the number that was `read` clearly on it, and the `probability` of that number by the picture alone.
         """
         return {
             "format": FORMAT, "query": self.query, "solved": self.solved, "probability": self.probability,
@@ -563,13 +565,14 @@ class Quantity:
     Args:
         term: The first term with this number.
         content: `Blanks`, `Anything`, or an object with `values`.
-        places: The decimal places of the equation; everything is counted in units of the last one.
-        usual: The decimal places of its most probable numbers, with which a value is shown if they are enough.
+        places: The decimal places of the equation. Everything is counted in units of the last place.
+        usual: The decimal places of the equation's most probable numbers. A value is shown with so many places if they
+            are enough.
 
     Attributes:
-        step: How often it counts, with all terms on the left side.
-        domain: The values that it may have.
-        before: Its distribution, if it was read.
+        step: How often the number counts, with all terms on the left side.
+        domain: The values that the number may have.
+        before: The distribution of the number, if it was read.
     """
 
     def __init__(self, term: Term, content: Any, places: int, usual: int) -> None:
@@ -590,7 +593,7 @@ class Quantity:
             self.domain = Listed({scaled(value, places): math.log(share) for value, share in shares.items()})
 
     def value(self, units: int) -> Value:
-        """The value of a number of units of the last decimal place."""
+        """The value of so many `units` of the last decimal place."""
         if units in self.listed:
             return self.listed[units]
         number, rest = divmod(units, 10 ** (self.places - self.usual))
@@ -599,7 +602,12 @@ class Quantity:
         return Decimal(f"{number}E-{self.usual}") if self.usual else number
 
     def answer(self, weights: Mapping[int, float], together: int) -> Answer:
-        """The answer from log-weights of its values, which are not all −∞, and its value in the best combination."""
+        """The answer for this number.
+
+        Args:
+            weights: The log-weights of its values; not all are −∞.
+            together: Its value in the most probable combination.
+        """
         total = float(np.logaddexp.reduce(list(weights.values())))
         ranked = sorted(weights.items(), key=lambda one: (-one[1], one[0]))
         shares = {self.value(units): math.exp(min(0.0, weight - total)) for units, weight in ranked}
@@ -654,7 +662,8 @@ def solution_of(query: Query, readings: Mapping[Hashable, Any]) -> Solution:
 
 
 def foreign(quantities: list[Quantity], after: Sequence[Mapping[int, float]]) -> float:
-    """The greatest weight, X, of combinations that make the equation true with a picture that shows no candidate."""
+    """X: an upper bound on the weight of the combinations that make the equation true although a picture shows no
+    candidate."""
     sizes = [min(one.domain.size, MANY) for one in quantities if one.before is None]
     ways, same = (float(min(math.prod(some), MANY)) for some in (sizes, sorted(sizes)[:-1]))
     read = [(one, one.before, mine) for one, mine in zip(quantities, after, strict=True) if one.before is not None]
@@ -688,7 +697,7 @@ def impossible(query: Query, quantities: list[Quantity], total: int) -> Equation
 
 
 def places_of(content: Any, best: bool = False) -> int:
-    """The most decimals of a content's values; with `best`, of its most probable value only."""
+    """The most decimals of a content's values. With `best`, the decimals of its most probable value."""
     if isinstance(content, Blanks):
         return content.places
     if isinstance(content, Decimal):

@@ -20,9 +20,10 @@ from sumnist.errors import NumberError
 Value = int | Decimal
 """A whole number, or one with decimals."""
 DENSE = 0.5
-"""A list with at least this share of the whole numbers between its least and its greatest is added as a range."""
+"""A list is added as a range if it has at least this share of the whole numbers between its least and its greatest
+value."""
 FEW = 32
-"""The fewest values of a list that is added as a range."""
+"""A list with fewer values is not added as a range."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Values(Operand):
 
     Attributes:
         probabilities: The probability of each listed value, the most probable first.
-        other: The probability of all other values together. The true probability of a listed value is at least the one
-            in `probabilities`, and at most the sum of that and `other`.
+        other: The probability of all other values together. The true probability of a listed value lies between its
+            entry in `probabilities` and that entry plus `other`.
 
     Raises:
         NumberError: A value is not a number, or the probabilities do not sum to one.
@@ -88,12 +89,12 @@ class Values(Operand):
 
     @cached_property
     def ascending(self) -> list[Value]:
-        """The listed values, ascending; if there are none, a zero, which is then impossible."""
+        """The listed values, ascending. If there are none, a zero with probability 0."""
         return sorted(self.probabilities) or [0]
 
     @cached_property
     def index(self) -> NDArray[np.int64] | None:
-        """The distance of each value from the least one if the values are added as a range; else None."""
+        """For values that are added as a range, the distance of each one from the least; otherwise None."""
         first, last, count = self.ascending[0], self.ascending[-1], len(self.ascending)
         if count < FEW or last - first > count / DENSE or not all(isinstance(one, int) for one in self.ascending):
             return None
@@ -101,16 +102,16 @@ class Values(Operand):
 
     @property
     def kind(self) -> Kind:
-        """A range if most of its numbers have a probability, else points."""
+        """The kind is "ranges" if the values are added as a range (`DENSE`, `FEW`), else "points"."""
         return "points" if self.index is None else "ranges"
 
     @property
     def support(self) -> Known:
-        """All values, or, for a range, the least one."""
+        """All values; for a range, only the least one."""
         return Known.of(self.ascending if self.index is None else self.ascending[0])
 
     def laid(self, reference: Array, rank: int, positions: int) -> Array:
-        """Log-probabilities `[n, 1, …]`."""
+        """Log-probabilities `[n, 1, …]`, with `rank` axes of length 1, in the library and type of `reference`."""
         shares = np.array([self.probabilities.get(value, 0.0) for value in self.ascending])
         with np.errstate(divide="ignore"):
             x = np.log(shares)
@@ -131,7 +132,7 @@ class Values(Operand):
         return bare(found)
 
     def chosen(self, index: NDArray[np.int64]) -> Any:
-        """The values at indices: one, or an array of Python's numbers."""
+        """The values at these indices: a single one, or an array of Python's numbers."""
         index = index if self.index is None else np.searchsorted(self.index, index)
         return bare(np.asarray(np.array(self.ascending, object)[index], object))
 
@@ -162,7 +163,7 @@ class Values(Operand):
 
 
 def ordered(probabilities: Mapping[Value, float], other: float) -> Values:
-    """A distribution, the most probable value first."""
+    """A distribution whose values are ordered, the most probable first."""
     return Values(dict(sorted(probabilities.items(), key=lambda pair: -pair[1])), other)
 
 
@@ -172,7 +173,7 @@ def plus(one: Value, two: Value) -> Value:
 
 
 def values_of(number: Any) -> Values | None:
-    """A known number, or an object with `values`, as `Values`; None for another operand or an array. Raises
+    """A known number, or an object with `values`, as `Values`. None for an array or another operand. Raises
     `NumberError`."""
     if isinstance(values := getattr(number, "values", number), Values):
         return values

@@ -41,12 +41,17 @@ be_worker()
 AHEAD = 3
 """How many jobs each worker has under way at once: enough to keep it busy, few enough to bound the memory."""
 RETRIES = 3
-"""How often Ray restarts a worker that died, and repeats its job: as often as it repeats a plain task."""
+"""How often Ray restarts a worker that died and repeats its job. Ray repeats a plain task as often."""
 
 
 @dataclass(frozen=True)
 class Workers(Generic[Job, Result]):
-    """A pool of workers that are ready. `submit` starts a job; at most `limit` jobs are under way at once."""
+    """A pool of workers that are ready.
+
+    Attributes:
+        submit: Starts a job.
+        limit: How many jobs are under way at once, at most.
+    """
 
     submit: Callable[[Job], Future[Result]]
     limit: int
@@ -79,16 +84,16 @@ def start_workers(
     """Start workers, and stop them at the end.
 
     Args:
-        engine: `local`, the cores of this machine, or `ray`, a Ray cluster: the one that RAY_ADDRESS names, or else one
+        engine: `local`, the cores of this machine; or `ray`, the Ray cluster that RAY_ADDRESS names, or else a cluster
             on this machine.
         count: The number of workers; 0 is one for each core. A single local worker is this process itself.
         prepare: Called once in each worker, to make the function that does its jobs. `prepare`, jobs and results must
             be picklable; the function need not be.
         failure: The class of the error to raise when workers or the cluster fail.
-        ahead: How many jobs each worker may have at once; with 1, no job waits while another worker is free.
+        ahead: How many jobs each worker may have at once. With 1, no job waits while another worker is free.
 
     Raises:
-        SumnistError: A worker process died, or the cluster failed; the error is of the class `failure`. The error of a
+        SumnistError: A worker process died, or the cluster failed. The error is of the class `failure`. The error of a
             job is raised as it is.
         MissingExtraError: The engine is `ray`, and Ray is not installed.
     """
@@ -115,8 +120,8 @@ def this_process(prepare: Prepare[Job, Result]) -> Iterator[Workers[Job, Result]
 def processes(
     count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
 ) -> Iterator[Workers[Job, Result]]:
-    """Fresh processes on this machine. Each has a thread of its own, and starts at its first job. The first process
-    that dies or cannot start ends all: the jobs under way, and all later ones, get its error."""
+    """Fresh processes on this machine. Each has a thread of its own, and starts at its first job. If one process dies
+    or cannot start, its error ends all: the jobs under way and all later ones get this error."""
     own, lock = threading.local(), threading.Lock()
     workers: list[Worker[Job, Result]] = []
     ended: list[SumnistError] = []
@@ -194,7 +199,7 @@ class Worker(Generic[Job, Result]):
         return result
 
     def answer(self) -> Any:
-        """The next answer of the process; an error is raised."""
+        """The next answer of the process. If the answer is an error, it is raised."""
         try:
             result, error = pickle.load(self.process.stdout)  # type: ignore[arg-type]
         except (OSError, EOFError, pickle.UnpicklingError) as gone:
@@ -256,7 +261,7 @@ def be_worker() -> None:
 
 
 def picklable(error: Exception) -> Exception:
-    """The error itself, or, if it cannot be pickled, another one with its message."""
+    """The error itself, if it can be pickled; otherwise another error with its message."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:
@@ -268,7 +273,7 @@ def picklable(error: Exception) -> Exception:
 def ray_workers(
     count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
 ) -> Iterator[Workers[Job, Result]]:
-    """Actors on a Ray cluster; each takes up one of its cores."""
+    """Actors on a Ray cluster. Each takes up one of the cluster's cores."""
     try:
         ray: Any = import_module("ray")
     except ModuleNotFoundError as error:

@@ -61,17 +61,24 @@ CHANGES = {
 FORMULA = frozenset("=+-@\t\r")
 """The first characters by which spreadsheets take a text for a formula."""
 NEXT = 3
-"""How many values of a number a table has beside the most probable one."""
+"""How many values of a number a table has besides the most probable one."""
 LEARNED, SURE, FEWEST, MOSTLY = 500, 0.9, 10, 0.5
-"""Limits for learning the hand of one writer from their pictures: the most pictures; the confidence from which on a
-reading counts as a label; the fewest such readings, and their least share of the pictures. With fewer sure readings,
-the hand is strange, and even sure readings are often wrong: it needs labels."""
+"""Limits for learning the hand of one writer from their pictures. `LEARNED`: the most pictures. `SURE`: a reading
+counts as a label from this confidence on. `FEWEST`: the fewest such readings. `MOSTLY`: their least share of the
+pictures. If fewer readings are sure, the hand is strange, and even sure readings are often wrong, so the hand needs
+labels."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The result of a scoring: how many rows there are, how many of them failed, and how many this call read, in how
-    many seconds."""
+    """The result of a scoring.
+
+    Attributes:
+        rows: How many rows there are.
+        failed: How many of them failed.
+        read_now: How many rows this call read.
+        seconds: How long this call took.
+    """
 
     rows: int
     failed: int
@@ -93,8 +100,8 @@ def score(
     hand: Hand | None = None,
     same_hand: bool = False,
 ) -> Scored:
-    """Read every picture of a source and write a row for each. Called again after it was killed, it goes on where it
-    stopped. A row that cannot be read has an `error`.
+    """Read every picture of a source and write a row for each. If the program was killed, the same call goes on where
+    it stopped. A row that cannot be read has an `error`.
 
     Args:
         source: A folder of pictures, a CSV or JSONL with `path` and `number`, or a folder of IDX files.
@@ -109,11 +116,11 @@ def score(
         ink: "dark" or "light", if all ink is known to be darker or lighter than its ground; else "auto".
         numbers: How to read a number of any length on each picture; None reads a digit.
         hand: The hand of the writer, if it is known.
-        same_hand: Whether all pictures are by one writer. Their hand is then learned first, from sure readings, and
-            used if it helps in cross-validation.
+        same_hand: Whether all pictures are by one writer. The writer's hand is then learned first, from sure readings.
+            It is used if it helps in cross-validation.
 
     Returns:
-        How many rows there are, how many of them failed, and how many this call read.
+        How many rows there are, how many of them failed, how many this call read, and how long it took.
 
     Raises:
         ConfigError: `out`, `workers`, `ink` or `numbers` makes no sense, or `out` is a file of the source.
@@ -166,11 +173,18 @@ def tabulate(
     """Write a row for each row of a source, as `score` does, with any task.
 
     Args:
+        found: The source.
+        out: The table to write.
+        task: What to read on each picture.
         asked: Everything else that tells one job from another, as types that `json` writes.
+        engine: As for `score`.
+        workers: As for `score`.
+        overwrite: As for `score`.
+        progress: As for `score`.
         then: Called when the table is complete. If it fails, or is killed, the same call of `tabulate` calls it again.
 
     Raises:
-        The errors of `score`.
+        SumnistError: As for `score`.
     """
     began = time.monotonic()
     files.check_suffix("--out", out, ".csv", ".jsonl")
@@ -200,8 +214,8 @@ def tabulate(
 
 
 def check_apart(out: Path, sources: Iterable[str | Path]) -> None:
-    """Raise `ConfigError` if one of `sources` is the file that the table would replace. The disk is asked only about
-    sources of the same name."""
+    """Raise `ConfigError` if one of `sources` is the file that the table would replace. Only sources with the name of
+    this file need a look at the disk."""
     target, same = os.path.realpath(out), False
     name = os.path.basename(target)
     for file in sources:
@@ -214,7 +228,7 @@ def check_apart(out: Path, sources: Iterable[str | Path]) -> None:
 
 def row_reader(task: Task, known: dict[str, Any]) -> Callable[[list[Row]], list[Result]]:
     """Start the task in a worker. Returns the function that reads a chunk of rows. Raises `RunError` if the settings
-    are no longer the `known` ones, which can happen to a model in a folder."""
+    are no longer the `known` ones, because the model in a folder has changed."""
     read = task.start()
     if task.settings() != known:
         raise RunError("the model changed while the scoring began: run the same command again, with --overwrite")
@@ -237,8 +251,14 @@ def read_rows(read: Read, rows: list[Row]) -> list[Result]:
 
 @dataclass(frozen=True)
 class DigitTask:
-    """Reads one digit on each picture, and adds a number. The network is the content of its file, or the folder of a
-    run that is not exported."""
+    """Reads one digit on each picture, and adds a number. See `Task` for the class variables.
+
+    Attributes:
+        network: The content of the network's file, or the folder of a run that is not exported.
+        exact: Whether the network can add any whole number.
+        ink: "dark", "light" or "auto".
+        hand: The hand of the writer, or None.
+    """
 
     network: bytes | Path
     exact: bool
@@ -287,8 +307,8 @@ class NumberOptions:
 
     Attributes:
         engine: "ours", "ocr" or "both".
-        digits: How many digits the numbers have, or the least and the most; None is any number.
-        decimal: The decimal sign, "." or ","; None if the numbers are whole.
+        digits: How many digits the numbers have, or the least and the most number of digits, where None means no limit.
+        decimal: The decimal sign, "." or ",". With None, signs mean what they usually mean.
     """
 
     engine: ReadingEngine = "ours"
@@ -298,8 +318,15 @@ class NumberOptions:
 
 @dataclass(frozen=True)
 class NumberTask:
-    """Reads a number of any length on each picture, and adds the row's number, if it has one. The network is the
-    content of its file, or None if the engine needs no network of ours."""
+    """Reads a number of any length on each picture, and adds the row's number, if it has one. See `Task` for the class
+    variables.
+
+    Attributes:
+        network: The content of the network's file; None if the engine needs no network of ours.
+        options: How to read numbers.
+        ink: "dark", "light" or "auto".
+        hand: The hand of the writer, or None.
+    """
 
     network: bytes | None
     options: NumberOptions
@@ -354,7 +381,7 @@ class NumberTask:
 
 
 def number_values(reading: NumberReading, number: int | None) -> dict[str, Any]:
-    """The columns of a number; `next` holds the values that are most probable after the first one."""
+    """The columns of a number. `next` holds the most probable values after the first one."""
     total = None if reading.value is None or number is None else plus(reading.value, number)
     return {
         "text": reading.text, "value": reading.value, "sum": total,
@@ -383,7 +410,8 @@ def strips_file(model: str | Path, engine: ReadingEngine, what: str = "--numbers
 
 
 def exported(model: str | Path, what: str) -> Path:
-    """The ONNX file that `model` names. Raises `ConfigError` for a run without one, since `what` needs it."""
+    """The ONNX file that `model` names. Raises `ConfigError` for a run without an ONNX file, because `what` needs
+    one."""
     path = model_file(model)
     if path.is_dir():
         raise ConfigError(
@@ -410,8 +438,8 @@ class Task(Protocol):
     """What to read on each picture.
 
     Attributes:
-        columns: The names of the table's columns, `path` first.
-        chunk: How many rows a worker reads at once; always the same, so that a restart computes the same numbers.
+        columns: The names of the table's columns between `row` and `error`, `path` first.
+        chunk: How many rows a worker reads at once. It is always the same, so that a restart computes the same numbers.
     """
 
     columns: ClassVar[tuple[str, ...]]
@@ -435,8 +463,10 @@ class Output:
     table, says that they are complete.
 
     Attributes:
-        rows: How many rows there are; `failed` of them have an error.
-        whole: Whether the table was already complete when this was opened, so that only the note has to be removed.
+        rows: How many rows there are.
+        failed: How many of them have an error.
+        whole: Whether the table was already complete when this object was made, so that little more than removing the
+            note is left.
     """
 
     def __init__(
@@ -591,7 +621,7 @@ def csv_line(values: dict[str, Any]) -> str:
 
 
 def cell(name: str, value: Any) -> Any:
-    """A value that is safe to open in a spreadsheet: a text that looks like a formula, as the name of a file may, gets
+    """A value that is safe to open in a spreadsheet. A text that looks like a formula, such as the name of a file, gets
     a prefix. A path still leads to its picture."""
     if isinstance(value, str) and value[:1] in FORMULA:
         return ("./" if name == "path" else "'") + value
@@ -609,7 +639,8 @@ def json_line(values: dict[str, Any]) -> str:
 
 
 def encoded(line: str) -> bytes:
-    """The bytes of a line: names of files as the system has them, and half a surrogate pair from JSON as its escape."""
+    """The bytes of a line. Names of files have the bytes that the system has. Half a surrogate pair from JSON becomes
+    an escape sequence."""
     try:
         return line.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:

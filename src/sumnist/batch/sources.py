@@ -45,8 +45,14 @@ BLOCK = 2**20
 
 
 class Row(NamedTuple):
-    """One picture to read. `path`: its name in the output. `number`: the number to add, or None. `picture`: the input
-    of the task, or None if the row itself is broken; `error` then says why."""
+    """One picture to read.
+
+    Attributes:
+        path: The name of the picture in the output.
+        number: The number to add, or None.
+        picture: The input of the task; None if the row itself is broken.
+        error: Why the row is broken, or None.
+    """
 
     path: str
     number: int | None
@@ -60,8 +66,8 @@ class Source:
 
     Attributes:
         rows: The rows in order. The caller closes this generator, and with it the file.
-        count: How many rows there are, as far as that is known without reading them.
-        files: The files of the source; for a table, without the pictures that it names.
+        count: How many rows there are, as far as the number is known without reading the rows.
+        files: The files of the source. For a table, the pictures that it names do not belong to them.
         content: Checksums of everything that the rows depend on, by a name for each part.
     """
 
@@ -81,8 +87,8 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
 
     Args:
         path: A CSV or JSONL file, a folder of IDX files, or a folder of pictures.
-        number: The number for every picture, whatever a table says.
-        sums: Whether each picture needs a number, this one or its own.
+        number: The number for every picture, even if a table has other numbers.
+        sums: Whether each picture needs a number: `number`, or one from the table.
 
     Raises:
         DataError: The source is of another kind, cannot be read, or lacks pictures, columns or the number.
@@ -124,7 +130,7 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Raises `DataError` instead of an `OSError` from reading `path`."""
+    """Turn an `OSError` from reading `path` into a `DataError`."""
     try:
         yield
     except OSError as error:
@@ -159,8 +165,8 @@ def count_lines(path: Path) -> int:
 
 
 def pictures_in(folder: Path, *others: str) -> list[str]:
-    """The pictures in a folder and its sub-folders, as paths relative to it, in the order of their names; also the
-    files whose endings are in `others`.
+    """The pictures in a folder and its sub-folders, in the order of their names, as paths relative to the folder. Files
+    whose endings are in `others` are listed, too.
 
     A file is a picture if it has the ending of one. Files and folders whose names begin with a dot are left out, since
     systems put their own files there. Links to folders are not followed. Raises `DataError`.
@@ -194,8 +200,8 @@ def listing(folder: Path | str, names: list[str]) -> dict[str, str]:
 
 
 def open_text(path: Path) -> TextIO:
-    """Open a file as UTF-8 text; bytes that are not UTF-8 stay as they are, since names of files may have them. Raises
-    `DataError` for UTF-16."""
+    """Open a file as UTF-8 text. Bytes that are not UTF-8 stay as they are, since names of files may have such bytes.
+    Raises `DataError` for UTF-16."""
     with path.open("rb") as stream:
         start = stream.read(4)
     if start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in start:
@@ -211,7 +217,7 @@ class TooLong(csv.Error):
 
 
 def lines_of(stream: TextIO) -> Iterator[str]:
-    """The lines of a text; a line that is too long is cut to its first `LONGEST` characters."""
+    """The lines of a text. A line that is too long is cut to its first `LONGEST` characters."""
     while line := stream.readline(LONGEST):
         yield line
         while len(line) == LONGEST and not line.endswith(("\n", "\r")):
@@ -228,8 +234,8 @@ def csv_header(path: Path, name: str, expected: str) -> list[str]:
 
 
 def csv_columns(path: Path, number: Any, sums: bool) -> list[int]:
-    """The index of the column `path` and, if there is no `number` for all rows, of the column `number`. Without `sums`
-    the second column may be missing. Raises `DataError`."""
+    """The index of the column `path` and, if there is no `number` for all rows, the index of the column `number`.
+    Without `sums`, the column `number` may be missing. Raises `DataError`."""
     header = csv_header(path, str(path), "the names of the columns")
     wanted = ["path"] if number is not None or not (sums or "number" in header) else ["path", "number"]
     missing = [name for name in wanted if name not in header]
@@ -259,15 +265,16 @@ def csv_rows(path: Path, columns: list[int], number: Any, sums: bool) -> Generat
 
 
 def csv_records(stream: TextIO, columns: list[int]) -> Iterator[tuple[int, list[str | None] | str]]:
-    """For each record its line, and the values of `columns`, None where it is too short, or an error message.
+    """For each record: its line; and the values of `columns`, None where the record is too short, or an error message.
 
-    A record may go over several lines. If it is then not CSV, or its path or number goes over several lines, the first
-    line probably has a quote that is not closed. This line gets the error, and the others are read as records.
+    A record may extend over several lines. If such a record is no CSV, or its path or number extends over several
+    lines, its first line probably has a quote that is not closed. Then this line gets the error, and the other lines
+    are read as records.
     """
     lines, again, record = enumerate(lines_of(stream), 1), deque[tuple[int, str]](), list[tuple[int, str]]()
 
     def taken() -> Iterator[str]:
-        """The next lines, which are also added to the record."""
+        """The next lines, which also become part of the record."""
         size = 0
         while one := again.popleft() if again else next(lines, None):
             record.append(one)
@@ -324,7 +331,7 @@ def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def row_of(table: Path, name: str | None, number: Any, line: int, sums: bool) -> Row:
-    """The row of a table with these values; its path is relative to the folder of the table. Without `sums` the number
+    """The row of a table with these values. Its path is relative to the folder of the table. Without `sums`, the number
     may be missing."""
     if not name or len(name) > LONGEST_PATH:
         long = f"a path of {len(name or ''):,} characters, expected at most {LONGEST_PATH:,}"
@@ -338,7 +345,8 @@ def row_of(table: Path, name: str | None, number: Any, line: int, sums: bool) ->
 
 
 def whole(text: str | None) -> Any:
-    """The whole number in `text`; if there is none, `text` itself, which a reader then names when it refuses it."""
+    """The whole number in `text`. If there is none, `text` itself: the reader that refuses it names it in the
+    message."""
     try:
         return int(text or "")
     except ValueError:
@@ -346,7 +354,7 @@ def whole(text: str | None) -> Any:
 
 
 def addend(text: str, exact: bool) -> int:
-    """The number to add, from `text`; any whole number if the sum is `exact`. Raises `NumberError`."""
+    """The number to add, from `text`: any whole number if the sum is `exact`. Raises `NumberError`."""
     number = check_number(whole(text), exact)
     check_digits(number)
     return number
@@ -380,7 +388,8 @@ def idx_count(path: Path) -> int:
 
 
 def idx_rows(path: Path, count: int, number: Any) -> Generator[Row, None, None]:
-    """The images of a file, and one row with an error if there are fewer, or more, than the `count` of its header."""
+    """The images of a file. If the file has fewer or more images than the `count` of its header, one row with an error
+    follows."""
     there, state = 0, "and there is more"
     with reading(path), open_idx(path) as stream:
         stream.read(16)

@@ -24,7 +24,8 @@ BROKEN_PIPE, INTERRUPTED, UNFORESEEN = 141, 130, 70
 MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
 """Error numbers of trouble with the machine, not with one file."""
 NO_MEMORY = r"out of memory|not enough memory|allocate memory|bad_alloc"
-"""Messages of torch and ONNX Runtime in errors of their own, where other libraries raise a `MemoryError`."""
+"""A pattern of messages. torch and ONNX Runtime raise errors of their own with such messages where other libraries
+raise `MemoryError`."""
 UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
 """Categories of characters that would end a line, change the terminal, or have no bytes."""
 

@@ -28,7 +28,7 @@ WIDTH = 24
 GAP = "  "
 ACROSS = 3
 HALF_BLOCKS = " ▄▀█"
-"""The characters for two pixels, by which of them is ink: neither, the lower one, the upper one, both."""
+"""The characters for two pixels, one above the other, if neither, the lower one, the upper one, or both are ink."""
 SHADES = " .:-=+*#%@"
 USUAL = None, "as it is", "dark ink"
 """The usual values of `how` in a reading, which are not shown."""
@@ -38,8 +38,8 @@ LEAST_SHOWN = 5e-5
 
 def described(name: str, reading: Reading, with_sum: bool = True) -> str:
     """The reading of the picture `name`: the digit, and the sum if it was asked for, each with its probability and that
-    of the next best ones. If the reading is not accepted, the text has the reason and advice. A blank picture has no
-    more than that, since all digits are equally probable. An unusual `how` of the reading is shown."""
+    of the next best ones. If the reading is not accepted, the text has the reason and advice. For a blank picture the
+    text has only these, since all digits are equally probable. An unusual `how` of the reading is shown."""
     heading = headed(name, reading)
     if reading.reason == REASONS["blank"]:
         return heading
@@ -52,8 +52,8 @@ def described(name: str, reading: Reading, with_sum: bool = True) -> str:
 
 
 def number_described(name: str, reading: NumberReading, number: int | None = None) -> str:
-    """The same for a number of any length: its value, its text if that differs, and the sum with `number`, if
-    there is one."""
+    """The reading of a number of any length, in the form of `described`: its value, its text if that differs, and the
+    sum with `number`, if there is one."""
     heading = headed(name, reading)
     if reading.value is None:
         return heading
@@ -69,8 +69,8 @@ def number_described(name: str, reading: NumberReading, number: int | None = Non
 
 
 def found_described(name: str, found: Sequence[FoundNumber]) -> str:
-    """The numbers on a picture, one a line: value, probability, accepted or the reason why not, corners, and, if they
-    add anything, the text and the next best values."""
+    """The numbers on a picture, one a line: value, probability, accepted or the reason why not, and corners. The text
+    follows if it differs from the value, and the next best values if they are probable enough."""
     rows = []
     for place, one in enumerate(found, 1):
         value, others = shown(one.value), ranked_values(one.values).partition("then ")[2] if one.candidates else ""
@@ -134,8 +134,9 @@ def where(number: FoundNumber) -> str:
 
 
 def solution_described(solution: Solution, count: int = 3) -> str:
-    """The equation, its most probable solution, and each number in it with up to `count` values: their probabilities
-    given the equation, that of the first value by the picture alone, and the impossible values."""
+    """The equation, its most probable solution, and a line for each number in it. A line has up to `count` values with
+    their probabilities given the equation, the probability of the first value by the picture alone, and values that the
+    equation makes impossible."""
     rows = [answer_described(answer, count) for answer in (*solution.unknowns, *solution.pictures)]
     lines = [solution.query, f"{solution.solved}  {percent(solution.probability)}"]
     if clear := [one for one in solution.contradicted if one.before and one.read is not None]:
@@ -158,7 +159,8 @@ def solution_described(solution: Solution, count: int = 3) -> str:
 
 
 def answer_described(answer: Answer, count: int) -> tuple[str, ...]:
-    """The columns of a row: the term, its value, the probability after and before, and other values."""
+    """The columns of a row: the term, its value, the probability of the value given the equation and by the picture
+    alone, and other values."""
     before = answer.before.probabilities if answer.before else {}
     after = list(answer.after.probabilities.items())[1:count]
     then = [f"{shown(value)} {share:.2%}" for value, share in after if share >= LEAST_SHOWN]

@@ -28,8 +28,10 @@ SAFE_DIGITS = 16
 class SumBatch(NamedTuple):
     """S sums of K numbers of N digits.
 
-    `image`: float32 `[S · K · N, 1, 28, 28]` in [0, 1]. `total`: `[S]`, int64 or Python integers. `digit`: int64
-    `[S, K, N]`; training on totals does not use it.
+    Attributes:
+        image: The images, float32 `[S · K · N, 1, 28, 28]` in [0, 1].
+        total: The totals, `[S]`, int64 or Python integers.
+        digit: The digits, int64 `[S, K, N]`. Training on totals does not use them.
     """
 
     image: Tensor
@@ -67,7 +69,7 @@ class SumBatches:
         config: Sets the size of a sum, the images per batch, and the seed.
         device: Where the batches are made.
         augment: Function of images `[B, 1, 28, 28]`, a generator and an intensity that returns changed images.
-        share: (rank, size): yield only part `rank` of `size` of every batch.
+        share: (rank, size): of `size` parts of every batch, yield only part `rank`.
     """
 
     def __init__(

@@ -4,8 +4,8 @@ Shift moves an image by whole pixels. The other kinds build on each other. Affin
 Elastic: the affine map plus a smooth random displacement (Simard, Steinkraus and Platt, 2003), made here from noise on
 a coarse mesh, interpolated. Handwriting: elastic, with wider or narrower strokes, as other pens make them. Robust:
 handwriting plus the disturbances of `disturbed`. Each disturbance changes a small share of the images of a batch: half
-of the images meet none, few meet more than one. No disturbance is one of the corruptions that measure robustness
-(`lab/suites/corruptions`), though some are similar.
+of the images meet no disturbance, few meet more than one. None of the disturbances is one of the corruptions that
+measure robustness (`lab/suites/corruptions`), though some are similar.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ LIGHT_SHARE = BLUR_SHARE = NOISE_SHARE = COVER_SHARE = EDGE_SHARE = 0.08
 DARKEST = 0.5
 """Largest amount by which the brightest ink is darkened."""
 SLOPE = 0.5
-"""Highest intensity of a lit ground; the light rises from one side to the other."""
+"""Highest intensity of a lit ground. The light rises from one side to the other."""
 NOISE = 0.25
 """Largest standard deviation of the noise."""
 COVER = 3, 9
@@ -290,7 +290,7 @@ def with_strokes(image: Tensor, width: Tensor) -> Tensor:
 def widest(image: Tensor) -> Tensor:
     """The largest value of each pixel's 3×3 neighbourhood in images `[..., 28, 28]`.
 
-    It goes along one axis and then the other: eight times as fast as `max_pool2d`.
+    The function takes maxima along one axis and then along the other, which is eight times as fast as `max_pool2d`.
     """
     for axis in (-2, -1):
         pairs = torch.maximum(image.narrow(axis, 0, SIDE - 1), image.narrow(axis, 1, SIDE - 1))

@@ -42,7 +42,7 @@ PRIORS = (
 STRIP_SHARE = 1 / 8
 """Share of a batch's cells that are strips: few, because strips are wider and their digits are like those of boxes."""
 STRIP_DIGITS, HALVES_SHARE = (0.4, 0.25, 0.15, 0.1, 0.1), 0.25
-"""Shares of the strips with 2 to 6 digits, and share of the strips with room for a half."""
+"""`STRIP_DIGITS`: shares of the strips with 2 to 6 digits. `HALVES_SHARE`: share of the strips with room for a half."""
 DRAWN_DIGITS = 20_000
 """Digits that are drawn beforehand."""
 DRAWN_SHARES = 0.35, 0.65, 0.45, 0.4, 0.5, 0.45, 0.4, 0.6, 0.45, 0.55
@@ -51,66 +51,82 @@ DRAWN_SHARES = 0.35, 0.65, 0.45, 0.4, 0.5, 0.45, 0.4, 0.6, 0.45, 0.55
 # Writers, in pixels.
 
 USUAL_SHARE, USUAL, TALL = 0.75, (20.0, 3.2), (10.5, 30.0)
-"""Share of the writers with digits of usual height; its mean and deviation; limits of every height, 3.5 to 10 mm."""
+"""`USUAL_SHARE`: share of the writers with digits of usual height. `USUAL`: mean and deviation of this height. `TALL`:
+limits of every height, 3.5 to 10 mm."""
 PEN, PEN_SPREAD = (0.6, 4.2), (1.6, 3.4)
-"""Range of a pen's width, 0.2 to 1.4 mm, and parameters of its beta distribution: thin pens are likelier."""
+"""`PEN`: range of a pen's width, 0.2 to 1.4 mm. `PEN_SPREAD`: parameters of its beta distribution, in which thin pens
+are likelier."""
 WIDEST = 0.19
 """Widest pen, relative to the height of a digit."""
 PENCIL_SHARE, PENCIL, INK = 0.22, (0.16, 0.42), (0.4, 1.0)
-"""Share of the pens that are pencils; range of a pencil's intensity, and of another pen's."""
+"""`PENCIL_SHARE`: share of the pens that are pencils. `PENCIL`: range of a pencil's intensity. `INK`: range of another
+pen's intensity."""
 SLANT, TURN, BEND, ASPECT, STEEP = (0.08, 0.2), 0.06, 0.4, (0.72, 1.35), (1.0, 2.6)
-"""Mean and deviation of the slant; deviations of a character's angle and of its bending; ranges of its width relative
-to its image, and of how much steeper its edges are than resampling leaves them."""
+"""`SLANT`: mean and deviation of the slant. `TURN`: deviation of a character's angle. `BEND`: deviation of its bending.
+`ASPECT`: range of its width relative to its image. `STEEP`: range of the factor by which its edges are steeper than
+resampling leaves them."""
 NARROWEST = 0.36
 """Least width of a digit relative to its height, except for a 1."""
 OFF = (2.2, 2.0)
 """Deviations of a digit's place in its box, across and down."""
 BAR_SHARE, BAR, BAR_HEIGHT = 0.25, (0.3, 0.75), (0.38, 0.68)
-"""Share of MNIST's 7s that get a bar; its length, and its distance from the top, relative to the height of the 7."""
+"""`BAR_SHARE`: share of MNIST's 7s that get a bar. `BAR`: length of the bar, relative to the height of the 7.
+`BAR_HEIGHT`: its distance from the top, relative to this height."""
 
 # Numbers.
 
 THREE_SHARE, SQUEEZED, SQUEEZED_PITCH = 0.15, {2: (9.0, 22.0), 3: (9.0, 17.0)}, (0.75, 1.02)
-"""Share of the numbers in a box that have three digits (the others have two); range of the digits' heights, for two and
-for three; range of the distance between digits, relative to an even filling of the box."""
+"""`THREE_SHARE`: share of the numbers in a box that have three digits; the others have two. `SQUEEZED`: ranges of the
+digits' heights, for two digits and for three. `SQUEEZED_PITCH`: range of the distance between digits, relative to an
+even filling of the box."""
 MORE_SHARE, BY_BOX_SHARE, PITCH = 0.06, 0.3, (0.5, 1.0)
-"""Share of the strips with one digit more than they have room for; share written as if the strip had boxes; range of
-the distance between digits on other strips, relative to the digits' height."""
+"""`MORE_SHARE`: share of the strips with one digit more than they have room for. `BY_BOX_SHARE`: share of the strips
+written as if they had boxes. `PITCH`: range of the distance between digits on other strips, relative to the digits'
+height."""
 CLIMB, UNEVEN, STRAY, BROAD = 0.03, (0.9, 1.08), 0.05, 1.05
-"""Deviation of a line's slope; range of its digits' sizes relative to the usual size; deviation of their places, and
-their greatest width, relative to the distance between digits."""
+"""`CLIMB`: deviation of a line's slope. `UNEVEN`: range of its digits' sizes, relative to the usual size. `STRAY`:
+deviation of their places, relative to the distance between digits. `BROAD`: their greatest width, relative to this
+distance."""
 SIGN_SHARE, SIGN_TAIL = 0.3, 3.0
-"""Share of the strips with a stop or comma before the last digit, and the greatest length of its tail."""
+"""`SIGN_SHARE`: share of the strips with a stop or comma before the last digit. `SIGN_TAIL`: the greatest length of its
+tail."""
 
 # Fillers, crossings and empty cells.
 
 LOCAL_SHARE, FILLER_OFF = 0.6, 1.8
-"""Share of the fillers on strips that have the size of a box; deviation of the place of any filler."""
+"""`LOCAL_SHARE`: share of the fillers on strips that have the size of a box. `FILLER_OFF`: deviation of the place of
+any filler."""
 THROUGH_FILLER_SHARE = 0.14
 """Share of the fillers that run through all boxes of a field."""
 CROSSED_NUMBERS = {False: 0.1, True: 0.75}
 """Shares of the crossed-out cells that hold several digits: in boxes (False) and on strips (True)."""
 OTHER_PEN_SHARE, PALEST = 0.15, 0.5
-"""Share of the crossings by another pen, and its least intensity relative to the pen of the digits."""
+"""`OTHER_PEN_SHARE`: share of the crossings by another pen. `PALEST`: least intensity of that pen, relative to the pen
+of the digits."""
 SCRAWL_SHARE, BLACK_SHARE, THROUGH_SHARE = 0.08, 0.05, 0.12
-"""Shares of the crossings that are scribbles, that black out the digits, and that run through all boxes of a field."""
+"""Shares of the crossings. `SCRAWL_SHARE`: those that are scribbles. `BLACK_SHARE`: those that black out the digits.
+`THROUGH_SHARE`: those that run through all boxes of a field."""
 SCRAWL_SIZE, LEAST_SCRAWL, BLACK_PEN, BLACK_ROWS = (0.8, 1.3), 8.0, (2.2, 3.5), (1.5, 2.5)
-"""Height of a scribble relative to the ink under it; least height that this ink counts as; range of the width of a pen
-that blacks out, and of the distance between its strokes."""
+"""`SCRAWL_SIZE`: range of the height of a scribble, relative to the ink under it. `LEAST_SCRAWL`: lower ink counts as
+this high. `BLACK_PEN`: range of the width of a pen that blacks out. `BLACK_ROWS`: range of the distance between its
+strokes."""
 FLECK_SHARE, FLECK = 0.12, 1.2
-"""Share of the empty cells that the pen has touched; deviation of the length of this mark, and its greatest width."""
+"""`FLECK_SHARE`: share of the empty cells that the pen has touched. `FLECK`: deviation of the length of this mark, and
+its greatest width."""
 
 # Ink of other cells, and traces of earlier ink.
 
 BESIDE_SHARE, REACHING_SHARE, REACH = 0.5, 0.3, (-3.0, 4.0)
-"""Probability of ink in the box on either side; share of this ink that reaches in; how far, beyond the line."""
+"""`BESIDE_SHARE`: probability of ink in the box on either side. `REACHING_SHARE`: share of this ink that reaches into
+the cell. `REACH`: range of how far it reaches beyond the line."""
 FILLED_SHARE, CROSSED_SHARE = 0.1, 0.1
-"""Shares of the neighbouring boxes with ink that hold a filler, and that hold a digit that is crossed out."""
+"""Shares of the neighbouring boxes with ink. `FILLED_SHARE`: those that hold a filler. `CROSSED_SHARE`: those that hold
+a digit that is crossed out."""
 ABOVE_SHARE, LONG_SHARE, LONG, SHORT = 0.12, 0.4, (0.5, 5.0), (-1.0, 2.0)
-"""Probability of ink from above, and likewise from below; share of this ink that reaches in far; ranges of how far it
-reaches, and of how far other ink reaches."""
+"""`ABOVE_SHARE`: probability of ink from above, and likewise from below. `LONG_SHARE`: share of this ink that reaches
+in far. `LONG`: range of how far such ink reaches. `SHORT`: range of how far other ink reaches."""
 GHOST_SHARE, GHOST = 0.05, (0.02, 0.07)
-"""Share of the cells on which a digit was erased or shines through; range of its intensity."""
+"""`GHOST_SHARE`: share of the cells on which a digit was erased or shines through. `GHOST`: range of its intensity."""
 Random = np.random.Generator
 
 
@@ -138,7 +154,18 @@ class CellBatch:
 
 @dataclass(frozen=True)
 class Writer:
-    """A person's pen and handwriting, in pixels."""
+    """A person's pen and handwriting. Lengths are in pixels.
+
+    Attributes:
+        tall: The height of a digit.
+        pen: The width of the pen.
+        light: The intensity of the ink.
+        steep: The factor by which edges are steeper than resampling leaves them.
+        slant: How far the writing leans to the right for one pixel upwards.
+        aspect: The width of characters, relative to their images.
+        drawn: From 0 to 1. The writer's form of a digit is a drawn one if this is below the digit's share in
+            `DRAWN_SHARES`.
+    """
 
     tall: float
     pen: float
@@ -147,7 +174,6 @@ class Writer:
     slant: float
     aspect: float
     drawn: float
-    """From 0 to 1. The writer's form of a digit is a drawn one if this is below the digit's share in `DRAWN_SHARES`."""
 
     @classmethod
     def any(cls, random: Random) -> Writer:
@@ -174,7 +200,7 @@ class Sketch:
     def character(
         self, kind: int, x: float, y: float, tall: float, writer: Writer, broad: float = np.inf, light: float = 1.0
     ) -> Area:
-        """Write a character of a kind around (x, y), no broader than `broad`; return the area of its ink."""
+        """Write a character of a kind around (x, y), no broader than `broad`. Returns the area of its ink."""
         bank, random = self.bank, self.random
         place = int(bank.firsts[kind] + int(random.random() * bank.counts[kind]))
         rows, columns = float(bank.bottom[place] - bank.top[place]), float(bank.right[place] - bank.left[place])
@@ -243,7 +269,7 @@ class Cells:
         seed: Another seed gives other cells.
         watch: Shows the progress of drawing digits, before the first batch.
         count: Digits that are drawn beforehand; fewer suffice for fewer cells.
-        writers: Pen writers, whose strokes half of these digits have.
+        writers: Pen writers. Half of these digits have their strokes.
 
     Raises:
         DataError: `digits` lacks a digit.
@@ -259,7 +285,7 @@ class Cells:
     def batch(self, step: int, size: int, strength: float = 1.0) -> CellBatch:
         """`size` cells, most of them boxes.
 
-        `strength` multiplies the shares of printing, dirt and ink of other cells, and of changes to the picture. At 0,
+        `strength` multiplies the shares of cells with print, dirt or ink of other cells, and of changed pictures. At 0,
         cells are plain ink on plain ground.
         """
         random = np.random.default_rng([self.seed, step, size])
@@ -289,7 +315,7 @@ class Cells:
 
 
 def compose(sketch: Sketch, kind: int, width: int, strength: float) -> float:
-    """Write the content of a cell of class `kind`, and its surroundings; return the height of its digits."""
+    """Write the content of a cell of class `kind`, and its surroundings. Returns the height of its digits."""
     random = sketch.random
     writer = Writer.any(random)
     inside = (float(MARGIN), float(width - MARGIN), float(MARGIN), float(CELL_HEIGHT - MARGIN))
@@ -326,13 +352,13 @@ def spot(inside: Area, random: Random) -> tuple[float, float]:
 
 
 def single(sketch: Sketch, digit: int, inside: Area, writer: Writer) -> Area:
-    """Write one digit; return its area."""
+    """Write one digit. Returns its area."""
     x, y = spot(inside, sketch.random)
     return sketch.character(sketch.digit(digit, writer), x, y, writer.tall, writer, 1.15 * BOX)
 
 
 def number(sketch: Sketch, inside: Area, writer: Writer) -> Area:
-    """Write a number of several digits, squeezed into a box or along a strip; return its area."""
+    """Write a number of several digits, squeezed into a box or along a strip. Returns its area."""
     random = sketch.random
     left, right, top, bottom = inside
     wide, room = right - left, round((right - left) / BOX)

@@ -20,30 +20,37 @@ from sumnist.data.texts import CELL_MARGIN, CELL_SCALE
 EDGE = CELL_MARGIN * CELL_SCALE
 """Pixels from the edge of the picture to the printed line."""
 SHIFT, STRETCH, SKEW = 0.75, 0.012, 0.01
-"""Standard deviations of the lines' shift in pixels, of the cell's scale and of its slopes: the registration of a page
-is not perfect."""
+"""Standard deviations, because the registration of a page is not perfect. `SHIFT`: of the lines' shift, in pixels.
+`STRETCH`: of the cell's scale. `SKEW`: of its slopes."""
 MOST_SHIFT = 2.0
 LINE_LIGHT, LINE_WIDTH = (0.04, 0.34), (0.55, 1.3)
-"""Ranges of the printed lines' ink, which cameras see paler or darker than it is, and of their width in pixels."""
+"""`LINE_LIGHT`: range of the printed lines' ink, which cameras see paler or darker than it is. `LINE_WIDTH`: range of
+their width in pixels."""
 UNLINED_SHARE, DASHED_SHARE, BESIDE_SHARE = 0.06, 0.3, 0.65
-"""Shares of the cells without lines and with dashed lines; probability of another cell on each side."""
+"""`UNLINED_SHARE`: share of the cells without lines. `DASHED_SHARE`: share of the cells with dashed lines.
+`BESIDE_SHARE`: probability of another cell on each side."""
 DASH = 9.0
 """Length of a printed dash and the gap after it, in pixels."""
 POINT_SHARE, POINT = 0.08, 1.5
 """Share of the cells beside a printed point, and its radius in pixels."""
 TEXTURE_SHARE, TEXTURE, FIBRE_SHARE, FIBRE = 0.5, 0.07, 0.4, 0.05
-"""Share of the cells with a cloudy ground, and the most ink that it counts as; likewise for paper fibres."""
+"""`TEXTURE_SHARE`: share of the cells with a cloudy ground. `TEXTURE`: the most ink that this ground counts as.
+`FIBRE_SHARE`: share of the cells with paper fibres. `FIBRE`: the most ink that fibres count as."""
 RULED_SHARE, RULING, PITCH = 0.05, (0.05, 0.3), (12.0, 30.0)
-"""Share of the cells on ruled paper; ranges of the rulings' ink and of their distance in pixels."""
+"""`RULED_SHARE`: share of the cells on ruled paper. `RULING`: range of the rulings' ink. `PITCH`: range of their
+distance in pixels."""
 DIRTY_SHARE, DIRT, DIRT_RADIUS, MOST_DIRT = 0.14, (0.1, 0.8), (0.3, 1.4), 3
-"""Share of the cells with specks; ranges of the specks' ink and radius in pixels; their largest number."""
+"""`DIRTY_SHARE`: share of the cells with specks. `DIRT`: range of the specks' ink. `DIRT_RADIUS`: range of their radius
+in pixels. `MOST_DIRT`: their largest number."""
 GROUND_SHARE, GROUND, SLOPE = 0.6, (-0.03, 0.1), 0.06
-"""Share of the cells whose ground was not estimated exactly; range of the error, as ink; the most by which the error
-grows from the middle to an edge."""
+"""`GROUND_SHARE`: share of the cells whose ground was not estimated exactly. `GROUND`: range of the error, as ink.
+`SLOPE`: the most by which the error grows from the middle to an edge."""
 SHADOW_SHARE, SHADOW, SOFT = 0.08, (0.05, 0.25), (2.0, 20.0)
-"""Share of the cells with the edge of a shadow; ranges of the shadow, as ink, and of the pixels over which it rises."""
+"""`SHADOW_SHARE`: share of the cells with the edge of a shadow. `SHADOW`: range of the shadow, as ink. `SOFT`: range of
+the width in pixels over which it rises."""
 TONE_SHARE, TONE, GAIN = 0.6, 0.22, 0.12
-"""Share of the pictures with another tone curve, and the deviations of the logarithms of its exponent and gain."""
+"""`TONE_SHARE`: share of the pictures with another tone curve. `TONE`: deviation of the logarithm of its exponent.
+`GAIN`: deviation of the logarithm of its gain."""
 NOISE_SHARE, NOISE = 0.5, 0.06
 """Share of the noisy pictures, and the noise's largest standard deviation."""
 
@@ -57,7 +64,7 @@ def on_form(ink: Tensor, draw: Draw) -> Tensor:
 
 
 def photographed(image: Tensor, em: Tensor, draw: Draw) -> Tensor:
-    """Cells `[B, 36, W]` in [0, 1] as a camera sees them; `em`: height of their digits in pixels, `[B]`."""
+    """Cells `[B, 36, W]` in [0, 1] as a camera sees them. `em` is the height of their digits in pixels, `[B]`."""
     blurred(image, em, draw)
     coarse(image, em, draw)
     toned(image, draw)

@@ -26,20 +26,25 @@ SIDE, BOX, MIDDLE = 28, 20, 14
 FINE = 4
 """Resolution at which strokes are drawn, as a multiple of the image's."""
 THINNEST, THICKEST, THICKEST_DIGIT = 1.0, 4.8, 6.0
-"""Widths of the thinnest pen, the thickest, and the thickest for a digit, in pixels of the image; thin ones are
-likelier."""
+"""Widths of pens, in pixels of the image. `THINNEST`: the thinnest pen. `THICKEST`: the thickest pen. `THICKEST_DIGIT`:
+the thickest pen for a digit. Thin pens are likelier."""
 ROOM, LEAST_MARKER = 0.5, 2.2
-"""Share of the room beside its strokes that the widest pen of a character may take; a width that is always allowed."""
+"""`ROOM`: share of the room beside its strokes that the widest pen of a character may take. `LEAST_MARKER`: the widest
+pen is at least this wide."""
 NIBS, LIGHTEST = 0.3, 0.65
-"""Share of the pens that press less in one direction, most often upwards; most of the width that this takes away."""
+"""`NIBS`: share of the pens that press less in one direction, most often upwards. `LIGHTEST`: the most that this takes
+away, as a share of the width."""
 HOOKED, HOOK = 0.15, (0.05, 0.14)
-"""Share of the writers whose strokes end in small hooks; range of their length, relative to the character's height."""
+"""`HOOKED`: share of the writers whose strokes end in small hooks. `HOOK`: range of a hook's length, relative to the
+character's height."""
 NARROWEST, NARROWEST_DIGIT, WIDER = 0.6, 0.45, 0.7
-"""Least width of a character, and of a digit, relative to its height; how much wider it may be."""
+"""Widths relative to the height. `NARROWEST`: least width of a character. `NARROWEST_DIGIT`: least width of a digit.
+`WIDER`: how much wider a character may be than the least width."""
 CARELESS = 0.01, 0.07
 """Range of the standard deviation of a point's displacement, relative to the height of a character."""
 TURN, SLANT, SLANT_MEAN = 0.08, 0.16, 0.08
-"""Standard deviations of a character's angle, in radians, and of its slant to the right, a shear; the mean slant."""
+"""`TURN`: standard deviation of a character's angle, in radians. `SLANT`: standard deviation of its slant to the right,
+a shear. `SLANT_MEAN`: mean slant."""
 ROUNDED = 0.1
 """Share of the strokes with corners that are drawn as curves."""
 COARSE_SHARE = 0.15
@@ -50,10 +55,12 @@ LETTER_SHARE = 0.75
 SERIFS = 0.2
 """Share of the letters that have serifs."""
 EVEN, UPRIGHT, HOLLOW = 0.4, 0.4, 0.3
-"""Shares of the forms that are symmetric, that are narrow, and that are hollow. A hollow form has bright edges around
-dim ink, like a filled form once uneven light is removed from a picture."""
+"""`EVEN`: share of the forms that are symmetric. `UPRIGHT`: share of the forms that are narrow. `HOLLOW`: share of the
+forms that are hollow. A hollow form has bright edges around dim ink, like a filled form once uneven light is removed
+from a picture."""
 OPEN, SHADED = 0.5, 0.6
-"""Probability that a figure is open below, and likewise above; share of the figures that are shaded."""
+"""`OPEN`: probability that a figure is open below, and likewise above. `SHADED`: share of the figures that are
+shaded."""
 UPRIGHT_WIDTH = 0.3, 0.6
 """Range of the factor that makes forms narrow; they stay wider than the stroke of a 1."""
 BACK = 3
@@ -89,17 +96,17 @@ WRITERS = 30
 PENNED = 0.5
 """Default share of the drawn digits that have the strokes of one of these writers."""
 ROUNDER_SHARE, ROUNDER = 0.6, (0.5, 0.06)
-"""Share of the strokes of loose digits that are smoothed. The standard deviation of the smoothing, in points, lies
-between `ROUNDER[0]` and 1 + `ROUNDER[1]` × the number of points."""
+"""`ROUNDER_SHARE`: share of the strokes of loose digits that are smoothed. `ROUNDER`: the standard deviation of the
+smoothing, in points, lies between `ROUNDER[0]` and 1 + `ROUNDER[1]` × the number of points."""
 ENDS_SHARE, LONGER, ASTRAY = 0.375, (-0.12, 0.15), 0.4
-"""Share of the stroke ends of loose digits that become longer or shorter; range of the change, relative to the digit's
-height; standard deviation of the angle, in radians, at which a longer end goes on."""
+"""`ENDS_SHARE`: share of the stroke ends of loose digits that become longer or shorter. `LONGER`: range of the change,
+relative to the digit's height. `ASTRAY`: standard deviation of the angle, in radians, at which a longer end goes on."""
 APART, UNLIKE = 0.06, 0.1
-"""Standard deviations, for each of several strokes of a loose digit, of the displacement relative to the digit's
-height, and of the logarithm of the stroke's scale."""
+"""Standard deviations for each stroke of a loose digit with several strokes. `APART`: of its displacement, relative to
+the digit's height. `UNLIKE`: of the logarithm of its scale."""
 WAVE, WAVES = 0.05, (0.5, 1.2)
-"""Standard deviation of the height of the waves that bend a loose digit, relative to the digit's height; range of the
-number of waves."""
+"""`WAVE`: standard deviation of the height of the waves that bend a loose digit, relative to the digit's height.
+`WAVES`: range of the number of waves."""
 STRETCHED = 0.8, 1.25
 """Range of the factor that stretches the width of a pen writer's digit."""
 LETTERS = [way for name, ways in SIGNS.items() if name in ascii_letters for way in ways]
@@ -116,10 +123,11 @@ def characters(
     penned: float = PENNED,
     loose: bool = False,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw `count` images, uint8 `[N, 28, 28]`, by MNIST's convention; also return the digit of each, int64 `[N]`.
+    """Draw `count` images, uint8 `[N, 28, 28]`, by MNIST's convention. Also return the digit of each image, int64
+    `[N]`.
 
     A fraction `share` of the images show digits. The others, labelled `NO_DIGIT`, are letters and signs (more than
-    half), strokes without meaning, filled forms and textures. A fraction `penned` of the digits have the strokes of the
+    half), strokes without meaning, forms and textures. A fraction `penned` of the digits have the strokes of the
     `writers`; they come first, ordered by writer. The other digits are written in the ways of `numerals`. If `loose`,
     the strokes of all digits are distorted.
     """
@@ -149,8 +157,8 @@ def characters(
 def pen_digits(
     random: Random, writers: Collection[int] = range(WRITERS), most: int | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Draw the digits of these writers, or `most` of them at random, by pens of any width: images, uint8 `[N, 28, 28]`,
-    and their digits."""
+    """Draw the digits of these writers, or `most` of them at random, by pens of any width. Returns the images, uint8
+    `[N, 28, 28]`, and their digits."""
     paths, digits, who = pen_paths()
     some = np.flatnonzero(np.isin(who, [*writers]))
     some = some if most is None else random.permutation(some)[:most]
@@ -188,8 +196,8 @@ def bent(way: str, random: Random) -> list[Points]:
 
 
 def loosened(paths: list[Points], random: Random) -> list[Points]:
-    """The strokes of a digit as another hand might write them: rounder, with longer or shorter ends, each stroke
-    displaced, and all bent by slow waves."""
+    """The strokes of a digit as another hand might write them: rounder, with longer or shorter ends, with displaced
+    strokes, and bent by slow waves."""
     everything = np.concatenate(paths)
     low, size = everything.min(0), max(float(np.ptp(everything, 0).max()), 1e-6)
     high, often, phase = random.normal(0, WAVE, (2, 2)), random.uniform(*WAVES, (2, 2)), random.random((2, 2))
@@ -223,8 +231,8 @@ def apart(path: Points, size: float, random: Random) -> Points:
 
 
 def ending(path: Points, longer: float, angle: float, back: int = BACK) -> Points:
-    """Lengthen the end of a stroke by `longer`, turned by an `angle` from the direction of its last `back` points;
-    shorten it if `longer` is negative."""
+    """Lengthen the end of a stroke by `longer`, turned by an `angle` from the direction of its last `back` points. If
+    `longer` is negative, shorten the end."""
     if longer < 0:
         left = np.cumsum(np.hypot(*np.diff(path[::-1], axis=0).T))[::-1]
         return path[: max(2, int((left > min(-longer, left[0] / 4)).sum()))]
@@ -242,7 +250,7 @@ def leaning(paths: list[Points], wide: float, random: Random) -> list[Points]:
 
 
 def legible(paths: list[Points]) -> float:
-    """The widest pen, in pixels, with which the strokes stay recognizable: they need room beside each other.
+    """The widest pen, in pixels, with which the strokes stay recognizable, because they need room beside each other.
 
     The room is the area of the strokes' box, divided by their length beyond one straight stroke across the box.
     """
@@ -255,7 +263,7 @@ def legible(paths: list[Points]) -> float:
 
 
 def hooked(path: Points, random: Random) -> Points:
-    """Add a small hook to the end of a stroke, to one side, half of the time."""
+    """Half of the time, add a small hook to the end of a stroke, to one side."""
     if random.random() < 0.5 or not (path[-1] - path[-2]).any():
         return path
     angle = random.choice((-1, 1)) * random.uniform(0.8, 2.4)
@@ -388,7 +396,7 @@ def reduced(ink: Image.Image, side: int = SIDE) -> Drawing:
 
 
 def centred(image: NDArray[Any]) -> Drawing:
-    """Move the image by whole pixels until its centre of mass is in the middle; ink that leaves on one side enters on
+    """Move the image by whole pixels until its centre of mass is in the middle. Ink that leaves on one side enters on
     the other."""
     places, mass = np.arange(SIDE), max(float(image.sum()), 1e-6)
     down = round(MIDDLE - float(image.sum(1) @ places) / mass)

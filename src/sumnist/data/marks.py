@@ -24,9 +24,10 @@ Mark = Callable[[float, float, float, float, Random], list[Path]]
 POINTS = 5
 """Points of an almost straight stroke."""
 BOW, SHAKE = 0.05, 0.012
-"""Standard deviations of a stroke's bow, and of the shake of each of its points, relative to its length."""
+"""Standard deviations, relative to the length of a stroke. `BOW`: of its bow. `SHAKE`: of the shake of each of its
+points."""
 LEAST = 6.0
-"""Least width or height of an area, in pixels (2 mm); a smaller area, such as that of a 1, counts as this large."""
+"""Least width or height of an area, in pixels (2 mm). A smaller area, such as that of a 1, counts as so large."""
 
 
 def stroke(x: float, y: float, to_x: float, to_y: float, random: Random) -> Path:

@@ -37,9 +37,12 @@ they disagreed. Source: the label-errors study of Northcutt, Athalye and Mueller
 class DigitSet:
     """Images with their digits.
 
-    `images`: uint8 `[N, 28, 28]`, light ink on dark ground, 0..255. `digits`: int64 `[N]`, 0..9. `name`: their source,
-    for messages and records. `soft`: float32 `[N, 10]`, the target probabilities of the digits (`with_soft_labels`), or
-    None to learn from `digits` alone.
+    Attributes:
+        images: uint8 `[N, 28, 28]`, light ink on dark ground, 0..255.
+        digits: int64 `[N]`, 0..9.
+        name: The source of the images, for messages and records.
+        soft: The target probabilities of the digits (`with_soft_labels`), float32 `[N, 10]`. With None, a network
+            learns from `digits` alone.
     """
 
     images: NDArray[np.uint8]
@@ -109,9 +112,9 @@ def packed(images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
     """Store images `[N, 28, 28]` as four arrays that compress well.
 
     `runs`: lengths of alternating runs of empty and inked pixels. A run that is too long for a byte is split, with a
-    run of length 0 between its parts. `bright`: one bit for each inked pixel, eight to a byte, set if the pixel is
-    bright but not `deep`, or deep but not bright. `high` and `low`: intensities of the bright pixels, and of the other
-    inked pixels, in order.
+    run of length 0 between its parts. `bright`: one bit for each inked pixel, eight to a byte. The bit is set if the
+    pixel is bright but not `deep`, or deep but not bright. `high`: intensities of the bright pixels, in order. `low`:
+    intensities of the other inked pixels, in order.
     """
     flat = images.reshape(-1)
     ink = flat[flat > 0]
@@ -185,7 +188,7 @@ def find_idx(folder: Path, name: str) -> Path | None:
 
 
 def parse_idx(data: bytes, path: str | Path) -> NDArray[np.uint8]:
-    """Parse an IDX file of unsigned bytes; `path` is for the messages. Format: magic 0x0000 08 DIMS, sizes, bytes."""
+    """Parse an IDX file of unsigned bytes: magic 0x0000 08 DIMS, sizes, bytes. Messages name the `path`."""
     if len(data) == 0:
         raise DataError(f"{path}: empty, expected an IDX file: copy or download it again")
     if len(data) < 4 or data[:3] != b"\x00\x00\x08" or data[3] not in (1, 3):
@@ -241,8 +244,8 @@ def with_soft_labels(digits: DigitSet) -> DigitSet:
 
 
 def posterior(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """The probabilities of the digits `[N, 10]`, given the teachers' `answers` `[N, 10]` and the labels `[N]`, by
-    Bayes' rule; a label is wrong with probability `WRONG`."""
+    """The probabilities of the digits, `[N, 10]`, by Bayes' rule from the teachers' `answers` `[N, 10]` and the labels
+    `[N]`. A label is wrong with probability `WRONG`."""
     likelihood = np.full(answers.shape, WRONG / 9, np.float32)
     likelihood[np.arange(len(labels)), labels] = 1 - WRONG
     joint = answers * likelihood
@@ -251,14 +254,14 @@ def posterior(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArra
 
 
 def encoded(answers: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Encode probabilities `[N, 10]` for the file: `[10, N]`, with images of one label side by side, because similar
-    neighbours compress better."""
+    """Encode probabilities `[N, 10]` for the file, as `[10, N]`. Images of one label stand side by side, because
+    similar neighbours compress better."""
     steps: NDArray[np.float64] = np.rint(-np.log(answers.clip(np.exp(-255 * SOFT_STEP))) / SOFT_STEP)
     return np.ascontiguousarray(steps.astype(np.uint8)[np.argsort(labels, kind="stable")].T)
 
 
 def decoded(steps: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Decode the probabilities `[N, 10]` in the file, of the images with these labels."""
+    """Decode the probabilities `[N, 10]` in the file. `labels` are the labels of the images."""
     ordered = np.empty(steps.T.shape, np.uint8)
     ordered[np.argsort(labels, kind="stable")] = steps.T
     answers = np.exp(-SOFT_STEP * ordered.astype(np.float32))

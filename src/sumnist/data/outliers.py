@@ -2,9 +2,9 @@
 
 Some images without a digit are made of the batch's own digits: mirrored, turned, with their quarters in other places,
 two side by side, with ink and ground exchanged, or small beside the printed lines of a cell. A reader sees images like
-the last two if it mistakes what the ink is, or where it is. The other images are drawn beforehand (`data/glyphs`). So
-neither MNIST's ink nor the drawing pen tells whether an image shows a digit. Loose digits show forms that few writers
-use. Some pass for another digit, so the end of a training has none.
+the last two kinds if it mistakes what the ink is, or where the ink is. The other images are drawn beforehand
+(`data/glyphs`). So neither MNIST's ink nor the drawing pen tells whether an image shows a digit. Loose digits show
+forms that few writers use. Some pass for another digit, so the end of a training has none.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from sumnist.data.sampling import NO_DIGIT
 DRAWN = 120_000
 """Number of images that are drawn beforehand, besides half as many loose digits."""
 DRAWN_DIGITS, PENNED = 0.6, 0.75
-"""Share of the drawn images that are digits; share of these digits, and of loose digits, with the strokes of pen
-writers. We chose the latter by leaving out half of the writers."""
+"""`DRAWN_DIGITS`: share of the drawn images that are digits. `PENNED`: share of these digits, and of the loose digits,
+with the strokes of pen writers; we chose it by leaving out half of the writers."""
 MADE = 0.35
 """Share of the added images, apart from loose digits, that are made of the batch's own digits."""
 LOOSE = 0.75
-"""Loose digits for each of the other added images, at full intensity."""
+"""Number of loose digits for each of the other added images, at full intensity."""
 MIRRORED = (3, 4, 7, 9)
 TURNED = (2, 3, 4, 5, 7)
 INVERTED = (0, 2, 3, 4, 5, 6, 7, 8, 9)
@@ -35,12 +35,19 @@ INVERTED = (0, 2, 3, 4, 5, 6, 7, 8, 9)
 INKED = 0.25
 """Intensity above which a pixel counts for the box around a digit's ink."""
 SIDE, BOX = 28, (4, 24)
-"""Side of an image in pixels; where the box of a fitted picture begins and ends."""
+"""`SIDE`: side of an image in pixels. `BOX`: where the box of a fitted picture begins and ends."""
 
 
 class Outliers:
-    """Images to add to each batch: `share` times as many as it has, some by the pens of `writers`, and up to `LOOSE`
-    times that many loose digits. `watch` shows the progress of drawing."""
+    """Makes the images to add to each batch.
+
+    Args:
+        share: How many images to add for each image of the batch, apart from loose digits.
+        seed: Fixes the drawn images.
+        device: Where the images are made.
+        watch: Shows the progress of drawing.
+        writers: The pen writers whose strokes some of the drawn digits have.
+    """
 
     def __init__(
         self, share: float, seed: int, device: torch.device, watch: Watch = iter,
@@ -56,8 +63,15 @@ class Outliers:
     def __call__(
         self, image: Tensor, digit: Tensor, generator: torch.Generator, intensity: float = 1.0
     ) -> tuple[Tensor, Tensor]:
-        """Images to add to a batch of images `[B, 1, 28, 28]` and digits `[B]`, with the digit that each shows, or
-        `NO_DIGIT`. A lower `intensity` adds fewer loose digits."""
+        """The images to add to a batch, and the digit that each shows, or `NO_DIGIT`.
+
+        Args:
+            image: The images of the batch, `[B, 1, 28, 28]`.
+            digit: The digits of the batch, `[B]`.
+            generator: Draws the images.
+            intensity: A lower intensity adds fewer loose digits. At 1, there are `LOOSE` of them for each other added
+                image.
+        """
         count = round(self.share * len(image))
         own = self.made(image, digit, round(MADE * count), generator)
         images, digits = [], []
@@ -69,7 +83,8 @@ class Outliers:
         return torch.cat([*images, own]), torch.cat(digits)
 
     def made(self, image: Tensor, digit: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """Make at most `count` images without a digit from the batch's digits, equally many of each of six kinds."""
+        """Make at most `count` images without a digit from the batch's digits, about equally many of each of six
+        kinds."""
         if not count:
             return image[:0]
         each = (count + 5) // 6
@@ -100,7 +115,8 @@ def inverted(image: Tensor) -> Tensor:
 
 
 def bordered(image: Tensor, generator: torch.Generator) -> Tensor:
-    """Images `[B, 1, 28, 28]` at 60 to 80 % of their size, or smaller for lack of room, beside straight lines.
+    """Reduce images `[B, 1, 28, 28]` to 60 to 80 % of their size, or less for lack of room, and draw straight lines
+    beside them.
 
     The lines run along one to three sides of the box of a fitted picture, as a printed cell's border does: for example
     an L, a ⊓, or two lines side by side.
@@ -139,8 +155,8 @@ def bordered(image: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def within(image: Tensor, axis: int, least: float = INKED) -> Tensor:
-    """Which rows (`axis` 3, reduced over) or columns (2) of images lie between the first and the last with ink above
-    `least`: `[B, 1, 28]`."""
+    """Which rows (`axis` 3, which is reduced) or columns (`axis` 2) of images lie between the first and the last one
+    with ink above `least`: `[B, 1, 28]`."""
     inked = (image > least).any(axis)
     return (inked.cumsum(2) > 0) & (inked.flip(2).cumsum(2) > 0).flip(2)
 

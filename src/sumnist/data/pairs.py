@@ -18,7 +18,14 @@ from sumnist.errors import ConfigError
 
 
 class Pairs(NamedTuple):
-    """One pair, or a batch of them: `image` float32 `[B, 1, 28, 28]` in [0, 1]; the others int64 `[B]`."""
+    """One pair, or a batch of them. For one pair, leave B out of the shapes.
+
+    Attributes:
+        image: float32 `[B, 1, 28, 28]` in [0, 1].
+        number: int64 `[B]`.
+        digit: int64 `[B]`.
+        sum: int64 `[B]`.
+    """
 
     image: Tensor
     number: Tensor
@@ -27,8 +34,8 @@ class Pairs(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """A batch of pairs with soft labels: the fields of `Pairs`, and `soft`, float32 `[B, 10]`, the target probabilities
-    of the digits."""
+    """A batch of pairs with soft labels. It has the fields of `Pairs`, and `soft`: the target probabilities of the
+    digits, float32 `[B, 10]`."""
 
     image: Tensor
     number: Tensor
@@ -112,8 +119,9 @@ class PairBatches:
         device: Where the batches are made.
         largest_number: Numbers are drawn uniformly from 0 to this one.
         augment: Function of images `[B, 1, 28, 28]`, a generator and an intensity that returns changed images.
-        numbers_per_image: K: each image meets its number and the next K − 1; number, digit and sum are then `[B · K]`.
-        share: (rank, size): yield only part `rank` of `size` of every batch.
+        numbers_per_image: K. Each image meets its number and the next K − 1 numbers, so number, digit and sum are
+            `[B · K]`.
+        share: (rank, size): of `size` parts of every batch, yield only part `rank`.
         draw: Function of the epoch that returns the numbers of all images, int64 `[N]`, instead of those of
             `PairDataset`.
         outliers: Function of images, digits, a generator and an intensity that returns images to add to the batch, and
@@ -169,7 +177,8 @@ class PairBatches:
 def shuffled(
     count: int, batches: int, seed: int, epoch: int, share: tuple[int, int], device: torch.device
 ) -> Iterator[tuple[Tensor, torch.Generator]]:
-    """Yield the indices of each batch of an epoch, or its part `share` (rank, size), and the generator for it."""
+    """Yield, for each batch of an epoch, its indices and its generator. `share` (rank, size) selects part `rank` of
+    `size` parts of every batch."""
     generator = torch.Generator(device).manual_seed(epoch_seed(seed, epoch))
     order = torch.randperm(count, generator=generator, device=device)
     if share[0]:
@@ -184,5 +193,6 @@ def as_soft(digit: Tensor) -> Tensor:
 
 
 def smallest_batch(images: int, batch_size: int, processes: int = 1) -> int:
-    """Size of the smallest batch that `PairBatches` makes of so many `images` for any process, without outliers."""
+    """The size of the smallest batch that `PairBatches` makes for any process from this number of `images`, without
+    outliers."""
     return images // -(-images // batch_size) // processes

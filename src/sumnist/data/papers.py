@@ -1,8 +1,8 @@
 """Add paper and camera effects to strips of writing: printed patterns, rulings and borders, light, blur, coarse pixels,
 noise.
 
-Each effect changes a random share of the strips of a batch, all of these at once. Strips are `[B, 32, W]`, light ink on
-dark ground. `draw` gives the random values, and its strength multiplies all shares. No effect hides the writing.
+Each effect changes a random share of the strips of a batch, all at once. Strips are `[B, 32, W]`, light ink on dark
+ground. `draw` gives the random values, and its strength multiplies all shares. No effect hides the writing.
 """
 
 from __future__ import annotations
@@ -19,55 +19,69 @@ from torch.nn import functional
 from sumnist.data.augment import Draw
 
 GUILLOCHE_SHARE, WOVEN_SHARE, CLOUDED_SHARE, RULED_SHARE, BORDERED_SHARE = 0.35, 0.1, 0.12, 0.2, 0.2
-"""Shares of the strips with printed curves, a woven pattern, blotches, rulings, and a border."""
+"""Shares of the strips with a print: curves, a woven pattern, blotches, rulings, and a border, in this order."""
 PATTERN = 0.05, 0.28
 """Range of the intensity of a printed ground."""
 FAMILIES, ONE_FAMILY_SHARE = 2, 0.5
-"""Number of families of printed curves, and share of these grounds with only one family."""
+"""`FAMILIES`: number of families of printed curves. `ONE_FAMILY_SHARE`: share of the grounds with curves that have only
+one family."""
 PITCH, WEAVE = (1.8, 6.0), (2.0, 6.0)
-"""Ranges of the pixels from one printed curve to the next, and from one thread to the next."""
+"""`PITCH`: range of the pixels from one printed curve to the next. `WEAVE`: range of the pixels from one thread to the
+next."""
 SWING, SWING_LENGTH = 3.0, (15.0, 120.0)
-"""Largest swing of a printed curve up and down, and range of the length of one swing, in pixels."""
+"""`SWING`: largest swing of a printed curve up and down, in pixels. `SWING_LENGTH`: range of the length of one swing,
+in pixels."""
 STEEP_SHARE, STEEP_SLOPE, ARCH = 0.3, (0.4, 1.2), 0.004
-"""Share of the families that rise steeply; range of their slope; deviation of a family's arch, per pixel squared."""
+"""`STEEP_SHARE`: share of the families that rise steeply. `STEEP_SLOPE`: range of their slope. `ARCH`: deviation of a
+family's arch, per pixel squared."""
 BLOTCH = 8
 """Pixels from one value of the noise in blotches to the next."""
 MOST_RULINGS, DOTTED_SHARE, OUTER_SHARE = 2, 0.3, 0.7
-"""Largest number of rulings on a strip; shares of rulings that are dotted, and that lie in the strip's outer fifths."""
+"""`MOST_RULINGS`: largest number of rulings on a strip. `DOTTED_SHARE`: share of the rulings that are dotted.
+`OUTER_SHARE`: share of the rulings that surely lie in the strip's outer fifths."""
 LINE, LINE_LIGHT, TILT = (0.3, 1.1), (0.2, 0.9), 0.015
-"""Ranges of half the width of a printed line, in pixels, and of its intensity; deviation of its slope."""
+"""`LINE`: range of half the width of a printed line, in pixels. `LINE_LIGHT`: range of its intensity. `TILT`: deviation
+of its slope."""
 SIDE_SHARE, INSET = 0.5, 4.0
-"""Probability of each side of a border; its largest distance from the strip's upper or lower edge, in pixels."""
+"""`SIDE_SHARE`: probability of each side of a border. `INSET`: largest distance of its level sides from the strip's
+upper or lower edge, in pixels."""
 CLEAR = 3.0
 """Least distance between an upright border and the writing, in pixels."""
 SPECKED_SHARE, SPECKS = 0.06, 0.003
 """Share of the strips with specks, and share of the pixels of these strips that are specks."""
 WORN_SHARE, WORN, WORN_CELL = 0.06, (0.3, 0.6), 6
-"""Share of the strips with fading ink; range of how much fades; pixels from one value of the fading to the next."""
+"""`WORN_SHARE`: share of the strips with fading ink. `WORN`: range of how much fades. `WORN_CELL`: pixels from one
+value of the fading to the next."""
 LIT_SHARE, GROUND, INK, LEAST_CONTRAST = 0.6, 0.3, 0.35, 0.45
-"""Share of the strips with changed light; lightest ground; largest amount by which the ink is darkened; least contrast
-between the two."""
+"""`LIT_SHARE`: share of the strips with changed light. `GROUND`: lightest ground. `INK`: largest amount by which the
+ink is darkened. `LEAST_CONTRAST`: least contrast between ink and ground."""
 SHADED_SHARE, SHADE, SOFT = 0.1, (0.1, 0.3), (1.0, 12.0)
-"""Share of these strips with the edge of a shadow; ranges of how much lighter the ground is in the shadow, and of the
-width of the edge in pixels."""
+"""`SHADED_SHARE`: share of the strips with changed light that have the edge of a shadow. `SHADE`: range of how much
+lighter the ground is in the shadow. `SOFT`: range of the width of the edge, in pixels."""
 BLUR_SHARE, SHARPEN_SHARE, SHARPEN, NOISE_SHARE, NOISE = 0.4, 0.12, (0.3, 1.2), 0.3, 0.09
-"""Share of blurred strips; share of sharpened strips, and range of how much of the difference to a blurred strip is
-added; share of noisy strips, and the noise's largest standard deviation."""
+"""`BLUR_SHARE`: share of blurred strips. `SHARPEN_SHARE`: share of sharpened strips. `SHARPEN`: range of how much of
+the difference to a blurred strip is added. `NOISE_SHARE`: share of noisy strips. `NOISE`: the noise's largest standard
+deviation."""
 MOST_BLUR = 1.6
 """Largest number of times that a strip is averaged over its neighbourhood."""
 BLURRED_EM = 24.0
 """Height of a digit in pixels from which the blur has its full width; smaller digits are blurred less."""
 COARSE_SHARE, COARSE, LEAST_COARSE = 0.12, (10, 12, 14, 17, 20), 10.0
-"""Share of the strips that are reduced; heights to which they are reduced; least height that a digit keeps; in
-pixels."""
+"""`COARSE_SHARE`: share of the strips that are reduced. `COARSE`: heights to which they are reduced, in pixels.
+`LEAST_COARSE`: least height that a digit keeps, in pixels."""
 JPEG_SHARE, QUALITY = 0.1, (12, 50)
-"""Share of the strips that are compressed, and range of the JPEG quality; the upper end is excluded."""
+"""`JPEG_SHARE`: share of the strips that are compressed. `QUALITY`: range of the JPEG quality; the upper end is
+excluded."""
 
 
 def on_paper(ink: Tensor, width: Tensor, free: Tensor, draw: Draw) -> Tensor:
     """Ink `[B, 32, W]`, with print and dirt of the paper added.
 
-    `width`: width of each strip, `[B]`; `free`: columns without writing at its left and right, `[B, 2]`; in pixels.
+    Args:
+        ink: The ink.
+        width: The width of each strip in pixels, `[B]`.
+        free: The number of columns without writing at its left and right, `[B, 2]`.
+        draw: The random values.
     """
     paper = torch.zeros_like(ink)
     for printed in (guilloche, woven, clouded, ruled, specked):
@@ -78,9 +92,13 @@ def on_paper(ink: Tensor, width: Tensor, free: Tensor, draw: Draw) -> Tensor:
 
 
 def pictured(image: Tensor, width: Tensor, em: Tensor, draw: Draw) -> Tensor:
-    """Strips `[B, 32, W]` as a camera or scanner sees them: `[B, 32, W]` in [0, 1], dark beyond each strip's `width`.
+    """Strips as a camera or scanner sees them: `[B, 32, W]` in [0, 1], dark beyond each strip's width.
 
-    `em`: height of a digit in pixels, `[B]`.
+    Args:
+        image: The strips, `[B, 32, W]`.
+        width: The width of each strip in pixels, `[B]`.
+        em: The height of a digit in pixels, `[B]`.
+        draw: The random values.
     """
     blurred(image, em, draw)
     sharpened(image, draw)
@@ -173,7 +191,8 @@ def ruled(paper: Tensor, draw: Draw) -> None:
 
 
 def line(paper: Tensor, chosen: Tensor, across: Tensor, along: Tensor, light: Tensor, draw: Draw) -> None:
-    """Print a line; `across` is the distance of each pixel from it. Where it meets other print, the lighter counts."""
+    """Print a line. `across` is the distance of each pixel from it, and `along` the place along it. Where the line
+    meets other print, the lighter counts."""
     count = len(chosen)
     tilt = TILT * torch.randn(count, 1, 1, generator=draw.generator)
     ink = (draw.between(*LINE, count) + 0.5 - (across + tilt * along).abs_()).clamp_(0, 1) * light
@@ -225,7 +244,8 @@ def lit(image: Tensor, draw: Draw) -> None:
 
 
 def smooth(image: Tensor) -> Tensor:
-    """The weighted mean of each pixel's 3×3 neighbourhood in strips `[B, 32, W]`, weights 1 2 1 along each axis."""
+    """The weighted mean of each pixel's 3×3 neighbourhood in strips `[B, 32, W]`. The weights are 1 2 1 along each
+    axis."""
     wide = functional.pad(image[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     down = (wide[:, :-2] + wide[:, 2:]).add_(wide[:, 1:-1], alpha=2)
     return (down[:, :, :-2] + down[:, :, 2:]).add_(down[:, :, 1:-1], alpha=2).div_(16)

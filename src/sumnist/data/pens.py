@@ -35,8 +35,8 @@ LOOSE_PENNED = 0.75
 UNIT = 63
 """How many units of a stored byte make one pixel of depth."""
 FATTEST = 6.0
-"""Widest stroke, in pixels, of an image in the bank. Images with wider strokes are left out: their loops are filled,
-and no thinner pen opens them again. Images without any line, all blot or blank, are left out too."""
+"""Widest stroke, in pixels, of an image in the bank. Images with wider strokes are left out, because their loops are
+filled and no thinner pen opens them again. Images that are all blot, or blank, have no line and are left out, too."""
 MOST_SLANT = 0.7
 """Limit of a measured slant: beyond it, ink lies flat and has no slant."""
 PATCHES = (20, 28, 40, 64)
@@ -49,7 +49,8 @@ TURNING = 0.2
 """Intensity that stays fixed when an edge is made steeper. It lies below the middle, so that fine lines stay."""
 
 DRAWN, LETTER, CURRENCY, HASH, STAR, SCRAWL, BANK_KINDS = 10, 20, 21, 22, 23, 24, 25
-"""Kinds of images in a bank: MNIST's digits from 0, drawn digits from `DRAWN`, letters, signs; number of kinds."""
+"""Kinds of images in a bank: MNIST's digits from 0 on, drawn digits from `DRAWN` on, letters, and signs. `BANK_KINDS`
+is the number of kinds."""
 SIGN_COUNTS = {LETTER: 2000, CURRENCY: 400, HASH: 100, STAR: 100, SCRAWL: 400}
 """Number of images that are drawn of each kind."""
 
@@ -62,10 +63,12 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 @dataclass(frozen=True)
 class Pieces:
-    """Characters to write: an array `[N]` for each property; `place` is the index of the image in the bank."""
+    """Characters to write: an array `[N]` for each property."""
 
     strip: Places
+    """Index of the strip."""
     place: Places
+    """Index of the image in the bank."""
     x: Floats
     """Middle of the ink's box, in pixels from the strip's left edge, without the image's own slant."""
     y: Floats
@@ -97,12 +100,15 @@ class Strokes:
     """Straight strokes with round ends, from (x, y) to (to_x, to_y), in pixels: an array `[N]` for each property."""
 
     strip: Places
+    """Index of the strip."""
     x: Floats
     y: Floats
     to_x: Floats
     to_y: Floats
     radius: Floats
+    """Half the width of the stroke, in pixels."""
     light: Floats
+    """Intensity of the ink, 0 to 1."""
 
 
 class Bank:
@@ -132,7 +138,8 @@ class Bank:
         images, kinds = images[order], kinds[order]
         self.firsts = np.cumsum(self.counts) - self.counts
         self.depth, self.middle, self.pen = depth[order], middle[order], pen[order]
-        """Width of the strokes of each image, in pixels of the image, `[N]`."""
+        """For each image: the depth of each pixel and the middle lines of the strokes, both `[N, 28, 28]`; and the
+        width of its strokes in pixels of the image, `[N]`."""
         slant = in_parts(slants, images)
         mean = np.bincount(kinds, slant, count) / self.counts
         self.slant: Floats = (slant - mean[kinds]).astype(np.float32)
@@ -157,7 +164,7 @@ class Bank:
         return cls(np.concatenate([digits.images, images, others]), kinds, BANK_KINDS)
 
     def choose(self, kinds: Places, chance: NDArray[np.float64]) -> Places:
-        """Choose one image of each kind; `chance`, of the same shape, is in [0, 1)."""
+        """Choose one image of each of the `kinds`. `chance` has the same shape, with values in [0, 1)."""
         return self.firsts[kinds] + (chance * self.counts[kinds]).astype(np.int64)
 
     def penned(self, place: Places, pen: Floats) -> Tensor:
@@ -174,7 +181,7 @@ class Bank:
 
 
 def written(bank: Bank, pieces: Pieces, canvas: Floats) -> None:
-    """Write the pieces into `canvas` `[B, H, W + 2·EDGE]`, whose strips begin at column `EDGE`. Where strokes meet, the
+    """Write the pieces into `canvas` `[B, H, W + 2·EDGE]`. The strips begin at column `EDGE`. Where strokes meet, the
     lighter ink counts."""
     across, upright = abs(pieces.wide), abs(pieces.high)
     tall = upright * (bank.bottom - bank.top)[pieces.place]
@@ -195,7 +202,7 @@ def written(bank: Bank, pieces: Pieces, canvas: Floats) -> None:
 
 
 def mapped(bank: Bank, part: Pieces, first: Places, size: tuple[int, int]) -> Floats:
-    """Patches of the pieces, `[N, *size]`; the left column of each lies at column `first` of its strip."""
+    """Patches of the pieces, `[N, *size]`. The left column of each patch lies at column `first` of its strip."""
     source = bank.penned(part.place, part.pen / np.sqrt(part.wide * part.high))
     grid = torch.from_numpy(grids(bank, part, first, size))
     image = functional.grid_sample(source, grid, align_corners=False)[:, 0]
@@ -206,7 +213,8 @@ def mapped(bank: Bank, part: Pieces, first: Places, size: tuple[int, int]) -> Fl
 
 
 def grids(bank: Bank, part: Pieces, first: Places, shape: tuple[int, int]) -> Floats:
-    """The place in its image of each pixel of a patch, `[N, *shape, 2]`: x and y in -1..1, as `grid_sample` expects."""
+    """For each pixel of a patch, its place in the image, `[N, *shape, 2]`: x and y in -1..1, as `grid_sample`
+    expects."""
     tall, wide = shape
     cosine, sine = np.cos(part.angle), np.sin(part.angle)
     # Image to strip: remove the image's slant, scale, add the strip's slant, turn. y points down, so slants are
@@ -259,7 +267,8 @@ def drawn_ways(ways: Sequence[str], count: int, random: Random) -> Bytes:
 
 
 def signs(random: Random) -> tuple[Bytes, Places]:
-    """Draw images of letters, signs and scribbles, uint8 `[N, 28, 28]`; also return the kind of each, int64 `[N]`."""
+    """Draw images of letters, signs and scribbles, uint8 `[N, 28, 28]`. Also return the kind of each image, int64
+    `[N]`."""
     currency = [way for name in ("$", "euro", "pound", "yen") for way in glyphs.SIGNS[name]]
     ways = {LETTER: glyphs.LETTERS, CURRENCY: currency, HASH: glyphs.SIGNS["#"], STAR: glyphs.SIGNS["*"]}
     images = [drawn_ways(ways[kind], SIGN_COUNTS[kind], random) for kind in ways]
@@ -273,13 +282,13 @@ def signs(random: Random) -> tuple[Bytes, Places]:
 
 
 def in_parts(measure: Callable[..., NDArray[Scalar]], *arrays: NDArray[Any]) -> NDArray[Scalar]:
-    """Apply `measure` to some images at a time: all at once would need a gigabyte."""
+    """Apply `measure` to some images at a time, because all at once would need a gigabyte."""
     starts = range(0, len(arrays[0]), PART)
     return np.concatenate([measure(*(array[start : start + PART] for array in arrays)) for start in starts])
 
 
 def eroded(image: Bytes) -> Bytes:
-    """Make each pixel as dark as the darkest of itself and its four neighbours; pixels outside are dark."""
+    """Give each pixel the least intensity among itself and its four neighbours. Pixels outside are dark."""
     result = np.zeros_like(image)
     inner = np.minimum(np.minimum(image[:, :-2, 1:-1], image[:, 2:, 1:-1]), image[:, 1:-1, 1:-1])
     result[:, 1:-1, 1:-1] = np.minimum(inner, np.minimum(image[:, 1:-1, :-2], image[:, 1:-1, 2:]))
@@ -338,8 +347,10 @@ def slants(images: Bytes) -> NDArray[np.float64]:
 
 
 def boxes(images: Bytes, slant: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Left, right, top and bottom of the ink in pixels, `[N]` each, after each image is slanted by `slant` less around
-    the middle between top and bottom."""
+    """The box around the ink of each image: left, right, top and bottom in pixels, `[N]` each.
+
+    Before the measuring, each image is slanted by `slant` less, around the middle between top and bottom.
+    """
     inked: NDArray[np.bool_] = images > INKED
     place = np.arange(SIDE)
     rows = np.logical_or.reduce(inked, 2)

@@ -42,7 +42,8 @@ def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
 
 
 def hold_out(digits: NDArray[np.int64], count: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Indices (rest, held out): `count` are held out, digits in proportion; a seed always gives the same split."""
+    """Choose `count` indices to hold out, with every digit in proportion. Returns the other indices, and these. The
+    same seed always gives the same split."""
     if count >= len(digits):
         raise ConfigError(f"--validation {count}: expected fewer than the {len(digits):,} training images there are")
     random = np.random.default_rng(seed)
@@ -55,7 +56,7 @@ def hold_out(digits: NDArray[np.int64], count: int, seed: int = 0) -> tuple[NDAr
 
 
 def folds(digits: NDArray[np.int64], count: int = 5, seed: int = 0) -> list[NDArray[np.int64]]:
-    """`count` disjoint index sets that cover all of `digits`, each with every digit in proportion."""
+    """`count` disjoint sets of indices that together cover all of `digits`. Each set has every digit in proportion."""
     shuffled = np.random.default_rng(seed).permutation(len(digits))
     by_digit = shuffled[np.argsort(digits[shuffled], kind="stable")]
     return [np.sort(by_digit[start::count]) for start in range(count)]

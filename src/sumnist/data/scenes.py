@@ -3,8 +3,8 @@
 A scene has up to 192×192 pixels. It shows lines of characters: anywhere, in a table, in a text, in a box, or alone.
 Beside them are words, rules, borders, scribbles, dark margins and the edge of a desk. Everything on a page turns with
 it. Digits are MNIST's training images, drawn digits, those of the 30 writers of the pen digits, and print (`bank_of`).
-`data/papers` has effects of paper and camera. For each character, the composer knows its place, its size, the direction
-of its line, and the next character of its number (`Scenes.batch`).
+`data/papers` has effects of paper and camera. For each character, `Scenes.batch` gives its place, its size, the
+direction of its line, and the next character of its number.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ SIZES = ((192, 192), 0.5), ((128, 128), 0.16), ((96, 96), 0.1), ((64, 160), 0.12
 CELL = 4
 """Side of the cells for which the finder answers, in pixels."""
 PEN, PRINT, PRINTED_LETTER, KINDS = BANK_KINDS, BANK_KINDS + 10, BANK_KINDS + 20, BANK_KINDS + 21
-"""Kinds of images besides those of `data/pens`: pen writers' digits, printed digits and letters; number of all
-kinds."""
+"""Kinds of images besides those of `data/pens`. `PEN`: pen writers' digits. `PRINT`: printed digits. `PRINTED_LETTER`:
+printed letters. `KINDS`: number of all kinds."""
 DRAWN_DIGITS = 10_000
 """Digits that are drawn beforehand."""
 OTHER = len(CHARACTERS) - 1
@@ -62,7 +62,8 @@ PATCHES = 16, 24, 32, 48, 64, 96, 128, 224
 EMS = 9.0, 130.0
 """Least and greatest height of a digit, in pixels."""
 NEAR, MOST_NEAR = 0.2, 3.0
-"""Standard deviation of the heat around a character's middle, relative to its height; its maximum, in cells."""
+"""`NEAR`: standard deviation of the heat around a character's middle, relative to the height of a digit. `MOST_NEAR`:
+its maximum, in cells."""
 FONTS = (
     "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Bold",
     "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmb10",
@@ -70,12 +71,14 @@ FONTS = (
 """Fonts of Matplotlib, which is installed for training along with torch."""
 
 EXPRESSION_SHARE, STRUCK_SHARE, TILTED_SHARE, LABELLED_SHARE = 0.34, 0.09, 0.2, 0.12
-"""Shares of the lines with signs or several numbers, of lines that are struck out, of lines that run in another
-direction than the page, and of lines with a word just before them."""
+"""Shares of the lines. `EXPRESSION_SHARE`: with signs or several numbers. `STRUCK_SHARE`: struck out. `TILTED_SHARE`:
+in another direction than the page. `LABELLED_SHARE`: with a word just before them."""
 CARELESS_SHARE, CARELESS = 0.2, 2.2
-"""Share of the hands whose digits vary much in size and height, and how many times as much as those of other hands."""
+"""`CARELESS_SHARE`: share of the hands whose digits vary much in size and height. `CARELESS`: how many times as much
+they vary as those of other hands."""
 SQUARED_SHARE, PITCH = 0.3, (6.0, 70.0)
-"""Share of the scenes on squared, ruled or dotted paper; range of the pixels from one of its lines to the next."""
+"""`SQUARED_SHARE`: share of the scenes on squared, ruled or dotted paper. `PITCH`: range of the pixels from one line of
+this paper to the next."""
 
 Random = np.random.Generator
 Floats = NDArray[np.float32]
@@ -197,15 +200,30 @@ SIGN_PATHS: dict[str, list[list[tuple[float, float]]]] = {
         [(0.25 + 0.13 * math.cos(t), -0.2 + 0.17 * math.sin(t)) for t in np.linspace(0, 6.5, 9)],
     ],
 }
-"""Strokes of the signs: points by the height of a digit, from the middle of the sign's room on the line, y down."""
+"""Strokes of the signs. Points are relative to the height of a digit and to the middle of the sign's room on the line;
+y points down."""
 SIGN_ROOM = {"-": 0.5, "+": 0.6, "=": 0.6, "×": 0.5, "/": 0.4, ".": 0.14, ":": 0.16, ",": 0.16, "'": 0.14, "%": 0.85}
 """Room that a sign takes on the line, relative to the height of a digit."""
 
 
 @dataclass(frozen=True)
 class Hand:
-    """How a line is written: the height of its digits, `em`, in pixels, the source of its characters, and its style.
-    Lengths are relative to `em`; `light` is an intensity, and `steep` a factor."""
+    """How a line is written. Lengths are relative to `em`.
+
+    Attributes:
+        em: The height of its digits in pixels.
+        source: The source of its characters: "mnist", "drawn", "pen" or "print".
+        pen: The width of the pen.
+        light: The intensity of the ink.
+        steep: The factor by which edges are steeper than resampling leaves them.
+        slant: How far the writing leans to the right for one pixel upwards.
+        aspect: The width of characters, relative to their images.
+        gap: The gap between characters.
+        uneven: The standard deviation of the characters' sizes.
+        wobble: The standard deviation of the characters' distances from the line.
+        letters: The kind of images that show its letters.
+        font: Selects one of the fonts, from 0 to 1.
+    """
 
     em: float
     source: str
@@ -219,7 +237,6 @@ class Hand:
     wobble: float
     letters: int
     font: float = 0.0
-    """Selects one of the fonts, from 0 to 1."""
 
     @classmethod
     def any(cls, random: Random, em: float, share_printed: float = 0.12) -> Hand:
@@ -242,8 +259,11 @@ class Hand:
 
 @dataclass(frozen=True)
 class Frame:
-    """A coordinate system on a scene: turned by `angle`, clockwise, around a point that is (`u`, `v`) in this system
-    and (`x`, `y`) on the scene."""
+    """A coordinate system on a scene.
+
+    It is turned by `angle`, clockwise, around a point. This point is (`u`, `v`) in this system and (`x`, `y`) on the
+    scene.
+    """
 
     angle: float
     u: float
@@ -261,7 +281,8 @@ class Frame:
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom on the page."""
 Part = tuple[str, int, float, float, float]
-"""A character of a line, its image in the bank or −1, pixels for one of the image across and down, and its width."""
+"""A part of a line: the character; the index of its image in the bank, or −1; the pixels of the scene for one pixel of
+the image, across and down; and its width."""
 
 
 class Sketch:
@@ -272,9 +293,11 @@ class Sketch:
         self.turn(0, 0.0)
         self.pieces: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = [], []
         self.strokes: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = [], []
-        """A list for other ink, and a list for numbers: the scene and the properties of `Pieces`, or of `Strokes`."""
+        """Of `pieces` and of `strokes`: a list for other ink, and a list for the ink of numbers. An entry has the scene
+        and the properties of `Pieces`, or of `Strokes`."""
         self.characters: list[tuple[float, ...]] = []
-        """Scene, x, y, em, width, angle, class, index in this list of the next character or −1, struck out."""
+        """For each character: scene, x, y, em, width, angle, class, the index in this list of the next character or −1,
+        and whether it is struck out."""
 
     def turn(self, scene: int, angle: float) -> None:
         """Begin a scene whose page is turned by `angle`."""
@@ -313,8 +336,8 @@ class Sketch:
                 self.strokes[number].append((self.scene, x, y, to_x, to_y, radius, light))
 
     def glyph(self, place: int, u: float, v: float, high: float, wide: float, hand: Hand, number: bool) -> None:
-        """Write an image of the bank with its middle at (u, v); `high` and `wide` are pixels of the scene for one of
-        the image."""
+        """Write an image of the bank with its middle at (u, v). One pixel of the image takes `high` pixels of the scene
+        down and `wide` pixels across."""
         random, bank = self.random, self.bank
         x, y = self.frame.at(u, v)
         reach = 20 * max(high, wide)
@@ -370,7 +393,7 @@ class Sketch:
         return parts, total + hand.em * max(hand.gap, -0.05) * max(len(parts) - 1, 0)
 
     def line(self, parts: list[Part], u: float, v: float, hand: Hand, number: bool = True, struck: bool = False) -> Box:
-        """Write a line of characters from (u, v), the left end of the line on which they stand; return its box."""
+        """Write a line of characters from (u, v), the left end of the line on which they stand. Returns its box."""
         random, em = self.random, hand.em
         start, first, last = u, len(self.characters), -1
         climb = 0.0 if hand.source == "print" else random.normal(0, 0.02)
@@ -774,7 +797,7 @@ def angle_of(random: Random) -> float:
 
 @dataclass(frozen=True)
 class SceneBatch:
-    """Scenes, and all targets of a finder."""
+    """A batch of scenes with all targets of a finder."""
 
     image: Tensor
     """float32 `[B, 1, H, W]` in [0, 1], dark on light or light on dark."""
@@ -783,10 +806,10 @@ class SceneBatch:
     heat: Tensor
     """float32 `[B, H / 4, W / 4]`: 1 in the cell of a character's middle, less around it."""
     owner: Tensor
-    """int64 `[B, H / 4, W / 4]`: index in `characters` of the one that a cell answers for, −1 for none."""
+    """int64 `[B, H / 4, W / 4]`: the index in `characters` of the character that a cell answers for, −1 for none."""
     characters: Tensor
-    """float32 `[N, 9]`: scene, x, y, height of a digit, width, angle of the line, class, index of the next character or
-    −1, struck out; in pixels and radians."""
+    """float32 `[N, 9]`, in pixels and radians: scene, x, y, height of a digit, width, angle of the line, class, index
+    of the next character or −1, and whether the character is struck out."""
 
 
 class Scenes:
@@ -797,7 +820,7 @@ class Scenes:
         seed: Another seed gives other scenes.
         watch: Shows the progress of drawing digits, before the first batch.
         count: Digits that are drawn beforehand; fewer suffice for fewer scenes.
-        writers: Pen writers, whose strokes half of these digits have.
+        writers: Pen writers. Half of these digits have their strokes.
 
     Raises:
         DataError: `digits` lacks a digit.
@@ -811,7 +834,7 @@ class Scenes:
         self.bank = bank_of(digits, DRAWN_DIGITS if count is None else count, seed, watch, writers)
 
     def batch(self, step: int, size: int, strength: float = 1.0) -> SceneBatch:
-        """`size` scenes; `strength` multiplies the shares of paper and camera effects."""
+        """A batch of `size` scenes. `strength` multiplies the shares of paper and camera effects."""
         random = np.random.default_rng([self.seed, step, size])
         shape = SIZES[int(random.choice(len(SIZES), p=[share for _, share in SIZES]))][0]
         sketch = Sketch(self.bank, random, shape)
@@ -833,7 +856,7 @@ class Scenes:
 def written(
     bank: Bank, pieces: list[tuple[float, ...]], strokes: list[tuple[float, ...]], size: tuple[int, int, int]
 ) -> Floats:
-    """The ink of scenes, `[B, H, W]`; where strokes meet, the lighter ink counts."""
+    """The ink of scenes, `[B, H, W]`. Where strokes meet, the lighter ink counts."""
     count, high, wide = size
     canvas = np.zeros((count, high, wide + 2 * EDGE), np.float32)
     if pieces:
@@ -877,8 +900,8 @@ def ems(characters: Floats, size: int) -> Tensor:
 
 
 def targets(characters: Floats, clear: Floats) -> tuple[Tensor, Tensor]:
-    """The heat of characters, and the index of the character that each cell answers for, both `[B, H / 4, W / 4]`. A
-    character counts only if its scene is `clear` at its middle."""
+    """The heat of characters, and for each cell the index of the character that it answers for, both
+    `[B, H / 4, W / 4]`. A character counts only if its scene is `clear` at its middle."""
     size, high, wide = clear.shape
     shape = size, high // CELL, wide // CELL
     heat, owner = np.zeros(shape, np.float32), np.full(shape, -1, np.int64)
@@ -904,11 +927,13 @@ def targets(characters: Floats, clear: Floats) -> tuple[Tensor, Tensor]:
 # Effects on a scene's picture.
 
 PLANE_SHARE, PLANES = 0.35, (1, 4)
-"""Share of the scenes with dark or light planes at their sides; `PLANES[1]` is the largest number of planes."""
+"""`PLANE_SHARE`: share of the scenes with dark or light planes at their sides. `PLANES[1]`: the largest number of
+planes."""
 PATTERNED_SHARE = 0.5
 """Factor on the shares of patterned paper in `data/papers`."""
 GRAINY_SHARE, GRAIN = 0.04, 0.3
-"""Share of the scenes with strong noise; its largest standard deviation, less for small digits."""
+"""`GRAINY_SHARE`: share of the scenes with strong noise. `GRAIN`: its largest standard deviation; small digits get less
+noise."""
 BINARIZED_SHARE = 0.1
 """Share of the scenes in black and white."""
 DARK_ON_LIGHT = 0.85
@@ -918,7 +943,8 @@ CONTRAST = 0.12, 1.0
 
 
 def photographed(ink: Tensor, em: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
-    """Ink `[B, H, W]` as a camera or scanner sees it, and how clear each pixel is of covering planes, 0 to 1."""
+    """Ink `[B, H, W]` as a camera or scanner sees it. Also, for each pixel, how little a plane covers it, from 0
+    (covered) to 1 (clear)."""
     paper = torch.zeros_like(ink)
     calm = Draw(draw.count, draw.generator, draw.device, PATTERNED_SHARE * draw.strength)
     for pattern in (papers.guilloche, papers.woven, papers.clouded, papers.specked):
@@ -943,7 +969,8 @@ def photographed(ink: Tensor, em: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
 
 
 def grainy(image: Tensor, em: Tensor, draw: Draw) -> None:
-    """Add the noise of pictures taken in little light; less to small digits, so that people can still read them."""
+    """Add the noise of pictures taken in little light. Small digits get less noise, so that people can still read
+    them."""
     chosen, count = papers.some(draw, GRAINY_SHARE)
     most = GRAIN * (em[chosen] / papers.BLURRED_EM).clamp(max=1)[:, None, None]
     image[chosen] += torch.randn(count, *image.shape[1:], generator=draw.generator) * most * draw.between(0, 1, count)
@@ -958,8 +985,8 @@ def binarized(image: Tensor, draw: Draw) -> None:
 
 
 def bounded(image: Tensor, draw: Draw) -> Tensor:
-    """Cover the sides with dark or light planes: a scanner's margin, the next page, a desk. Return how much stays
-    clear."""
+    """Cover the sides with dark or light planes: a scanner's margin, the next page, a desk. Returns how clear of planes
+    each pixel is, 0 to 1."""
     chosen, count = papers.some(draw, PLANE_SHARE)
     clear = torch.ones_like(image)
     x, y = papers.places(image)

@@ -31,8 +31,8 @@ from sumnist.data.texts import HEIGHT, MOST, NONE, STEP, Flags, Random, Texts, W
 DRAWN_SHARES = 0.3, 0.65, 0.4, 0.3, 0.45, 0.4, 0.3, 0.6, 0.35, 0.5
 """Share of each digit that is drawn (`data/glyphs`), not MNIST's: higher where other countries write it differently."""
 ONE_WRITER_SHARE, SAME_FORM = 0.6, 0.7
-"""Share of the lines by one writer, whose digits have one source and a similar slant; probability that a digit by this
-writer uses the line's own image for that digit."""
+"""`ONE_WRITER_SHARE`: share of the lines by one writer, whose digits have one source and a similar slant. `SAME_FORM`:
+probability that a digit by this writer uses the line's own image for that digit."""
 ONE_HAND = 0.03
 """Share of a digit's images, side by side in the bank, from which the images of one writer are taken."""
 
@@ -41,55 +41,61 @@ ONE_HAND = 0.03
 OVERLAPPING_SHARE, OVERLAP, MOST_OVERLAP = 0.45, (-0.2, 0.02), 0.3
 WIDE_SHARE, WIDE_GAP = 0.15, (0.35, 0.9)
 GAP, UNEVEN_GAP = (0.02, 0.3), 0.3
-"""Share of the lines with overlapping digits, their gaps, and the most of the narrower digit that lies over the other,
-so that people can read it; share of the lines with wide gaps, and these gaps; the usual gaps, and the standard
-deviation of each gap relative to the line's."""
+"""Gaps between digits. `OVERLAPPING_SHARE`: share of the lines with overlapping digits. `OVERLAP`: the gaps of these
+lines. `MOST_OVERLAP`: the most of the narrower digit that may lie over the other, so that people can read it.
+`WIDE_SHARE`: share of the lines with wide gaps. `WIDE_GAP`: the gaps of these lines. `GAP`: the gaps of other lines.
+`UNEVEN_GAP`: standard deviation of each gap, relative to the line's."""
 ROOMY = 7
 """Largest number of digits with gaps as wide as drawn; longer lines have gaps that are narrower in proportion."""
 GROUP_GAP = 0.2, 0.5
 """Range of the addition to gaps between the thousands of a grouped number."""
 SIGN_WIDTH, DASH_WIDTH = (0.08, 0.4), (0.3, 0.6)
-"""Ranges of the room for a stop or comma, and for a dash, between digits."""
+"""Ranges of the room between digits. `SIGN_WIDTH`: for a stop or comma. `DASH_WIDTH`: for a dash."""
 COMMA_TAIL = 0.14, 0.3
 """Range of the length of a comma."""
 LEAST_GAP = 0.03
 """Least gap between digits with a sign, in addition to the sign's room."""
 LEAST_ADVANCE, LEAST_REPEAT = 4, 8
-"""Least pixels from a character to the next: one step of the network, or two if the next has the same class or a sign
-stands between them."""
+"""Least pixels from the beginning of a character to the next. `LEAST_ADVANCE`: one step of the network. `LEAST_REPEAT`:
+two steps, if the next character has the same class or a sign stands between them."""
 TALL = 15
-"""Least height, in pixels of its image, of a character of full height; a lower one stays lower in its line."""
+"""Least height, in pixels of its image, of a character of full height. A lower character stays lower in its line."""
 ASPECT, SCRAWL_ASPECT = (0.75, 1.35), 1.8
-"""Range of the width of a line's characters relative to their images; additional factor for scribbles."""
+"""`ASPECT`: range of the width of a line's characters, relative to their images. `SCRAWL_ASPECT`: additional factor for
+scribbles."""
 NARROWEST = 0.4
 """Least width of a character relative to its height, except for a 1."""
 UNEVEN = 0.02, 0.1
 """Range of the standard deviation of the sizes of a line's characters."""
 SMALL_ZEROS_SHARE, SMALL_ZERO = 0.15, (0.5, 0.85)
-"""Share of the lines whose zeros, except the first digit, are smaller; range of their size."""
+"""`SMALL_ZEROS_SHARE`: share of the lines whose zeros, except a first digit, are smaller. `SMALL_ZERO`: range of their
+size."""
 RAISED_SHARE, RAISED, UNDERLINED_SHARE = 0.4, (0.5, 0.75), 0.6
-"""Share of the lines whose decimals, if they have any, are smaller and raised; range of their size; share of these
-lines with a line below the decimals."""
+"""`RAISED_SHARE`: share of the lines whose decimals, if they have any, are smaller and raised. `RAISED`: range of their
+size. `UNDERLINED_SHARE`: share of these lines with a line below the decimals."""
 DESCENDING_SHARE, DESCENT, DESCENDERS = 0.2, (0.1, 0.3), (4, 7, 9)
-"""Share of the lines in which some digits reach below the others; range of how far; which digits do."""
+"""`DESCENDING_SHARE`: share of the lines in which some digits reach below the others. `DESCENT`: range of how far they
+reach. `DESCENDERS`: the digits that do."""
 CLIMB, WOBBLE = 0.03, (0.01, 0.07)
-"""Standard deviation of a line's rise from digit to digit; range of the standard deviation of a digit's distance from
-the line."""
+"""`CLIMB`: standard deviation of a line's rise from digit to digit. `WOBBLE`: range of the standard deviation of a
+digit's distance from the line."""
 SLANT, OWN_SLANT, KEPT_SLANT = (0.08, 0.25), 0.05, (0.3, 0.9)
-"""Mean and standard deviation of the slant to the right that a line's characters share; deviation of each character's
-own slant; how much of the slant of their images they keep, in lines by one writer and by several."""
+"""`SLANT`: mean and standard deviation of the slant to the right that a line's characters share. `OWN_SLANT`: deviation
+of each character's own slant. `KEPT_SLANT`: how much of the slant of their images they keep, in lines by one writer and
+in lines by several."""
 TURN, BEND = 0.05, 0.35
-"""Standard deviations of a character's angle, in radians, and of its bending, in pixels of its image."""
+"""Standard deviations. `TURN`: of a character's angle, in radians. `BEND`: of its bending, in pixels of its image."""
 PEN, PEN_SPREAD, PENS = (0.045, 0.18), (2.0, 2.8), (1.6, 5.5)
-"""Range of the width of a line's pen; parameters of its beta distribution over this range, in which thin pens are
-likelier; limits of the width in pixels."""
+"""`PEN`: range of the width of a line's pen. `PEN_SPREAD`: parameters of its beta distribution over this range, in
+which thin pens are likelier. `PENS`: limits of the width in pixels."""
 WIDEST_PEN = 0.2, 0.12
 """Widest pen relative to a character's height: for digits, and for letters and signs, whose strokes lie close."""
 LIGHT, STEEP = (0.65, 1.0), (1.2, 2.5)
-"""Ranges of the intensity of a line's ink, and of how much steeper its edges are than resampling leaves them."""
+"""`LIGHT`: range of the intensity of a line's ink. `STEEP`: range of the factor by which its edges are steeper than
+resampling leaves them."""
 JOINED_SHARE, JOINED_GAP = 0.4, 0.25
-"""Share of the lines in which a stroke joins zeros that follow each other closely; the widest gap that is joined,
-because a stroke over a wider gap is a dash."""
+"""`JOINED_SHARE`: share of the lines in which a stroke joins zeros that follow each other closely. `JOINED_GAP`: the
+widest gap that is joined, because a stroke over a wider gap is a dash."""
 AROUND_WIDTH = {
     "nothing": (0.0, 0.0), "dash": (0.25, 0.7), "line": (0.8, 3.0), "equals": (0.3, 0.6), "stop": (0.1, 0.3),
     "stop and dash": (0.5, 1.0), "colon": (0.1, 0.25), "currency": (0.5, 0.8), "hash": (0.5, 0.8), "stars": (0.4, 1.5),
@@ -114,22 +120,27 @@ RAISED_STOP_SHARE = 0.15
 # Places in the strip.
 
 HEIGHTS, HEIGHT_SPREAD = (0.4, 1.0), (2.6, 1.4)
-"""Range of the ink's height relative to the strip's; parameters of its beta distribution, which is highest at 0.88."""
+"""`HEIGHTS`: range of the ink's height, relative to the strip's. `HEIGHT_SPREAD`: parameters of its beta distribution,
+which is highest at 0.88."""
 CUT_SHARE, CUT = 0.06, 0.08
-"""Share of the lines that touch the strip's upper or lower edge; the most that is cut off, by the strip's height."""
+"""`CUT_SHARE`: share of the lines that touch the strip's upper or lower edge. `CUT`: the most that is cut off, relative
+to the strip's height."""
 MARGIN, WIDE_MARGIN_SHARE, WIDE_MARGIN = (0.0, 0.4), 0.1, (0.5, 2.0)
-"""Room beside the text, relative to the strip's height; share of the sides with much more room, and that room."""
+"""`MARGIN`: room beside the text, relative to the strip's height. `WIDE_MARGIN_SHARE`: share of the sides with much
+more room. `WIDE_MARGIN`: the room on such a side."""
 BLANK_WIDTH = 0.3, 4.0
 """Range of the width of a blank line, in ems."""
 NEIGHBOUR_SHARE, NEIGHBOURS = 0.08, 3
-"""Share of the lines with ink of other lines at the edges, and the largest number of its characters."""
+"""`NEIGHBOUR_SHARE`: share of the lines with ink of other lines at the edges. `NEIGHBOURS`: the largest number of its
+characters."""
 ENTERING, ENTERING_SIDE = (0.04, 0.2), (1, 4)
-"""How far this ink enters from above and below, relative to the strip's height, and from the sides, in pixels."""
+"""`ENTERING`: how far this ink enters from above and below, relative to the strip's height. `ENTERING_SIDE`: how far it
+enters from the sides, in pixels."""
 BESIDE = 9
 """Width of a margin in pixels above which a neighbour may enter it."""
 ZIGZAG_SHARE, CROSSINGS, BARS = 0.5, 10, (3, 6)
-"""Share of the crossed-out numbers with a zigzag; number of its strokes; range of the number of strokes of other
-crossings, the upper end excluded."""
+"""`ZIGZAG_SHARE`: share of the crossed-out numbers with a zigzag. `CROSSINGS`: number of its strokes. `BARS`: range of
+the number of strokes of other crossings; the upper end is excluded."""
 
 Floats = NDArray[np.float64]
 Part = TypeVar("Part", Pieces, Strokes)
@@ -137,38 +148,50 @@ Part = TypeVar("Part", Pieces, Strokes)
 
 @dataclass(frozen=True)
 class Lines:
-    """Texts with the places of their characters, in pixels of their strips. A property of a line is an array `[N]`, one
-    of its characters `[N, 12]`, and one of the ink before and after the text `[N, 2]`."""
+    """Texts with the places of their characters, in pixels of their strips.
+
+    A property of a line is an array `[N]`. A property of its characters is an array `[N, 12]`.
+    """
 
     text: Texts
     place: Whole
     """`[N, 12]`: indices of images in the bank."""
     one_writer: Flags
+    """Whether the line is by one writer."""
     wide: Floats
+    """`[N, 12]`: pixels of the strip for one pixel of the image, across."""
     high: Floats
-    """`[N, 12]`: pixels of the strip for one pixel of the image."""
+    """`[N, 12]`: pixels of the strip for one pixel of the image, down."""
     left: Floats
+    """`[N, 12]`: left side of the box of each character, without slant."""
     right: Floats
+    """`[N, 12]`: right side of this box."""
     top: Floats
+    """`[N, 12]`: upper side of this box."""
     bottom: Floats
-    """`[N, 12]`: the boxes of the characters, without slant."""
+    """`[N, 12]`: lower side of this box."""
     around: Floats
-    """`[N, 2, 2]`: where the ink before and after the text begins and ends."""
+    """`[N, 2, 2]`: where the ink before the text, and the ink after it, begins and ends."""
     base: Floats
     """`[N, 12]`: y of the line on which each character stands."""
     em: Floats
+    """Height of a digit of full size."""
     raised: Flags
     """Whether the decimals are raised."""
     width: Whole
     """Width of the strip, a multiple of `STEP`."""
     slant: Floats
+    """Pixels to the right for one pixel upwards."""
     pen: Floats
+    """Width of the pen."""
     light: Floats
+    """Intensity of the ink, 0 to 1."""
     steep: Floats
+    """Factor by which edges are steeper than resampling leaves them."""
 
 
 def compose(bank: Bank, text: Texts, random: Random) -> tuple[Lines, Pieces, Strokes]:
-    """Place these texts; return the lines, and the characters and strokes of which they are made."""
+    """Place these texts. Returns the lines, and the characters and strokes of which they are made."""
     lines = placed(bank, text, random)
     pieces = [make(bank, lines, random) for make in (characters, signs_around, neighbours)]
     return lines, together(pieces), together([*strokes_of(lines, random)])
@@ -189,7 +212,7 @@ class Chance:
         self.count, self.random = count, random
 
     def some(self, share: float, *shape: int) -> Flags:
-        """Which to choose, each with probability `share`: `[N, *shape]`."""
+        """Which entries to choose, each with probability `share`: `[N, *shape]`."""
         return self.random.random((self.count, *shape)) < share
 
     def between(self, limits: tuple[float, float], *shape: int) -> Floats:
@@ -263,9 +286,19 @@ def sizes(text: Texts, raised: Flags, chance: Chance) -> Floats:
 
 
 def across(text: Texts, broad: Floats, em: Floats, lean: Floats, chance: Chance) -> tuple[Floats, Floats, Whole]:
-    """Where the characters begin, `[N, 12]`; where the ink around the text begins and ends, `[N, 2, 2]`; the widths of
-    the strips, `[N]`. `broad`: widths of the characters; `lean`: how far slanted characters reach beyond their
-    boxes."""
+    """Place characters along their lines.
+
+    Args:
+        text: The texts.
+        broad: The widths of the characters, `[N, 12]`.
+        em: The height of a digit of each line, `[N]`.
+        lean: How far slanted characters reach beyond their boxes, `[N]`.
+        chance: The random values.
+
+    Returns:
+        Where the characters begin, `[N, 12]`. Where the ink around the text begins and ends, `[N, 2, 2]`. The widths of
+        the strips, `[N]`.
+    """
     narrower = np.minimum(broad, np.roll(broad, -1, 1))
     advance = broad + np.maximum(gaps(text, chance) * em[:, None], -MOST_OVERLAP * narrower)
     again = (text.sign != NONE) | (text.digit == np.roll(text.digit, -1, 1))
@@ -328,7 +361,8 @@ def pieces_at(
 
 
 def sized(bank: Bank, place: Whole, tall: Floats, random: Random) -> tuple[Floats, Floats]:
-    """Pixels of the strip for one of the image, across and down, that make the images at `place` `tall` pixels high."""
+    """How large to write the images at `place` so that they are `tall` pixels high: pixels of the strip for one pixel
+    of the image, across and down."""
     high = tall / (bank.bottom - bank.top)[place]
     return high * random.uniform(*ASPECT, len(place)), high
 
@@ -350,7 +384,7 @@ def signs_around(bank: Bank, lines: Lines, random: Random) -> Pieces:
 
 
 def level(lines: Lines) -> Floats:
-    """y of the line on which the characters stand, before and after the text, `[N, 2]`."""
+    """The y of the line on which the characters stand, at the beginning and at the end of the text: `[N, 2]`."""
     last = np.maximum(lines.text.length - 1, 0)
     return np.stack([lines.base[:, 0], np.take_along_axis(lines.base, last[:, None], 1)[:, 0]], 1)
 
@@ -487,7 +521,8 @@ class StripBatch:
     lengths: Tensor
     """int64 `[B]`: how many classes each strip has; 0 where there is no number."""
     widths: Tensor
-    """int64 `[B]`: widths of the strips in pixels, multiples of `STEP`, at least 2·length − 1 steps."""
+    """int64 `[B]`: widths of the strips in pixels. A width is a multiple of `STEP`, and gives at least 2·length − 1
+    steps."""
 
     def texts(self) -> list[str]:
         """The text to read on each strip."""
@@ -507,8 +542,8 @@ class Strips:
         seed: Another seed gives other strips.
         watch: Shows the progress of drawing digits, before the first batch.
         count: Digits that are drawn beforehand; fewer suffice for fewer strips.
-        writers: Pen writers, whose strokes half of these digits have, and three quarters of the loose ones.
-        loose: Share of these digits that are loose.
+        writers: Pen writers. Half of these digits have their strokes, and three quarters of the loose ones.
+        loose: Share of the drawn digits that are loose.
 
     Raises:
         DataError: `digits` lacks a digit.
@@ -547,7 +582,7 @@ class Strips:
         return StripBatch(image[:, None], targets[targets > 0], (targets > 0).sum(1), width)
 
     def round(self, number: int, size: int) -> Round:
-        """The lines of `ROUND` consecutive batches; the latest result is kept."""
+        """The lines of `ROUND` consecutive batches. The latest result is kept."""
         key = number, size
         if self.latest is None or self.latest[0] != key:
             random = np.random.default_rng([self.seed, number, size])
@@ -558,7 +593,7 @@ class Strips:
 
 
 def of_batch(parts: Part, rank: NDArray[np.int64]) -> Part:
-    """The parts of the lines whose `rank` is at least 0; the rank becomes their strip."""
+    """The parts of the lines whose `rank` is at least 0. The rank becomes the index of their strip."""
     some = rank[parts.strip] >= 0
     values = {name: value[some] for name, value in vars(parts).items()}
     return type(parts)(**values | {"strip": rank[values["strip"]]})

@@ -1,8 +1,8 @@
 """Define the classes of cells, and choose the texts of lines: numbers as people write them, words, scribbles, and signs
 around them.
 
-The module needs no torch. It draws the texts of many lines at once. Each share is that of the lines, or of the numbers,
-with a property.
+The module needs no torch. It draws the texts of many lines at once. A share says how many of the lines, or of the
+numbers, have a property.
 """
 
 from __future__ import annotations
@@ -51,14 +51,17 @@ STYLES = {
     "1.000": (STOP, NONE, 0.19), "1,000": (COMMA, NONE, 0.05), "0,00": (NONE, COMMA, 0.06), "0.00": (NONE, STOP, 0.06),
     "1.000,00": (STOP, COMMA, 0.04), "1,000.00": (COMMA, STOP, 0.03),
 }  # fmt: skip
-"""For each style: the sign between thousands, the sign before decimals, and the share of the numbers, if they are long
-enough. A grouped number has wider gaps between its thousands. A dashed number has a dash between two of its digits."""
+"""For each style: the sign between thousands, the sign before decimals, and the share of the numbers. A number that is
+too short for its style is written without these signs. A grouped number has wider gaps between its thousands. A dashed
+number has a dash between two of its digits."""
 ONE_DECIMAL_SHARE, NO_CENTS_SHARE = 0.2, 0.4
-"""Shares of the decimal numbers with one decimal instead of two, and with only zeros as decimals."""
+"""Shares of the decimal numbers. `ONE_DECIMAL_SHARE`: with one decimal instead of two. `NO_CENTS_SHARE`: with only
+zeros as decimals."""
 ROUND_SHARE = 0.2
 """Share of the numbers that end in zeros: from one zero to all digits but the first."""
 REPEATED_SHARE, REPEAT = 0.15, 0.6
-"""Share of the numbers with repeated digits; probability that each of their digits repeats the one before."""
+"""`REPEATED_SHARE`: share of the numbers with repeated digits. `REPEAT`: probability that each of their digits repeats
+the one before."""
 AROUND = {
     "nothing": (0.73, 0.48), "dash": (0.06, 0.10), "line": (0.02, 0.06), "equals": (0.03, 0.06), "stop": (0.0, 0.13),
     "stop and dash": (0.0, 0.06), "colon": (0.0, 0.02), "currency": (0.08, 0.03), "hash": (0.03, 0.01),
@@ -78,6 +81,7 @@ class Texts:
     """The texts of `N` lines: an array `[N]` for each property, or `[N, 12]` for one of their digits or letters."""
 
     kind: Whole
+    """Index in `KINDS`."""
     length: Whole
     """Number of digits, letters or scribbles; 0 for a blank line."""
     digit: Whole

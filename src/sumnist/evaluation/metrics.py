@@ -5,8 +5,8 @@ all ten numbers or with none, the interval is Wilson's for a proportion. Otherwi
 images.
 
 A network that learned from sums has figures on sums of test images and, always beside them, on the digits. A sum is
-right if the most probable digits add up to its total, as in published figures. The most probable total can differ from
-that. If several digits are hard to read, several combinations of digits make the same total, and together they may be
+right if the most probable digits add up to its total, as in published figures. The most probable total may be another
+one: if several digits are hard to read, several combinations of digits make the same total, and together they may be
 more probable. As in published figures, the sums take the images in their order. But few long sums fit into a test set,
 so the mean over other orders is given, too.
 """
@@ -47,10 +47,16 @@ REGROUPINGS = 100
 class GridAnswers:
     """A network's answers to N images × 10 numbers.
 
-    `digit`, `sum`: the most probable ones, int64 `[N, 10]`. `digit_confidence`, `sum_confidence`: their probabilities.
-    `digit_nll`, `sum_nll`: −log of the probability of the truth, in nats. `sum_by_bits`: the number that the
-    thresholded sum bits spell, 0..31, or None for networks without bits. `sum_computed`: whether the sum is computed
-    from the digit (exact fusion) instead of learned.
+    Attributes:
+        truth: The digit of each image, `[N]`.
+        digit: The most probable digit, `[N, 10]`.
+        sum: The most probable sum, `[N, 10]`.
+        digit_confidence: The probability of `digit`, `[N, 10]`.
+        sum_confidence: The probability of `sum`, `[N, 10]`.
+        digit_nll: −log of the probability of the true digit, in nats, `[N, 10]`.
+        sum_nll: −log of the probability of the true sum, in nats, `[N, 10]`.
+        sum_by_bits: The number that the thresholded bits of the sum spell, 0..31, `[N, 10]`; None without bits.
+        sum_computed: Whether the sum is computed from the digit (exact fusion) instead of learned.
     """
 
     truth: NDArray[np.int64]  # [N]
@@ -84,7 +90,7 @@ def answer_grid(net: Network, digits: DigitSet, batch_size: int = 500) -> GridAn
     """A network's answers to every image with every number; the encoder sees each image once, the fusion ten times.
 
     Args:
-        net: The network, on any device. It answers in evaluation mode, and comes back in the mode that it came in.
+        net: The network, on any device. It answers in evaluation mode, and then has its former mode again.
         digits: The images and their true digits.
         batch_size: How many images are answered at once.
     """
@@ -120,7 +126,14 @@ def graded(scores: torch.Tensor, truth: torch.Tensor) -> tuple[torch.Tensor, tor
 
 @dataclass(frozen=True)
 class Accuracy:
-    """A share of right answers with its 95 % interval, all from 0 to 1; `method` is "wilson" or "bootstrap"."""
+    """A share of right answers with its 95 % interval, all from 0 to 1.
+
+    Attributes:
+        value: The share.
+        low: The lower end of the interval.
+        high: The upper end of the interval.
+        method: How the interval was computed: "wilson" or "bootstrap".
+    """
 
     value: float
     low: float
@@ -150,15 +163,30 @@ def wilson(right: int, count: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The figures of a network on a grid.
+    """The figures of a network on a grid. Accuracies and calibration errors are from 0 to 1.
 
-    Accuracies and calibration errors are from 0 to 1, losses in nats. The `by_*` lists are in order of the number or
-    digit, with None for a digit that does not occur. `errors`: images with any wrong answer. `errors_outside_disputed`:
-    those of them whose label is not one of the disputed labels of MNIST's test set (None for other data).
-    `sum_by_bits`: the accuracy of sums found by thresholding each bit (None for networks without bits). `sum_computed`:
-    whether the sum is computed from the digit (exact fusion), so that digit, sum and joint accuracy are one figure;
-    otherwise it is learned. `digit_risk`: the risk–coverage curve of the digit, (coverage, share of wrong answers) at
-    each of `COVERAGES`; None in evaluations from before it was measured.
+    Attributes:
+        data: The name of the images' `DigitSet`.
+        images: How many images there are.
+        digit: The accuracy of the digit.
+        sum: The accuracy of the sum.
+        joint: The share of the pairs whose digit and sum are both right.
+        digit_nll: Mean −log of the probability of the true digit, in nats.
+        sum_nll: Mean −log of the probability of the true sum, in nats.
+        digit_ece: The expected calibration error of the digit.
+        sum_ece: The expected calibration error of the sum.
+        digit_by_digit: The accuracy of the digit for each true digit 0..9; None for a digit that does not occur.
+        sum_by_digit: The accuracy of the sum for each true digit 0..9; None for a digit that does not occur.
+        digit_by_number: The accuracy of the digit for each number 0..9.
+        sum_by_number: The accuracy of the sum for each number 0..9.
+        errors: How many images have a wrong digit or sum with at least one number.
+        errors_outside_disputed: How many of these images have a label that is not disputed; None unless the data is
+            MNIST's test set.
+        sum_by_bits: The accuracy of sums found by thresholding each bit; None for networks without bits.
+        sum_computed: Whether the sum is computed from the digit (exact fusion) instead of learned. Then the accuracies
+            of digit, sum and both are one figure.
+        digit_risk: The risk–coverage curve of the digit: pairs of a coverage, one of `COVERAGES`, and the share of
+            wrong answers; None in evaluations from before it was measured.
     """
 
     data: str
@@ -286,8 +314,10 @@ def calibration_bins(
 class SumAnswers:
     """A network's answers to n images, and the configuration of the sums.
 
-    `scores`: log-probabilities of the digits, float32 `[n, 10]`. `truth`: the digits, int64 `[n]`. `config`: says how
-    many digits a number has, how many numbers a sum has, and whether they are added or subtracted.
+    Attributes:
+        scores: The log-probabilities of the digits, `[n, 10]`.
+        truth: The true digits, `[n]`.
+        config: Says how many digits a number has, how many numbers a sum has, and whether they are added or subtracted.
     """
 
     scores: NDArray[np.float32]
@@ -330,7 +360,7 @@ def answer_sums(net: Network, digits: DigitSet, config: Config, batch_size: int 
     """A network's answers to every image.
 
     Args:
-        net: The network, on any device. It answers in evaluation mode, and comes back in the mode that it came in.
+        net: The network, on any device. It answers in evaluation mode, and then has its former mode again.
         digits: The images and their digits.
         config: Says what a sum is.
         batch_size: How many images are answered at once.

@@ -45,11 +45,12 @@ class Lesson:
 
     Args:
         reader: The `Reader` whose networks learn. This module must not import that class.
-        pictures: Any number of pictures of one digit or one number each, or readings of such pictures.
+        pictures: Pictures of one digit or one number each, at most `MOST`, or readings of such pictures.
         labels: What each picture shows: a digit, or the digits of a number as a text. Separators are ignored.
 
     Raises:
-        HandError: There are no examples or too many, a label shows no digits, or nothing is found on a picture.
+        HandError: There are no examples or too many, or not as many labels as pictures. A label shows no digits, or
+            nothing is found on a picture. Or the networks of the reader cannot learn a hand.
         ImageError: A picture cannot be read; the first one is named.
     """
 
@@ -99,9 +100,12 @@ class Lesson:
         )  # fmt: skip
 
     def trials(self, hand: Hand | None = None) -> dict[str, Trial]:
-        """Test hands, by the name of the network. Without `hand`, cross-validate each network that has enough examples.
-        With `hand`, compare the readings of the examples with and without it; the hand must not have learned from them.
-        Raises `HandError` if it belongs to other networks."""
+        """Test a hand. Returns a trial for each network, by the network's name.
+
+        Without `hand`, each network that has at least two examples is cross-validated. With `hand`, the readings of the
+        examples are compared with and without it; the hand must not have learned from them. Raises `HandError` if it
+        belongs to other networks.
+        """
         if hand is not None:
             for one in self.rows:
                 hand.check(one.checksum, one.name)
@@ -121,7 +125,8 @@ NAMES: dict[type, str] = {OnnxNetwork: "digits", StripRecognizer: "numbers", Cel
 
 
 def digits_of(label: Any) -> str:
-    """The digits of a label, without separators. Raises `HandError` if there are none or too many."""
+    """The digits of a label, without separators. Raises `HandError` if there are none or too many, or if the label has
+    other characters."""
     text = label if isinstance(label, str) else "" if isinstance(label, bool) else str(label)
     digits = ctc.without_separators(text.strip())
     if not digits or not (digits.isascii() and digits.isdigit()) or len(digits) > MOST:
@@ -130,7 +135,7 @@ def digits_of(label: Any) -> str:
 
 
 def digits_on(reader: Any, pictures: Sequence[Picture | NumberReading]) -> list[Grey | None]:
-    """The image of the digit on each picture, or None if nothing is on it."""
+    """The image of the digit on each picture; None for a picture with nothing on it."""
     new = [one for one in pictures if not isinstance(one, NumberReading)]
     seen = iter(reader.read(new, 0) if new else ())
     images: list[Grey | None] = []
@@ -181,8 +186,15 @@ def cells() -> CellReader:
 def rows_of(
     network: OnnxFile, images: Grey, digits: NDArray[np.int64], owners: NDArray[np.int64], strips: Sequence[Strip]
 ) -> Rows:
-    """Features and scores of a network for images `[N, 28, 28]` of `digits` `[N]`. The network of strips reads `strips`
-    instead. Each row carries the index of its example."""
+    """The features and scores of a network for the examples. Each row carries the index of its example.
+
+    Args:
+        network: The network. The network of strips reads `strips`, the other networks read `images`.
+        images: Images of digits, `[N, 28, 28]`.
+        digits: The digit on each image, `[N]`.
+        owners: The index of the example of each image, `[N]`.
+        strips: The strips.
+    """
     if isinstance(network, StripRecognizer):
         parts, widths = [], np.array([strip.shape[1] for strip, _, _ in strips])
         for width in np.unique(widths):  # strips of one width make a batch
@@ -210,8 +222,11 @@ def line_of(images: Sequence[Grey]) -> Grey:
 
 
 def steps_of(text: str, owner: int, features: Grey, emissions: Grey) -> Rows:
-    """Rows for a strip with a known text. Each digit gives one row: the step where the network is surest of it, among
-    the digit's steps on the best path. Up to as many blank steps follow. Empty if the strip has too few steps."""
+    """Rows for a strip with a known text; none if the strip has too few steps for the text.
+
+    Each digit gives one row: of the digit's steps on the best path, the step where the network is surest of the digit.
+    Then follow blank steps, at most as many as there are digits.
+    """
     texts, places = ctc.Evidence(emissions).written([text])
     signs = zip(texts[0], places, strict=True) if places else ()
     digits = [(int(sign) + 1, *place) for sign, place in signs if sign.isdigit()]
@@ -224,7 +239,7 @@ def steps_of(text: str, owner: int, features: Grey, emissions: Grey) -> Rows:
 
 @lru_cache(4)
 def others(network: OnnxFile) -> Rows:
-    """Features and scores of a network for digits of other writers."""
+    """The features and scores of a network for digits of other writers."""
     images, labels = digits_of_others()
     lines = [
         (line_of([*images[start : start + 5]]), "".join(map(str, labels[start : start + 5])), start)

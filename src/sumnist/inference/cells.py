@@ -21,8 +21,8 @@ CELL, KIND = "cell", "kind"
 """`CELL`: the input of the file, float32 `[batch, 1, 36, width]` in [0, 1], light ink on dark ground. `KIND`: its
 output, the log-probabilities of `CELL_CLASSES`, `[batch, 14]`."""
 CLASSES_KEY, PRIOR_KEYS = "classes", ("box_prior", "strip_prior")
-"""Keys of the metadata; their values are separated by spaces. `CLASSES_KEY`: the names of the classes. `PRIOR_KEYS`:
-the shares of the classes among the boxes, and among the strips, that the network learned from."""
+"""Keys of the metadata, whose values are separated by spaces. `CLASSES_KEY`: the names of the classes. `PRIOR_KEYS`:
+the shares of the classes among the boxes that the network learned from, and among the strips."""
 LEAST_WIDTH = round((8 + 2 * CELL_MARGIN) * CELL_SCALE)
 """Width of a box in pixels. A wider cell is a strip; a narrower one is an error."""
 TOGETHER = 64
@@ -85,6 +85,6 @@ class CellReader(OnnxFile):
         return found
 
     def posteriors(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cells `[B, 1, 36, W]` → log-probabilities of the classes, `[B, 14]`, under the class shares of the
-        training."""
+        """Cells `[B, 1, 36, W]` → log-probabilities of the classes, `[B, 14]`. They hold for cells with the class
+        shares of the training."""
         return self.scores(KIND, {CELL: cells})

@@ -6,14 +6,14 @@ repeated classes are counted once and blanks are dropped, so a doubled character
 probability of a text is the sum over all its paths.
 
 A value is a text without its separators. Separators and blanks both part the characters on their sides, so separators
-that will be dropped may count as blanks. We therefore add the probability of the separators to that of the blank. Under
-these emissions, the probability of a string of digits is exact, with separators anywhere. So is the distribution of the
-number of digits.
+that will be dropped may count as blanks. We therefore add the probability of the separators to that of the blank. The
+probability of a string of digits, with separators anywhere, is then exact for these emissions. So is the distribution
+of the number of digits.
 
 CTC's prefix search finds the most probable texts. It extends all prefixes of one length at once. The probability of a
-prefix is that of all allowed texts that begin with it. It is exact, because the sums over all continuations are
-computed first. The search ends when no text to come can be among the best. The texts found are then the best of all,
-unless the search dropped a better prefix because there were too many.
+prefix is the probability of all allowed texts that begin with it. It is exact, because the sums over all continuations
+are computed first. The search ends when no text to come can be among the best. The texts found are then the best of
+all, unless the search dropped a better prefix because there were too many.
 
 All computations use logarithms, in float64. Emissions are first normalised at each step, so logits do as well as
 log-probabilities. `steps` `[T, C]` are normalised emissions of the blank, class 0, and of the characters.
@@ -44,7 +44,8 @@ LIKELY = math.log(1e-3)
 DIGITS = "0123456789"
 """The characters that make a value; all others are separators."""
 IMPOSSIBLE = -1e300
-"""Stands for log 0 in the sums over continuations: −∞ minus itself would be NaN. Millions of these can be added up."""
+"""Stands for log 0 in the sums over continuations, because −∞ minus itself would be NaN. Even the sum of millions of
+such values is finite."""
 POSSIBLE = -1e290
 """A log-probability below this one comes from `IMPOSSIBLE`."""
 
@@ -57,10 +58,10 @@ WIDTH = 12
 """How many prefixes of one length the search keeps, unless more texts are wanted. On simulated strips of 60 steps with
 much noise, 12 prefixes found 99 % of the ten best texts, and 16 found all of them."""
 FLOOR = -1e6
-"""The least log-probability of a class in the search, which subtracts sums over steps from each other. With 60 steps,
-this floor leaves eight decimals, enough to choose texts."""
+"""The search subtracts sums over steps from each other, so smaller log-probabilities of a class count as this one. With
+60 steps, eight decimals are then right, enough to choose texts."""
 CERTAIN = -1e3
-"""If any class is less probable than this, the search scores the found texts again. Otherwise eleven decimals are
+"""If any log-probability of a class is smaller, the search scores the found texts again. Otherwise eleven decimals are
 right."""
 
 
@@ -69,9 +70,9 @@ class Candidate:
     """A value that a strip may show.
 
     Attributes:
-        text: The value as it is written: its digits, with the leading zeros of its most probable string, and the most
+        text: The value as it is written: the digits of its most probable string, with leading zeros, and the most
             probable separators between them.
-        value: The digits as a number, with decimals if a decimal sign was given.
+        value: The number that the digits make, perhaps with decimals or a minus.
         probability: The probability of the value, given that the number of digits is allowed. It sums over separators
             anywhere, and over the leading zeros that the search found.
 
@@ -111,9 +112,10 @@ class Evidence:
     A string consists of digits, and of the decimal sign if one is given. Other separators may stand anywhere in it.
 
     Attributes:
-        allowed: The log-probability that the number of digits is allowed; less than `POSSIBLE` if it cannot be.
+        allowed: The log-probability that the number of digits is allowed. It is less than `POSSIBLE` if no allowed
+            number is possible.
         is_number: The log-probability that there is a digit at all.
-        decimal: The decimal sign.
+        decimal: The decimal sign, or None.
     """
 
     def __init__(
@@ -146,8 +148,8 @@ class Evidence:
         return probabilities
 
     def written(self, strings: list[str]) -> tuple[list[str], Positions]:
-        """Write each string as a text: put the most probable separators into the gaps between the digits of its best
-        path. Also returns the first and last step of each character of the first text, if it has a path."""
+        """Write each string as a text, with the most probable separators in the gaps between the digits of its best
+        path. Also return the first and last step of each character of the first text; none if it has no path."""
         separators = alphabet_of(
             "".join([character for character in self.alphabet.classes if character not in self.kept])
         )
@@ -166,7 +168,7 @@ class Evidence:
             return text, tuple([(start + first, start + last) for first, last in places])
 
         def between(start: int, end: int) -> tuple[str, Positions]:
-            """As `read`, but a gap that is most probably blank costs nothing. Most gaps are blank."""
+            """As `read`, but a gap that is probably blank needs no search. Most gaps are blank."""
             within = likely[before[start] : before[end]]
             if not within or blanks[end] - blanks[start] > EVEN:
                 return "", ()
@@ -201,7 +203,7 @@ def candidates_by(evidence: Evidence, count: int, strings: Mapping[str, float]) 
 
 
 def kept_classes(kept: str, alphabet: Alphabet) -> NDArray[np.bool_]:
-    """Which classes stand for a character in `kept`, `[C]`."""
+    """Which classes stand for a character in `kept`: `[C]`."""
     return np.array([False] + [character in kept for character in alphabet.classes])
 
 
@@ -214,9 +216,14 @@ def value_of(string: str, decimal: str | None) -> int | Decimal:
 
 
 class Alphabet(NamedTuple):
-    """Tables for a set of characters. `classes`: the class of each character. `is_digit` `[C]`: whether a class is a
-    digit. `symbols` `[C]`: the column of each class once separators are joined to the blank. `digits`: the digits among
-    the characters."""
+    """Tables for a set of characters.
+
+    Attributes:
+        classes: The class of each character.
+        is_digit: Whether each class is a digit, `[C]`.
+        symbols: The column of each class after separators are joined to the blank, `[C]`.
+        digits: The digits among the characters.
+    """
 
     classes: dict[str, int]
     is_digit: NDArray[np.bool_]
@@ -266,7 +273,8 @@ def normalised(emissions: NDArray[Any], alphabet: Alphabet) -> Floats:
 
 
 def folded(steps: Floats, kept: NDArray[np.bool_]) -> Floats:
-    """Join the classes of steps `[T, C]` that are not `kept` `[C]` to the blank: `[T, 1 + kept]`."""
+    """Add the probabilities of the classes that are not `kept` `[C]` to that of the blank. Steps `[T, C]` →
+    `[T, 1 + kept]`."""
     blank = np.logaddexp.reduce(steps[:, ~kept], axis=1)
     return np.concatenate([blank[:, None], steps[:, kept]], axis=1)
 
@@ -288,8 +296,9 @@ def recursion(steps: Floats, codes: list[list[int]], combine: np.ufunc) -> tuple
         combine: Combines two ways into one state.
 
     Returns:
-        Log-probabilities `[T + 1, 2 + S, N]`, `S = 2 L + 1`. Before the first step, every text is at its first blank;
-        two states that are never reached precede it. Also `[L, N]`: 0 where a path may pass the blank, −∞ elsewhere.
+        The log-probabilities of the states, `[T + 1, 2 + S, N]` with `S = 2 L + 1`. The first two states are never
+        reached; the third one is the first blank, where every text is before the first step. And for each character,
+        `[L, N]`: 0 where a path may pass the blank before it, −∞ elsewhere.
     """
     longest = max(map(len, codes))
     classes = np.zeros((2 * longest + 1, len(codes)), np.int64)
@@ -310,7 +319,7 @@ def recursion(steps: Floats, codes: list[list[int]], combine: np.ufunc) -> tuple
 
 
 def texts_log_prob(steps: Floats, codes: list[list[int]]) -> Floats:
-    """The log-probability of each text, `[N]`; texts are given as classes."""
+    """The log-probability of each text, `[N]`. The texts are given as classes."""
     if not codes:
         return np.empty(0)
     states, _ = recursion(steps, codes, np.logaddexp)
@@ -320,8 +329,8 @@ def texts_log_prob(steps: Floats, codes: list[list[int]]) -> Floats:
 
 
 def positions_of(steps: Floats, codes: list[list[int]]) -> list[Positions]:
-    """The first and last step of each character of each text on its best path (Viterbi); empty if a text has no
-    path."""
+    """The first and last step of each character of each text, on the text's best path (Viterbi). Empty for a text
+    without a path."""
     if not codes:
         return []
     if len(codes) == 1:
@@ -349,7 +358,7 @@ def positions_of(steps: Floats, codes: list[list[int]]) -> list[Positions]:
 
 
 def best_path(steps: Floats) -> tuple[list[int], Positions]:
-    """The text of the most probable path, as classes, and the first and last step of each of its characters."""
+    """The text of the most probable path, as classes; and the first and last step of each of its characters."""
     path = steps.argmax(1)
     first = np.flatnonzero(np.diff(path, prepend=-1))
     last = np.append(first[1:], len(path)) - 1
@@ -363,7 +372,7 @@ def best_path(steps: Floats) -> tuple[list[int], Positions]:
 def digit_to_come(joined: Floats) -> list[float]:
     """The log-probability that a digit comes at or after each step, `[T + 1]`, from folded steps.
 
-    It adds up positive terms: one minus the probability of no digit would lose tiny values.
+    The function adds up positive terms, because one minus the probability of no digit would lose tiny values.
     """
     ahead = [-np.inf]
     for now, none in zip(np.logaddexp.reduce(joined[::-1, 1:], axis=1).tolist(), joined[::-1, 0].tolist(), strict=True):
@@ -397,8 +406,8 @@ def continuations(joined: Floats, at_the_end: Floats, beyond: float) -> Floats:
         beyond: The value of row 0 at every step: 0 if any number of digits may follow, else `IMPOSSIBLE`.
 
     Returns:
-        Log-probabilities `[T + 1, K + 1, S]`, by the next step, the row and the last symbol. Column 0 is for a blank or
-        separator, the others are for a digit, which counts once if it is repeated.
+        Log-probabilities `[T + 1, K + 1, S]`, by the next step, the row and the last symbol. Symbol 0 is a blank or
+        separator. The other symbols are digits; a digit that is repeated at the next step counts once.
     """
     (count, symbols), rows = joined.shape, len(at_the_end)
     ahead = np.empty((count + 1, rows + 1, symbols))
@@ -424,9 +433,16 @@ def continuations(joined: Floats, at_the_end: Floats, beyond: float) -> Floats:
 
 
 class Beam(NamedTuple):
-    """Prefixes of one length. `last` `[W]`: the class of the last character, 0 if there is none. `rows` `[W]`: the row
-    of each prefix in the continuations. `blank`, `said` `[T + 1, W]`: the log-probability of exactly this prefix before
-    each step, over the paths that end in a blank, and over all paths."""
+    """Prefixes of one length.
+
+    Attributes:
+        texts: The prefixes.
+        last: The class of the last character of each prefix, `[W]`; 0 if there is none.
+        rows: The row of each prefix in the continuations, `[W]`.
+        blank: The log-probability that the steps before each step read exactly this prefix and end in a blank,
+            `[T + 1, W]`.
+        said: The log-probability that the steps before each step read exactly this prefix, `[T + 1, W]`.
+    """
 
     texts: list[str]
     last: NDArray[np.int64]
@@ -483,7 +499,7 @@ def found_texts(steps: Floats, ahead: Floats, alphabet: Alphabet, count: int) ->
 
 def extension_masses(beam: Beam, after: Floats, room: Floats) -> Floats:
     """The log-probability of all allowed texts that begin with a prefix and one more character, `[W, C]`. It sums over
-    the steps at which the character may come. The buffer `room` `[T, W or more, C]` is overwritten."""
+    the steps at which this character may begin. The buffer `room` `[T, W or more, C]` is overwritten."""
     prefixes = np.arange(len(beam.texts))
     ways = room[:, : len(prefixes)]
     ways[:] = after[:, beam.rows]
@@ -499,8 +515,9 @@ def extension_masses(beam: Beam, after: Floats, room: Floats) -> Floats:
 def accumulated(entering: Floats, sums: Floats) -> Floats:
     """The log-probability of having entered a class before each step and stayed in it, `[T + 1, W]`.
 
-    `entering` `[T + 1, W]`: the log-probability of being about to enter. `sums` `[T + 1, W]`: the log-probability of
-    the class, summed over the steps before.
+    Args:
+        entering: The log-probability of being about to enter at each step, `[T + 1, W]`.
+        sums: The log-probability of the class, summed over the steps before each step, `[T + 1, W]`.
     """
     stayed = np.full(entering.shape, IMPOSSIBLE)
     np.logaddexp.accumulate((entering - sums)[:-1], axis=0, out=stayed[1:])

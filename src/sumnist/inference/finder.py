@@ -1,11 +1,11 @@
 """Finds the numbers on a picture with a network, and cuts each one out as a strip with its corners.
 
 The network (`model/finder_network`) looks at a picture at several sizes. It first sees a copy so small that it costs
-little. Copies twice as large follow, where there is detail that the smaller copy did not explain. At each size, the
-network's maps have a peak at the middle of every character. If a picture, or a group of characters on it, is not
-upright, the network looks once more with the picture turned as the characters are clearest. Characters that point at
-each other make a number; a word or a wide gap ends it. A number is cut out along its line. The network's map of ink
-says which ink belongs to it; other ink is left out.
+little. Then it sees copies each twice as large, but only where there is detail that the smaller copy did not explain.
+At each size, the network's maps have a peak at the middle of every character. If a picture, or a group of characters on
+it, is not upright, the network looks once more at the picture, turned so that the characters are clearest. Characters
+that point at each other make a number; a word or a wide gap ends it. A number is cut out along its line. The network's
+map of ink says which ink belongs to it; other ink is left out.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from sumnist.inference.onnx import OnnxFile
 from sumnist.pictures.filters import LEAST_GROUND, plane_of, spread
 
 PICTURE, MAPS, INK = "picture", "maps", "ink"
-"""`PICTURE`: the input of the file, float32 `[batch, 1, H, W]` in [0, 1], sides multiples of 16. `MAPS`, `INK`: its
-outputs, the maps with one place for each 4×4 pixels, `[batch, 33, H / 4, W / 4]`, and the logits of ink,
+"""`PICTURE`: the input of the file, float32 `[batch, 1, H, W]` in [0, 1], sides multiples of 16. `MAPS`: an output, the
+maps with one place for each 4×4 pixels, `[batch, 33, H / 4, W / 4]`. `INK`: an output, the logits of ink,
 `[batch, 1, H, W]`."""
 KINDS_KEY = "characters"
 """The key of the metadata whose value is `CHARACTERS`."""
@@ -42,16 +42,16 @@ CELL, STRIDE, UNIT = 4, 16, 16.0
 """`CELL`: pixels of a side of one place of the maps. `STRIDE`: sides of pictures are multiples of it. `UNIT`: the
 height of a digit in pixels whose logarithm is 0 in the map `EM`."""
 LEAST_WHOLE, SMALLEST, WHOLE, WINDOW, OVERLAP = 64, 128, 256, 192, 48
-"""`LEAST_WHOLE`: a smaller picture is enlarged until its longer side has this many pixels. `SMALLEST`, `WHOLE`: the
-longer side of the smallest copy, and of the largest copy that is looked at whole. `WINDOW`, `OVERLAP`: the side of a
-window on a larger copy, and by how much windows overlap. All in pixels."""
+"""All in pixels. `LEAST_WHOLE`: a smaller picture is enlarged until its longer side has this many pixels. `SMALLEST`:
+the longer side of the smallest copy. `WHOLE`: the longer side of the largest copy that is looked at whole. `WINDOW`:
+the side of a window on a larger copy. `OVERLAP`: by how much windows overlap."""
 ROOM = 0.15
-"""The ground put around a small picture, as a share of its shorter side: crops need not have any."""
+"""The ground put around a small picture, as a share of its shorter side. A crop need not have any ground."""
 TOGETHER = 8
 """Windows in one batch."""
 SEEN, SUSPECTED = 0.35, 0.2
-"""`SEEN`: a character counts from this probability on. `SUSPECTED`: from this one on, a sign makes a number
-doubtful."""
+"""`SEEN`: a character counts from this probability on. `SUSPECTED`: a sign makes a number doubtful from this
+probability on."""
 SURELY = 0.6
 """A character with this probability need not be looked at in a larger copy."""
 OTHERS = 0.2
@@ -66,17 +66,18 @@ WORTH = (7.0, 16.0, 70.0, 115.0), (0.5, 1.0, 1.0, 0.6)
 """Heights of digits, in pixels of the copy looked at, and how well the network sees each height."""
 ASLANT, NEIGHBOUR, AROUND = 0.25, 2.5, 1.0
 """`ASLANT`: a picture whose characters lean by more than this angle, in radians, is looked at once more; so is a group
-that leans by more than half of it. `NEIGHBOUR`, `AROUND`: how near the next character of a leaning group is, and how
-much of the picture around the group is looked at, in digit heights."""
+that leans by more than half of it. `NEIGHBOUR`: how near the next character of a leaning group is, in digit heights.
+`AROUND`: how much of the picture around the group is looked at, in digit heights."""
 ALONG = 4
-"""The power of the cosine between two lines: how far they count as parallel."""
+"""Lines count as parallel by the cosine between them, to this power."""
 MOST_TURNED, AT_ONCE = 1 << 24, 1 << 17
-"""`MOST_TURNED`: the most pixels of a turned part. `AT_ONCE`: how many of them are computed at once."""
+"""`MOST_TURNED`: the most pixels of a turned part. `AT_ONCE`: how many pixels of it are computed at once."""
 CLEARLY, CLARITY, LEAST_CLEAR, HARDLY_LESS, SAMPLE, PRIOR = 0.9, 4, 0.3, 0.7, 30, 8.0
 """`CLEARLY`: characters are surely upright if the mean probability of their classes reaches this. `CLARITY`: the
-clarity of a character is this power of the probability of its class. A picture is turned only if its mean clarity is
-then at least `LEAST_CLEAR`, and at least `HARDLY_LESS` times what it was. `SAMPLE`: how many characters are compared.
-To be turned upside down, a picture of n characters must become 1 + `PRIOR` / n times as clear."""
+clarity of a character is the probability of its class to this power. `LEAST_CLEAR`: a picture is turned only if the
+mean clarity of its characters is then at least this. `HARDLY_LESS`: the clarity after turning must be at least so many
+times what it was. `SAMPLE`: how many characters are compared. `PRIOR`: to be turned upside down, a picture of n
+characters must become 1 + `PRIOR` / n times as clear."""
 SAME, INSIDE, WITHIN = 0.42, 0.3, 0.45
 """Two characters are the same one if they are nearer to each other than `SAME` heights of the smaller one, or `INSIDE`
 heights of the larger one. If one is far larger, and they are nearer than `WITHIN` of its height, one of them was seen
@@ -86,13 +87,14 @@ EXPLAINED, EXPLAINS = 0.75, 0.5
 probability `EXPLAINS`. A page on a dark desk may pass for a 0, but has no ink, so it does not explain what is written
 on it."""
 BEFORE, OFF, BEHIND, CLOSE = 0.9, 0.7, 1.6, 0.6
-"""Distances, in heights of the larger of a number and its neighbour. `BEFORE`, `OFF`: how far before or behind a
-number, and how far off its line, a sign of the number may stand. `BEHIND`: a character no farther behind a number goes
-on with it. `CLOSE`: a character nearer than this may belong to the number."""
+"""Distances, in heights of the larger of a number and its neighbour. `BEFORE`: how far before or behind a number a sign
+of the number may stand. `OFF`: how far off the number's line such a sign may stand. `BEHIND`: a character no farther
+behind a number continues it. `CLOSE`: a character nearer than this may belong to the number."""
 SHIFTED = (".", 0.45), (",", 0.5), ("'", -0.45)
-"""Signs that stand off the middle of the line, and how far below the middle, in digit heights."""
+"""Signs that stand above or below the middle of the line, and how far below it, in digit heights."""
 STARTS, ENDS = "=+¤", "=-.,'¤"
-"""Signs before a number, and behind it, that do not change what it means."""
+"""`STARTS`: signs before a number that do not change what it means. `ENDS`: signs behind a number that do not change
+what it means."""
 WIDE_GAP, WIDER, WORD_GAP, A_WORD, OF_A_WORD = 0.55, 1.6, 0.4, 3, 3
 """A gap parts two numbers if it is wider than `WIDE_GAP`, in digit heights, plus `WIDER` times the usual gap. A gap
 wider than `WORD_GAP` parts a word and a number. `A_WORD`: this many letters are a word whatever the gap is.
@@ -101,20 +103,24 @@ ASTRAY = 0.8
 """How far the next character may be from the place that a character points at, in heights of the pointing character."""
 ALIKE, TURNED = 2.2, 0.5
 """`ALIKE`: how many times as high as its neighbour a character may be. `TURNED`: the least cosine between the direction
-of a character's line and the way to the next character. On a turned picture: between that direction and the right."""
+of a character's line and the way to the next character; and, on a turned picture, between that direction and the
+right."""
 STRAIGHT, FRAME, ON_LINE = 0.8, 0.06, 0.5
-"""`STRAIGHT`: the least cosine between the lines of characters of one group, in either direction. `FRAME`, `ON_LINE`:
-the room between characters and corners, and how far off its line a number on the same row may be, in digit heights."""
+"""`STRAIGHT`: the least cosine between the lines of characters of one group, in either direction. `FRAME`: the room
+between characters and corners, in digit heights. `ON_LINE`: how far off its line a number on the same row may be, in
+digit heights."""
 THOUSANDS, THOUSANDS_APART = 3, (0.5, 1.1)
-"""`THOUSANDS`: the digits after a gap that separates thousands. `THOUSANDS_APART`: up to the first gap, in digit
-heights, they belong to the number before it; up to the second, they may."""
+"""`THOUSANDS`: the number of digits behind a gap that separates thousands. `THOUSANDS_APART`: if the gap is at most the
+first width, in digit heights, these digits belong to the number before it; if it is at most the second width, they
+may."""
 APART, LEVEL = 1.6, 0.6
-"""How far apart numbers that may be one are, and how far off each other's line, in digit heights."""
+"""Limits for two numbers that may be one, in digit heights. `APART`: the widest gap between them. `LEVEL`: how far they
+may be off each other's line."""
 DETAIL = 0.08
 """A difference between neighbouring pixels that may be an edge of ink."""
 EM_CUT, BEYOND, MARGIN = 40.0, 0.35, 0.12
-"""`EM_CUT`: the height of a digit in a cut, in pixels. `BEYOND`, `MARGIN`: how far a cut looks beyond a number's
-corners, and the room left around the ink, in digit heights."""
+"""`EM_CUT`: the height of a digit in a cut, in pixels. `BEYOND`: how far a cut looks beyond a number's corners, in
+digit heights. `MARGIN`: the room left around the ink, in digit heights."""
 INKED, SURELY_NONE, SOLID, NEARBY = 0.3, 0.12, 0.3, 2
 """`INKED`: a pixel is ink from this probability on. `SURELY_NONE`: below this one it is ground. `SOLID`: a pixel this
 dark counts as ink. `NEARBY`: a stroke reaches this many pixels around its ink."""
@@ -129,8 +135,23 @@ Floats = NDArray[np.float32]
 
 
 class Characters(NamedTuple):
-    """Characters that were found: an array `[N]` for each property, in pixels of the picture. `kinds` `[N, 22]` has the
-    probabilities of `CHARACTERS`."""
+    """Characters that were found: an array `[N]` for each property. Places and lengths are in pixels of the picture.
+
+    Attributes:
+        x: The x of each character's middle.
+        y: The y of each character's middle.
+        em: The height of a digit of the writing.
+        width: The width of the character.
+        cos: The cosine of the direction of its line.
+        sin: The sine of the direction of its line.
+        next_x: The x of the place where the next character should be.
+        next_y: The y of this place.
+        linked: The probability that there is a next character.
+        struck: The probability that the character is struck out.
+        seen: The probability that there is a character.
+        kinds: The probabilities of `CHARACTERS`, `[N, 22]`.
+        scale: Pixels of the copy looked at, for one pixel of the picture.
+    """
 
     x: Floats
     y: Floats
@@ -145,7 +166,6 @@ class Characters(NamedTuple):
     seen: Floats
     kinds: Floats
     scale: Floats
-    """Pixels of the copy looked at, for one pixel of the picture."""
 
     @property
     def are_digits(self) -> NDArray[np.bool_]:
@@ -161,7 +181,7 @@ class Characters(NamedTuple):
         return signs
 
     def of(self, some: Any) -> Characters:
-        """The characters at some places."""
+        """The characters at these indices, or those that a mask selects."""
         return Characters._make([values[some] for values in self])
 
 
@@ -172,8 +192,8 @@ class Found:
     Attributes:
         characters: Its characters, in order.
         places: The indices of its characters among all characters of the picture.
-        corners: Upper left, upper right, lower right and lower left along its own line, (x, y) in pixels of the
-            picture.
+        corners: Its upper left, upper right, lower right and lower left corner along its own line, as (x, y) in pixels
+            of the picture.
         angle: The angle of its line, clockwise, in radians.
         em: The height of its digits in pixels.
         suspect: Whether another character may change what the number means (`has_beside`).
@@ -198,7 +218,7 @@ class Found:
 
     @property
     def weight(self) -> float:
-        """How much the number counts among others: more if it is surer, larger or longer."""
+        """How much the number counts beside others: more if it is surer, larger or longer."""
         return float(self.em * len(self.digits) ** 0.5 * self.characters.seen.mean())
 
 
@@ -207,7 +227,7 @@ class Sight(NamedTuple):
 
     Attributes:
         grey: The picture looked at, uint8 or float32 `[H, W]`.
-        ink: How far each pixel is ink of a number, uint8 `[h, w]`, at a resolution of `scale`.
+        ink: How probably each pixel is ink of a number, uint8 `[h, w]`, from 0 to 255.
         scale: Pixels of `ink` for one pixel of `grey`.
         characters: All characters that were seen.
         matrix: The map `[2, 3]` from `grey` to the given picture, which may be turned.
@@ -231,12 +251,12 @@ class Sight(NamedTuple):
 
     @property
     def sure(self) -> Characters:
-        """The characters sure enough to count."""
+        """The characters that are sure enough to count."""
         return self.characters.of(self.characters.seen >= SEEN)
 
     @property
     def is_small(self) -> bool:
-        """Whether some writing is so small that a larger copy would show more."""
+        """Whether a larger copy may show more: some writing is small, or no character is sure."""
         em = self.sure.em
         return bool((em < CLEAR).any()) or not len(em)
 
@@ -266,9 +286,12 @@ class Finder(OnnxFile):
             raise self.no_number()
 
     def __call__(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
-        """The numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`, in reading order, and what the finder saw. A
-        picture that is not upright is turned and looked at once more. So is a group of characters that runs another
-        way."""
+        """Find the numbers on a picture, uint8 or float32 in [0, 1] `[H, W]`. Returns the numbers in reading order, and
+        what the finder saw.
+
+        A picture that is not upright is turned and looked at once more. So is a group of characters whose line runs
+        another way.
+        """
         grey, room = with_room(grey)
         sight, matrix = self.look(grey), np.eye(2, 3)
         if angle := self.angle_of(sight):
@@ -282,7 +305,8 @@ class Finder(OnnxFile):
         return doubted(joined(found, sight.characters, are_thousands)), sight
 
     def angle_of(self, sight: Sight) -> float:
-        """The angle against which to turn a picture so that its characters are clear; 0 to leave it as it lies."""
+        """The angle against which to turn a picture so that its characters are clearest. 0 if the picture should stay
+        as it is."""
         every = sight.sure
         if len(every.x) < 2:
             return 0
@@ -299,8 +323,8 @@ class Finder(OnnxFile):
         return angle if clear[best] > least else 0
 
     def upright(self, sight: Sight) -> Characters:
-        """The characters of a picture, after a second look at each leaning group. For that look the picture is turned
-        as the group is clearest. Its result replaces the group if it is clearer."""
+        """The characters of a picture, after a second look at each leaning group. For that look, the picture is turned
+        so that the group is clearest. The characters that it shows replace the group if they are clearer."""
         rest, seen = sight.characters, []
         for group in aslant(rest):
             angles = [axis_of(group), axis_of(group) + math.pi]
@@ -311,8 +335,8 @@ class Finder(OnnxFile):
         return distinct([rest, *seen]) if seen else rest
 
     def clear(self, grey: NDArray[Any], group: Characters, angles: Sequence[float]) -> tuple[float, list[float]]:
-        """How clear a sample of a group of characters is now, and with the picture turned against each of the
-        angles."""
+        """How clear a sample of a group of characters is now, and how clear it is with the picture turned against each
+        of the `angles`."""
         longest = max((one.characters for one in chains_of(group)), key=clarity, default=group)
         first = (longest.seen * longest.are_digits).argmax()
         apart = np.hypot(group.x - longest.x[first], group.y - longest.y[first])
@@ -320,14 +344,15 @@ class Finder(OnnxFile):
         return clarity(some.of(some.cos > TURNED)), [clarity(self.turned(grey, some, angle)) for angle in angles]
 
     def turned(self, grey: NDArray[Any], group: Characters, angle: float) -> Characters:
-        """The upright characters in the place of a group, with the picture turned against an angle."""
+        """The upright characters that stand in the place of a group if the picture is turned against an angle."""
         middles, least = np.stack([group.x, group.y], 1).astype(np.float64), float(group.em.min())
         matrix, size = part_of(middles, group.em * (0.5 + AROUND), angle, max(1, least / (2 * UNIT)))
         seen = self.through(grey, matrix, size).characters
         return moved(seen.of(seen.cos > TURNED), matrix)
 
     def through(self, grey: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> Sight:
-        """Look at a part of a picture, with this height and width, under a map from the part to the picture."""
+        """Look at a part of a picture. `matrix` maps the part to the picture, and `size` is the height and width of the
+        part."""
         part = warped(grey, matrix, size)  # we change it in place, since a page may have millions of pixels
         return self.look(np.rint(np.multiply(part, 255, out=part), out=part).astype(np.uint8))
 
@@ -358,7 +383,7 @@ class Finder(OnnxFile):
         return Sight(grey, ink, finest, distinct(seen))
 
     def answer(self, pictures: Floats) -> tuple[Floats, Floats]:
-        """Maps, and logits of ink, of pictures `[B, H, W]`."""
+        """The maps and the logits of ink of pictures `[B, H, W]`."""
         maps, ink = self.run([MAPS, INK], {PICTURE: np.ascontiguousarray(pictures, np.float32)[:, None]})
         return maps, ink
 
@@ -366,7 +391,7 @@ class Finder(OnnxFile):
         self, picture: NDArray[Any], scale: float, found: Characters, ink: NDArray[np.uint8]
     ) -> Iterator[tuple[slice, slice]]:
         """The parts of a copy of a picture to look at. A small copy is looked at whole. A larger copy is looked at in
-        windows, where there is detail that well-seen characters and their ink on a smaller copy do not explain."""
+        windows, where it has detail that is not explained by well-seen characters, and their ink, on a smaller copy."""
         high, wide = picture.shape
         if max(high, wide) <= WHOLE:
             yield slice(0, high), slice(0, wide)
@@ -386,21 +411,21 @@ class Finder(OnnxFile):
 
 
 def with_room(grey: NDArray[Any]) -> tuple[NDArray[Any], int]:
-    """A picture with ground around it, and how many pixels of ground. On each side, the ground is as bright as the
-    median of that edge. It is so narrow that the picture can still be looked at whole."""
+    """A picture with ground around it, and the width of this ground in pixels. On each side, the ground is as bright as
+    the median of that edge. The ground is so narrow that the picture can still be looked at whole."""
     room = max(0, min(math.ceil(ROOM * min(grey.shape)), (WHOLE - max(grey.shape)) // 2))
     above, below, left, right = (np.median(side) for side in (grey[0], grey[-1], grey[:, 0], grey[:, -1]))
     return np.pad(grey, room, constant_values=((above, below), (left, right))), room
 
 
 def clarity(characters: Characters) -> float:
-    """The total clarity of characters."""
+    """The sum of the clarity of all characters that count."""
     return float((characters.kinds[characters.seen >= SEEN].max(1) ** CLARITY).sum())
 
 
 def axis_of(characters: Characters) -> float:
     """The angle along which most characters run, in either direction, from −π / 2 to π / 2. If the characters make
-    numbers, the lines of the numbers decide: they are better known than the direction of each character."""
+    numbers, the lines of the numbers decide, because they are better known than the direction of each character."""
     lines = [(one.angle, len(one.digits)) for one in chains_of(characters) if len(one.digits) > 1]
     own = zip(np.arctan2(characters.sin, characters.cos).tolist(), characters.seen.tolist(), strict=True)
     angles, weights = np.array(lines or [*own]).T
@@ -429,8 +454,15 @@ def aslant(characters: Characters) -> Iterator[Characters]:
 def part_of(
     points: NDArray[np.float64], reach: float | Floats, angle: float, step: float
 ) -> tuple[NDArray[np.float64], tuple[int, int]]:
-    """The part of a picture within `reach` of some points, turned against an angle: the map from the part to the
-    picture, and the part's height and width. One pixel of the part is as wide as `step` pixels of the picture."""
+    """A part of a picture, turned against an angle. Returns the map from the part to the picture, and the part's height
+    and width.
+
+    Args:
+        points: The part holds everything near these points.
+        reach: How near, in pixels of the picture.
+        angle: The angle, in radians.
+        step: How many pixels of the picture one pixel of the part is wide, at least.
+    """
     along, down = np.array([math.cos(angle), math.sin(angle)]), np.array([-math.sin(angle), math.cos(angle)])
     low = np.array([(points @ axis - reach).min() for axis in (along, down)])
     end = np.array([(points @ axis + reach).max() for axis in (along, down)])
@@ -440,7 +472,8 @@ def part_of(
 
 
 def moved(seen: Characters, matrix: NDArray[np.float64]) -> Characters:
-    """Characters of a part of a picture as characters of the picture, by the map from the part to the picture."""
+    """Turn characters of a part of a picture into characters of the picture, by the map from the part to the
+    picture."""
     step = math.hypot(matrix[0, 0], matrix[1, 0])
 
     def at(x: Floats, y: Floats) -> list[Floats]:
@@ -455,7 +488,7 @@ def moved(seen: Characters, matrix: NDArray[np.float64]) -> Characters:
 
 
 def enlarged(found: list[Found], sight: Sight, grey: NDArray[Any], factor: int) -> tuple[list[Found], Sight]:
-    """The numbers and the `Sight` of a picture, as those of the same picture `factor` times as large."""
+    """Turn the numbers and the `Sight` of a picture into those of `grey`, the same picture `factor` times as large."""
     larger = np.eye(2, 3) * factor
     every = [replace(one, characters=moved(one.characters, larger), corners=one.corners * factor, em=one.em * factor)
              for one in found]  # fmt: skip
@@ -464,12 +497,12 @@ def enlarged(found: list[Found], sight: Sight, grey: NDArray[Any], factor: int) 
 
 
 def starts(side: int) -> list[int]:
-    """Where windows begin along a side of this many pixels. All windows end within it."""
+    """Where windows begin along a side of this many pixels. All windows end within the side."""
     return [*range(0, side - WINDOW, WINDOW - OVERLAP), max(0, side - WINDOW)]
 
 
 def clearer(seen: Characters, windows: Sequence[tuple[slice, slice]], scale: float) -> Characters:
-    """Characters without the small ones inside these windows: the windows' larger copy shows them better."""
+    """Leave out the small characters inside these windows, because the larger copy in the windows shows them better."""
     x, y, within = seen.x * scale, seen.y * scale, np.zeros(len(seen.x), bool)
     for rows, columns in windows:
         within |= (x >= columns.start) & (x < columns.stop) & (y >= rows.start) & (y < rows.stop)
@@ -483,7 +516,8 @@ def in_unit(picture: NDArray[Any]) -> Floats:
 
 
 def levels(grey: NDArray[Any]) -> Iterator[tuple[NDArray[Any], float]]:
-    """Copies of a picture at several sizes, the smallest first, each with its pixels for one pixel of the picture."""
+    """Copies of a picture at several sizes, the smallest first, each with its scale: its pixels for one pixel of the
+    picture."""
     high, wide = grey.shape
     if max(high, wide) < LEAST_WHOLE:
         factor = -(-LEAST_WHOLE // max(high, wide))
@@ -514,8 +548,8 @@ def padded(picture: Floats) -> Floats:
 
 
 def inside(rows: slice, columns: slice, shape: tuple[int, ...]) -> tuple[float, float, float, float]:
-    """The part of a window whose characters belong to it: left, top, right and bottom in its pixels. Of two overlapping
-    windows, a character belongs to the one where it is farther from the edge."""
+    """The part of a window whose characters belong to it: left, top, right and bottom in pixels of the window. A
+    character in two overlapping windows belongs to the window in which it is farther from the edge."""
     near = OVERLAP / 2
     return (
         near if columns.start else -1.0, near if rows.start else -1.0,
@@ -553,14 +587,18 @@ def characters_of(
 
 
 def together(found: Sequence[Characters]) -> Characters:
-    """The characters of several windows together."""
+    """Join the characters of several windows."""
     none = [np.zeros((0, len(CHARACTERS)) if name == "kinds" else 0, np.float32) for name in Characters._fields]
     return Characters._make([np.concatenate(values) for values in zip(none, *found, strict=True)])
 
 
 def distinct(found: Sequence[Characters]) -> Characters:
-    """Each character once, however many windows and copies show it. The one with the greatest probability is kept,
-    weighed by how well the network sees its size. A character that counts comes before any other."""
+    """Each character once, however many windows and copies show it.
+
+    Of several finds of a character, the most probable one is kept. The probability is weighed by how well the network
+    sees the character's size, and a find that counts comes before any other. Characters that are only the ink of a sign
+    (`are_of_signs`) are left out.
+    """
     every = together(found)
     worth = every.seen * np.interp(every.em * every.scale, *WORTH)
     every = every.of(np.lexsort((-worth, every.seen < SEEN)))
@@ -578,8 +616,8 @@ def distinct(found: Sequence[Characters]) -> Characters:
 
 
 def are_of_signs(characters: Characters) -> NDArray[np.bool_]:
-    """Which characters are only the ink of a sign below or above the middle of its line, `[N]`. In a larger copy, a
-    comma may pass for a 1."""
+    """Which characters are only the ink of a sign that stands above or below the middle of its line, `[N]`. In a larger
+    copy, a comma may pass for a 1."""
     x, y, em = characters.x, characters.y, characters.em
     shifts = np.zeros(len(CHARACTERS), np.float32)
     for sign, shift in SHIFTED:
@@ -598,7 +636,7 @@ def numbers_of(characters: Characters) -> Iterator[Found]:
 
 
 def chains_of(characters: Characters) -> Iterator[Found]:
-    """Numbers from characters that point at each other, without a look at what is beside them."""
+    """Numbers from characters that point at each other. What stands beside a number is not looked at."""
     (x, y, em, _, cos, sin, *_), count = characters, len(characters.x)
     sure = characters.seen >= SEEN
     pairs: list[tuple[float, int, int]] = []
@@ -624,7 +662,7 @@ def chains_of(characters: Characters) -> Iterator[Found]:
 
 
 def apart(found: Iterable[Found]) -> list[Found]:
-    """Leave out a number whose middle lies within another number that counts more: it is part of that number's
+    """Leave out each number whose middle lies within another number that counts more: it is part of that number's
     strokes."""
     every = sorted(found, key=lambda one: -one.weight)
     corners = np.array([one.corners for one in every]).reshape(-1, 4, 2)
@@ -639,8 +677,8 @@ def apart(found: Iterable[Found]) -> list[Found]:
 
 def parted(line: Characters) -> Iterator[slice]:
     """The parts of a chain of characters that are numbers. A chain is parted where a word begins or ends, and where a
-    gap is far wider than the others. One or two digits as near to a word as its letters are to each other belong to the
-    word."""
+    gap is far wider than the others. One or two digits belong to a word if they are as near to it as its letters are to
+    each other."""
     kinds = line.kinds.argmax(1)
     letters = kinds == OTHER
     apart, em = np.hypot(np.diff(line.x), np.diff(line.y)), np.minimum(line.em[1:], line.em[:-1])
@@ -662,13 +700,13 @@ def parted(line: Characters) -> Iterator[slice]:
 
 
 def may_part_thousands(kinds: NDArray[np.int64], place: int) -> bool:
-    """Whether the gap before a place in a chain may separate thousands: one to three digits before it, groups of three
-    behind."""
+    """Whether the gap before a place in a chain may separate thousands: one to three digits stand before the gap, and
+    groups of three behind it."""
     return place <= THOUSANDS and (len(kinds) - place) % THOUSANDS == 0 and bool((kinds < DIGITS).all())
 
 
 def surest(sight: Sight) -> list[Found]:
-    """The most probable digit as a number, for a picture with no sure digit; empty if no character may be a digit."""
+    """The most probable digit as a number, for a picture without a sure digit. Empty if no character may be a digit."""
     digits = np.flatnonzero(sight.characters.are_digits)
     best = digits[sight.characters.seen[digits].argmax()] if len(digits) else 0
     return [found_of(sight.characters.of([best]), np.array([best]))] if len(digits) else []
@@ -688,15 +726,18 @@ def with_beside(numbers: Iterable[Found], characters: Characters) -> Iterator[Fo
 
 
 def has_beside(number: Found, signs: Characters, others: Characters) -> bool:
-    """Whether a sign or another character beside a number may change what it means. A sign before, among or behind the
-    digits may, unless it only starts or ends the number (`STARTS`, `ENDS`); an end counts as one only if no other
-    character follows. Another character may if it is so near that it may belong to the number."""
+    """Whether a sign or another character beside a number may change what the number means.
+
+    A sign before, among or behind the digits may change it, unless the sign only starts or ends the number (`STARTS`,
+    `ENDS`). A sign ends a number only if no other character follows. Any other character may change it if it is so near
+    that it may belong to the number.
+    """
     digits, (x, y) = number.characters.of(number.characters.are_digits), number.corners.mean(0).tolist()
     cosine, sine, em = math.cos(number.angle), math.sin(number.angle), number.em
 
     def placed(some: Characters) -> tuple[Floats, NDArray[np.bool_], Floats]:
         """For characters around the number: how far along its line they stand, from its middle; which of them are on
-        the line; and the larger of both heights."""
+        the line; and the larger of the heights of the character and the number."""
         right, below, larger = some.x - x, some.y - y, np.maximum(some.em, em)
         alike = larger < ALIKE * np.minimum(some.em, em)
         return right * cosine + below * sine, alike & (np.abs(below * cosine - right * sine) < OFF * larger), larger
@@ -722,7 +763,7 @@ def leads(following: list[int], start: int, end: int) -> bool:
 
 
 def found_of(line: Characters, places: NDArray[np.int64], angle: float | None = None) -> Found:
-    """The number that these characters make, with its corners. `angle`: the angle of its line, if known."""
+    """The number that these characters make, with its corners. `angle` is the angle of its line, if it is known."""
     told, digit = angle is not None, line.are_digits
     angle = math.atan2(float(line.sin.sum()), float(line.cos.sum())) if angle is None else angle
     digits = line.of(digit)
@@ -767,8 +808,8 @@ def doubted(found: list[Found]) -> list[Found]:
 
 
 def joined(found: Sequence[Found], every: Characters, are_one: Callable[[Found, Found], bool] = follows) -> list[Found]:
-    """Join neighbours that are one number. `are_one` decides; by default, neighbours on one line are joined if the gap
-    is not too wide for digits of one number. `every`: all characters of the picture."""
+    """Join neighbours that are one number. By default, neighbours on one line are joined if the gap is not too wide for
+    digits of one number; `are_one` can decide otherwise. `every` has all characters of the picture."""
     rest: list[Found] = []
     for one in found:  # in reading order
         last = rest[-1] if rest else None
@@ -781,8 +822,8 @@ def joined(found: Sequence[Found], every: Characters, are_one: Callable[[Found, 
 
 
 def in_order(found: list[Found]) -> list[Found]:
-    """Numbers in reading order: row by row, then along each row. Rows run as most of the numbers do, so one turned
-    number does not change the order of the others."""
+    """Sort numbers in reading order: row by row, and along each row. Rows run in the direction of most numbers, so one
+    turned number does not change the order of the others."""
     if not found:
         return []
     angles = np.array([one.angle for one in found])
@@ -806,16 +847,21 @@ def in_order(found: list[Found]) -> list[Found]:
 
 
 class Cut(NamedTuple):
-    """A number cut out along its line, float32 `[h, w]` in [0, 1], light ink on dark ground. `image`: with everything
-    there. `alone`: without other characters beside it. `bare`: only what the finder takes for its ink. `dark`: whether
-    the ink was dark."""
+    """A number cut out along its line. Pictures are float32 `[h, w]` in [0, 1], light ink on dark ground.
+
+    Attributes:
+        image: The picture with all ink.
+        alone: The picture without other characters beside the number.
+        bare: The picture with only what the finder takes for the number's ink.
+        dark: Whether the ink was darker than the ground.
+        digits: The columns of each of the digits. Empty if the picture has no ink.
+    """
 
     image: Floats
     alone: Floats
     bare: Floats
     dark: bool
     digits: tuple[slice, ...] = ()
-    """The columns of each of the digits."""
 
 
 def cut(sight: Sight, found: Found) -> Cut:
@@ -864,7 +910,7 @@ def cut(sight: Sight, found: Found) -> Cut:
 
 
 def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.float64]) -> None:
-    """Clear the places of other characters in the mask `own`. `near`: the map from the picture to the cut."""
+    """Clear the places of other characters in the mask `own`. `near` maps the picture to the cut."""
     step = float(np.hypot(near[0, 0], near[1, 0]))
     for x, y, em, width in zip(characters.x, characters.y, characters.em, characters.width, strict=True):
         column, row, _ = near @ (x, y, 1)
@@ -876,8 +922,14 @@ def without(own: NDArray[np.bool_], characters: Characters, near: NDArray[np.flo
 
 
 def evened(grey: Floats, own: NDArray[np.bool_], ink: Floats, inner: NDArray[np.bool_]) -> tuple[Floats, bool]:
-    """The ink of a cut, from 0 on the ground to 1, and whether it is darker than the ground. `own`: where the strokes
-    are. `ink`: how far each pixel is ink of a number. `inner`: the part between the corners."""
+    """The ink of a cut, from 0 on the ground to 1, and whether it is darker than the ground.
+
+    Args:
+        grey: The cut.
+        own: Which pixels belong to the strokes.
+        ink: How probably each pixel is ink of a number.
+        inner: Which pixels lie between the corners.
+    """
     few = max(SURELY_NONE, float(np.median(ink[inner])))  # inside frames, the whole ground looks a little like ink
     ground, stroke = float(np.median(grey[inner & (ink <= few)])), float(np.average(grey, weights=ink**2 + LEAST_INK))
     clear = ~spread(ink > few, 3) & (np.abs(grey - ground) < abs(ground - stroke) / 2 + LEAST_CONTRAST)
@@ -890,8 +942,8 @@ def evened(grey: Floats, own: NDArray[np.bool_], ink: Floats, inner: NDArray[np.
 
 
 def warped(picture: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> Floats:
-    """A picture, in [0, 1], under a map from the result's (column, row) to the picture's (x, y). The edges are
-    repeated."""
+    """A picture, in [0, 1], under a map from the result's (column, row) to the picture's (x, y). Beyond the picture,
+    its edges are repeated."""
     step = math.hypot(matrix[0, 0], matrix[1, 0])
     high, wide = size
     corners = matrix @ [[0, wide, 0, wide], [0, 0, high, high], [1, 1, 1, 1]]
@@ -909,7 +961,7 @@ def warped(picture: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, 
 
 
 def bilinear(picture: Floats, matrix: NDArray[np.float64], rows: range, wide: int) -> Floats:
-    """Some rows of the result of `warped`. Each pixel is interpolated between four pixels of the picture."""
+    """Some rows of the result of `warped`. Each pixel is interpolated from four pixels of the picture."""
     x, y = np.arange(wide) + 0.5, np.arange(rows.start, rows.stop)[:, None] + 0.5
     at_x, at_y = (matrix[i, 0] * x + matrix[i, 1] * y + matrix[i, 2] - 0.5 for i in (0, 1))
     at_x, at_y = at_x.clip(0, picture.shape[1] - 1.001), at_y.clip(0, picture.shape[0] - 1.001)

@@ -2,9 +2,9 @@
 
 The correction scales a network's features to one length, multiplies them by the hand's weights, and adds the product to
 the network's scores. The weights are the most probable ones (MAP), given the examples and a Gaussian prior around zero.
-So a few examples change little, and only where features are like theirs. Each label may be wrong with some probability,
-so a label that nothing else supports counts little. Learning also measures what the weights do to other people's
-digits, and shrinks the weights until the harm is bounded.
+So a few examples change little, and they change it only for features like their own. Each label may be wrong with some
+probability, so a label that nothing else supports counts little. Learning also measures what the weights do to other
+people's digits, and shrinks the weights until the harm is bounded.
 
 A hand is a small JSON file. It names its networks by their checksums and corrects no other network.
 """
@@ -37,13 +37,13 @@ LENGTH = 10.0
 """The length to which features are scaled. We chose it, for the prior of 1, by leaving out each of 30 writers in
 turn."""
 WRONG = 0.3
-"""The prior probability that a label is wrong. With a tenth of it, one wrong label among ten examples costs more errors
-than the other labels mend."""
+"""The prior probability that a label is wrong. With a tenth of this, a single wrong label among ten examples costs more
+errors than the other labels mend."""
 STEPS = 150
 """Steps of the search for the weights; more change nothing that matters."""
 HARM = 0.005
-"""The most probability that the right answers to other people's digits may lose, on average. Gains for some digits do
-not make up for it."""
+"""The most that learning may lower, on average, the probability of the right answers to other people's digits. Gains
+for some of these digits do not make up for losses."""
 CONTRARY = 0.05
 """A label to which the network gives less than this probability may be left out, if that avoids harm to other
 writers."""
@@ -53,8 +53,14 @@ Floats = NDArray[np.float64]
 
 
 class Rows(NamedTuple):
-    """A network's answers to examples. Features `[N, F]`; scores, which are log-probabilities, `[N, K]`; the right
-    classes `[N]`; and the index of the example of each row, `[N]`."""
+    """A network's answers to examples.
+
+    Attributes:
+        features: The features, `[N, F]`.
+        scores: The scores, which are log-probabilities, `[N, K]`.
+        labels: The right classes, `[N]`.
+        owners: The index of the example of each row, `[N]`.
+    """
 
     features: Floats
     scores: Floats
@@ -76,7 +82,7 @@ class Rows(NamedTuple):
         return Rows(self.features[some], self.scores[some], self.labels[some], self.owners[some])
 
     def told(self, weights: NDArray[Any] | None = None) -> Floats:
-        """The probability of the right class of each row, `[N]`, corrected by `weights`."""
+        """The probability of the right class of each row, `[N]`. If `weights` are given, they correct it."""
         scores = self.scores if weights is None else corrected(self.scores, self.features, weights)
         return np.exp(scores[np.arange(len(self.labels)), self.labels])
 
@@ -86,8 +92,8 @@ class Hand:
     """What was learned of one writer.
 
     Attributes:
-        parts: The weights for each network, by its checksum: float32 `[F, K]`, features by classes; `[0, 0]` if the
-            examples taught that network nothing.
+        parts: The weights for each network, by its checksum: float32 `[F, K]`, features by classes. They are `[0, 0]`
+            if the examples taught that network nothing.
         examples: How many examples there were of each digit, 0..9.
         left_out: The indices of examples that were left out, because the network contradicts their labels.
     """
@@ -162,7 +168,7 @@ def weights_of(part: Mapping[str, Any]) -> NDArray[np.float32]:
 
 
 def lifted(features: Floats) -> Floats:
-    """Scale features `[..., F]` to one length."""
+    """Scale features `[..., F]` to the length `LENGTH`."""
     length = np.maximum(np.linalg.norm(features, axis=-1, keepdims=True), 1e-6)
     brought: Floats = features * (LENGTH / length)
     return brought
@@ -231,8 +237,13 @@ def learned(rows: Rows, others: Rows) -> tuple[NDArray[np.float32], list[int]]:
 
 
 class Trial(NamedTuple):
-    """The result of cross-validating a hand: the number of rows; how many are read wrongly without it and with what the
-    other examples taught; and the mean of −log of the probability of the right class, also without and with it."""
+    """The result of testing a hand. Each pair holds the figure without the hand, and with it.
+
+    Attributes:
+        rows: The number of rows.
+        wrong: How many rows are read wrongly.
+        nll: The mean of −log of the probability of the right class.
+    """
 
     rows: int
     wrong: tuple[int, int]
@@ -245,7 +256,8 @@ class Trial(NamedTuple):
 
 
 def compared(rows: Rows, weights: NDArray[Any]) -> Trial:
-    """Compare readings of rows with and without weights, which must not have been learned from these rows."""
+    """Compare the readings of rows with and without `weights`. The weights must not have been learned from these
+    rows."""
     after = corrected(rows.scores, rows.features, weights) if weights.size else rows.scores
     count, places = len(rows.labels), np.arange(len(rows.labels))
     wrong, nll = zip(*(

@@ -1,9 +1,9 @@
 """Explains a reading: its steps, the proposals tried, the network's layers, and which parts of the image speak for the
 digit.
 
-A layer is the output of a ReLU of the encoder in an ONNX file. To get these outputs, we append a second `graph` to the
-bytes of the file, which holds nothing but outputs. Protobuf merges a message that comes twice, so the result is the
-same network with more outputs. This needs no second file, and no library to write one.
+A layer is the output of a ReLU of the encoder in an ONNX file. To get these outputs, we append to the bytes of the file
+a second `graph` that holds only outputs. Protobuf merges a message that comes twice, so the result is the same network
+with more outputs. This needs neither a second file nor a library to write one.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from sumnist.pictures.decode import Picture
 from sumnist.pictures.proposals import Step
 
 SHOWN = 160
-"""The longer side of a step's picture as it is sent, at most, in pixels. The search for a digit works at about this
+"""The most pixels of the longer side of a step's picture as it is sent. The search for a digit works at about this
 size."""
 PATCH, STRIDE = 6, 2
 """`PATCH`: the side of a blanked patch in pixels, about twice the width of a stroke. `STRIDE`: pixels from one patch to
 the next. A smaller patch leaves enough of the stroke to read the digit; a larger one blanks several strokes."""
 FLOOR = -20.0
-"""Smaller log-probabilities count as this one: a billionth more or less hardly matters."""
+"""Smaller log-probabilities count as this one. It stands for two in a billion, so the difference hardly matters."""
 DECIMALS = 3
 """Decimals of the changes as they are sent."""
 
 GRAPH = 7
 """The number of the graph among the fields of a model, by onnx.proto. The numbers below also come from there."""
 NODE, OUTPUT = 1, 12
-"""Field numbers in a graph."""
+"""Numbers of the fields of a graph."""
 NAME = 1
-"""Field number in an attribute and in an output."""
+"""The number of the field of the name, in an attribute and in an output."""
 NODE_INPUT, NODE_OUTPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 2, 4, 5
 ATTRIBUTE_INTEGERS = 8
 VARINT, LENGTH = 0, 2
-"""Types of a field on the wire: a number, and bytes with their length before them."""
+"""Types of a field on the wire. `VARINT`: a number. `LENGTH`: bytes with their length before them."""
 FIXED = {1: 8, 5: 4}
 """The size in bytes of the wire types with a fixed size."""
 WINDOWED = "Conv", "MaxPool"
@@ -54,8 +54,10 @@ PLACEWISE = "Relu", "BatchNormalization", "QuantizeLinear", "DequantizeLinear"
 
 
 class Field(NamedTuple):
-    """The pixels of the image that a place of a map sees, along one side. Place i sees `size` pixels, beginning at
-    start + i · step. Pixels outside the image are padding."""
+    """The pixels of the image that a place of a map sees, along one side.
+
+    Place i sees `size` pixels, beginning at `start` + i · `step`. Pixels outside the image are padding.
+    """
 
     start: int
     step: int
@@ -67,7 +69,7 @@ class Layer(NamedTuple):
 
     Attributes:
         name: The name of the output in the file.
-        values: The maps, float32 `[C, S, S]`, not negative; S is 1 after a linear layer.
+        values: The maps, float32 `[C, S, S]`, not negative. S is 1 after a linear layer.
         field: The pixels of the image that a place of a map sees; None after a linear layer, and if it is not known.
     """
 
@@ -77,7 +79,7 @@ class Layer(NamedTuple):
 
 
 class Tried(NamedTuple):
-    """A proposal, and its reading if there were no other.
+    """A proposal, and the reading that it would give if it were the only one.
 
     Attributes:
         how: What the proposal takes for the digit on the picture, in words.
@@ -107,8 +109,8 @@ class Inside(NamedTuple):
     Attributes:
         steps: The steps from the picture to what the network saw.
         proposals: All proposals that were tried, in order; none is chosen on a blank picture.
-        layers: The outputs of the network's layers, in order; none on a blank picture, which the network does not see,
-            and none if the layers are not known.
+        layers: The outputs of the network's layers, in order. There are none for a blank picture, which the network
+            does not see, and none if the layers are not known.
     """
 
     steps: tuple[Step, ...]
@@ -132,8 +134,8 @@ class Evidence(NamedTuple):
         stride: Pixels from one patch to the next; the first patch begins at the first pixel.
         side: The number of patches along a side.
         probabilities: The probabilities of the digits for the unchanged image, `[10]`.
-        changes: log P(digit) with the patch blank, minus log P(digit) of the unchanged image, `[side · side, 10]`, row
-            by row.
+        changes: For each patch, row by row, log P(digit) with the patch blank minus log P(digit) of the unchanged
+            image: `[side · side, 10]`.
     """
 
     patch: int
@@ -162,8 +164,8 @@ def read_inside(reader: Reader, picture: Picture, number: Number, ink: InkColour
 
 
 def evidence_of(reader: Reader, reading: Reading) -> Evidence | None:
-    """Which parts of the image speak for the digit, by occlusion (Zeiler and Fergus, 2014): each patch in turn is made
-    blank. None for a blank picture."""
+    """How far each part of the image speaks for the digit, by occlusion (Zeiler and Fergus, 2014): each patch in turn
+    is made blank. None for a blank picture."""
     if reading.image is None or reading.how is None:  # blank, so the network was not asked
         return None
     starts = range(0, len(reading.image) - PATCH + 1, STRIDE)
@@ -233,8 +235,8 @@ def layers_of(network: Any, image: NDArray[np.float32]) -> tuple[Layer, ...]:
 
 @lru_cache(maxsize=2)
 def with_layers(content: bytes, threads: int) -> tuple[dict[str, Field | None], OnnxSession | None]:
-    """The fields of a file's layers, and a session of the network with the layers as outputs; None if there are no
-    layers. Cached, so a session is made only when it is first needed."""
+    """The fields of a file's layers, and a session of the network with the layers as outputs; None instead of a session
+    if there are no layers. The result is cached, and a session is made only when it is first needed."""
     fields = relus(content)
     outputs = b"".join(message(OUTPUT, message(NAME, name.encode())) for name in fields if name != FEATURES)
     return fields, OnnxSession(content + message(GRAPH, outputs), threads) if fields else None
@@ -311,11 +313,11 @@ def varint(content: memoryview, place: int) -> tuple[Any, int]:
 
 
 def message(number: int, content: bytes) -> bytes:
-    """A field that holds bytes."""
+    """A field that holds bytes, as Protobuf writes it."""
     return written(number << 3 | LENGTH) + written(len(content)) + content
 
 
 def written(value: int) -> bytes:
-    """The number as bytes, as `varint` reads it."""
+    """A number as bytes, in the form that `varint` reads."""
     low = [value >> shift & 127 for shift in range(0, max(1, value.bit_length()), 7)]
     return bytes([byte | 128 for byte in low[:-1]] + low[-1:])

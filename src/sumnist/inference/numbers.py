@@ -2,21 +2,21 @@
 
 If the picture is plain, the whole of it is taken for the line (`pictures/proposals`). Otherwise the finder looks at the
 picture and cuts out what it finds. A recognizer judges each proposal. A proposal explains the picture well if its best
-string of digits is probable. The probability of a string is the mean of the probabilities that the hypotheses give it,
-weighted by a power of their scores. If there are two recognizers, each is asked separately, and their probabilities are
-multiplied.
+string of digits is probable. The probability of a string is the mean of the probabilities that the hypotheses give it.
+Each one's weight is a power of its value (`Hypothesis.value`). If there are two recognizers, each is asked separately,
+and their probabilities are multiplied.
 
-The finder and the network of single digits also judge each digit of a found number by itself. The latter reads a digit
-that is cut out better than the network of strips does in passing. So a string with as many digits as were found becomes
-more probable if its single digits are. The probability of each number of digits stays the same.
+The finder and the network of single digits also judge each digit of a found number by itself. The network of single
+digits reads a digit that is cut out better than the network of strips does in passing. So a string with as many digits
+as were found becomes more probable if its single digits are. The probability of each number of digits stays the same.
 
 A recognizer says, at each step along the picture of a line, which character stands there. `StripRecognizer` is the
 package's own network. `OcrRecognizer` is PP-OCRv6, a general reader of text, restricted to digits and separators. It is
 the recognition model (PaddleOCR, Apache-2.0) from the package `rapidocr`. Only the model file is used: neither that
 package nor its dependencies are imported. Pictures are prepared as in PaddleOCR: 48 pixels high, dark ink on light
 ground, with mid-grey behind narrow ones. The model knows 18,708 characters. At each step all but digits and separators
-are dropped, and the rest is scaled to sum to one. The share dropped says how likely the line shows something else than
-a number.
+are dropped, and the rest is scaled to sum to one. The dropped share says how probably the line shows something other
+than a number.
 """
 
 from __future__ import annotations
@@ -53,8 +53,9 @@ from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed
 from sumnist.pictures.proposals import EMPTY, Box, LineProposal, forms, line_of
 
 STRIP, EMISSIONS, IS_NUMBER = "strip", "emissions", "is_number"
-"""`STRIP`: the input of the file, float32 `[batch, 1, 32, width]` in [0, 1], light ink on dark ground. Its outputs, as
-log-probabilities: `EMISSIONS` `[batch, ⌈width / 4⌉, 14]`, and `IS_NUMBER` `[batch]`, that there is a digit at all."""
+"""`STRIP`: the input of the file, float32 `[batch, 1, 32, width]` in [0, 1], light ink on dark ground. `EMISSIONS`: an
+output, log-probabilities `[batch, ⌈width / 4⌉, 14]`. `IS_NUMBER`: an output, the log-probability that there is a digit
+at all, `[batch]`."""
 CHARACTERS_KEY = "characters"
 """The key of the metadata for the characters of the classes from 1."""
 HEIGHT, STEP = 32, 4
@@ -63,7 +64,7 @@ WIDEST = 1024
 """The width of the widest strip in pixels. A wider line is squeezed to it."""
 
 PACKAGE, MODEL = "rapidocr", "models/PP-OCRv6_rec_small.onnx"
-"""The package that brings the network, and the path of the network in it."""
+"""`PACKAGE`: the package that brings the network. `MODEL`: the path of the network in it."""
 INSTALL = 'pip install "rapidocr>=3.9,<4"'
 """The command that installs a version of the package with this file."""
 CLASSES = "", *ctc.CHARACTERS
@@ -73,8 +74,9 @@ CHARACTER = "character"
 OCR_HEIGHT, OCR_STEP = 48, 8
 """`OCR_HEIGHT`: the height of a picture in pixels. `OCR_STEP`: pixels along the picture for each step."""
 OCR_NARROWEST, OCR_WIDEST = 320, 3200
-"""The least and greatest width in pixels. As in PaddleOCR, a narrower picture is padded with mid-grey, and a wider one
-is squeezed. Without padding, 2 to 3 more numbers in a hundred were misread; with white padding, 3 to 8."""
+"""The least and greatest width of a picture in pixels. As in PaddleOCR, a narrower picture is padded with mid-grey, and
+a wider one is squeezed. Without padding, 2 to 3 more numbers in a hundred were misread; with white padding, 3 to 8
+more."""
 
 ALIKE = {".": "·•:;", ",": "'’", "-": "–—=~_"}
 """Other characters that count as each separator."""
@@ -84,21 +86,21 @@ LEAST = 1e-9
 """The least probability of a class at a step, before the classes are scaled to sum to one. If all classes are below it,
 they become equally probable."""
 LEAST_IS_DIGIT, LEAST_CONFIDENCE = 0.7, 0.985
-"""A reading is accepted from these probabilities on: that there is a number, and that the most probable number is
-right. On cheques, tables, scans and MNIST, the first refuses one number in a hundred. With the second, 98.5 % of the
-accepted numbers on tables are right, after rescoring."""
+"""A reading is accepted if two probabilities reach these thresholds. `LEAST_IS_DIGIT`: that there is a number. On
+cheques, tables, scans and MNIST, it refuses one number in a hundred. `LEAST_CONFIDENCE`: that the most probable number
+is right. With it, 98.5 % of the accepted numbers on tables are right, after rescoring."""
 FAINT = 1e-3
-"""Added to the total probability of all characters, so that other characters count little if little stands on the
-line."""
+"""Added to the total probability of all characters. So other characters count little on a line with little writing."""
 
 FORMAT = 1
 """The version of the format of `NumberReading.as_dict`."""
 BEYOND_DOUBT = 0.9
-"""A hypothesis is taken at once if its value reaches this: the probability of its best string times its weight."""
+"""A hypothesis is taken at once if its `value` reaches this. The value is the product of three factors: the probability
+of its best string, the weight of its proposal, and the probability that there is a number."""
 TRUST = 0.35
 """The power of the probabilities from the network of single digits, when they are multiplied with those of strings."""
 POWER = 2
-"""In a mean over hypotheses, each one's weight is this power of its score."""
+"""In a mean over hypotheses, each one's weight is its score, or its value, to this power."""
 SEARCHED = 10
 """The least number of values to search for in each hypothesis."""
 FITTING = 0.05
@@ -134,10 +136,10 @@ class Line(NamedTuple):
     """A recognizer's answer to the picture of a line.
 
     Attributes:
-        emissions: `[T, 14]`, log-probabilities of the blank and of the characters of `ctc.CHARACTERS` at each step.
+        emissions: At each step, the log-probabilities of the blank and of `ctc.CHARACTERS`, `[T, 14]`.
         step: Pixels of the picture for each step.
-        foreign: How likely the line holds other characters than these, 0 to 1; 0 from a recognizer that knows no
-            others.
+        foreign: How probably the line holds other characters than these, 0 to 1. It is 0 from a recognizer that knows
+            no others.
     """
 
     emissions: NDArray[np.float32]
@@ -151,7 +153,7 @@ class Recognizer(Protocol):
     Attributes:
         least_is_digit: A reading is accepted if the probability that there is a digit is at least this.
         least_confidence: A reading is accepted if the probability of the most probable value is at least this.
-        trust: The power of its probabilities when those of several recognizers are multiplied.
+        trust: When the probabilities of several recognizers are multiplied, this recognizer's are taken to this power.
     """
 
     least_is_digit: float
@@ -159,8 +161,8 @@ class Recognizer(Protocol):
     trust: float
 
     def lines(self, pictures: Sequence[Grey]) -> list[Line]:
-        """The answer to each of some pictures `[h, w]` of one line, in [0, 1], light ink on dark ground, of any
-        size."""
+        """The answer to each of some pictures of one line. The pictures are `[h, w]` of any size, in [0, 1], light ink
+        on dark ground."""
 
 
 class StripRecognizer(OnnxFile):
@@ -195,7 +197,7 @@ class StripRecognizer(OnnxFile):
         ]
 
     def emissions(self, strips: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Strips `[B, 1, 32, W]` → `[B, ⌈W / 4⌉, 14]`."""
+        """Strips `[B, 1, 32, W]` → log-probabilities `[B, ⌈W / 4⌉, 14]`."""
         return self.scores(EMISSIONS, {STRIP: strips})
 
 
@@ -263,7 +265,8 @@ class OcrRecognizer(OnnxSession):
         return Line(emissions, picture.shape[1] * OCR_STEP / width, self.foreign(said[0], classes))
 
     def foreign(self, said: NDArray[np.float32], classes: NDArray[np.float32]) -> float:
-        """The share of other characters among all on the line; near 0 if each of them looks like a digit.
+        """The share of other characters among all characters on the line. It is near 0 if all other characters look
+        like digits.
 
         Args:
             said: `[T, C]`, the probabilities of all characters.
@@ -276,8 +279,8 @@ class OcrRecognizer(OnnxSession):
 
 
 def prepared_of(picture: Grey) -> tuple[NDArray[np.float32], int]:
-    """The picture `[h, w]` of a line as the network takes it, float32 `[1, 3, 48, W]` in [−1, 1], `W` a multiple of
-    `OCR_STEP`; and the width of the picture in it."""
+    """The picture `[h, w]` of a line as the network takes it, float32 `[1, 3, 48, W]` in [−1, 1], where `W` is a
+    multiple of `OCR_STEP`. Also the width of the picture in it."""
     high, wide = picture.shape
     width = min(max(1, -(-OCR_HEIGHT * wide // high)), OCR_WIDEST)
     prepared = np.zeros((OCR_HEIGHT, max(-(-width // OCR_STEP) * OCR_STEP, OCR_NARROWEST)), np.float32)
@@ -292,17 +295,17 @@ class NumberReading:
     Attributes:
         text: The most probable number as it is written, with separators; empty if there is none.
         value: The most probable number; None if there is none.
-        confidence: The probability of `value`, if there is a number.
+        confidence: The probability of `value`, given that there is a number.
         candidates: The most probable values, the best one first.
         other: The probability of all values that are not candidates.
         accepted: Whether the answer is accepted.
-        reason: Why the answer is not accepted, a key of `NUMBER_ADVICE`; None if it is.
+        reason: Why the answer is not accepted, a key of `NUMBER_ADVICE`; None if it is accepted.
         is_number_probability: The probability that there is a number at all.
         places: The left and right end of each character of `text`, in pixels of the picture.
         box: Top, bottom, left and right of the line, in pixels of the picture.
         how: What was taken for the line, in words; None on a blank picture.
         image: The line as the recognizer saw it, float32 `[h, w]` in [0, 1], light ink on dark ground.
-        others: The boxes of other numbers that count as much; empty if this is the only one.
+        others: The boxes of other numbers that count as much; empty if there are none.
 
     Examples:
         >>> import sumnist
@@ -332,13 +335,13 @@ class NumberReading:
 
     @property
     def advice(self) -> str | None:
-        """The advice if the reading is not accepted; None if it is."""
+        """The advice if the reading is not accepted; None if it is accepted."""
         return None if self.reason is None else NUMBER_ADVICE[self.reason]
 
     @property
     def values(self) -> Values:
-        """The distribution of the value. It can be added to numbers and to other readings; so can the reading
-        itself."""
+        """The distribution of the value. The distribution, and the reading itself, can be added to numbers and to other
+        readings."""
         return Values({candidate.value: candidate.probability for candidate in self.candidates}, self.other)
 
     def __add__(self, other: Any) -> Values:
@@ -366,9 +369,9 @@ class FoundNumber(NumberReading):
     """A number that was found on a picture: a `NumberReading` and its place.
 
     Attributes:
-        corners: Upper left, upper right, lower right and lower left, along the number's own line; (x, y) in pixels of
-            the picture.
-        orientation: The direction of its line in degrees, clockwise: 0 to the right, 90 down.
+        corners: The upper left, upper right, lower right and lower left corner along the number's own line, as (x, y)
+            in pixels of the picture.
+        orientation: The direction of the number's line in degrees, clockwise: 0 is to the right, 90 is down.
         written: The text as the finder sees it, with all signs: ¤ is a sign of a currency, ? another character.
     """
 
@@ -383,8 +386,15 @@ class FoundNumber(NumberReading):
 
 
 class Hypothesis(NamedTuple):
-    """A recognizer's answer to a proposal. `strings`: the most probable strings. `score`: how well the proposal
-    explains the picture, 0 to 1."""
+    """A recognizer's answer to a proposal.
+
+    Attributes:
+        proposal: The proposal.
+        line: The recognizer's answer to its image.
+        evidence: The probabilities of strings that follow from the answer.
+        strings: The most probable strings, with their probabilities.
+        score: How well the proposal explains the picture, 0 to 1.
+    """
 
     proposal: LineProposal
     line: Line
@@ -431,12 +441,18 @@ class Judge(Protocol):
     """Reads a number that the recognizers have already looked at."""
 
     def __call__(self, asked: Sequence[str] = ()) -> FoundNumber:
-        """The reading. `asked`: strings of digits that become candidates, too."""
+        """The reading of the number. The strings of digits in `asked` become candidates, too."""
 
 
 class NumberReader:
-    """Reads numbers with one or several recognizers. `find` finds the numbers on a picture that is not plain. `network`
-    is the network of single digits for rescoring, and `trust` says how much it counts."""
+    """Reads numbers with one or several recognizers.
+
+    Args:
+        recognizers: The recognizers.
+        find: Finds the numbers on a picture that is not plain.
+        network: The network of single digits for rescoring; None for no rescoring.
+        trust: How much the network of single digits counts in rescoring.
+    """
 
     def __init__(
         self, recognizers: Sequence[Recognizer], find: Find, network: Network | None = None, trust: float = TRUST
@@ -445,16 +461,23 @@ class NumberReader:
 
     @property
     def networks(self) -> list[Recognizer | Network]:
-        """All networks that this reader asks, without the finder."""
+        """All networks that this reader asks, except the finder."""
         return [*self.recognizers, *([] if self.network is None else [self.network])]
 
     def __call__(
         self, picture: Intensities, digits: ctc.Digits = (1, None), decimal: str | None = None, ink: InkColour = "auto",
         count: int = 10, among: Among = "only",
     ) -> NumberReading:  # fmt: skip
-        """The reading of a picture, with `count` candidates. `digits`: the least and the most number of digits.
-        `decimal`: the sign before decimals. `ink`: "dark" or "light", if known. `among`: of several numbers, "largest"
-        reads the largest; "only" accepts none."""
+        """Read the number on a picture.
+
+        Args:
+            picture: The picture.
+            digits: The least and the most number of digits.
+            decimal: The sign before decimals.
+            ink: "dark" or "light", if it is known.
+            count: How many candidates the reading has.
+            among: What to do with several numbers: "largest" reads the largest, "only" accepts none.
+        """
         line = line_of(picture, ink)
         if line is None:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
@@ -479,16 +502,25 @@ class NumberReader:
         self, sight: Sight, number: Found, digits: ctc.Digits, decimal: str | None, count: int, finer: float = 1.0,
         line: LineProposal | None = None,
     ) -> FoundNumber:  # fmt: skip
-        """The reading of a found number. `finer`: pixels of the picture for one pixel of the reduced picture. `line`:
-        the whole picture as a line, which becomes a proposal too if it holds little else."""
+        """The reading of a found number.
+
+        Args:
+            sight: The picture as the finder saw it.
+            number: The number.
+            digits: The least and the most number of digits.
+            decimal: The sign before decimals.
+            count: How many candidates the reading has.
+            finer: How many pixels of the picture, in a row, became one pixel of the reduced picture.
+            line: The whole picture as a line. It becomes a proposal, too, if the number fills it.
+        """
         return self.looked_at(sight, number, cut(sight, number), digits, decimal, count, finer, line)()
 
     def looked_at(
         self, sight: Sight, number: Found, piece: Cut, digits: ctc.Digits, decimal: str | None, count: int,
         finer: float = 1.0, line: LineProposal | None = None,
     ) -> Judge:  # fmt: skip
-        """Have the recognizers look at a number that was cut out, once. The result reads the number, as `found` does,
-        any number of times."""
+        """Have the recognizers look once at a number that was cut out. The result is a function that reads the number,
+        as `found` does; it can be called any number of times."""
         corners, angle = sight.placed(number)
         corners = corners * finer
         (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
@@ -520,8 +552,8 @@ class NumberReader:
         return judged
 
     def said_of(self, number: Found, piece: Cut) -> tuple[ctc.Floats, float]:
-        """How the finder and the network of single digits judge a number's digits: log-weights `[N, 10]`, and the
-        probability by that network that at least one of them is a digit at all."""
+        """How the finder and the network of single digits judge the digits of a number: log-weights `[N, 10]`. Also the
+        probability, by the network, that at least one of them is a digit at all."""
         said, is_digit = WITNESS * np.log(number.digits.astype(np.float64) + LEAST), 1.0
         if self.network is not None and len(piece.digits) == len(said):
             images = [placed(cropped(piece.alone[:, columns])) for columns in piece.digits]
@@ -535,8 +567,16 @@ class NumberReader:
         self, opinions: list[Opinion], count: int, decimal: str | None, said: ctc.Floats | None = None,
         minus: bool = False, asked: Sequence[str] = (),
     ) -> NumberReading:  # fmt: skip
-        """The reading from the recognizers' opinions. `said`: log-weights of its digits from other networks. `minus`:
-        whether a minus stands before it. `asked`: strings that become candidates, too."""
+        """The reading that follows from the recognizers' opinions.
+
+        Args:
+            opinions: The opinions.
+            count: How many candidates the reading has.
+            decimal: The sign before decimals.
+            said: Log-weights of the number's digits from other networks.
+            minus: Whether a minus stands before the number.
+            asked: Strings that become candidates, too.
+        """
         opinions = [opinion for opinion in opinions if opinion.hypotheses]
         if not opinions:
             return NumberReading("", None, 0.0, (), 1.0, False, BLANK, 0.0)
@@ -551,7 +591,7 @@ class NumberReader:
 
 
 class Numbers:
-    """Reads numbers by any engine, whose networks are loaded when they are first asked. It can be copied and pickled,
+    """Reads numbers by any engine. Its networks are loaded when they are first needed. It can be copied and pickled,
     and any number of threads may share it.
 
     Args:
@@ -588,7 +628,7 @@ class Numbers:
         return [one for one in numbers if one.reason != NOT_A_NUMBER]
 
     def found_on(self, grey: NDArray[Any]) -> tuple[list[Found], Sight]:
-        """The numbers that the finder finds on a picture, uint8 or float32 `[H, W]`, and what it saw."""
+        """The numbers that the finder finds on a picture, uint8 or float32 `[H, W]`, and what the finder saw."""
         if self.finder is None:
             self.finder = Finder(threads=self.threads)
         return self.finder(grey)
@@ -597,7 +637,7 @@ class Numbers:
         self, pictures: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
         decimal: str | None = None, ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> list[NumberReading | SumnistError]:  # fmt: skip
-        """A reading for each picture. If a picture cannot be read, its place holds the error, which is not raised. The
+        """A reading for each picture. If a picture cannot be read, the error stands in its place and is not raised. The
         arguments are those of `Reader.read_number`."""
         read = self.reader(engine)
         digits, decimal, count = check_bounds(digits), check_sign(decimal), checked("count", count, COUNT)
@@ -611,8 +651,8 @@ class Numbers:
         return readings
 
     def with_hand(self, hand: Hand | None) -> Numbers:
-        """The same networks with another hand, or with none. Raises `HandError` when a network is used that the hand
-        does not belong to."""
+        """The same networks with another hand, or with none. Raises `HandError` if the hand does not belong to the
+        network of strips, at once or when this network is loaded."""
         other = copy(self)
         other.hand, other.network = hand, self.network and self.network.with_hand(hand, must=False)
         ours = {name: one for name, one in self.recognizers.items() if isinstance(one, StripRecognizer)}
@@ -677,8 +717,8 @@ def check_sign(decimal: Any) -> str | None:
     """Check a decimal sign and return it. Raises `ConfigError`."""
     if decimal not in (None, ".", ","):
         raise ConfigError(
-            f"decimal {reprlib.repr(decimal)}: expected the sign before decimals, '.' or ',': leave it out for whole "
-            "numbers"
+            f"decimal {reprlib.repr(decimal)}: expected the sign before decimals, '.' or ','; leave it out to read "
+            "values without decimals"
         )
     sign: str | None = decimal
     return sign
@@ -688,8 +728,8 @@ def opinion_of(
     recognizer: Recognizer, proposals: Sequence[LineProposal], digits: ctc.Digits, decimal: str | None, count: int,
     varied: bool = True,
 ) -> Opinion:  # fmt: skip
-    """A recognizer's opinion of proposals. If none is beyond doubt and they may be `varied`, it also looks at other
-    forms of the best one. Without proposals, the opinion has no hypotheses."""
+    """A recognizer's opinion of proposals. If no proposal is beyond doubt and `varied` is true, the recognizer also
+    looks at other forms of the best one. Without proposals, the opinion has no hypotheses."""
     found: list[Hypothesis] = []
     for more in (proposals, None)[: 1 + varied]:
         some = [*forms(found[0].proposal)] if more is None and found else more or []
@@ -727,7 +767,7 @@ def rescored(strings: Mapping[str, float], said: ctc.Floats) -> dict[str, float]
 
     Args:
         strings: The strings with their probabilities.
-        said: The logarithm of the weight of each digit at each place, `[N, 10]`.
+        said: The log-weight of each digit at each place, `[N, 10]`.
 
     Returns:
         The same strings. Only strings with `N` digits change, and the sum of their probabilities stays the same.
@@ -747,29 +787,31 @@ def rescored(strings: Mapping[str, float], said: ctc.Floats) -> dict[str, float]
 MOST_FOUND = 2_500
 """The most numbers on a picture; the fullest pages of tables have about a thousand."""
 Among = Literal["only", "largest"]
-"""What to do with several numbers on a picture: accept none, or read the largest."""
+"""What to do with several numbers on a picture. "only": read the largest and accept none. "largest": read the
+largest."""
 RIVAL_SIZE = 0.5
-"""Another number counts as a second one if its digits are at least this high, compared with those of the largest
-number."""
+"""Another number makes a picture one of several numbers if its digits have at least this share of the height of the
+largest number's digits."""
 LINE_GAP, WIDE_GAP, WIDEST_ROOM = 0.06, 0.7, 0.75
-"""Limits for a plain line, in heights of its ink. `LINE_GAP`, `WIDE_GAP`: the highest and the widest gap in it.
-`WIDEST_ROOM`: how far ink may reach before the middle of the first digit and behind the middle of the last."""
+"""Limits for a plain line, in heights of its ink. `LINE_GAP`: the highest gap in it. `WIDE_GAP`: the widest gap in it.
+`WIDEST_ROOM`: how far ink may reach before the middle of the first digit, and behind the middle of the last one."""
 LONE = 0.6
 """The least probability that a lone digit is a digit, according to the network of single digits. A texture seldom
 reaches it."""
 CUT_OUT = 0.7
-"""The weight of a number that was cut out, if it fills its line: the cut may have lost a digit, the line has not."""
+"""The weight of a number that was cut out, if the whole line is a proposal, too. The cut may have lost a digit; the
+line has not."""
 COVERED = 0.5
-"""The least share of a line's height that a number takes if there is no other line on the picture."""
+"""A number fills a line if it takes at least this share of the line's height."""
 WITNESS = 0.5
 """The power of the finder's probabilities of digits, when they are multiplied with those of strings."""
 MINUS, NO_MINUS = 0.5, 0.05
-"""A number has a minus from the first probability on, and has none below the second. In between, a reading is not
-accepted."""
+"""`MINUS`: a number has a minus from this probability on. `NO_MINUS`: it has none up to this probability. In between, a
+reading is not accepted."""
 STRUCK_OUT, MAYBE_STRUCK = 0.5, (0.15, 0.08)
-"""Mean probabilities, over a number's characters, of being struck out. From `STRUCK_OUT` on, the number is struck out.
-From `MAYBE_STRUCK` on, it may be: first for one digit, then for several. Rules and frames cross a lone digit more
-often."""
+"""Thresholds for the mean probability, over a number's characters, of being struck out. `STRUCK_OUT`: above it, the
+number is struck out. `MAYBE_STRUCK`: above it, the number may be: the first value is for a lone digit, which rules and
+frames cross more often, and the second for several digits."""
 LIKE_A_SIGN, SEPARATOR = 0.2, 0.7
 """`LIKE_A_SIGN`: the most probability of being a sign that a digit may have. `SEPARATOR`: the least probability that a
 sign between digits is a separator. A fraction's stroke looks like a 1, and a colon looks like a point."""
@@ -788,7 +830,7 @@ KINDS = (
 
 def is_plain(line: LineProposal, opinions: list[Opinion]) -> bool:
     """Whether a line is read beyond doubt and holds nothing else: no ink before or behind its digits, no second line,
-    no wide gap."""
+    and no wide gap."""
     best = opinions[0].hypotheses[0]
     if any(one.hypotheses[0].value < max(BEYOND_DOUBT, one.recognizer.least_confidence) for one in opinions):
         return False
@@ -812,8 +854,8 @@ def covers(box: Box, whole: Box) -> bool:
 
 
 def inked(found: Sequence[Found], sight: Sight) -> Iterator[tuple[Found, Cut]]:
-    """Cut out the found numbers. A number without ink on the finder's own map is dropped: it is only a pattern or
-    texture."""
+    """Cut out the found numbers. A number without ink on the finder's own map is dropped, because it is only a pattern
+    or texture."""
     for one in found:
         piece = cut(sight, one)
         if piece.bare.max() >= INK_THRESHOLD:
@@ -821,14 +863,14 @@ def inked(found: Sequence[Found], sight: Sight) -> Iterator[tuple[Found, Cut]]:
 
 
 def kind_of(number: Found) -> str | None:
-    """Why a found number is not a number alone; None if it is one."""
+    """What a found number is instead of a number alone, a key of `NUMBER_ADVICE`. None if it is a number alone."""
     if float(number.characters.struck.mean()) > STRUCK_OUT:
         return STRUCK
     return meaning(number.text)
 
 
 def meaning(written: str) -> str | None:
-    """Why a written text is not a number alone; None if it is one."""
+    """What a written text is instead of a number alone, a key of `NUMBER_ADVICE`. None if it is a number alone."""
     if "?" in written:
         return WRITING
     if re.fullmatch(DAY, written):
@@ -845,7 +887,7 @@ def minus_of(number: Found) -> bool:
 
 
 def doubtful(number: Found, text: str, decimal: str | None) -> bool:
-    """Whether the finder sees other digits or signs than the reading has, or is unsure of one."""
+    """Whether the finder sees other digits or signs than the reading has, or is unsure of a digit or sign."""
     characters = number.characters
     kinds, digits = characters.kinds, characters.are_digits
     if number.suspect or int(digits.sum()) != len(ctc.without_separators(text)):
@@ -863,7 +905,7 @@ def doubtful(number: Found, text: str, decimal: str | None) -> bool:
 
 
 def decimals_of(text: str) -> int:
-    """The number of decimals in a written number: the digits behind its last point or comma, unless that separates
+    """The number of decimals in a written number: the digits behind its last point or comma, unless this sign separates
     thousands."""
     parts = re.split(r"[^\d]", text.strip(".,-' "))
     signs = re.sub(r"[\d]", "", text.strip(".,-' "))
@@ -875,7 +917,7 @@ def decimals_of(text: str) -> int:
 
 
 def as_written(candidates: Sequence[ctc.Candidate], minus: bool) -> tuple[ctc.Candidate, ...]:
-    """Give all candidates as many decimals as the first one's text has, and a minus if there is one."""
+    """Give all candidates the number of decimals that the first one's text has, and a minus if `minus`."""
     found: dict[Value, ctc.Candidate] = {}
     places = decimals_of(candidates[0].text) if candidates else 0
     for one in candidates:
@@ -893,15 +935,16 @@ def best_of(strings: dict[str, float]) -> str:
 
 
 def preferred(opinions: list[Opinion], strings: dict[str, float]) -> Hypothesis:
-    """The hypothesis that best locates the most probable of `strings`. A varied form is used only if there is no
-    other."""
+    """The hypothesis that best locates the most probable of `strings`. A varied form is chosen only if there is nothing
+    else."""
     best = best_of(strings)
     hypotheses = [one for opinion in opinions for one in opinion.hypotheses]
     return max(hypotheses, key=lambda one: (not one.proposal.varied, one.score * one.strings.get(best, 0.0)))
 
 
 def reading(best: Hypothesis, found: ctc.Candidates, opinions: list[Opinion]) -> NumberReading:
-    """The reading from the candidates, with where the number stands and why the reading is not accepted."""
+    """The reading that follows from the candidates. It says where the number stands, and why the reading is not
+    accepted."""
     every, shares = [one for opinion in opinions for one in opinion.hypotheses], [one.is_number for one in opinions]
     is_number = min(shares)
     fits = max(float(np.exp(min(0.0, one.evidence.allowed - one.evidence.is_number))) for one in every)

@@ -4,8 +4,8 @@ The file describes itself. Its inputs are `image`, float32 `[batch, 1, 28, 28]` 
 `[batch]`. Its outputs are log-probabilities: `digit` `[batch, 10]` and `sum` `[batch, 19]`. A network trained with
 outliers also has the output `is_digit` `[batch]`, the log-probability that the image shows a digit at all. A network
 that a hand can correct also has the output `features`, which is computed only for that. The metadata name the fusion.
-For a calibrated network, they also have the temperature and the thresholds from which an answer is accepted. Their last
-entry is a checksum.
+The metadata of a calibrated network also have the temperature, and the thresholds for accepting an answer. The last
+entry of the metadata is a checksum.
 
 A forked child has a copy of every lock in its state at the fork, but none of the threads that would release it. A child
 that is forked during a computation may wait for ever inside ONNX Runtime or torch. A fork therefore waits until no
@@ -43,15 +43,16 @@ OUTPUTS = {"digit": ["tensor(float)", 10], "sum": ["tensor(float)", SUMS]}
 IS_DIGIT = "is_digit"
 """The output that only networks trained with outliers have, one value for each image."""
 ACCEPTANCE = ("least_is_digit", "least_confidence")
-"""Keys of the metadata: the thresholds of acceptance for the probability of a digit and for that of the most probable
-digit."""
+"""Keys of the metadata for the two thresholds of acceptance: for the probability of a digit, and for the probability of
+the most probable digit."""
 FEATURES, TEMPERATURE = "features", "temperature"
-"""`FEATURES`: the output from which the last layer computes the scores, `[batch, F]`; for strips at each step.
-`TEMPERATURE`: the key of the metadata for the divisor of the logits."""
+"""`FEATURES`: the output from which the last layer computes the scores, `[batch, F]`; in a network of strips, the
+features of each step. `TEMPERATURE`: the key of the metadata for the divisor of the logits."""
 CHECKSUM = "sha256"
 """The key of the metadata for the checksum of the file."""
 OLD_IS_DIGIT, OLD_KEYS = "known", {"least_known": "least_is_digit"}
-"""The names of this output and of its threshold in exports of version 0.1."""
+"""Names in exports of version 0.1. `OLD_IS_DIGIT`: the output that is now `IS_DIGIT`. `OLD_KEYS`: the new key for each
+old one."""
 FUSION = "fusion"
 """The key of the metadata for the name of the fusion."""
 LEFT_OUT = "left_out"
@@ -64,7 +65,7 @@ LEAST_ODDS = 1e-30
 ZEROS = b"0" * 64
 """Stands in the place of the checksum while the checksum is computed."""
 FATAL = 4
-"""ONNX Runtime's log level. It raises its errors anyway, and at a lower level it would print them too."""
+"""The log level for ONNX Runtime. It raises its errors anyway; at a lower level it would also print them."""
 
 
 FORKABLE: WeakSet[Any] = WeakSet()
@@ -72,7 +73,8 @@ FORKABLE: WeakSet[Any] = WeakSet()
 
 
 class Gate:
-    """Lets any number of threads be inside at once, each in a `with` block; a fork waits until all have left."""
+    """Lets any number of threads be inside at once, each in a `with` block. A fork waits until all threads have
+    left."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -105,7 +107,7 @@ class Gate:
         self.changed.release()
 
     def after_in_child(self) -> None:
-        """Forget the parent's other threads, which are not in this child."""
+        """Forget the parent's other threads, because this child does not have them."""
         me = threading.get_ident()
         self.changed, self.inside, self.forks = threading.Condition(), Counter({me: self.inside[me]}), 0
 
@@ -124,9 +126,9 @@ class Answer(NamedTuple):
     """Log-probabilities for `B` images.
 
     Attributes:
-        digit: `[B, 10]`.
-        sum: `[B, 19]`; None unless it was asked for.
-        is_digit: `[B]`, that the image shows a digit at all; None unless the network was trained with outliers.
+        digit: Of each digit, `[B, 10]`.
+        sum: Of each sum, `[B, 19]`; None unless the sums were asked for.
+        is_digit: That the image shows a digit at all, `[B]`; None unless the network was trained with outliers.
     """
 
     digit: NDArray[np.float32]
@@ -138,7 +140,7 @@ class Network(Protocol):
     """A network that answers: images `[B, 1, 28, 28]` and numbers `[B]` → log-probabilities."""
 
     def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
-        """The answer to images; it has the sums only if numbers are given."""
+        """The answer to images. It has the sums only if numbers are given."""
 
 
 class OnnxSession:
@@ -153,7 +155,8 @@ class OnnxSession:
 
     Attributes:
         metadata: The metadata of the file.
-        inputs, outputs: Type and shape of each, by name, without the batch.
+        inputs: The type and shape of each input, by name, without the batch.
+        outputs: The type and shape of each output, by name, without the batch.
     """
 
     def __init__(self, content: bytes | str, threads: int) -> None:
@@ -229,7 +232,7 @@ class OnnxFile(OnnxSession):
 
     def with_hand(self, hand: Hand | None, must: bool = True) -> Self:
         """The same network, corrected by `hand` or by none. If `must`, a hand of another network raises `HandError`;
-        otherwise it is ignored."""
+        otherwise such a hand is ignored."""
         if hand is not None and must:
             hand.check(self.checksum, self.name)
         other, weights = object.__new__(type(self)), None if hand is None else hand.parts.get(self.checksum)
@@ -245,8 +248,8 @@ class OnnxFile(OnnxSession):
         self.__dict__ = self.with_hand(hand, must=False).__dict__
 
     def features(self, output: str, inputs: dict[str, NDArray[Any]]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """The features of inputs, and the uncorrected scores of an `output`. Raises `HandError` if the file has no
-        features."""
+        """The features of the inputs, and the scores of an `output` without the hand. Raises `HandError` if the file
+        has no features."""
         if FEATURES not in self.outputs:
             raise HandError(f"{self.name}: has no output {FEATURES}, which learning a hand needs: export its run again")
         features, scores = self.run([FEATURES, output], inputs)
@@ -276,7 +279,7 @@ class OnnxFile(OnnxSession):
         return shares[0], shares[1]
 
     def another(self, task: Task) -> RunError:
-        """The error for a file whose network is not one of `task`."""
+        """The error for a file whose network does not belong to `task`."""
         return RunError(
             f"{self.name}: an ONNX file of another network: inputs {', '.join(self.inputs)}, outputs "
             f"{', '.join(self.outputs)}, expected one that `sumnist export` wrote of a run of --task {task}: name "
@@ -300,7 +303,7 @@ class OnnxNetwork(OnnxFile):
 
     Attributes:
         fusion: The name of its fusion.
-        exact: Whether the sum is computed from the digit, rather than learned.
+        exact: Whether the sum is computed from the digit; otherwise it is learned.
         least_is_digit: An answer is accepted if the probability of a digit is at least this; 0 accepts all.
         least_confidence: An answer is accepted if the probability of the most probable digit is at least this.
         left_out: For each digit, the number that it never met in training; None for a network that met all pairs.

@@ -31,19 +31,20 @@ FORMAT = 1
 KEPT = 1000
 """How many sums are kept while numbers are added, the most probable ones. The others count as `other`."""
 FLOORS = 1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0
-"""Least probabilities of a candidate that the check may choose. The first one that leaves few enough combinations is
-used."""
+"""Least probabilities of the candidates that the check may choose. The check uses the first one that leaves few enough
+combinations."""
 RULE, BEHIND, TOLD = "under a rule", "behind =", "as told"
 """Why a number is taken for the total."""
 ABOVE, BESIDE = 1.5, 0.3
-"""How far above a number its rule may be, and how far the search reaches to both sides, in digit heights."""
+"""`ABOVE`: how far above a number its rule may be, in digit heights. `BESIDE`: how far the search reaches to both
+sides, in digit heights."""
 CROOKED = 1 / 12
 """How far a rule may stray from a straight line, in digit heights: people draw rules by hand."""
 SLANTS = np.linspace(-0.12, 0.12, 13)
 """Slopes of a rule: how much it may rise or fall for each pixel along the number's line."""
 AS_DARK, UNBROKEN = 0.4, 0.85
-"""`AS_DARK`: how dark a rule is at least, as a share of the darkness of the number's ink. `UNBROKEN`: on which share of
-its length. Lines of ruled paper are fainter."""
+"""`AS_DARK`: the least darkness of a rule, as a share of the darkness of the number's ink. `UNBROKEN`: the share of its
+length on which the rule must be so dark. Lines of ruled paper are fainter."""
 
 
 def page_as_dict(picture: Picture, found: Sequence[FoundNumber]) -> dict[str, Any]:
@@ -64,9 +65,9 @@ class Column:
         left_out: Other finds that are not numbers to add; the `reason` of each says why.
         sum: The distribution of the sum of the addends.
         total: The expected sum: the number that is written as the total, or a known value; None if there is none.
-        how: Why `total` is taken for the total.
-        check: What the total implies for each addend, `#1`, `#2` and so on, and for itself, `total`. None without a
-            total, and if no candidates make the total.
+        how: Why this number is taken for the total.
+        check: What the total implies: the solution of `#1 + #2 + … = total`, whose terms are the addends and the total.
+            None without a total, and if no candidates make the total.
     """
 
     addends: tuple[FoundNumber, ...]
@@ -78,7 +79,7 @@ class Column:
 
     @property
     def stated(self) -> Value | None:
-        """The value of the total, known or read by itself."""
+        """The value of the total: known, or read from the total alone."""
         return self.total.value if isinstance(self.total, FoundNumber) else self.total
 
     @property
@@ -115,8 +116,9 @@ def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, tot
     Args:
         found: The numbers in reading order.
         seen: The picture, to look for a rule; None if there is no picture to search.
-        total: "last": the last number is the total. "none": it is an addend like the others. "auto": it is the total if
-            it stands under a rule, or behind =. Or the total itself, such as "1485".
+        total: How to find the total, or the total itself, such as "1485". "last": the last number is the total. "none":
+            the last number is an addend like the others. "auto": the last number is the total if it stands under a
+            rule, or behind =.
 
     Returns:
         The column; None if no number can be added.
@@ -174,7 +176,7 @@ def checked(addends: Sequence[FoundNumber], total: FoundNumber | Value) -> Solut
 
 
 def probable(number: FoundNumber, floor: float) -> FoundNumber:
-    """A number with its first candidate, and with the others whose probability is at least `floor`."""
+    """A number with fewer candidates: the first one, and those whose probability is at least `floor`."""
     first, *others = number.candidates
     kept = first, *(one for one in others if one.probability >= floor)
     return replace(number, candidates=kept, other=max(0.0, 1 - math.fsum(one.probability for one in kept)))
@@ -209,7 +211,8 @@ def in_column(numbers: Sequence[FoundNumber]) -> list[FoundNumber]:
 
 
 def is_ruled(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: float) -> bool:
-    """Whether there is a rule between a number and the one above it. `reduction`: how far the picture was reduced."""
+    """Whether there is a rule between a number and the one above it. The picture was reduced by the factor
+    `reduction`."""
     upper, lower = (np.array(one.corners) / reduction for one in (above, below))
     wide, em = (float(np.hypot(*(lower[place] - lower[0]))) for place in (1, 3))
     along, down = (lower[1] - lower[0]) / wide, (lower[3] - lower[0]) / em
@@ -218,7 +221,8 @@ def is_ruled(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: floa
         return False
 
     def cut(top: float, high: float, before: float) -> Grey:
-        """The part of the picture that begins `top` below the number's upper edge, with light ink on dark ground."""
+        """A part of the picture, with light ink on dark ground. It begins `top` below the number's upper edge, is
+        `high` pixels high, and reaches `before` pixels beyond the number on both sides."""
         origin = lower[0] + top * down - before * along
         part = warped(grey, np.column_stack([along, down, origin]), (math.ceil(high), math.ceil(wide + 2 * before)))
         return part if (below.how or "").startswith("light") else 1 - part

@@ -5,9 +5,9 @@ number. With a learned fusion, the network answers with the sums that it learned
 
 The judge chooses the proposal that explains a picture best, according to the network that reads it. A proposal's score
 is the product of three factors: the probability that its image shows a digit at all, the probability of the most
-probable digit, and the proposal's weight. A plain picture is taken whole. If that is beyond doubt, nothing else is
-done, so a plain picture costs only one pass. Otherwise the finder says where digits are and which digits it sees. The
-probabilities of finder and network are then multiplied, as those of two witnesses.
+probable digit, and the proposal's weight. A plain picture is taken whole. If the answer is beyond doubt, nothing else
+is done, so a plain picture costs only one pass. Otherwise the finder says where digits are and which digits it sees.
+The probabilities of finder and network are then multiplied, as those of two witnesses.
 """
 
 from __future__ import annotations
@@ -91,12 +91,13 @@ POWER, SCORED = 4, 1e6
 rounding to this many parts of one, so that proposals that differ only by rounding errors are equal, and the first one
 is taken."""
 WHOLE = 0.93, 0.98
-"""A digit that touches the border is whole if two probabilities reach these thresholds: that the image shows a digit,
-and that of the most probable digit. Hardly anything was then cut off."""
+"""A digit that touches the border counts as whole if two probabilities reach these thresholds: that the image shows a
+digit, and that of the most probable digit. Hardly anything can be cut off then."""
 DISCOUNT = 0.3
 """The probability that there is a digit is multiplied by this power of the proposal's weight."""
 UNSEEN = 0.5
-"""If the finder sees no digit, the probability of one is lowered as by this weight."""
+"""If the finder sees no digit, the probability that there is one is lowered as if a proposal had this weight
+(`DISCOUNT`)."""
 EXPLAINED = 0.65
 """The least share of a digit's ink that the finder's map must explain. With less, the ink is rather a pattern or
 texture. Of real digits in the development half, 95 % have 0.8 or more. Of clothes that passed for digits, half have
@@ -106,8 +107,8 @@ WITNESS = 1.0
 LEAST_WITNESS = 1e-4
 """Added to each of the finder's probabilities of a digit, so that none is 0."""
 ASLANT, SIDEWAYS = 0.2, 0.8
-"""Angles in radians. A single digit that leans more than `ASLANT` is also looked at upright; more than `SIDEWAYS`, only
-upright. A lone digit says little about its line, and a 3 on its side is a W."""
+"""Angles in radians. `ASLANT`: a single digit that leans by more is also looked at upright. `SIDEWAYS`: a single digit
+that leans by more is looked at only upright. A lone digit says little about its line, and a 3 on its side is a W."""
 RIVAL, RIVAL_SIZE = 0.5, 0.5
 """A second digit makes the picture one of several digits if it is a digit with probability `RIVAL`, and its height is
 at least `RIVAL_SIZE` of the largest one's."""
@@ -116,11 +117,14 @@ at least `RIVAL_SIZE` of the largest one's."""
 class Verdict(NamedTuple):
     """What a picture shows.
 
-    `proposal`: the proposal that explains the picture best; None if there is no ink at all. `digit` `[10]`: the
-    probabilities of the digit. `sum` `[19]`: those of the sum if the network learned to add, else None. `is_digit`: the
-    probability that there is a digit, in exactly this place. `problem`: what is wrong with the picture. `score`: how
-    well the proposal explains the picture, 0 to 1. `looks_like_digit`: the probability that the image shows a digit at
-    all, None if the network does not give it.
+    Attributes:
+        proposal: The proposal that explains the picture best; None if there is no ink at all.
+        digit: The probabilities of the digits, `[10]`.
+        sum: The probabilities of the sums, `[19]`, if the network learned to add; otherwise None.
+        is_digit: The probability that there is a digit, in exactly this place.
+        problem: What is wrong with the picture, or None.
+        score: How well the proposal explains the picture, 0 to 1.
+        looks_like_digit: The probability that the image shows a digit at all; None if the network does not give it.
     """
 
     proposal: Proposal | None
@@ -139,18 +143,25 @@ class Judge:
     """Judges proposals by the network's answers to them."""
 
     def __init__(self, network: Network, learned: bool, find: Find) -> None:
-        """`learned`: whether the network's sums are learned, so that it must get the number."""
+        """If the network's sums are `learned`, the network must get the number."""
         self.network, self.learned, self.find = network, learned, find
 
     def __call__(self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False) -> Verdict:
-        """What a picture shows. `ink`: "dark" or "light", if known. `steps`: whether the proposal keeps the steps that
-        led to it."""
+        """The verdict on a picture.
+
+        Args:
+            picture: The picture.
+            number: The number to add, for a network whose sums are learned.
+            ink: "dark" or "light", if it is known.
+            steps: Whether the proposal keeps the steps that led to it.
+        """
         return self.weighed(picture, number, ink, steps)[0]
 
     def weighed(
         self, picture: Intensities, number: int = 0, ink: InkColour = "auto", steps: bool = False
     ) -> tuple[Verdict, list[Verdict]]:
-        """The verdict on a picture, and in order the verdict on each proposal alone."""
+        """The verdict on a picture, and the verdict on each proposal alone, in order. The arguments are those of a
+        call."""
         tried: list[Verdict] = []
         for one in (*as_they_are(picture.grey, ink, steps), *wholes(picture, ink, steps)):
             tried += self.verdicts([one], number)
@@ -177,8 +188,10 @@ class Judge:
         return verdict, tried
 
     def settled(self, tried: list[Verdict], number: int) -> tuple[Verdict, list[Verdict]]:
-        """The verdict on the best proposal, with the mean of the probabilities of all, weighted by a power of their
-        scores."""
+        """The verdict on the best proposal, and the verdicts on all of them.
+
+        The best proposal gets the mean of the probabilities from all proposals, weighted by a power of their scores.
+        """
         best = max(tried, key=lambda verdict: math.floor(SCORED * verdict.score + 0.5), default=NOTHING)
         if best.proposal is None:
             return NOTHING, tried
@@ -208,7 +221,7 @@ class Judge:
 
 
 def looks_at(one: Found, sight: Sight) -> list[Found]:
-    """The ways to look at a found number: along its line and, if it is a single digit that leans, upright."""
+    """The ways to look at a found number: along its line and, if the number is a single digit that leans, upright."""
     lean = abs(sight.placed(one)[1])
     if len(one.digits) > 1 or lean <= ASLANT:
         return [one]
@@ -217,9 +230,9 @@ def looks_at(one: Found, sight: Sight) -> list[Found]:
 
 
 def proposals_of(one: Found, sight: Sight, picture: Intensities, steps: bool) -> list[Proposal]:
-    """Proposals from a found number: once with all ink between its corners, and once with only the ink that the
-    finder's map shows. A number of several digits gives one image of them all. Empty if the finder's map shows no
-    ink."""
+    """Proposals from a found number: one with all ink between its corners, and one with only the ink that the finder's
+    map shows. A number of several digits gives one image of all its digits. There are no proposals if the finder's map
+    shows no ink."""
     piece = cut(sight, one)
     if piece.bare.max() < INK_THRESHOLD:
         return []
@@ -250,8 +263,8 @@ def proposals_of(one: Found, sight: Sight, picture: Intensities, steps: bool) ->
 def said_of(
     images: list[NDArray[np.float32]], network: Network, numbers: NDArray[np.int64] | None
 ) -> list[tuple[Floats, Floats | None, float | None]]:
-    """A network's answers to images `[28, 28]`, as probabilities: of the digit `[10]`; of the sum `[19]`, or None; and
-    that there is a digit at all, or None."""
+    """A network's answers to images `[28, 28]`, as probabilities. For each image: of the digits, `[10]`; of the sums,
+    `[19]`, or None; and that there is a digit at all, or None."""
     digits, sums, there = (
         None if values is None else np.exp(values.astype(np.float64))
         for values in network.answer(np.stack(images)[:, None], numbers)
@@ -270,12 +283,12 @@ class Reading:
         sum: The most probable sum.
         number: The number to add.
         confidence: The probability of `digit`.
-        digit_probabilities: The probabilities of the digits 0..9, if the picture shows a digit.
+        digit_probabilities: The probabilities of the digits 0..9, given that the picture shows a digit.
         sums: The possible sums: number..number+9 if the sum is computed, 0..18 if it was learned.
         sum_probabilities: The probability of each of `sums`.
-        accepted: Whether the answer is accepted. If not, the other fields still have the network's answer; on a blank
-            picture all digits are equally probable.
-        reason: Why the answer is not accepted, a key of `ADVICE`; None if it is.
+        accepted: Whether the answer is accepted. Even if it is not, the other fields have the network's answer. On a
+            blank picture, all digits are equally probable.
+        reason: Why the answer is not accepted, a key of `ADVICE`; None if it is accepted.
         is_digit_probability: The probability that the picture shows a digit, in exactly this place; None unless the
             network was trained with outliers.
         how: What was taken for the digit on the picture, in words; None on a blank picture.
@@ -312,7 +325,7 @@ class Reading:
 
     @property
     def advice(self) -> str | None:
-        """The advice if the reading is not accepted; None if it is."""
+        """The advice if the reading is not accepted; None if it is accepted."""
         return None if self.reason is None else ADVICE[self.reason]
 
     def as_dict(self, image: bool = False) -> dict[str, Any]:
@@ -336,7 +349,7 @@ class Reader:
 
     Attributes:
         network: The network that answers: an `OnnxNetwork`, or a `TorchNetwork` for a run folder that was not exported.
-        exact: Whether the sum is computed from the digit, for any number, or learned, for the numbers 0..9.
+        exact: True if the sum is computed from the digit, for any number; False if it is learned, for the numbers 0..9.
         hand: What the reader knows of one writer, or None.
 
     Examples:
@@ -422,7 +435,7 @@ class Reader:
             ink: As for `read`.
 
         Returns:
-            A reading for each picture. If a picture or number is bad, its place holds the error, which is not raised.
+            A reading for each picture. If a picture or number is bad, the error stands in its place and is not raised.
 
         Raises:
             ConfigError: `ink` is none of the words that `read` takes.
@@ -450,8 +463,8 @@ class Reader:
     def read_tried(
         self, picture: Picture, number: Number = 0, ink: InkColour = "auto", steps: bool = True
     ) -> tuple[Reading, tuple[Step, ...], list[Verdict]]:
-        """As `read_shown`, and also return a verdict on each proposal alone, in order. The reading's `image` is the
-        `image` of the chosen proposal."""
+        """As `read_shown`, and also return the verdict on each proposal alone, in order. The `image` of the reading is
+        the `image` of the chosen proposal."""
         number, ink = check_number(number, self.exact), check_ink(ink)
         found = intensities_of(picture)
         verdict, tried = self._judge.weighed(found, number, ink, steps)
@@ -481,14 +494,14 @@ class Reader:
             picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of these.
             engine: "ours", the network of strips that comes with the package; "ocr", a general reader of text from the
                 extra `ocr`; or "both" together.
-            digits: How many digits there are, or the least and the most; None means no limit. Numbers with another
-                number of digits are impossible, and the probabilities of the rest sum to one.
+            digits: How many digits there are, or the least and the most number of digits, where None means no limit.
+                Numbers with another number of digits are impossible, and the probabilities of the rest sum to one.
             decimal: "." or ",", the sign before decimals. By default, signs mean what they usually mean: 12.50 and
                 1.234,5 have decimals, 1.234 and 1'234 have none.
             ink: "dark" or "light", if you know that the ink is darker or lighter than its ground; else "auto".
             count: How many candidates to return.
-            among: What to do if there are several numbers on a picture. The largest is read; "largest" may accept it,
-                "only" does not. `find` reads all of them.
+            among: What to do with several numbers on a picture. In any case, the largest one is read. "largest" may
+                accept it, "only" does not. `find` reads all numbers.
 
         Returns:
             A reading, or a list of readings in the order of the pictures.
@@ -530,7 +543,7 @@ class Reader:
         Numbers may stand anywhere, and the picture may be turned: each number is read the way up in which its digits
         are clearest. A find that the reading networks take for no number is left out. Signs count: -123 is negative,
         12.50 and 12,50 have decimals, 1'234 and 1 234 have none. A date, an expression or something struck out is not a
-        number alone. It is found but not accepted, and its `reason` says what it is, as far as the finder sees that;
+        number alone. It is found but not accepted, and its `reason` says what it is, as far as the finder sees that.
         docs/appendix-numbers.md says how often the finder misses it.
 
         Args:
@@ -560,8 +573,8 @@ class Reader:
     def adapt(self, pictures: Sequence[Picture], labels: Sequence[Any]) -> Reader:
         """A new reader that also knows how one person writes, from a few of their digits or numbers.
 
-        The new reader does all that this one does, with the same network. It knows one hand only, so a second hand
-        replaces the first. docs/how-to/hands.md says how much a hand helps.
+        The new reader does all that this one does, with the same network. A reader knows only one hand, so a second
+        hand replaces the first. docs/how-to/hands.md says how much a hand helps.
 
         Args:
             pictures: Pictures of one digit or one number each, at most 1,000.
@@ -571,8 +584,8 @@ class Reader:
             The new reader, whose `hand` can be saved.
 
         Raises:
-            HandError: There are no examples, or too many; a label shows no digits; nothing is written on a picture; or
-                the network cannot learn a hand.
+            HandError: There are no examples or too many, or not as many labels as pictures. A label shows no digits, or
+                nothing is written on a picture. Or the network cannot learn a hand.
             ImageError: A picture cannot be read; the first one is named.
 
         Examples:
@@ -597,7 +610,7 @@ class Reader:
     def _read(
         self, pictures: Sequence[Picture], numbers: Sequence[Number], ink: InkColour, several: bool = True
     ) -> list[Reading | SumnistError]:
-        """A reading or an error for each picture. Pictures that are images already are read together."""
+        """A reading or an error for each picture. Pictures that are images already go through the network together."""
         results: dict[int, Reading | SumnistError] = {}
         for start in range(0, len(pictures), BATCH):
             ready = {} if ink == "dark" else ready_arrays(pictures[start : start + BATCH])
@@ -653,7 +666,7 @@ class Reader:
 
 
 def every(results: Sequence[Result | SumnistError]) -> list[Result]:
-    """All readings. Raises the first error among the results."""
+    """All readings. If there are errors among the results, the first one is raised."""
     for result in results:
         if isinstance(result, SumnistError):
             raise result
@@ -686,8 +699,8 @@ def load(model: str | Path = PRETRAINED, threads: int = 1, hand: Hand | str | Pa
 
 def model_file(model: str | Path) -> Path:
     """The file to load for `model`: the ONNX file itself, or the one in a run folder. A folder is returned as it is if
-    it has no ONNX file, or one made from other weights. Raises `RunError` for an ONNX file with other weights beside
-    it."""
+    it has no ONNX file, or if its ONNX file was made from other weights. Raises `RunError` for an ONNX file with other
+    weights beside it."""
     path = Path(model)
     if path.is_dir():
         exported = path / ONNX
@@ -708,7 +721,7 @@ def is_stale(exported: Path, weights: Path) -> bool:
 
 
 class TorchNetwork:
-    """The network of a run folder without an ONNX file; it answers as `OnnxNetwork` does. Raises `RunError`, and
+    """The network of a run folder without an ONNX file. It answers as `OnnxNetwork` does. Raises `RunError`, and
     `MissingExtraError` if torch is not installed."""
 
     def __init__(self, folder: Path) -> None:
@@ -737,7 +750,7 @@ class TorchNetwork:
         torch.set_num_threads(1)
 
     def answer(self, images: NDArray[np.float32], numbers: NDArray[np.int64] | None = None) -> Answer:
-        """The network's answer to images `[B, 1, 28, 28]`; it has the sums only if `numbers`, 0..9 `[B]`, are given."""
+        """The network's answer to images `[B, 1, 28, 28]`. It has the sums only if `numbers`, 0..9 `[B]`, are given."""
         import torch
 
         number = torch.zeros(len(images), dtype=torch.int64) if numbers is None else torch.from_numpy(numbers)
@@ -751,13 +764,13 @@ class TorchNetwork:
 
 
 def check_numbers(numbers: Any, count: int, exact: bool) -> list[int]:
-    """The numbers of `count` pictures: one for all of them, or one each. Raises `NumberError`."""
+    """The numbers of `count` pictures, from one number for all of them or one for each. Raises `NumberError`."""
     return [check_number(number, exact) for number in listed(numbers, count)]
 
 
 def listed(numbers: Any, count: int) -> Sequence[Any]:
-    """A number for each of `count` pictures, from one for all or one for each. Raises `NumberError` if the count
-    differs."""
+    """A number for each of `count` pictures, from one number for all of them or one for each. Raises `NumberError` if
+    there are more or fewer numbers than pictures."""
     if not isinstance(numbers, list | tuple) and not (isinstance(numbers, np.ndarray) and numbers.ndim):
         return [numbers] * count
     if len(numbers) != count:

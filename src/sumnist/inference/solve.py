@@ -16,8 +16,8 @@ from sumnist.inference.numbers import NumberReading, Numbers, check_sign
 from sumnist.inference.reader import Reader, check_ink
 
 CANDIDATES = 100
-"""Candidates of each picture, if the equation has few pictures. All other values together then mostly have a
-probability below 1e-6."""
+"""How many candidates each picture has, if the equation has few pictures. The probability of all other values together
+is then mostly below 1e-6."""
 COMBINATIONS = 2**18
 """The most combinations of candidates for half the pictures. With many pictures, each one has fewer candidates."""
 TERMS = "a picture's path, a whole number such as 47, a pattern such as 1_3, or _ for an unknown number"
@@ -32,17 +32,18 @@ def solve(
     Args:
         query: Terms with `+` and `-` between them, and one `=`, separated by spaces; or a list of these words. A term
             is a path, in quotes if it has spaces; a whole number; a pattern such as `1_3`, in which each `_` is one
-            unknown digit; or `_`, one unknown number, at most once. In a list a term may also be an int, a `Decimal`, a
-            reading, `Values`, or a picture of any kind that `Reader.read_number` takes. If the same path, reading or
-            picture comes twice, it is one number that counts twice.
+            unknown digit; or `_`, one unknown number, which may stand only once. In a list, a term may also be an int,
+            a `Decimal`, a reading, `Values`, or a picture of any kind that `Reader.read_number` takes. If the same
+            path, reading or picture comes twice, it is one number that counts twice.
         reader: Reads the pictures; by default with the networks that come with the package.
         engine: As for `Reader.read_number`.
-        digits: How many digits the numbers on pictures have, or the least and the most.
+        digits: How many digits the numbers on pictures have, or the least and the most number of digits.
         decimal: The sign before the decimals of all numbers that are read or written.
-        ink: "dark" or "light", if you know it.
+        ink: "dark" or "light", if you know that the ink is darker or lighter than its ground; else "auto".
 
     Returns:
-        The most probable value of each unknown and of each picture, with probabilities before and after.
+        The most probable value of each unknown and of each picture, with probabilities before and after the equation is
+        used.
 
     Raises:
         ConfigError: The query is not an equation, or an argument is invalid.
@@ -80,8 +81,8 @@ def solve(
 
 
 def words_in(*given: str) -> list[Any]:
-    """The words of a query, given as one text or as several. Each text is one word, or a few words with signs between
-    them."""
+    """The words of a query that is given as one text or as several. Each text holds one word, or a few words with signs
+    between them."""
     words: list[Any] = []
     for text in given:
         parts = words_of(text)

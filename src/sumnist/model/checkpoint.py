@@ -21,7 +21,7 @@ from sumnist.model.folder import CHECKSUM, CONFIGURATION, metadata_in, remove_st
 
 
 class Calibration(nn.Module):
-    """Three numbers, saved with the weights; `sumnist.training.calibrate` determines them.
+    """Three numbers that are saved with the weights. `sumnist.training.calibrate` determines them.
 
     The digit's logits are divided by `temperature` (Guo, Pleiss, Sun and Weinberger, 2017). An answer is accepted if
     the probability that the image shows a digit is at least `least_is_digit`, and the probability of the most probable
@@ -70,7 +70,7 @@ class Saved(nn.Module):
         """Load the trained network of a run, in evaluation mode, with its configuration and the checksum of its
         weights.
 
-        Every file that is made from the weights should carry this checksum.
+        Every file that is made from the weights should carry their checksum.
 
         Args:
             folder: The run.
@@ -128,7 +128,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def checksum_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    """The SHA-256 of the tensors' names, types, shapes and bits, and of the other metadata."""
+    """The SHA-256 of the names, types, shapes and bits of the tensors, and of the other metadata."""
     told = (item for item in sorted(metadata.items()) if item[0] not in ("format", CHECKSUM))
     digest = hashlib.sha256(repr(list(told)).encode())
     for name in sorted(tensors):
@@ -139,8 +139,8 @@ def checksum_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> s
 
 
 def load_weights(folder: Path) -> tuple[dict[str, Tensor], Config, str]:
-    """The tensors of the network in `folder`, its configuration, and their checksum. The file of weights is read once.
-    Raises `RunError`."""
+    """The tensors of the network in `folder`, its configuration, and the checksum of the weights. The file of weights
+    is read once. Raises `RunError`."""
     config, path = read_config(folder), folder / WEIGHTS
     if not path.is_file():
         raise RunError(f"{path}: missing, expected the trained weights: train the run again")
@@ -193,8 +193,8 @@ def save_network(net: nn.Module, folder: Path, config: Config | None = None) -> 
 
 
 def load_fitting(net: nn.Module, folder: Path) -> str:
-    """Load the weights in `folder` into `net`, and return their checksum. Raises `RunError` unless they are whole and
-    fit."""
+    """Load the weights in `folder` into `net`, and return their checksum. Raises `RunError` unless the weights are
+    whole and fit."""
     tensors, _, checksum = load_weights(folder)
     fit(net, tensors, folder / WEIGHTS)
     return checksum
@@ -216,7 +216,8 @@ def fit(net: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
 
 
 def flaw(weights: Mapping[str, Tensor]) -> str | None:
-    """What is wrong with the weights or the calibration of a network, given by name; None if nothing is."""
+    """What is wrong with the weights or the calibration of a network; None if nothing is wrong. `weights` are given by
+    name."""
     for name, value in weights.items():
         if value.is_floating_point() and not value.isfinite().all():
             return f"{name} is not finite, expected numbers"

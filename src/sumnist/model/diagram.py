@@ -3,8 +3,8 @@ outputs.
 
 `boxes_of` runs the network layer by layer. It merges layers that belong together: a convolution with its normalisation
 and activation, or the arithmetic between the heads and an output. A layer that `words` does not know gets the name of
-its class. `draw_network` lays out the boxes and writes the SVG. The encoder is at the top, then follow a lane for the
-digit, and a lane for the sum, in which the number joins.
+its class. `draw_network` lays out the boxes and writes the SVG. The encoder is at the top. Below it are a lane for the
+digit and a lane for the sum, in which the number joins.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def draw(config: Config) -> str:
 
 
 class Spot(NamedTuple):
-    """Where a box or an output lies. `row` counts from the top; the last two rows are the lanes of digit and sum."""
+    """Where a box or an output lies. Its `row` counts from the top. The last two rows are the lanes of digit and
+    sum."""
 
     x: float
     y: float
@@ -86,7 +87,7 @@ class Spot(NamedTuple):
 
 
 def draw_network(net: TwoInputNet, title: str) -> str:
-    """`net` as the text of an SVG file. The `title` stands at the top, with the number of parameters."""
+    """Draw `net` as the text of an SVG file. The `title` stands at the top, with the number of parameters."""
     boxes, ends = boxes_of(net)
     total = f"{sum(box.parameters for box in boxes):,} parameters"
     spots, bands, width = place(boxes, ends)
@@ -122,10 +123,13 @@ def draw_network(net: TwoInputNet, title: str) -> str:
 def place(boxes: list[Box], ends: dict[str, int]) -> tuple[list[Spot], list[tuple[str, float, float]], float]:
     """Lay out the boxes on the page.
 
-    Returns a spot for each box and then for the outputs digit and sum; the label, top and bottom of each group of rows;
-    and the width of the page. The encoder has rows of its own, and so has the number if its path is long. All other
-    boxes stand in two lanes, in columns that end with the outputs. A box stands as far right as the boxes that need its
-    result allow, so that arrows seldom cross.
+    The encoder has rows of its own, and so has the number if its path is long. All other boxes stand in two lanes, in
+    columns that end with the outputs. A box stands as far right as the boxes that need its result allow, so that arrows
+    seldom cross.
+
+    Returns:
+        A spot for each box, then one for the output digit and one for the output sum. The label, top and bottom of each
+        group of rows. The width of the page.
     """
     chain = [i for i, box in enumerate(boxes) if box.in_encoder]
     seen: list[set[int]] = []  # the boxes that each box needs, itself included
@@ -169,8 +173,8 @@ def place(boxes: list[Box], ends: dict[str, int]) -> tuple[list[Spot], list[tupl
 
 
 def across(widths: list[float], total: float) -> list[tuple[float, float]]:
-    """Left edge and width of each card in a row that is spread over a page `total` wide. With 0 the cards stand close
-    together."""
+    """The left edge and width of each card in a row. The row is spread over a page `total` wide; with 0, the cards
+    stand close together."""
     gap = (total - 2 * MARGIN - sum(widths)) / max(1, len(widths) - 1) if total else 2.5 * GAP
     return [(MARGIN + sum(widths[:k]) + k * gap, wide) for k, wide in enumerate(widths)]
 
@@ -217,8 +221,8 @@ def stacked(x: float, y: float, rows: list[Line]) -> str:
 
 
 def slab(box: Box, x: float, y: float) -> str:
-    """The result of a box as a solid around (x, y), with the height and width of its maps and a depth for its channels;
-    a bar for features without positions."""
+    """The result of a box as a solid around (x, y). Its height and width show those of the maps, its depth shows the
+    channels. Features without positions are a bar."""
     if len(box.shape) == 3:
         high, wide, deep = box.shape[1] * 2.4, box.shape[2] * 2.4, min(24, 4 + box.shape[0] / 6)
     else:
@@ -360,7 +364,7 @@ def text_width(words: str, size: float, bold: bool = False) -> float:
 
 
 def num(value: float) -> str:
-    """A coordinate as text, which is the same on every machine."""
+    """A coordinate as text. The text is the same on every machine."""
     return f"{round(value, 1):g}"
 
 
@@ -369,7 +373,20 @@ def num(value: float) -> str:
 
 @dataclass
 class Box:
-    """One box of the picture. `inputs` are indices of other boxes."""
+    """One box of the picture.
+
+    Attributes:
+        title: The first line of its text.
+        result: What the layers of the box give for a batch of two.
+        inputs: The indices of the boxes whose results it takes.
+        details: The other words of its text.
+        in_encoder: Whether it belongs to the encoder.
+        computed: Whether its result is computed without learned weights.
+        parameters: The number of its parameters.
+        modules: The layers of the box.
+        shape: The shape of the result without the batch. After a flattening it is the shape from before, which says
+            more.
+    """
 
     title: str
     result: Tensor
@@ -380,21 +397,20 @@ class Box:
     parameters: int = 0
     modules: list[nn.Module] = field(default_factory=list)
     shape: tuple[int, ...] = ()
-    """The shape without the batch. After a flattening it is the shape from before, which says more."""
 
     def __post_init__(self) -> None:
         self.shape = tuple(self.result.shape[1:])
 
     @property
     def kind(self) -> str:
-        """`learned`, `computed`, or `fixed` for a layer that only reshapes or pools."""
+        """`learned`, `computed`, or `fixed` for a box whose layers only reshape or pool."""
         return "computed" if self.computed else "learned" if self.parameters else "fixed"
 
 
 @torch.no_grad()
 def boxes_of(net: TwoInputNet) -> tuple[list[Box], dict[str, int]]:
-    """The boxes of the picture, each after its inputs, image and number first; and the index of the box that gives each
-    output."""
+    """The boxes of the picture: first image and number, then each box after its inputs. Also the index of the box that
+    gives each output."""
     net = copy.deepcopy(net).cpu().eval()
     fusion = net.fusion
     boxes = [Box("image", torch.zeros(2, 1, 28, 28), in_encoder=True), Box("number", torch.zeros(2, 1))]
@@ -482,6 +498,6 @@ def words(module: nn.Module) -> tuple[str, list[str]]:
 
 
 def times(size: object, always: bool = False) -> str:
-    """`3×3`, or `2` for a size that is the same both ways."""
+    """`3×3`, or `2` for a size that is the same in both directions."""
     pair = [str(n) for n in size] if isinstance(size, tuple) else [str(size)] * 2
     return "×".join(pair) if always or len(set(pair)) > 1 else pair[0]

@@ -30,8 +30,8 @@ def tiny() -> nn.Sequential:
 class ConvNorm(nn.Sequential):
     """Convolution without bias → max-pooling if `pool` → batch normalisation → ReLU.
 
-    Pooling comes first because it leaves the other two a quarter of the work. ReLU gives the same result before and
-    after it.
+    Pooling comes before normalisation and ReLU because it leaves them a quarter of the work. ReLU gives the same result
+    before and after pooling.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class ConvNorm(nn.Sequential):
 
 
 def fast() -> nn.Sequential:
-    """Trains in seconds on two processor cores. The first convolution halves the picture at once, since most pixels are
-    there; the channels stay few until hardly any pixels are left."""
+    """An encoder that trains in seconds on two processor cores. The first convolution halves the picture at once, since
+    most of the work is where pixels are many. The channels stay few until hardly any pixels are left."""
     return nn.Sequential(
         nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(inplace=True),  # [B, 8, 12, 12]
         ConvNorm(8, 16, padding=0, pool=True),  # [B, 16, 5, 5]
@@ -54,8 +54,8 @@ def fast() -> nn.Sequential:
 
 
 def default() -> nn.Sequential:
-    """A strided first convolution, 3×3 convolutions that get wider as the picture shrinks, and a linear layer over the
-    rest."""
+    """A strided first convolution, then 3×3 convolutions with more channels as the picture shrinks, then a linear
+    layer."""
     return widening(64, 96, 96)
 
 

@@ -25,13 +25,13 @@ from sumnist.model.checkpoint import Calibration, Saved
 
 FIELDS = ("heat", "em", "width", "off_x", "off_y", "cos", "sin", "next_x", "next_y", "linked", "struck")
 """Names of the maps, in their order; the logits of `CHARACTERS` follow. `heat`: the logit that a character has its
-middle here. `em`: the logarithm of the height of a digit, in units of 16 pixels. All other lengths are in units of this
-height: `width`, the logarithm of the character's width; `off_x`, `off_y`, from here to its middle; `next_x`, `next_y`,
-from here to the next character. `cos`, `sin`: the direction of its line. `linked`, `struck`: the logits that there is a
-next character, and that the character is struck out."""
+middle here. `em`: the logarithm of the height of a digit, in units of 16 pixels. All other lengths are in units of the
+height of a digit. `width`: the logarithm of the character's width. `off_x`, `off_y`: the way from here to its middle.
+`cos`, `sin`: the direction of its line. `next_x`, `next_y`: the way from here to the next character. `linked`: the
+logit that there is a next character. `struck`: the logit that the character is struck out."""
 MAPS = len(FIELDS) + len(CHARACTERS)
 UNIT = 16.0
-"""Pixels of a height whose logarithm is 0."""
+"""The height of a digit in pixels whose logarithm is 0 in the map `em`."""
 STRIDE = 16
 """The sides of pictures are multiples of this number."""
 SIGN_WEIGHT = 2.0
@@ -52,8 +52,8 @@ class Step(nn.Sequential):
 
 
 class FinderNet(Saved):
-    """The network: pictures `[B, 1, H, W]` in [0, 1], sides multiples of 16 → maps `[B, 33, H / 4, W / 4]` and the
-    logits of ink `[B, 1, H, W]`. Raises `ImageError` for pictures of another shape.
+    """The network: pictures `[B, 1, H, W]` in [0, 1], with sides that are multiples of 16 → maps
+    `[B, 33, H / 4, W / 4]` and logits of ink `[B, 1, H, W]`. Raises `ImageError` for pictures of another shape.
 
     >>> maps, ink = FinderNet().eval()(torch.zeros(2, 1, 64, 96))
     >>> maps.shape, ink.shape

@@ -2,10 +2,10 @@
 network.
 
 The weights carry their configuration, so `model.safetensors` alone is the network; `config.json` tells people the same.
-A run that is to replace another is built in `.unfinished` inside the folder. One renaming puts its weights in the place
-of the old ones, and from then on it is the folder's network. Its other files follow. Each file that was made from
-weights has their checksum, so files of other weights are recognised. If the process is killed in between, the next
-process that writes there does the rest.
+A run that is to replace another is built in `.unfinished` inside the folder. One renaming puts the new weights in the
+place of the old ones. From then on, the new network is the folder's network. The other files of the run follow. Each
+file that was made from weights has the checksum of these weights, so files of other weights are recognised. If the
+process is killed in between, the next process that writes into the folder does the rest.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OF_RUN = (RECORD, METRICS, STATE, "tensorboard/events.out.tfevents.*")
 """Patterns of the files that a training writes besides the network. It touches no other file in its folder."""
 
 UNFINISHED = ".unfinished"
-"""The folder, inside a run's folder, of a new run that is to replace the run. Until then it is the folder of a run
+"""The folder, inside a run's folder, of a new run that is to replace this run. Until it does, it is the folder of a run
 itself."""
 
 CHECKSUM, CONFIGURATION = "sha256", "config"
@@ -46,8 +46,8 @@ CHECKSUM, CONFIGURATION = "sha256", "config"
 
 
 def begun(folder: Path) -> Path:
-    """The folder of the run that a resume continues: the run that is to replace the one in `folder`, or else `folder`
-    itself."""
+    """The folder of the run that a resume continues: `.unfinished` in `folder` if a run there is to replace the one in
+    `folder`, otherwise `folder` itself."""
     return folder / UNFINISHED if (folder / UNFINISHED / CONFIG).exists() else folder
 
 
@@ -119,7 +119,7 @@ def busy(folder: Path) -> OutputError:
 
 
 def take_place(build: Path, folder: Path) -> None:
-    """Put the network that was built in `build`, a folder inside `folder`, in the place of the one in `folder`, or
+    """Put the network that was built in `build`, a folder inside `folder`, in the place of the network in `folder`; or
     finish doing so. The caller must hold `folder`. Raises `OutputError`."""
     with writing(folder):
         if (build / WEIGHTS).exists():
@@ -136,8 +136,8 @@ def take_place(build: Path, folder: Path) -> None:
 
 
 def settle_if_free(folder: Path) -> None:
-    """Finish putting a network in its place if a killed process has not, unless another process writes there. Raises
-    `OutputError`."""
+    """If a killed process has not finished putting a network in its place, finish it, unless another process writes
+    there. Raises `OutputError`."""
     build = folder / UNFINISHED
     if read_record(build).get("finished") and not (build / WEIGHTS).exists():
         with held(folder) as free:
@@ -146,8 +146,8 @@ def settle_if_free(folder: Path) -> None:
 
 
 def remove_run(folder: Path) -> None:
-    """Remove all that a run has written into `folder` besides its network, and files made from other weights. Raises
-    `OutputError`."""
+    """Remove everything that a run has written into `folder` except its network, and files made from other weights.
+    Raises `OutputError`."""
     with writing(folder):
         remove_stale(folder)
         remove_files(matching(folder, OF_RUN))

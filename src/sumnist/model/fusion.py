@@ -1,7 +1,8 @@
 """Combine features `[B, F]` and number `[B]` into heads, and turn heads into the log-probabilities of digit and sum.
 
 Each fusion has two methods: `forward` computes the raw heads, `outputs` turns them into log-probabilities. The meaning
-of the heads differs between the fusions. `Outputs` mean the same for every network, so other code should read these.
+of the heads differs between the fusions. `Outputs` mean the same for every network, so other code should read the
+outputs.
 """
 
 from __future__ import annotations
@@ -22,8 +23,12 @@ LEAST = 1e-5
 
 
 class Heads(NamedTuple):
-    """Raw outputs of the network. `digit`: logits `[B, 10]`. `sum`: logits `[B, 19]`, bit logits `[B, 5]`, or None if
-    the sum is computed from the digit."""
+    """Raw outputs of the network.
+
+    Attributes:
+        digit: Logits, `[B, 10]`.
+        sum: Logits `[B, 19]` or logits of bits `[B, 5]`; None if the sum is computed from the digit.
+    """
 
     digit: Tensor
     sum: Tensor | None
@@ -84,7 +89,8 @@ class ExactFusion(nn.Module):
 
 
 class LearnedFusion(nn.Module):
-    """The common part of the learned fusions: a sum head of 19 logits or of five bits, and how to read either."""
+    """The common part of the learned fusions: a sum head of 19 logits or of five bits, and how to turn it into
+    log-probabilities."""
 
     bits: Tensor  # [19, 5]
 
@@ -95,9 +101,9 @@ class LearnedFusion(nn.Module):
         self.register_buffer("bits", sum_bits(torch.arange(SUMS)), persistent=False)
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Log-probabilities. With five bits, a sum from 0 to 18 has the product of five Bernoulli probabilities,
-        renormalised. A bit with logit z adds z if it is set and 0 if not (a common term cancels), so a sum's logit is
-        the total over its set bits."""
+        """Log-probabilities. With five bits, the probability of a sum from 0 to 18 is the product of five Bernoulli
+        probabilities, renormalised. A bit with logit z adds z if it is set and 0 otherwise (a common term cancels). So
+        the logit of a sum is the total over its set bits."""
         assert heads.sum is not None
         digit = unsmoothed(heads.digit, self.smoothing)
         if self.sum_target == "bits":  # the targets of bits are not smoothed
@@ -130,8 +136,8 @@ class ConcatFusion(LearnedFusion):
 
 
 class OriginalFusion(LearnedFusion):
-    """The task author's fusion: the number passes as one scalar through three layers and joins the image's features;
-    two more layers serve both answers. There are no biases, so the path of a number y gives y · path(1): one scalar in
+    """The task author's fusion. The number passes as one scalar through three layers and joins the image's features.
+    Two more layers serve both answers. There are no biases, so the path of a number y gives y · path(1): one scalar in
     disguise.
 
     It is computed in float32 even if the rest is in bf16. Neighbouring sums differ by little in this scalar, and a

@@ -21,8 +21,14 @@ IS_DIGIT_WEIGHT = 1.0
 
 
 class Losses(NamedTuple):
-    """Scalars, in nats. `total` is what training minimises: the weighted mean of `digit` and `sum`, plus the loss for
-    telling digits from outliers."""
+    """The losses of a batch: scalars, in nats.
+
+    Attributes:
+        total: What training minimises: the weighted mean of `digit` and `sum`, plus the loss for telling digits from
+            outliers.
+        digit: The loss of the digit.
+        sum: The loss of the sum.
+    """
 
     total: Tensor
     digit: Tensor
@@ -40,7 +46,7 @@ def joint_loss(
     cross-entropy of five bits if they hold five. If the sum is computed from the digit, −log P(sum) is −log P(digit),
     so its loss is the digit's. Pairs labelled `NO_DIGIT` count in neither loss. With outliers in training, the
     logsumexp of the digit's logits is the logit that there is a digit (the negative of the energy of Liu, Wang, Owens
-    and Li, 2020), and it has its own binary cross-entropy.
+    and Li, 2020). This logit has a binary cross-entropy of its own.
     """
     scores = heads.digit.float()  # [B, 10]
     if config.digit_loss == "softmax-then-cross-entropy":
@@ -68,8 +74,8 @@ def joint_loss(
 
 
 def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:
-    """−log of the probability of the text on each strip, `[B]`, in nats; 0, without a gradient, if the strip has too
-    few steps for the text."""
+    """−log of the probability of the text on each strip, `[B]`, in nats. It is 0, without a gradient, if the strip has
+    too few steps for the text."""
     return functional.ctc_loss(
         emissions.transpose(0, 1), strips.target, strips.widths // STEP, strips.lengths, reduction="none",
         zero_infinity=True,
@@ -89,7 +95,7 @@ def sum_of(scores: Tensor, operation: Operation) -> Sum:
 
 
 def total_nll(scores: Tensor, total: NDArray[Any], operation: Operation) -> Tensor:
-    """−log of the probability of each `total` `[S]`, in nats, `[S]`. It is exact: it counts all digits that make the
-    total. The other arguments are those of `sum_of`."""
+    """−log of the probability of each `total` `[S]`, in nats, `[S]`. It is exact, because it counts all digits that
+    make the total. The other arguments are those of `sum_of`."""
     nll: Tensor = -sum_of(scores, operation).log_prob(total)
     return nll

@@ -35,7 +35,7 @@ class Network(nn.Module):
         return self.outputs(self.heads(image, number), number)
 
     def fuse(self, features: Tensor, number: Tensor) -> Heads:
-        """Heads from features `[B, F]`: the part of the network behind the encoder."""
+        """The heads from features `[B, F]`, computed by the part of the network behind the encoder."""
         heads: Heads = self.fusion(features, number)
         return heads
 
@@ -87,7 +87,7 @@ class TwoInputNet(Saved, Network):
         self.calibration = Calibration()
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Log-probabilities from heads; those of the digit are calibrated."""
+        """Log-probabilities from heads. The log-probabilities of the digit are calibrated."""
         return super().outputs(Heads(self.calibration(heads.digit.float()), heads.sum), number)
 
     def is_digit(self, heads: Heads) -> Tensor:
@@ -122,8 +122,8 @@ class TwoInputNet(Saved, Network):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` and `model.safetensors`, the layout of a model repository.
 
-        They replace the network that the folder holds, in one step. The files of its run, and files that were made from
-        its weights, are removed. Other files stay.
+        The two files replace the network that the folder holds, in one step. The files of its run, and files that were
+        made from its weights, are removed. Other files stay.
 
         Args:
             folder: The folder, which is made if it does not exist.

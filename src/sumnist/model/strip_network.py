@@ -3,9 +3,10 @@
 `StripNet` takes a strip and returns log-probabilities of the characters at each step along it. `CellNet` takes a box or
 strip of a form and returns log-probabilities of its content.
 
-Both are fully convolutional. They halve the picture early, where pixels are many, and its height collapses step by
-step. In `StripNet`, convolutions along the width then let each step see about 20 others on each side, and CTC turns the
-steps into a number (`inference/ctc`). In `CellNet`, pooling over the whole width treats boxes and strips alike.
+Both are fully convolutional. They halve the picture early, where pixels are many, and reduce its height layer by layer
+to one row. In `StripNet`, convolutions along the width then let each step see about 20 others on each side, and CTC
+turns the steps into a number (`inference/ctc`). In `CellNet`, pooling over the whole width treats boxes and strips
+alike.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ DROPPED = 0.1
 class Layer(nn.Sequential):
     """Convolution without bias → max-pooling over `pool` → batch normalisation → ReLU.
 
-    The convolution's padding keeps the width. It keeps the height, too, unless `collapse` says that the kernel covers
-    all of it.
+    The convolution's padding keeps the width. It also keeps the height, unless `collapse` says that the kernel covers
+    the whole height.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class StripNet(Saved):
     """The network: strips `[B, 1, 32, W]` in [0, 1] → log-probabilities `[B, ⌈W / 4⌉, 14]` of blank and characters.
 
     Strips of several widths can share a batch if `width`, int64 `[B]`, gives their widths in pixels. A strip then has
-    ⌈width / 4⌉ steps. Pixels behind the strip change nothing in these steps, and later steps mean nothing. Raises
+    ⌈width / 4⌉ steps. Pixels beyond its width do not change these steps, and later steps mean nothing. Raises
     `ImageError` for pictures of another shape.
 
     >>> StripNet().eval()(torch.zeros(2, 1, 32, 150)).shape
@@ -121,7 +122,8 @@ def is_number(emissions: Tensor) -> Tensor:
 
 
 def cleared(features: Tensor, width: Tensor | None, pixels: int) -> Tensor:
-    """`features` `[B, F, H, W / pixels]` with 0 behind the `width` of each strip, like a convolution's own padding."""
+    """`features` `[B, F, H, W / pixels]` with 0 beyond the `width` of each strip, as if by a convolution's own
+    padding."""
     if width is None:
         return features
     column = torch.arange(features.shape[3], device=features.device)

@@ -41,7 +41,7 @@ Grey = NDArray[np.float32]
 SMALLEST_SIDE = 8
 """The least longer side of a picture in pixels."""
 MOST_PIXELS = 64_000_000
-"""The most pixels of a picture; docs/results/hostile.jsonl has the memory that these take."""
+"""The most pixels of a picture. docs/results/hostile.jsonl says how much memory so many pixels take."""
 COPYING = "WEBP", "AVIF", "HEIF", "JPEG2000"
 MOST_COPIED = 16_000_000
 """The most pixels of a file in one of these formats, whose decoders hold several copies of a picture."""
@@ -50,7 +50,7 @@ WORKING_SIDE = 1024
 STRIP = 1 << 20
 """How many pixels are converted at once. A picture that is not reduced is converted whole."""
 USUAL_WHITES = 1, 255, 65535
-"""Values that may mean white in a picture of 32-bit values, which does not say."""
+"""Values that may mean white in a picture of 32-bit values: such a picture does not say which value is white."""
 COLOURED = {"RGB", "P", "CMYK", "YCbCr", "HSV"}
 """Modes that Pillow converts to RGB without loss of brightness."""
 LUMA = 0.299, 0.587, 0.114
@@ -74,8 +74,12 @@ if hasattr(os, "register_at_fork"):  # fork between two pictures: in the child, 
 
 @dataclass(frozen=True)
 class Intensities:
-    """The brightness of a picture, upright. `grey`: float32 `[H, W]` in [0, 1]. `reduction`: how many pixels of the
-    picture, in a row, became one of `grey`; 1 for most pictures."""
+    """The brightness of a picture, upright.
+
+    Attributes:
+        grey: float32 `[H, W]` in [0, 1].
+        reduction: How many pixels of the picture, in a row, became one pixel of `grey`; 1 for most pictures.
+    """
 
     grey: Grey
     reduction: float = 1.0
@@ -94,8 +98,8 @@ def intensities_of(picture: Picture, name: str | None = None) -> Intensities:
         are white.
 
     Raises:
-        ImageError: The picture cannot be read. `FormatError`: it is not a picture. `SizeError`: it is too large, also
-            for the available memory.
+        ImageError: The picture cannot be read. It is a `FormatError` if it is no picture, and a `SizeError` if it is
+            too large for the limits or for the available memory.
         MissingExtraError: The picture is a HEIC file, and the library for HEIC is not installed.
     """
     return read(picture, name, decoded)
@@ -108,7 +112,7 @@ def pixels_of(picture: Picture, name: str | None = None) -> NDArray[np.uint8]:
 
 
 def colours_of(picture: Picture, name: str | None = None) -> Image.Image:
-    """As `pixels_of`, but in colour: an RGB picture."""
+    """All pixels of a picture, upright, in colour: an RGB picture. Arguments and errors as for `pixels_of`."""
     return read(picture, name, colours)
 
 
@@ -193,7 +197,7 @@ def read_stream(stream: BinaryIO, name: str, decode: Decoder[Decoded]) -> Decode
 
 
 def opened(stream: BinaryIO, name: str, decode: Decoder[Decoded]) -> Decoded:
-    """The result of `decode` for the picture in `stream`, in any format that Pillow knows by now."""
+    """The result of `decode` for the picture in `stream`, which may have any format that Pillow can open by now."""
     stream.seek(0)
     with Image.open(stream) as picture:
         if picture.format == "EPS":
@@ -203,8 +207,8 @@ def opened(stream: BinaryIO, name: str, decode: Decoder[Decoded]) -> Decoded:
 
 @contextmanager
 def decoding(name: str) -> Iterator[None]:
-    """Let one thread at a time decode, without warnings. Any error of a decoder becomes an `ImageError`, except for a
-    lack of memory."""
+    """Let one thread at a time decode, without warnings. Any error of a decoder becomes an `ImageError`, except a lack
+    of memory."""
     with DECODING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -345,7 +349,7 @@ def reduced(values: NDArray[Any], factor: int) -> NDArray[Any]:
 
 
 def turned(made: Image.Image, picture: Image.Image) -> Image.Image:
-    """Turn `made`, which was made of a picture, upright from the picture's stored orientation."""
+    """Turn `made`, which was made from a picture, upright, by the orientation in which the picture is stored."""
     orientation = orientation_of(picture)
     return made.transpose(UPRIGHT[orientation]) if orientation in UPRIGHT else made
 

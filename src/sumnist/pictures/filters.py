@@ -26,7 +26,7 @@ def widened(values: NDArray[Any], axis: int, by: int, **reflected: Any) -> NDArr
 
 
 def median(values: NDArray[Any]) -> float:
-    """The median. It is fast if most values are equal, as on the paper of a drawing."""
+    """The median. The function is fast if most values are equal, as on the paper of a drawing."""
     usual = np.median(values.ravel()[:: 1 + values.size // 100])
     most = 2 * np.count_nonzero(values == usual) > values.size
     return float(usual if most else np.median(values))
@@ -46,8 +46,8 @@ def closing(values: NDArray[Any], window: int) -> NDArray[Any]:
 
 
 def running_max(values: NDArray[Any], window: int, axis: int) -> NDArray[Any]:
-    """The largest of every `window` neighbouring values along `axis`; the result has `window − 1` fewer. Each step
-    joins two windows into one up to twice as wide, so it takes log2(`window`) steps."""
+    """The largest of every `window` neighbouring values along `axis`. The result has `window − 1` fewer values. Each
+    step joins two windows into one up to twice as wide, so there are log2(`window`) steps."""
     values = np.moveaxis(values, axis, 0)
     wide = 1
     while wide < window:
@@ -84,7 +84,7 @@ def resampled(
 
 
 def plane_of(values: Grey, some: NDArray[np.bool_]) -> Grey:
-    """The plane through most of the values `[h, w]` at the places `some`. With too few places, their median
+    """The plane through most of the values `[h, w]` at the places `some`. If these places are too few, their median
     everywhere."""
     high, wide = values.shape
     level = np.full_like(values, np.median(values[some]) if some.any() else np.median(values))

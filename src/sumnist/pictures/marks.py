@@ -26,9 +26,9 @@ GROUNDS = "#17324d", "#4a2f12"
 COLOURS = "#1f6feb", "#bc6c00"
 """The colours of the marks and of the characters below them, in turn."""
 FRAME, OUTLINE = "#a0a0a0", "#d1242f"
-"""The colours of the frame around the picture, and of the frame around its line."""
+"""`FRAME`: the colour of the frame around the picture. `OUTLINE`: the colour of the frame around its line."""
 LARGEST, SMALLEST = 40, 8
-"""The largest and smallest font size of the characters; the room decides."""
+"""The largest and the smallest font size of the characters. Within these limits, the font fills the room."""
 
 
 def marked(
@@ -99,21 +99,26 @@ LONGEST, SHORTEST = 1600, 800
 """Limits of the longer side of a drawing, in pixels: a larger picture is reduced to `LONGEST`, a smaller one enlarged
 to `SHORTEST`."""
 GOOD, DOUBTFUL = "#1a7f37", "#b35900"
-"""Colours of the numbers that are accepted, and of the others."""
+"""`GOOD`: the colour of accepted numbers. `DOUBTFUL`: the colour of the other numbers."""
 OPAQUE, TINT, SMOOTH = 255, 28, 3
-"""`OPAQUE`, `TINT`: the opacity of the outlines and of their inside, of 255. `SMOOTH`: outlines are first drawn this
-many times larger, so that slanted lines are smooth."""
+"""`OPAQUE`: the opacity of the outlines, of 255. `TINT`: the opacity of their inside, of 255. `SMOOTH`: outlines are
+first drawn this many times larger, so that slanted lines are smooth."""
 LEGIBLE, FITTING, LOUD = 18, 0.5, 1 / 27
-"""Font sizes of a reading: the least one; the usual one, as a share of the digits' height; and the greatest, as a share
-of the longer side."""
+"""Font sizes of a reading. `LEGIBLE`: the least size. `FITTING`: the usual size, as a share of the digits' height.
+`LOUD`: the greatest size, as a share of the drawing's longer side."""
 
 Place = tuple[float, float, float, float]
 """Left, top, right and bottom."""
 
 
 class Outline(NamedTuple):
-    """A number on a picture. `corners`: from the upper left one on, along the number's own line, (x, y) in pixels of
-    the picture. `said`: the text beside it. `accepted`: whether it is accepted."""
+    """A number on a picture.
+
+    Attributes:
+        corners: Its corners, from the upper left one along the number's own line, as (x, y) in pixels of the picture.
+        said: The text beside it.
+        accepted: Whether it is accepted.
+    """
 
     corners: Sequence[Sequence[float]]
     said: str

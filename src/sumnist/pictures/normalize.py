@@ -40,7 +40,7 @@ INK_THRESHOLD = 0.2
 LEAST_INK = 1e-3
 """Ink below this counts as none."""
 BRIGHTEST = 0.9
-"""This quantile of the ink becomes 1, among the ink brighter than half the brightest: no single pixel decides."""
+"""This quantile of the ink becomes 1. Only ink brighter than half the brightest counts, and no single pixel decides."""
 
 EXACT = 1e-3
 """Rounding may have moved an intensity by at most this many steps of uint8."""
@@ -68,15 +68,19 @@ def picture_of(image: NDArray[Any], scale: int = 10) -> Image.Image:
 
 
 class Ready(NamedTuple):
-    """A picture that is an image already: float32 `[28, 28]`, light ink on dark ground. `dark`: whether its ink was
-    dark."""
+    """A picture that is an image already.
+
+    Attributes:
+        image: The image, float32 `[28, 28]`, light ink on dark ground.
+        dark: Whether the ink of the picture was darker than its ground.
+    """
 
     image: Grey
     dark: bool
 
 
 def ready_arrays(pictures: Sequence[Picture]) -> dict[int, Grey]:
-    """The `pictures` that are uint8 arrays and follow MNIST's convention, light on dark: their images, by their
+    """The images of those `pictures` that are uint8 arrays and follow MNIST's convention, light on dark; by their
     indices."""
     arrays = {i: picture for i, picture in enumerate(pictures) if isinstance(picture, np.ndarray)}
     small = {i: array for i, array in arrays.items() if array.dtype == np.uint8 and array.shape == (SIDE, SIDE)}
@@ -119,7 +123,8 @@ def ready_image(grey: Grey) -> Ready | None:
 
 
 def cropped(ink: Grey) -> NDArray[np.float64]:
-    """Crop ink `[h, w]` to its bounding box, and set its brightest tenth to 1. Without ink, one pixel of ground."""
+    """Crop ink `[h, w]` to its bounding box, and scale it so that its brightest tenth is 1. Without ink, the result is
+    one pixel of ground."""
     inked = ink >= max(INK_THRESHOLD * float(ink.max(initial=0)), LEAST_INK)
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
     if not len(rows):
@@ -137,8 +142,8 @@ def stretched(ink: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def placed(digit: NDArray[np.float64]) -> Grey:
-    """The image of a cropped digit: its longer side is 20 pixels, its centre of mass is at row and column 14. Blank
-    without ink."""
+    """The image of a cropped digit: its longer side is 20 pixels, and its centre of mass is at row and column 14.
+    Without ink, the image is blank."""
     image = np.zeros((SIDE, SIDE), np.float32)
     if not digit.any():
         return image

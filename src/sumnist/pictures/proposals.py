@@ -30,9 +30,11 @@ Problem = Literal["too small", "faint", "cut off"]
 LOOKED_AT = 160
 """The longer side of the reduced picture in which ink is searched, in pixels."""
 CLEAN_CONTRAST, PAPER_CONTRAST = 0.04, 0.12
-"""The least contrast between ink and ground: on an even ground, and on an uneven one, where the ink may be a shadow."""
+"""The least contrast between ink and ground. `CLEAN_CONTRAST`: on an even ground. `PAPER_CONTRAST`: on an uneven
+ground, where the ink may be a shadow."""
 FAINT, FAINT_ON_PAPER = 0.08, 0.2
-"""Ink with less contrast than this is visible but cannot be read reliably: on an even ground, and on an uneven one."""
+"""Ink with less contrast is visible but cannot be read reliably. `FAINT`: on an even ground. `FAINT_ON_PAPER`: on an
+uneven ground."""
 SMALLEST_DIGIT = 5
 """The least longer side of a digit that can be read, in pixels of the picture."""
 ROOM, SMALLEST_CUT = 0.1, 32
@@ -40,42 +42,48 @@ ROOM, SMALLEST_CUT = 0.1, 32
 opposite side. With less room, the picture was cropped to the digit. `SMALLEST_CUT`: if the shorter side of a picture is
 less than this, no digit counts as cut off, and no ink as a border."""
 BORDER, WITHIN = 0.15, 0.3
-"""Ink that reaches a side of the picture may be the line of a form. It is if less than `WITHIN` of the ink lies farther
-inside than `BORDER`, as a share of the picture's sides."""
+"""Ink that reaches a side of the picture may be the line of a form. It counts as one if less than the share `WITHIN` of
+the ink lies farther from all sides than the share `BORDER` of the picture's height or width."""
 LIKE_A_BORDER, TOUCHING = 0.3, 0.5
-"""The weights of ink that may be such a line, and of a digit that may be cut off."""
+"""`LIKE_A_BORDER`: the weight of ink that may be the line of a form. `TOUCHING`: the weight of a digit that may be cut
+off."""
 LIT = 0.35
 """A pixel may be ground up to this share of the whole contrast."""
 FLAT = (16, 0.0), (64, 0.25), (np.inf, 0.45)
-"""The ground counts as even if at least so large a share of the picture is as bright as the ground: limits of the
-picture's shorter side, and the share below each limit."""
+"""The ground counts as even if a large enough share of the picture is as bright as the ground. Pairs: a limit of the
+picture's shorter side in pixels, and the share for pictures below this limit."""
 BAND = 2.5
 """How much an even ground varies, of 255."""
 UNEVEN, OTHER_POLARITY = 0.9, 0.7
-"""The weight of ink on an uneven ground, where nothing is beyond doubt, and of ink of the less likely polarity."""
+"""`UNEVEN`: the weight of ink on an uneven ground, where nothing is beyond doubt. `OTHER_POLARITY`: the weight of ink
+of the less likely polarity."""
 
 GROUND, INK = 0.9, 0.998
 """Quantiles of intensities. At least a tenth of a line is pure ground, and at least a five-hundredth is ink at its
 strongest."""
 EMPTY, TRIMMED = 0.25, (0.09, 0.25)
-"""A row or column is empty if its ink stays below `EMPTY`. `TRIMMED`: the ground left around the others, above and
-below, and at both sides, as shares of the line's height."""
+"""`EMPTY`: a row or column is empty if its ink stays below this. `TRIMMED`: the ground that is left around the other
+rows and columns, above and below, and at both sides, as shares of the line's height."""
 STROKES, MIDDLE, SOLID = 1.4, (0.15, 0.85), 0.4
 """`STROKES`: a row of a usual line crosses at least this many strokes in a length equal to the line's height. If it
-crosses fewer, the digits are wide and far apart. `MIDDLE`: the rows looked at, as shares of the height. `SOLID`: ink
-from here on is a stroke."""
+crosses fewer, the digits are wide and far apart. `MIDDLE`: the rows looked at, as shares of the height. `SOLID`: a
+pixel is a stroke from this intensity on."""
 NARROWEST = 0.5
-"""The least factor on the width of such a line."""
+"""The least factor by which such a wide line is squeezed."""
 WIDTHS = (0.7, "much narrower"), (0.85, "narrower"), (1.2, "wider"), (1.4, "much wider")
-"""The widths of the other forms of a line, and what they are called."""
+"""The other forms of a line: the factor on its width, and the word for the form."""
 WIDER, SLIM = (0.05, 0.2), 5.0
-"""`WIDER`: the ground added above and below a line, and at both sides, as shares of its height. `SLIM`: for a line more
-than this many times as high as wide, this multiple of its width stands for the height."""
+"""`WIDER`: the ground added above and below a line, and at both sides, as shares of its height. `SLIM`: a line that is
+more than this many times as high as wide counts as this many times its width high."""
 
 
 class Step(NamedTuple):
-    """A step from a picture to what the network sees. `caption`: what was done. `values`: the picture after it,
-    `[H, W]` in [0, 1]."""
+    """A step from a picture to what the network sees.
+
+    Attributes:
+        caption: What was done.
+        values: The picture after the step, `[H, W]` in [0, 1].
+    """
 
     caption: str
     values: NDArray[Any]
@@ -85,10 +93,15 @@ class Step(NamedTuple):
 class Proposal:
     """An image that may show the digit on a picture.
 
-    `image`: float32 `[28, 28]` in [0, 1], light ink on dark ground. `how`: what was taken for the digit, in words.
-    `weight`: how much the proposal counts beside the others, up to 1. `dark`: whether the ink is darker than the
-    ground. `box`: where the digit is, in pixels of the picture. `problem`: what is wrong with the picture. `witness`:
-    another network's probabilities `[10]` of the digits. `steps`: how the image came about.
+    Attributes:
+        image: float32 `[28, 28]` in [0, 1], light ink on dark ground.
+        how: What was taken for the digit, in words.
+        weight: How much the proposal counts beside the others, up to 1.
+        dark: Whether the ink is darker than the ground.
+        box: Where the digit is, in pixels of the picture.
+        problem: What is wrong with the picture, or None.
+        witness: Another network's probabilities of the digits, `[10]`, or None.
+        steps: How the image came about.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -102,8 +115,8 @@ class Proposal:
 
 
 def as_they_are(grey: Grey, ink: InkColour, steps: bool = False) -> list[Proposal]:
-    """A picture `[28, 28]` as an image, and inverted, the likelier one first. If one of them follows MNIST's
-    convention, only that one. Empty for a picture of another size or without contrast."""
+    """A picture `[28, 28]` as an image, and inverted, the likelier one first. If one of the two follows MNIST's
+    convention, only that one is proposed. There are no proposals for a picture of another size or without contrast."""
     if grey.shape != (SIDE, SIDE) or np.ptp(grey) < CLEAN_CONTRAST:
         return []
     ready, likelier = ready_image(grey), is_dark(grey)
@@ -140,8 +153,8 @@ def ground_of(light: Grey) -> Grey | np.float32:
 
 
 def wholes(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -> Iterator[Proposal]:
-    """All ink of a picture as a digit, for each polarity, the likelier one first. Nothing for a polarity without
-    ink."""
+    """All ink of a picture as a digit, for each polarity, the likelier one first. A polarity without ink gives no
+    proposal."""
     grey = picture.grey
     small = reduced(grey)
     likelier = is_dark(small)
@@ -159,7 +172,7 @@ def wholes(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
 
 
 def whole(picture: Intensities, ink: Grey, dark: bool, weight: float, faint: bool, steps: bool) -> Proposal:
-    """All `ink` of a picture as a digit. `faint`: whether it has too little contrast."""
+    """All `ink` of a picture as a digit. `faint` says whether the ink has too little contrast."""
     inked = ink >= INK_THRESHOLD
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
     part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -194,8 +207,8 @@ def reduced(grey: Grey) -> Grey:
 
 
 def is_cut_off(box: tuple[int, ...], sides: list[int]) -> bool:
-    """Whether ink runs out of the picture on one side while there is room on the opposite side. A picture that was
-    cropped to its digit has ink on both."""
+    """Whether ink runs out of the picture on one side while there is room on the opposite side. In a picture that was
+    cropped to its digit, the ink reaches both sides."""
     top, bottom, left, right = box
     size, (height, width) = max(bottom - top, right - left), sides
     rooms = (top, height - bottom), (left, width - right)
@@ -209,10 +222,13 @@ def is_cut_off(box: tuple[int, ...], sides: list[int]) -> bool:
 class LineProposal:
     """An image that may show the line of digits on a picture.
 
-    `image`: float32 `[h, w]` in [0, 1], light ink on dark ground. `how`: what was taken for the line, in words.
-    `weight`: how much the proposal counts beside the others, up to 1. `box`: where the line is, in pixels of the
-    picture. `stands`: the line with its own width and ground, whatever the form of `image`. `varied`: whether `image`
-    has another form.
+    Attributes:
+        image: float32 `[h, w]` in [0, 1], light ink on dark ground.
+        how: What was taken for the line, in words.
+        weight: How much the proposal counts beside the others, up to 1.
+        box: Where the line is, in pixels of the picture.
+        stands: The line with its own width and ground, even if `image` has another form.
+        varied: Whether `image` has another form, made by `forms`.
     """
 
     image: Grey = field(repr=False, compare=False)
@@ -267,7 +283,7 @@ def widened(image: Grey, share: float) -> Grey:
 
 def forms(one: LineProposal) -> Iterator[LineProposal]:
     """Other forms of a line: narrower, wider, and with more ground around it. People write with different widths, crops
-    need not have ground, and several looks are surer than one."""
+    need not have any ground, and several looks are surer than one."""
     for share, what in WIDTHS:
         yield replace(one, image=widened(one.image, share), how=f"{one.how}, {what}", varied=True)
     height, width = one.image.shape

@@ -19,8 +19,8 @@ CAPTION = 24
 """Pixels from a panel to the part below its caption."""
 FONT_SIZE = 14
 PAPER, PEN, MOUNT = 255, 0, 160
-"""Grey values: the ground of the strip, its captions and frames, and the ground behind a picture that does not fill its
-panel."""
+"""Grey values. `PAPER`: the ground of the strip. `PEN`: its captions and frames. `MOUNT`: the ground behind a picture
+that does not fill its panel."""
 
 
 def strip(steps: Sequence[Step]) -> Image.Image:
@@ -55,7 +55,7 @@ def as_png(strips: Sequence[Image.Image]) -> bytes:
 
 
 def panel(step: Step) -> Image.Image:
-    """A square picture with the values of `step`, as large as they fit in."""
+    """A square picture that shows the values of `step` as large as possible."""
     values = Image.fromarray(np.rint(step.values.clip(0, 1) * 255).astype(np.uint8))
     factor = SIDE / max(values.size)
     width, height = (max(1, round(side * factor)) for side in values.size)

@@ -5,8 +5,8 @@ is larger than the limit, so it is parsed whole, in memory. Pydantic models desc
 OpenAPI document from them.
 
 The parser of forms is our own. python-multipart finds the parts, which takes ten lines here, but leaves the names in
-their headers to the standard library's `email.message`. That takes the end of "a\\" for an escaped quote, and its time
-grows with the square of the length. If two servers read one name in two ways, they see two different fields.
+their headers to the standard library's `email.message`. That module takes the end of "a\\" for an escaped quote, and
+its time grows with the square of the length. If two servers read one name in two ways, they see two different fields.
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ MOST_HEADERS = 8192
 MOST_DIGITS = 1000
 """The most digits of a whole number in JSON: longer ones take time that grows with their square."""
 MOST_SIGNS, MOST_SIGNS_EACH = 1000, 16
-"""How many objects, lists, members and items a body in JSON may have, and how many more for each picture that it may
-have. A picture with five other fields has twelve; base64 has none of the signs that are counted."""
+"""`MOST_SIGNS`: the most objects, lists, members and items of a body in JSON. `MOST_SIGNS_EACH`: how many more it may
+have for each picture of the largest batch. A picture with five other fields has twelve. The program counts the signs
+`{[,:`, none of which occurs in base64."""
 CONTROL = r"\x00-\x08\n-\x1f\x7f"
 TOKEN, PLAIN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", rf'[^\s"\\;,{CONTROL}]*'
 QUOTED = rf'"([^"\\{CONTROL}]*(?:\\[^{CONTROL}][^"\\{CONTROL}]*)*)"'
@@ -216,8 +217,11 @@ OF_DIGITS = [{"type": "string", "pattern": f"^{DIGITS}$"}, {"type": "integer", "
 
 
 class Asked(BaseModel):
-    """A request: its fields, the required ones first, and an `EXAMPLE` of them in JSON. `SEVERAL` names the list of
-    requests about several pictures; `SIGNS` is how many signs in JSON each may have (`MOST_SIGNS`)."""
+    """A request and its fields, the required ones first.
+
+    `EXAMPLE` is a request in JSON. `SEVERAL` is the key of the list, if a body has requests about several pictures.
+    `SIGNS` is how many signs in JSON each of them may have (`MOST_SIGNS_EACH`).
+    """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, use_attribute_docstrings=True)
     EXAMPLE: ClassVar[str]
@@ -401,7 +405,7 @@ def json_values(body: Body, asked: type[Asked], most: int | None) -> list[Values
 
 
 def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object with these members, each with a name of its own."""
+    """The object with these members. Raises `Problem` if two have the same name."""
     members = dict(pairs)
     if len(members) < len(pairs):
         (name, times), *_ = Counter(name for name, _ in pairs).most_common(1)

@@ -166,7 +166,8 @@ class Reading(Model):
     """The reading of the second network; null if it cannot add this number. Only if asked for, and if the server has
     such a network."""
     left_out: Annotated[list[int], Field(min_length=10, max_length=10)] | None = None
-    """For a second network: for each digit, the number that it never met in training, if this is known."""
+    """For a second network: for each digit, the number that it never added to this digit in training, if this is
+    known."""
     inside: Inside | None = None
     """How the reading came about; only if asked for."""
     evidence: Evidence | None = None
@@ -279,7 +280,7 @@ Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
 Values = dict[str, float | None]
 """Numbers by the names of fields; null for an unknown number."""
 Listed = list[dict[str, Any]]
-"""Objects whose members a text names."""
+"""Objects; the description of each field names their members."""
 
 
 class Sheet(Model):
@@ -302,7 +303,7 @@ class Sheet(Model):
     values: Values | None
     """The most probable numbers."""
     read: Values | None
-    """The numbers as they look, without the sums."""
+    """The numbers as they were read, without the sums."""
     how: dict[str, str] | None
     """How each field shows its number: `number`, `empty`, `filler`, `correction` or `unclear`."""
     corrections: Listed | None
@@ -350,15 +351,17 @@ class TableCell(Model):
     probability: Share
     """The probability of `value`."""
     state: str = Field(json_schema_extra={"enum": [*get_args(State)]})
-    """`read` and `checked` are sure, by itself or by relations; `corrected` is another number than was read."""
+    """`read`: sure, and in no relation. `checked`: relations make sure what was read. `corrected`: relations make
+    another number sure. `doubtful`: a person should look at it. `struck out`: somebody crossed it out."""
     read: str
-    """The number as it looks."""
+    """The number as it was read, without relations."""
     candidates: Listed
-    """What it may be, the most probable first: `value` and `probability`."""
+    """The numbers that it may be, the most probable first: `value` and `probability`."""
     corners: list[Point]
     """Its corners on the picture."""
     seen: list[list[float]]
-    """What it may be by itself: pairs of units of the last decimal and a probability."""
+    """The numbers that it may be, without relations: pairs of a value, in units of the last decimal, and its
+    probability."""
 
 
 class ReadTable(Model):
@@ -373,8 +376,9 @@ class ReadTable(Model):
     cells: list[TableCell]
     """Its numbers, row by row."""
     rules: Listed
-    """The relations of rows or columns: `formula`, `places` (null for all), in how many places it is `held` of those
-    `seen`, and `log_p`, the log-probability that this is chance."""
+    """The relations of rows or columns: `formula`; `places`, the columns or rows where it holds, null for all; `held`,
+    in how many places the numbers agree with it; `seen`, in how many it can be tested; `log_p`, the decimal logarithm
+    of the probability that so many agree by chance."""
     broken: Listed
     """The relations of cells that do not hold: `formula`, the `kind` of slip, and the `probability` that it does not
     hold."""

@@ -78,8 +78,8 @@ def work(connection: socket.socket, prepare: bytes) -> None:
 
 
 class Pool:
-    """`count` processes and a queue of at most `queue` jobs. Each job has `seconds` from the moment it joins. `prepare`
-    is pickled; in a process it returns the function that does the jobs.
+    """`count` processes and a queue of at most `queue` jobs. Each job has `seconds` from the moment it joins the queue.
+    `prepare` is pickled. Called in a process, it returns the function that does the jobs.
 
     Attributes:
         failure: Why the pool does no more jobs; None while it works.

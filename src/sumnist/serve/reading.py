@@ -47,8 +47,9 @@ class Job:
     """A request.
 
     Attributes:
-        body, path: Its body and its path.
-        by: The function that answers it, with the reader and the second reader.
+        body: The body of the request.
+        path: The path of the request.
+        by: The function that answers it; it takes the job, the reader, and the second reader or None.
         kept: The folder of hands, if the server keeps hands.
         most: The most pictures of a batch; None if it is no batch.
         wanted: The flags that are true, such as "image" and "workbook".

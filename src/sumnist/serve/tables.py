@@ -66,7 +66,7 @@ class TableReview(Answers):
         return self.known[number][1]
 
     def settled(self, numbers: Iterable[int]) -> list[int]:
-        """The columns of some pages in which nothing is doubtful any more, without those that a person marked."""
+        """The columns on these pages in which no number is doubtful any more, without those that a person marked."""
         asked, marks = set(numbers), self.recorder.marks
         still = {(number, cell["column"] - 1) for number in asked
                  for cell in self.page(number)["cells"] if cell["state"] == "doubtful"}  # fmt: skip

@@ -173,7 +173,7 @@ STATES = (*get_args(Outcome), BY_HAND, UNREADABLE)
 TOLD = 10
 """The most entries of one kind that are printed, so that they fit on a screen."""
 NO_CHARACTERS = {"\ufffe", "\uffff"}
-"""More characters that XML does not allow."""
+"""Two other characters that XML does not allow."""
 
 
 class Section(NamedTuple):

@@ -10,7 +10,7 @@ with
 
     Σ_c  max { P(x) : x has the numbers c in C }  ≥  SETTLED,
 
-where the sum goes over all numbers c that the fields in C may have. It is the probability that the most probable
+where the sum goes over all numbers c that the fields in C may have. The sum is the probability that the most probable
 numbers are right once the numbers in C are known. All sets are tried, the smallest first, on all combinations of
 plausible numbers. Among sets of one size, the set with the largest sum is taken. The combinations that are left out
 could only make the sum larger.
@@ -132,8 +132,8 @@ def wrongness(posterior: Posterior, totals: Sequence[WrongTotal]) -> float:
 
 
 def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
-    """The most probable combination of numbers, and its probability. If one number of a relation is none of its
-    candidates, it is computed from the others, if they are known and the field has room for it."""
+    """The most probable combination of numbers, and its probability. If exactly one number of a relation is none of its
+    candidates, it is computed from the others, provided that the field has room for it."""
     model, values, probability = posterior.model, dict(posterior.values), posterior.probability
     for relation, writer in model.writers.items():
         lacking = [name for name in relation.names if posterior.values[name] is None]

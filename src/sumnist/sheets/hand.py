@@ -60,8 +60,8 @@ def of_form(picture: Picture | PdfPage) -> list[Example]:
 
 
 def of_review(marks: Path) -> Iterator[Example]:
-    """Examples from a review of sheets: the filled boxes of each whole number that a person typed, if the number has as
-    many digits. Raises `LayoutError`, `DataError`, `HandError`."""
+    """Examples from a review of sheets: the filled boxes of each whole number that a person typed, if there are as many
+    filled boxes as digits. Raises `LayoutError`, `DataError`, `HandError`."""
     form, said = Layout.load(marks.with_suffix(".toml")), beside(marks)
     typed = Corrections(read_whole(said).splitlines() if said.exists() else (), said).values
     page, views, read = Page.of(form), Views(form, marks.parent), CellReader()

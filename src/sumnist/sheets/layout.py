@@ -51,7 +51,8 @@ Identified = Literal["printed", "digits", "none"]
 """How a page says who its person is: in print and in its code, by a number written in boxes, or not at all."""
 
 FORMAT = 1
-"""Rises when the geometry of the same layout changes, so that the program can tell old prints from new ones."""
+"""The version of the geometry. It rises when the same layout gets another geometry, so that the program can tell old
+prints from new ones."""
 MOST_DIGITS = 12
 """The most digits of a number: more boxes than these are wider than a page."""
 MOST_FIELDS = 100
@@ -62,7 +63,8 @@ the longest formula takes the second. Without limits, the TOML parser takes quad
 LONGEST_TITLE, LONGEST_LABEL = 100, 80
 """The most characters of a title and of a label: longer ones do not fit beside the corner tags, or beside the boxes."""
 NOTE, LINES, MOST_LINES = "For the marker only", ("Date", "Marked by", "Signature"), 12
-"""The words above the fields of an exam, the labels of its lines to write on, and the most lines of a layout."""
+"""`NOTE`: the words above the fields of an exam. `LINES`: the labels of its lines to write on. `MOST_LINES`: the most
+lines of a layout."""
 MARK = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[05])?")
 """The largest mark of a question, as a person types it in a command, such as 9 or 7.5."""
 TWICE = "field {}: is there twice, expected a name for each field: give one of them another"
@@ -132,7 +134,7 @@ class Field:
 
     @property
     def step(self) -> int:
-        """How many halves one unit of its values is."""
+        """The unit of its values, in halves: 1 with `halves`, otherwise 2."""
         return 1 if self.halves else 2
 
     def shown(self, value: int) -> str:
@@ -253,8 +255,8 @@ class Layout:
 
     @property
     def id(self) -> str:
-        """Eight letters and digits, computed from all that reading needs, so not from title, labels, note, lines and
-        version."""
+        """Eight letters and digits that identify the layout. They depend on all that reading needs: not on title,
+        labels, note, lines and version."""
         told = [
             self.paper, self.identity.kind, self.identity.digits if self.identity.kind == "digits" else 0,
             [[f.name, f.kind, f.digits, f.largest, f.halves] for f in self.fields],
@@ -454,24 +456,25 @@ def written(thing: Any, *keys: str) -> list[str]:
 SIZES: dict[Paper, tuple[float, float]] = {"A4": (210.0, 297.0), "Letter": (215.9, 279.4)}
 """Width and height of each paper."""
 MARGIN = 10.0
-"""From the edge of the paper to the tags: twice the border that most printers leave white."""
+"""The distance from the edge of the paper to the tags: twice the border that most printers leave white."""
 TAG = 13.0
 """Side of a corner tag's black square: its cells are 5 pixels wide in a picture where the page is 650 pixels wide."""
 CODE = 20.0
 """Side of the QR code: its cells are about 0.6 mm wide, which a telephone resolves from where it sees a whole A4
 page."""
 QUIET = 4.0
-"""White space around tags and code: more than one cell of a tag and four cells of the code, as their standards ask."""
+"""White space around tags and code. Their standards ask for less: the width of one cell of a tag, and of four cells of
+the code."""
 BOX = (8.0, 10.0)
 """Width and height of a box for a digit."""
 POINT = 3.0
 """Width of the space for a printed point."""
 BETWEEN = 4.0
-"""From the boxes to the boxes of the correction beside them."""
+"""The distance from the boxes of a field to those of its correction, if the correction is beside the field."""
 LABEL = 20.0
-"""Least width of a label: the words "Question 12" in small print."""
+"""The least width of a label: room for the words "Question 12" in small print."""
 BENEATH = 2.0
-"""From the boxes down to the boxes of a correction beneath them."""
+"""The distance from the boxes of a field down to those of its correction, if the correction is beneath the field."""
 GAP = 2.0
 """Space from a label to its boxes."""
 GUTTER = 8.0
@@ -481,7 +484,7 @@ SPACING = (2.5, 6.0)
 HEADING, HEADED = 5.0, 15.5
 """Height and width of the word "correction" above the corrections."""
 FRAME = 2.5
-"""From the boxes of a total to the frame around it: far enough that no digit touches the frame."""
+"""The distance from the boxes of a total to the frame around it: far enough that no digit touches the frame."""
 MOST_COLUMNS = 4
 
 
@@ -550,8 +553,8 @@ class Page:
         identity: Where a person writes the identity, if the layout asks for it by hand; otherwise None.
         places: Where each field lies, in the order of the layout.
         headings: The spaces for the word "correction", above or beside the corrections.
-        free: Two areas below the fields that nothing else uses and that may overlap: as wide as the fields, above the
-            lower tags; and between these, down to the footer.
+        free: Two areas below the fields that nothing else uses. The first is as wide as the fields and ends above the
+            lower tags. The second lies between the lower tags and ends above the footer. The two may overlap.
     """
 
     width: float
@@ -652,8 +655,8 @@ class Column:
         return BOX[1] + (0.0 if whole(field) <= self.whole else BENEATH + BOX[1]) + 2 * FRAME * self.framed
 
     def laid(self, spacing: float) -> tuple[tuple[Place, ...], tuple[Rectangle, ...]]:
-        """Where each field lies, and the words "correction": above corrections beside their fields, left of those
-        beneath."""
+        """Where each field lies, and the places of the word "correction": one above the corrections that are beside
+        their fields, and one on the left of each correction beneath its field."""
         area, places, headings = self.area, [], []
         befores = accumulate((self.row(field) + spacing for field in self.fields), initial=0.0)
         for field, before in zip(self.fields, befores, strict=False):
@@ -719,8 +722,8 @@ def arranged(layout: Layout, body: Rectangle) -> tuple[tuple[Place, ...], tuple[
 def columns(
     fields: Sequence[Field], count: int, area: Rectangle, peers: Sequence[Field], framed: bool = False
 ) -> list[Column]:
-    """Distribute fields in order over up to `count` columns of one width. The boxes line up with those of the
-    `peers`."""
+    """Distribute fields in order over up to `count` columns of one width. The boxes line up with those of the fields
+    `peers`, which stand in columns of the same width."""
     width, rows = (area.width - (count - 1) * GUTTER) / count, max(1, ceil(len(fields) / count))
     end = max(map(tail, peers), default=0.0)
     widest = [whole(field) for field in peers if LABEL + 2 * (whole(field) + end) + BETWEEN <= width]
@@ -734,15 +737,15 @@ def columns(
 # People.
 
 HEADERS = {"id", "identity", "name", "number", "student"}
-"""First words of a line that names the columns; no person has one of these as an identity."""
+"""If the first line begins with one of these words, it names the columns and is no person."""
 SEPARATORS = ",;\t"
 """Signs between columns, which differ by country and by program."""
 LONGEST_PEOPLE = 1_000_000
 """The most bytes of the file: some ten thousand people."""
 MOST_BYTES = 60
-"""The most bytes of an identity: with them, the cells of its QR code are still half a millimetre wide."""
+"""The most bytes of an identity: even then, the cells of its QR code are half a millimetre wide."""
 MOST_CHARACTERS = 100
-"""The most characters of a name: more than fit on the line."""
+"""The most characters of a name. The line of a form has room for fewer."""
 
 
 @dataclass(frozen=True)

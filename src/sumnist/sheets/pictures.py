@@ -39,7 +39,13 @@ PASSWORD = 4
 
 
 class PdfPage(NamedTuple):
-    """A page of a PDF file, counted from 1. If there is `content`, it is that of the file, which is not opened."""
+    """A page of a PDF file.
+
+    Attributes:
+        path: The path of the file, or its name if there is `content`.
+        page: The number of the page, from 1.
+        content: The bytes of the file; if None, the file is opened.
+    """
 
     path: str
     page: int

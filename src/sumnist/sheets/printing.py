@@ -58,7 +58,8 @@ RULE, ROW, APART = 18.0, (9.5, 14.0), 4.0
 lines, in millimetres."""
 FREE = 'Write each number inside its frame. Cross out a mistake, and write the number again under "correction".'
 JOINED = {"Mn", "Mc"}
-"""Unicode categories of signs that combine with a letter. They remain in a text if no single character has both."""
+"""Unicode categories of signs that combine with a letter. A text keeps them only where no single character has both the
+letter and the sign."""
 OTHERS = "Name, Number, version · 0123456789½…"
 """All other printed characters."""
 RIGHT_TO_LEFT = {"R", "AL"}
@@ -206,8 +207,8 @@ class Sheet:
             self.text(box, piece, INSTRUCT, at=0.5)
 
     def rules(self, labels: Sequence[str]) -> None:
-        """Draw lines to write on, in the free area and in the fewest columns that have room for all of them, or else
-        for as many of the first as possible."""
+        """Draw lines to write on, in one of the free areas and in as few columns as possible. If there is no room for
+        all of them, draw the first ones, as many as possible."""
         for count, area, across in product(range(len(labels), 0, -1), self.page.free, range(1, len(labels) + 1)):
             rows = -(-count // across)
             columns = [labels[start : min(start + rows, count)] for start in range(0, count, rows)]
@@ -254,7 +255,7 @@ class Sheet:
             self.line(place.x + width / mm + 3, place.bottom - 1.5, place.right, GREY)
 
     def up(self, y: float) -> float:
-        """A height in points above the lower edge, from which PDF counts."""
+        """Convert millimetres below the upper edge to points above the lower edge, from which PDF counts."""
         return float((self.page.height - y) * mm)
 
     def line(self, x: float, y: float, right: float, colour: Color) -> None:

@@ -93,23 +93,23 @@ ORDINARY, CORRECTED, WRITTEN_ANEW, VOID, OTHERWISE = 0.9528, 0.04, 0.005, 0.002,
 and left so; or shows something that no class describes. These are judgements, not estimates: only their orders of
 magnitude count."""
 FORGOTTEN, LEFT_OUT = 0.004, 0.03
-"""How many fields are empty because a number was forgotten, for each that is empty and means zero; and how often a
-total is left out."""
+"""`FORGOTTEN`: for each empty field that means zero, how many fields are empty because a number was forgotten.
+`LEFT_OUT`: how often a total is left out."""
 NOTHING = 0.05
-"""How often a field's number is 0, at least: all other numbers share the rest, however many they are."""
+"""How often the number of a field is 0, at least. All other numbers share the rest, however many they are."""
 ZERO = {"number": 0.6, "empty": 0.25, "filler": 0.15}
 """How often a zero is written, left empty, or replaced by a filler. A total of zero is always written."""
 LAST, SHIFTED = 0.92, 0.05
-"""If a number has fewer digits than there are boxes: how often its digits stand in the last boxes, and how often in
-others."""
+"""If a number has fewer digits than there are boxes: how often its digits stand in the last boxes (`LAST`), and how
+often in others (`SHIFTED`), with empty boxes around them."""
 LED = {0: 0.02, FILLER: 0.01}
-"""How often the digits stand in the last boxes behind zeros, and how often behind fillers."""
+"""How often the digits stand in the last boxes, with zeros or with fillers in all boxes before them."""
 TAILS = {0: 0.47, EMPTY: 0.5, FILLER: 0.03}
 """What stands in the box for halves if the number is whole, and how often."""
 ONE, SLASH = 1, 0.05
 """How often a filler is a slash that looks like a 1."""
 PARTLY = {CROSSED: 0.8, EMPTY: 0.15}
-"""What the boxes of a crossed-out number show, and how often; any digit for the rest."""
+"""What a box of a crossed-out number shows, and how often. Otherwise it shows a digit, each equally often."""
 KEPT = 48
 """The most candidates of a field that has too many possible numbers to look at all of them."""
 
@@ -120,11 +120,12 @@ class Shown:
 
     Attributes:
         values: Numbers in units of the field, ascending, `[k]`.
-        written: The likelihood that each of them is written, `[k]`.
-        rest: The likelihood of any one other number.
+        written: The likelihood that each of these numbers is written, `[k]`.
+        rest: The likelihood of each other number.
         mean: The mean likelihood over all numbers of the field.
-        blank, filler, crossed: The likelihoods that there is no number: blank cells, a filler, or something crossed
-            out.
+        blank: The likelihood that the cells are blank.
+        filler: The likelihood that they hold a filler.
+        crossed: The likelihood that they hold something crossed out.
     """
 
     values: Whole
@@ -232,8 +233,8 @@ def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
 
 
 Places = list[list[tuple[int, float]]]
-"""For numbers of 1, 2, … digits: the boxes where they may begin, each with the likelihood of all other boxes times how
-often numbers begin there."""
+"""For numbers of 1, 2, … digits: the boxes where such a number may begin. Each has the likelihood of the boxes that
+hold no digit of the number, times how often numbers begin there."""
 
 
 def places_in(boxes: Floats) -> Places:
@@ -291,7 +292,7 @@ def in_strip(
     Args:
         field: The field.
         logs: Log-likelihoods of the classes, `[14]`.
-        prior: The prior of the classes, by which these were divided, `[14]`.
+        prior: The prior of the classes, `[14]`: `logs` are logarithms of probabilities divided by it.
         candidates: Numbers in units of the field, with the probabilities that a reader gives them if there is a number.
         other: The probability of all other numbers together.
     """

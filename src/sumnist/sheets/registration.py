@@ -55,13 +55,16 @@ DARKEST_PAPER = 0.1
 def registered(
     picture: Picture | PdfPage, layout: Layout, page: Page, name: str | None = None
 ) -> tuple[Registered, int, str]:
-    """Find the sheet in a picture, or on a page of a PDF file; with the version of its layout, and its identity.
+    """Find the sheet in a picture, or on a page of a PDF file, and read its code.
 
     Args:
         picture: A picture as `intensities_of` takes it, or a page of a PDF file.
         layout: The layout of the sheet.
         page: The page of the layout.
         name: The name of the picture in messages, if it has no path.
+
+    Returns:
+        The sheet, the version of its layout, and its identity.
 
     Raises:
         ImageError: The picture cannot be read; `SheetError` if it shows no sheet of that layout.
@@ -74,7 +77,7 @@ def registered(
 
 
 def register(grey: Bytes, page: Page, name: str) -> Registered:
-    """Find the sheet in a picture `[H, W]`, without its code.
+    """Find the sheet in a picture `[H, W]`, by its corner tags alone.
 
     Raises:
         SheetError: There is no sheet, or not exactly one that is whole, flat and clear enough.
@@ -117,7 +120,8 @@ class Registered:
             is at 0.5.
         error: The largest distance of a tag's corner from where the matrix puts it, in pixels at 200 per inch.
         dpi: Pixels of the picture per inch of the page, where they are fewest.
-        shifts: Points of the page, and how far the print there is moved, `[N, 4]` in millimetres.
+        shifts: N points of the page, and how far the print at each is moved: x, y, right and down, `[N, 4]`, in
+            millimetres.
     """
 
     def __init__(self, grey: Bytes, page: Page, matrix: Floats, error: float, dpi: float) -> None:
@@ -139,7 +143,7 @@ class Registered:
 
     def pixels(self, boxes: Sequence[Rectangle], scale: float, margin: float = 0.0) -> list[Image.Image]:
         """Rectangles of the page with `margin` millimetres around them, upright, with `scale` pixels per millimetre, in
-        grey of 0 to 255. They are cut out where they are seen on a page that is not quite flat."""
+        grey of 0 to 255. On a page that is not quite flat, they are cut out where the print is seen (`shifts`)."""
         finest = scale_at(self.matrix, np.array([self.page.width / 2, self.page.height / 2])) / scale
         factor = max(1, int(np.ceil(finest / COARSER)))
         reduced, smaller = self.reduced(factor), np.diag([1 / factor, 1 / factor, 1])
@@ -182,8 +186,8 @@ missing. In the first, a sheet of 40 % of a picture has cells of 3 pixels."""
 CELLS = 8
 """Cells along a side of a tag's black square; the outer cells are black."""
 REACH = 0.6
-"""An edge is looked for within this many cells of its expected place. On each side of an edge, at least one cell has
-one colour."""
+"""An edge is looked for within this many cells of its expected place. The picture has a single colour for at least one
+cell on each side of an edge."""
 ALONG = 0.1, 0.9
 """The part of an edge that is sampled, from and to, as shares of its length: at its ends, blur mixes it with the next
 edge."""
@@ -432,7 +436,7 @@ def texts(sheet: Registered) -> Iterator[bytes]:
 LINE_SCALE = 6.0
 """Pixels per millimetre at which lines are looked for; a line is 0.25 mm wide."""
 FARTHEST = 1.5
-"""How many millimetres a group may be off. It is so little that a row never matches the lines of another row."""
+"""How many millimetres a group of boxes may be off: so few that a row never matches the lines of another row."""
 AROUND = 0.5
 """Millimetres on both sides of a line that are mostly bare paper."""
 PALE = 0.3
@@ -441,9 +445,9 @@ LEAST = 0.04
 """The least difference of ink between a line and its surroundings, averaged over the lines of a group: with less, the
 lines are not seen."""
 CLEAR = 0.7
-"""Any place that is not beside the best one may have at most this share of the best one's ink."""
+"""Lines are clearly seen if no place away from the best one has more than this share of the ink at the best one."""
 SOLID, DASHED = 50, 80
-"""Percentiles of the ink along a solid and along a dashed line: half of a dashed line is bare."""
+"""Which percentile of the ink along a line counts: of a solid line, and of a dashed line, half of which is bare."""
 FLAT = 0.08
 """A sheet is not flat if half of its groups are off by at least this many millimetres: two thirds of a pixel at 200
 pixels per inch."""
@@ -467,8 +471,9 @@ def settled(sheet: Registered) -> Registered:
 
 
 def shifts_of(sheet: Registered) -> Floats:
-    """Where lines of boxes are seen, and how far they are off from where the corner tags put them, `[N, 4]`; the known
-    shifts if no lines are seen. Groups that differ much from those around them are left out."""
+    """For each group of boxes whose lines are seen: its middle on the page, and how far the lines are from where the
+    corner tags put them, `[N, 4]` in millimetres. If no lines are seen, the known shifts. Groups that differ much from
+    those around them are left out."""
     places = (*sheet.page.places, *([sheet.page.identity] if sheet.page.identity else []))
     groups = [group for place in places for group in ((place.boxes, SOLID), (place.correction, DASHED))]
     ends = [(row[0], row[-1].x + row[-1].width) for row, _ in groups]

@@ -6,7 +6,8 @@ one line for each change:
     {"time": "2025-06-02T09:30:00.125+00:00", "row": 3, "field": "q2", "before": 7, "after": 1, "who": "review"}
 
 A line without a field marks the whole sheet, as "accepted" or "skipped". Taking a change back adds a line, too, with
-"undo": true; it undoes the last change of that field that still holds. The field "" is the identity of the sheet.
+"undo": true: it undoes the last change of that field that was not taken back yet. The field "" is the identity of the
+sheet.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Doubts(dict[int, bytes]):
     Attributes:
         path: The file.
         layout: The layout of the sheets.
-        count: How many sheets the file has, with those that need nobody.
+        count: How many sheets the file has, including those that need nobody.
     """
 
     def __init__(self, path: Path, layout: Layout) -> None:
@@ -145,7 +146,13 @@ SHAPE = {"time": str, "row": int, "field": (None, str), "after": (None, float, s
 
 
 class Change(NamedTuple):
-    """What a person says of a field of a row, or of the whole sheet if `field` is None."""
+    """A change that a person made.
+
+    Attributes:
+        row: The row of the sheet.
+        field: The name of the field; None if the person marked the whole sheet.
+        after: What the person says is written in the field, or the mark.
+    """
 
     row: int
     field: str | None
@@ -156,7 +163,7 @@ class Corrections:
     """The corrections in the lines of a file. Raises `DataError` for a line that is no correction.
 
     Attributes:
-        changes: The changes that hold, the last one last.
+        changes: The changes that were not taken back, in the order in which they were made.
     """
 
     def __init__(self, lines: Iterable[bytes] = (), path: Path = Path()) -> None:
@@ -244,7 +251,8 @@ def by_hand(row: Mapping[str, Any], typed: Mapping[str, Value], layout: Layout) 
 
     If no cell is left to look at and no number is unknown, the row has no probability. Its state is then "by hand", or
     "does not add up" if a total still differs from the sum of its terms. Corrections and doubts of typed fields are
-    removed. Totals are added up again if they or one of their terms were typed. "typed" holds the values before.
+    removed. Totals are added up again if they or one of their terms were typed. The key "typed" has the values of the
+    typed fields before.
 
     Args:
         row: The row as it was read.
@@ -297,7 +305,7 @@ class Views:
     next one."""
 
     def __init__(self, layout: Layout, folder: Path) -> None:
-        """`folder`: where else pictures may be that are no longer in their place."""
+        """`folder`: where pictures are looked for that are no longer in their place."""
         self.page, self.folder = Page.of(layout), folder
         self.places = {place.name: place for place in self.page.places}
         if self.page.identity is not None:

@@ -1,9 +1,9 @@
 """Finds the rows and columns of a table, ruled or not, on a slanted or curled page, and puts characters into cells.
 
 Numbers beside each other on a line, and below each other in a column, show how the page is bent. Two smooth maps
-straighten it: u across and v down. On a line the middles of numbers have the same v, and in a column their right ends
-have the same u, by robust least squares. Where many numbers have about one v, there is a row. Columns are separated
-where few numbers reach. Each character belongs to the row and the column where it stands, even if the finder joined it
+straighten it: u across and v down. Robust least squares give the middles of numbers on a line the same v, and the right
+ends of numbers in a column the same u. Where many numbers have about the same v, there is a row. Columns are separated
+where few numbers stand. Each character belongs to the row and the column where it stands, even if the finder joined it
 to characters of other cells.
 
 Printed lines run along u or v, much farther than strokes do. The program erases them where no ink crosses them, since a
@@ -32,23 +32,24 @@ SLOPE, ON_LINE, OVERLAP = 0.1, 0.4, 0.3
 """A line may rise or fall by `SLOPE` pixels for each pixel to its next number, plus `ON_LINE` digit heights. `OVERLAP`:
 if one number stands below another, they overlap by at least this share of the narrower one."""
 SPREAD, ROUNDS, BENT = 0.25, 8, np.array([0.1, 0.1, 0.03, 0.03, 0.03, 0.03])
-"""`SPREAD`: how far numbers stray from their line, in digit heights. `ROUNDS`: how often the least squares are solved.
+"""`SPREAD`: how far numbers stray from their line, in digit heights. `ROUNDS`: how often iterations repeat their step.
 `BENT`: the prior standard deviation of each term of a bend, relative to the page; it keeps a page with few numbers
 straight."""
 BLUR, APART, OFF = 0.2, 0.6, 0.6
-"""In digit heights: how far the middles of numbers in a row are spread, the least distance of two rows, and how far
-from the middle of its row a character may stand."""
+"""In digit heights. `BLUR`: the standard deviation of the middles of numbers in a row. `APART`: the least distance of
+two rows. `OFF`: how far from the middle of its row a character may stand."""
 INSET, TALL = 0.15, 0.7
-"""In digit heights: the margin inside the left and right edges of a cell, and how far a cell reaches up and down from
-the middle of its row."""
+"""In digit heights. `INSET`: the margin inside the left and right edges of a cell. `TALL`: how far a cell reaches up
+and down from the middle of its row, at most."""
 LIKE = 1.6
-"""A number of a table may be at most this many times as high as the usual number, or the usual one as high as it."""
+"""The height of a number in a table differs from the usual height by less than this factor, up or down."""
 VALLEY = 0.4
-"""Two columns are separated at a place that few numbers reach: at most this share of those in the shorter column."""
+"""Two columns are separated at a place that few numbers cover: at most this share of the numbers in the shorter
+column."""
 LOOKED_AT = 1_600
 """A picture whose longer side has at least twice this many pixels is first looked at in a smaller copy."""
 FINE = 20
-"""Steps of the search for rows and columns, for each digit height."""
+"""Steps per digit height of the search for rows and columns."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,10 @@ class Bend:
     """A smooth map of a page's points to one coordinate.
 
     Attributes:
-        axis: The axis of the coordinate: 0 is across, 1 is down. The bend depends on the other axis.
-        middle, scale: The mean of the points that the map was fitted to, and half their greatest extent, in pixels.
+        axis: The axis of the coordinate: 0 is across, 1 is down.
+        middle: The mean of the points that the map was fitted to, `[2]`. The map keeps the points of the line through
+            it along the axis.
+        scale: Half the greatest extent of these points, in pixels.
         weights: The weights of the terms, `[6]`.
     """
 
@@ -72,7 +75,7 @@ class Bend:
         return found
 
     def terms(self, points: Floats) -> Floats:
-        """The terms of the map at points `[N, 2]`: polynomials that are zero on its own axis, `[N, 6]`."""
+        """The terms of the map at points `[N, 2]`: polynomials that are zero where the map keeps points, `[N, 6]`."""
         both = (points - self.middle) / self.scale
         own, other = both[:, self.axis], both[:, 1 - self.axis]
         return np.stack([other, other * own, other**2, other**3, other * own**2, other**2 * own], 1)
@@ -99,7 +102,8 @@ class Grid:
 
     Attributes:
         em: The height of digits, in pixels.
-        across, down: The maps u and v.
+        across: The map u.
+        down: The map v.
         rows: v of the middle of each row, `[R]`.
         edges: u of the edges of the columns, `[C + 1]`.
     """
@@ -190,7 +194,7 @@ def rows_of(v: Floats, em: float) -> Floats:
 
 
 def edges_of(lefts: Floats, rights: Floats, em: float) -> Floats:
-    """The edges of columns: minima of the count of numbers that reach each place, if they are low enough (`VALLEY`)."""
+    """The edges of columns: the places that the fewest numbers cover, if these are few enough (`VALLEY`)."""
     at = np.arange(lefts.min() - em, rights.max() + em, em / FINE)
     many = ((at[:, None] >= lefts) & (at[:, None] <= rights)).sum(1).astype(np.float64)
     near = np.hanning(FINE)
@@ -308,8 +312,8 @@ def ground_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def bent(
     picture: Image.Image, size: tuple[int, int], to: Callable[[Floats], Floats], method: Image.Resampling
 ) -> Image.Image:
-    """A picture of this size, warped from another one: the map `to` says where each of its points lies in the other
-    one."""
+    """A picture of another size, warped from `picture`: the map `to` takes each point of the new picture to its point
+    in `picture`."""
     sides = [sorted({*range(0, side, MESH), side}) for side in size]
     corners = to(np.stack(np.meshgrid(*sides), -1).reshape(-1, 2).astype(np.float64))
     at = corners.reshape(len(sides[1]), len(sides[0]), 2)

@@ -63,10 +63,13 @@ class Station:
     """A station that observed weather, as the Station Exchange Format describes it.
 
     Attributes:
-        id, name: Identifier and name of the station.
-        lat, lon: Degrees north and east.
-        alt: Metres above the sea.
-        source, link: The collection of the data, and a link to more about it.
+        id: The identifier of the station.
+        name: The name of the station.
+        lat: The latitude in degrees north.
+        lon: The longitude in degrees east.
+        alt: The altitude in metres above the sea.
+        source: The collection of the data.
+        link: A link to more about the collection.
         period: The time that a number covers, as the format writes it.
         days: The rows of the days of a month, from 0, in their order; if empty, all rows that are no totals.
     """
@@ -227,7 +230,7 @@ def rules_of(entry: Any, names: Mapping[str, str]) -> Iterable[Rule]:
 
 
 def renamed(relation: Relation, names: Mapping[Any, str]) -> Relation:
-    """A relation with new names, which are looked up by the old names or by the places of columns."""
+    """A relation with the new names that `names` gives for old names or for places of columns."""
 
     def new(name: str) -> str:
         if name in names:
@@ -242,8 +245,8 @@ def renamed(relation: Relation, names: Mapping[Any, str]) -> Relation:
 
 
 def together(rules: Sequence[Rule]) -> Iterable[tuple[Rule, int, int]]:
-    """Group rules that are one rule, repeated further down: the first rule, the distance in rows, and how often it
-    occurs."""
+    """Group the rules of rows that repeat one rule further down. Each group has its first rule, the distance in rows,
+    and how often the rule occurs."""
     left = list(rules)
     while left:
         first = left.pop(0)

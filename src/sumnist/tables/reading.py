@@ -67,17 +67,16 @@ reach over a printed line, or a line may pass for a 1."""
 LONGEST = 9
 """The most digits of a number."""
 NO_MINUS = 0.5
-"""How probable it is that a minus sign is something else, relative to a real one, in a column where half of the numbers
-have one."""
+"""The odds that what reads as a minus sign is something else, in a column where half of the numbers have one."""
 WHOLE, LEAST_WHOLE, LIKELY = 1.0, 0.95, 0.5
 """`WHOLE`: the weight of the proposal that takes all ink in a cell for the number, beside the number that the finder
 sees. `LEAST_WHOLE`, `LIKELY`: if the finder sees no number that counts, all ink in the cell is read. The result counts
 if the probability that there is a number, and that of the most probable number, reach these. A piece of a printed line
 may look like any digit."""
 SPARSE, ASKED, NUMBER = 0.7, 3, (None, UNSURE, STRUCK)
-"""`SPARSE`: a row or column is sparse if it has fewer numbers than this share of the usual. `ASKED`: if about this many
-of its cells all read as numbers, the other cells need not be asked. `NUMBER`: the reasons of a reading that count as a
-number in a sparse line."""
+"""`SPARSE`: a row or column is sparse if it has fewer numbers than this share of the usual count. `ASKED`: the reader
+first looks at about this many cells of a row or column; if all read as numbers, the others need no look. `NUMBER`: in a
+sparse row or column, a reading with one of these reasons counts as a number."""
 ROUNDS = 2
 """How often, at most, a table is read again with the learned hand."""
 LESSONS = 200
@@ -95,7 +94,8 @@ class Cell:
     """A number of a table.
 
     Attributes:
-        row, column: The place of the number, from 0.
+        row: The row of the number, from 0.
+        column: The column of the number, from 0.
         value: The most probable value; None if nothing is known.
         probability: The probability of `value`, given the whole page.
         state: "read": sure, and in no relation. "checked": relations make sure what was read. "corrected": relations
@@ -139,8 +139,13 @@ class Cell:
 
 
 class Broken(NamedTuple):
-    """A relation that probably does not hold, because the writer slipped. `kind`: the most probable slip.
-    `probability`: that the relation does not hold."""
+    """A relation that probably does not hold, because the writer slipped.
+
+    Attributes:
+        formula: The relation.
+        kind: The most probable kind of slip.
+        probability: The probability that the relation does not hold.
+    """
 
     formula: str
     kind: str
@@ -152,7 +157,8 @@ class Table:
     """The numbers of a table.
 
     Attributes:
-        rows, columns: The number of rows, and of columns.
+        rows: The number of rows.
+        columns: The number of columns.
         cells: The cells by row and column, from 0.
         rules: The rules of the table, and how often each holds.
         broken: The relations that probably do not hold.
@@ -240,13 +246,13 @@ class Page(NamedTuple):
         return int(self.sight.sure.are_digits.sum()) - sum(len(one.digits) for one in self.found.values())
 
     def key(self, place: Place) -> bytes:
-        """A key of a cell that does not depend on the grid's numbering: its corners, and its characters."""
+        """A key of a cell: its corners and its characters. It does not change if rows or columns are numbered anew."""
         number = self.found.get(place)
         characters = b"" if number is None else number.places.tobytes() + bytes([number.suspect])
         return self.room(place).tobytes() + characters
 
     def room(self, place: Place) -> Floats:
-        """The corners of a cell, cut off at the borders of the picture: a bend says little about places beyond."""
+        """The corners of a cell, at most at the borders of the picture: the grid is not reliable beyond."""
         high, wide = self.sight.grey.shape
         room: Floats = self.grid.room(*self.cells[place]).clip(0, (wide, high))
         return room
@@ -265,8 +271,13 @@ class Page(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """The pieces of a cell. `number`: the number found there, or an empty one in its place. `whole`: all ink of the
-    cell. `alone`: the number cut out; None if the finder sees none."""
+    """The pieces of a cell.
+
+    Attributes:
+        number: The number that the finder sees there, or an empty number.
+        whole: All ink of the cell, as a proposal.
+        alone: The number cut out; None if the finder sees none.
+    """
 
     number: Found
     whole: LineProposal
@@ -353,7 +364,7 @@ class TableReader:
         return Solved(numbers, tuple(findings), relations, posterior)
 
     def holding(self, numbers: Mapping[Place, Values], before: Sequence[Finding]) -> list[Finding]:
-        """The rules of the layout. If it leaves them open: the rules found now, and the rules found `before`."""
+        """The rules of the layout. If it has none: the rules found now, and those found `before`."""
         shape = tuple(1 + max((place[axis] for place in numbers), default=0) for axis in (0, 1))
         values, there = np.zeros(shape, np.int64), np.zeros(shape, bool)
         for place, one in numbers.items():
@@ -390,7 +401,14 @@ class TableReader:
 
 @dataclass(frozen=True)
 class Solved:
-    """All numbers of a page after their relations are used. `numbers` are the candidates without relations."""
+    """All numbers of a page after their relations are used.
+
+    Attributes:
+        numbers: The candidates of each number, with their probabilities before relations are used.
+        findings: The rules.
+        relations: The relations of cells that follow from the rules.
+        posterior: The probabilities after relations are used.
+    """
 
     numbers: Mapping[Place, Values]
     findings: tuple[Finding, ...]
@@ -412,8 +430,8 @@ class Solved:
 def read_cells(
     reader: Reader, page: Page, places: Iterable[Place]
 ) -> tuple[dict[Place, Judge], dict[Place, FoundNumber]]:
-    """The judges of cells, and the readings of the cells with a number. In a hole a number counts even if it is less
-    probable."""
+    """The judges of cells, and the readings of the cells with a number. In a hole (`rules.holes_in`), a number counts
+    even if it is less probable."""
     judges = {place: judge_of(reader, page, place) for place in places}
     readings = {place: judge() for place, judge in judges.items()}
     readings = {place: one for place, one in readings.items() if one.candidates}
@@ -461,9 +479,9 @@ def nothing_at(page: Page, corners: Floats) -> Found:
 
 
 def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
-    """The rows (axis 0) or columns (axis 1) of a grid that hold numbers: most of their cells with writing of the usual
-    height read as numbers. In a sparse line only cells with several digits count, since a lone speck may pass for a
-    number."""
+    """The rows (axis 0) or columns (axis 1) of a grid in which most cells read as numbers. Only cells with writing of
+    the usual height count; in a sparse row or column, only those with several digits, since a lone speck may pass for a
+    digit."""
     lines = defaultdict[int, list[Place]](list)
     for place in page.found:
         lines[place[axis]].append(place)
@@ -485,8 +503,8 @@ def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
 
 
 def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
-    """By column, how probable it is that a minus sign is one. If few numbers have one, it is rather a printed line or a
-    stain."""
+    """By column, the probability that what reads as a minus sign is one. If few numbers of the column have it, it is
+    more likely a printed line or a stain."""
     signs = defaultdict[int, list[bool]](list)
     for (_, column), one in readings.items():
         signs[column].append(one.text.startswith("-"))
@@ -495,8 +513,8 @@ def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
 
 
 def candidates_of(reading: FoundNumber, minus: float, implied: Iterable[int] = ()) -> Values:
-    """The candidates of a cell, in units of the last decimal. `minus`: the probability that a minus sign is one.
-    `implied`: values that relations imply."""
+    """The candidates of a cell, in units of the last decimal. `minus`: the probability that what reads as a minus sign
+    is one. `implied`: values that relations imply."""
     shares = defaultdict[int, float](float)
     wanted = set(implied)
     for one in reading.candidates:
@@ -521,8 +539,8 @@ def least_of(value: int, read: str) -> float:
 
 
 def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> dict[Place, tuple[str, ...]]:
-    """By cell, the digits of values that relations imply, given likely values of the other numbers, and that the reader
-    did not propose. Relations that hold among the most probable values are skipped."""
+    """By cell, the digits of values that the reader did not propose, but that relations imply, given likely values of
+    the other numbers. Relations that hold among the most probable values are skipped."""
     names = {cell_name(place): place for place in numbers}
     asked = defaultdict[Place, set[int]](set)
     for relation in relations:

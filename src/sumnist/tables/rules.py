@@ -7,7 +7,7 @@ The program tries all sums, means, differences, products and balances of a few s
 keeps those that hold far more often than by chance. A binomial test decides, with a significance level divided by the
 number of rules tried (Bonferroni). How often a rule holds by chance is estimated from the table itself: the results of
 its terms are compared with totals in other places, and with the lines beside the total, since neighbours are alike in
-many tables. Of the rules with one total the best is kept, or a simpler mean that is nearly as good.
+many tables. Of the rules with the same total, the best is kept, or a simpler mean that is nearly as good.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ BOUND = 0.01
 MOST_SUMS = 2_000
 """The most possible sums of a column that are kept."""
 ONCE = 0.001
-"""The significance level for totals that occur only once, over all columns."""
+"""The significance level for a last row of totals (`last_totals`), over all columns."""
 REPEATED, AGAIN = 3, 0.05
 """`REPEATED`: if a rule of rows is found this often, at equal distances, the program expects it along the whole table.
 `AGAIN`: the significance level for each further repetition."""
@@ -61,7 +61,7 @@ SIGNS = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
 """The signs of three neighbours whose sum may be a total."""
 SIMPLER = 0.5
 """A simpler mean is preferred to the best rule with the same total if its `log_p` is at least this share of the best
-rule's. Below a sum, a mean is more likely the sum divided than the mean of all its terms."""
+rule's. In a row below a sum, a mean is more likely the divided sum than the mean of all terms of the sum."""
 FULL = 0.75
 """A row or column is full if at least this share of its cells have a number. An empty cell in a full row and a full
 column is a hole."""
@@ -183,8 +183,14 @@ class Finding(NamedTuple):
 
 
 class Guess(NamedTuple):
-    """A relation of lines that may hold. `total`: the line of the total. `value`: the total that the terms give in each
-    place, `[S]`. `known`: where the terms are known, `[S]`."""
+    """A relation of lines (rows or columns) that may hold.
+
+    Attributes:
+        relation: The relation.
+        total: The index of the line of the total.
+        value: The total that the terms give in each place, `[S]`.
+        known: The places where the terms suffice to test the relation, `[S]`.
+    """
 
     relation: Relation
     total: int
@@ -332,7 +338,7 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
 
 def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Finding]:
     """The rules of rows, completed where a rule recurs at equal distances, at least `REPEATED` times. Its further
-    repetitions need less evidence. They replace a rule whose shape occurs only once: that one held by chance."""
+    repetitions need less evidence. A repetition replaces a rule whose shape occurs only once, which held by chance."""
     kept = {one.rule.relation.total: one for one in of_rows}
     shapes = defaultdict[tuple[Any, ...], list[Finding]](list)
     for one in of_rows:
@@ -377,8 +383,8 @@ def is_as_good(one: Finding, best: Finding) -> bool:
 
 
 def last_totals(numbers: Mapping[Place, Values]) -> list[Finding]:
-    """Find a last row that is the sum of all rows above. Each column has only one place to test this, so the test is
-    how early the total comes in the list of the most probable sums, compared with the size of the total."""
+    """Find a last row that is the sum of all rows above. Each column has only one place to test this. So the test
+    compares the rank of the total, among the most probable sums of the column, with the size of the total."""
     columns = defaultdict[int, list[int]](list)
     for row, column in sorted(numbers):
         columns[column].append(row)
@@ -421,8 +427,8 @@ def shape_of(relation: Relation) -> tuple[Any, ...]:
 
 
 def fits(one: Finding, kept: Mapping[str, Finding]) -> bool:
-    """Whether a finding says something new beside the others, makes no circle with them, and does not add rows that are
-    totals and other rows in one sum."""
+    """Whether a finding says something new beside the others, makes no circle with them, and does not mix totals with
+    other rows in one sum."""
     relation = one.rule.relation
     if relation.total in kept or any(set(relation.names) == set(other.rule.relation.names) for other in kept.values()):
         return False

@@ -2,9 +2,9 @@
 
 Temperature scaling divides the logits (Guo, Pleiss, Sun and Weinberger, 2017) so that the right classes or texts become
 as probable as possible. Networks of digits and of numbers also get two thresholds, which decide whether an answer is
-accepted. The images may be a held-out part of the training images. All training images are better: each one is then
-answered by the one of five networks that was trained without it. Each calibration is a dictionary for JSON, with the
-numbers of `model.checkpoint.Calibration` and figures of how well they fit. Losses are means, in nats.
+accepted. The images may be a held-out part of the training images. It is better to use all training images: each one is
+then answered by that one of five networks that was trained without it. Each calibration is a dictionary for JSON. It
+has the numbers of `model.checkpoint.Calibration`, and figures that say how well they fit. Losses are means, in nats.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet
 
 LIKE_SHARE, UNSURE_SHARE = 0.9935, 0.001
-"""Share of the held-out digits, and of pictures of digits, that must be taken for digits, and share of the digits that
-may be refused because the network is not sure which digit it sees. On the development halves, a larger first share let
-clothes pass, and a smaller one refused real scans."""
+"""`LIKE_SHARE`: share of the held-out digits, and of pictures of digits, that must be taken for digits. On the
+development halves, a larger share let clothes pass, and a smaller one refused real scans. `UNSURE_SHARE`: share of the
+digits that may be refused because the network is not sure which digit it sees."""
 RIGHT_OF_HANDS = 0.995
 """Share of the accepted digits that must be right, for writers of whom the network has learned nothing. On such new
 hands a network is sometimes sure without reason."""
 SHOWN_SHARE = 0.998
 """Share of the strips with a number that must be taken for numbers."""
 RIGHT = 0.995
-"""Share of the accepted readings of composed strips that must be right. On real ink, which is stranger, fewer are
-right. (We chose the share on real strips of the development half.)"""
+"""Share of the accepted readings of composed strips that must be right. On real ink, which is stranger, fewer accepted
+readings are right. (We chose the share on real strips of the development half.)"""
 FEWEST = 50
 """Fewest readings over which `accepting` trusts a share."""
 SEARCHED = 4
@@ -55,8 +55,8 @@ def coolest(nll: Callable[[float], float], rounds: int = 9, beside: int = 3) -> 
     """Find the temperature with the least loss `nll`, on a grid and then on ever finer grids around the best point.
 
     With label smoothing a loss can have several valleys, and the deepest one may begin beside the best point. So each
-    finer grid reaches `beside` points of the last grid to both sides of its best point. After nine `rounds` the steps
-    are 1e-5.
+    finer grid extends, on both sides of the best point, over `beside` points of the last grid. After nine `rounds` the
+    steps are 1e-5.
     """
     low, high = COLDEST, HOTTEST
     for _ in range(rounds):
@@ -93,15 +93,15 @@ def calibrate(
         with_outliers: Whether the network was trained with outliers. If not, it accepts every answer, unless `hands`
             ask for a threshold.
         temperature: The temperature, if it comes from elsewhere.
-        hands: Logits and digits of writers of whom the network has learned nothing. They can raise the least confidence
-            of accepted answers.
+        hands: Logits and digits of writers of whom the network has learned nothing. They can raise the threshold of the
+            confidence.
         like: Probabilities that pictures of digits show a digit, computed by the whole path. They count beside the
             images when the threshold for "this is a digit" is chosen.
 
     Returns:
         The calibration, the number of `images`, the loss before and after, and the share of the images that is
-        `accepted`. With `hands` also their number of digits, the share right, the share accepted, and the share right
-        among the accepted.
+        `accepted`. With `hands`, also figures of these writers: the number of digits, the share of right answers, the
+        share of accepted answers, and the share of right ones among the accepted.
     """
     temperature = temperature or fitted_temperature(logits, truth, smoothing)
     scores = log_probabilities(logits, smoothing, temperature)
@@ -161,8 +161,8 @@ def fitted_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64], sm
 
 
 def calibrate_cells(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, Any]:
-    """Calibrate a network of cells, given its log-probabilities `[N, 14]` of the cells in `batches`. Returns the
-    temperature, the loss before, and the figures of `figures_of` after."""
+    """Calibrate a network of cells, given its log-probabilities `[N, 14]` of the cells in `batches`. Returns the number
+    of cells, the temperature, the loss before and after, and the shares of `figures_of` after."""
     target = torch.cat([cells.target for cells in batches])
     temperature = fitted_temperature(said.numpy(), target.numpy(), 0.0)
     before, after = (figures_of((said / t).log_softmax(1), batches) for t in (1.0, temperature))
@@ -171,8 +171,8 @@ def calibrate_cells(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, Any
 
 
 def figures_of(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, float]:
-    """The shares of boxes, of boxes with a digit, and of strips whose most probable class is right, and the mean loss,
-    given the log-probabilities `[N, 14]` of all cells."""
+    """Figures of a network of cells, given its log-probabilities `[N, 14]` of all cells. They are the mean loss, and
+    three shares with the right most probable class: of boxes, of boxes with a digit, and of strips."""
     target = torch.cat([cells.target for cells in batches])
     boxes = torch.cat([torch.arange(len(cells.target)) < len(cells.boxes) for cells in batches])
     right, digit = said.argmax(1) == target, target < NUMBER
@@ -187,9 +187,11 @@ def figures_of(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, float]:
 class Answers(NamedTuple):
     """A network's answers to `N` strips.
 
-    `is_number`: the probability that the strip shows a number. `confidence`: the probability of the most probable
-    string, if there is a number. `right`: whether this string is the written one. `number`: whether a number is written
-    there at all.
+    Attributes:
+        is_number: The probability that the strip shows a number.
+        confidence: The probability of the most probable string, if there is a number.
+        right: Whether this string is the written one.
+        number: Whether a number is written there at all.
     """
 
     is_number: NDArray[np.float64]
@@ -206,9 +208,9 @@ def calibrate_strips(logits: Sequence[Tensor], batches: Sequence[StripBatch]) ->
         batches: Strips of images that the network was not trained on.
 
     Returns:
-        The calibration, the number of `strips`, and the loss before and after. For strips that show a number: the
-        shares that are `right`, that are `accepted`, and that are right among the accepted. For the other strips: the
-        share accepted.
+        The calibration, the number of `strips`, and the loss before and after. For strips that show a number: the share
+        of `right` answers, the share of `accepted` answers, and the share of right ones among the accepted. For the
+        other strips: the share of accepted answers.
     """
 
     def nll(temperature: float) -> float:
@@ -231,7 +233,7 @@ def calibrate_strips(logits: Sequence[Tensor], batches: Sequence[StripBatch]) ->
 
 
 def answers(logits: Sequence[Iterable[Tensor]], batches: Sequence[StripBatch], temperature: float = 1.0) -> Answers:
-    """The answers to strips, given the logits of each, `[T, 14]`, which are divided by `temperature`. Steps behind the
+    """The answers to strips. The logits of each strip are `[T, 14]` and are divided by `temperature`. Steps beyond the
     width of a strip do not count."""
     rows = []
     for said, strips in zip(logits, batches, strict=True):
@@ -244,7 +246,8 @@ def answers(logits: Sequence[Iterable[Tensor]], batches: Sequence[StripBatch], t
 
 
 def accepting(confidence: NDArray[np.float64], right: NDArray[np.bool_], wanted: float = RIGHT) -> float:
-    """The lowest confidence from which on the share `wanted` of the readings is right; 1 if there is none."""
+    """The lowest confidence for which the share `wanted` of the readings with at least this confidence is right; 1 if
+    there is none. A share counts only over at least `FEWEST` readings."""
     order = np.argsort(-confidence, kind="stable")
     shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
     good = np.flatnonzero(shares >= wanted)

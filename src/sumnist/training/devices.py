@@ -39,7 +39,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def choose_bf16(precision: str, device: torch.device) -> bool:
-    """Whether to compute in bf16: if `precision` asks for it, or for "auto" if the device has instructions for it."""
+    """Whether to compute in bf16: as `precision` says, or with "auto" if the device has instructions for it."""
     if precision != "auto":
         return precision == "bf16"
     return torch.cuda.is_bf16_supported() if device.type == "cuda" else device.type == "cpu" and bf16_choice()[0]
@@ -62,8 +62,8 @@ class ProcessGroup:
         return self.rank == 0
 
     def average_gradients(self, parameters: Iterable[torch.nn.Parameter], count: int) -> None:
-        """Replace each gradient, a mean over this process's `count` images, by the mean over the images of all
-        processes."""
+        """Replace each gradient by the mean over the images of all processes. Before, it is a mean over the `count`
+        images of this process."""
         if self.size == 1:
             return
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
@@ -112,7 +112,7 @@ class ProcessGroup:
 
 
 def launched() -> tuple[int, int]:
-    """The number of this process and the number of processes, as `torchrun` sets them; 0 and 1 without `torchrun`.
+    """The number of this process and the number of processes, as `torchrun` sets them. Without `torchrun`, 0 and 1.
     Raises `ConfigError`."""
     size = told("WORLD_SIZE", Range(1, 1_000_000), "1")
     if size == 1:

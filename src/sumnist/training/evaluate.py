@@ -29,7 +29,8 @@ from sumnist.training.folder import read_metrics
 
 DRAWABLE = {"digit_loss", "sum_loss", "train_digit", "train_sum"}
 HELD_OUT = {"validation_digit", "validation_sum", "validation_digit_nll", "validation_sum_nll"}
-"""Names of the figures without which a row of metrics cannot be drawn, and of its figures for held-out images."""
+"""Names of figures in a row of metrics. `DRAWABLE`: without these, the row cannot be drawn. `HELD_OUT`: the figures for
+held-out images."""
 
 
 def evaluate_run(
@@ -116,8 +117,8 @@ def evaluate_sums(run_folder: str | Path, data_dir: str | Path | None = None, de
 
 
 def loaded(folder: Path, data_dir: str | Path | None, device: str) -> tuple[TwoInputNet, Config, str, DigitSet]:
-    """The network of a run, its configuration and checksum, and the test images from `data_dir`, or else from the run's
-    data. Raises `RunError` and `DataError`."""
+    """The network of a run, its configuration and checksum, and the test images. The images come from `data_dir`, or
+    else from the run's data. Raises `RunError` and `DataError`."""
     files.settle_if_free(folder)
     net, config, checksum = TwoInputNet.load(folder, choose_device(device))
     try:

@@ -82,12 +82,12 @@ class Exported:
         path: Where the file lies.
         bytes: Its size.
         pairs: The number of test pairs, strips, cells or scenes on which the file was compared with torch.
-        difference: The largest difference between the file's log-probabilities and torch's, before any rounding to
-            int8. For strips, cells and scenes, both have weights of half precision.
-        accuracy: Shares from 0 to 1, before and after the rounding to int8; None unless int8 was asked for. For digits:
-            the shares of digits and of sums that are right on the grid, under `fp32` and `int8`. For strips: the share
-            of numbers that are read right; for scenes: the share of characters that are found and read right; both
-            under `fp16` and `int8`.
+        difference: The largest difference between the log-probabilities of the file and of torch, before any rounding
+            to int8. For strips, cells and scenes, both have weights of half precision.
+        accuracy: Shares from 0 to 1, before and after the rounding to int8; None unless int8 was asked for. For digits,
+            the keys are `fp32` and `int8`, and the shares are those of right digits and of right sums on the grid. For
+            strips and scenes, the keys are `fp16` and `int8`. The share is then that of numbers that are read right, or
+            of characters that are found and read right.
         compared: What `pairs` counts: "test images", "strips", "cells" or "scenes".
 
     Examples:
@@ -108,16 +108,16 @@ def export_run(
 ) -> Exported:
     """Write the network of a run as one ONNX file, which answers without torch.
 
-    int8 may change answers, so the accuracy is measured with and without it. The strips of a batch should have one
-    width: if a narrower strip is padded with ground, the network reads the ground along with it. The file carries the
-    checksum of the weights.
+    int8 may change answers, so the accuracy is measured with and without int8. The strips of a batch should have one
+    width: if a narrower strip is padded with ground, the network also reads the ground. The file carries the checksum
+    of the weights.
 
     Args:
         run_folder: The run, or a folder that `save_pretrained` wrote.
         out: The file to write; by default `model.onnx`, or `model.int8.onnx`, in the run's folder.
         int8: Whether to round weights and activations to 8 bits, for a quarter of the size.
-        hand: File of a hand that was learned with the run's `model.onnx`. The exported network contains this hand; it
-            needs an `out`.
+        hand: File of a hand that was learned with the run's `model.onnx`. The exported network contains this hand. A
+            hand needs an `out`.
 
     Returns:
         The file's path and size, and what was measured.
@@ -157,8 +157,8 @@ def export_run(
 
 
 class WithHand(nn.Module):
-    """A last layer with a hand: it corrects the scores as `inference/hand` does. Features `[B, F]`, or `[B, F, 1,
-    T]`."""
+    """A last layer with a hand. It corrects the scores as `inference/hand` does. Features are `[B, F]` or
+    `[B, F, 1, T]`."""
 
     def __init__(self, layer: nn.Module, weights: NDArray[np.float32], temperature: Tensor) -> None:
         super().__init__()
@@ -172,7 +172,8 @@ class WithHand(nn.Module):
 
 
 def adopt(net: Any, hand: Hand, run: Path) -> None:
-    """Put a hand into the network with whose file it was learned. Raises `HandError`, `RunError`."""
+    """Put a hand into the network. The hand must have been learned with the network's own file. Raises `HandError`,
+    `RunError`."""
     file = names.OnnxFile(run / ONNX)
     hand.check(file.checksum, str(run / ONNX))
     owner, name = {TwoInputNet: ("fusion", "digit"), StripNet: ("", "character"), CellNet: ("", "kind")}[type(net)]
@@ -185,7 +186,7 @@ def adopt(net: Any, hand: Hand, run: Path) -> None:
 
 
 def metadata_of(net: Any) -> dict[str, str]:
-    """The metadata that an exported file has about its network."""
+    """The metadata that an exported file has for its network."""
     if isinstance(net, CellNet):
         priors = (" ".join(f"{share:.9g}" for share in prior) for prior in PRIORS)
         return {CLASSES_KEY: " ".join(CELL_CLASSES), **dict(zip(PRIOR_KEYS, priors, strict=True))}
@@ -269,11 +270,11 @@ def to_onnx(net: Network | StripNet | CellNet | FinderNet, metadata: Mapping[str
 
 
 def in_half(net: Any) -> Any:
-    """A copy of a network of strips, cells or pictures, for answering only, with weights that half precision can
-    express.
+    """A copy of a network of strips, cells or pictures, with weights that half precision can express. The copy cannot
+    be trained.
 
     Each convolution absorbs its batch normalisation, unless pooling stands between the two. (ONNX Runtime cannot merge
-    them there, either.)
+    the two across pooling, either.)
     """
     copy = deepcopy(net).eval()
     with torch.no_grad():
@@ -332,15 +333,16 @@ def quantized(
     """Round a model's weights and activations to int8 (static QDQ).
 
     Weights have 7 bits (`reduce_range`). Processors that have only AVX2 add two products of 8 bits in 16 bits, and clip
-    larger results: 2 · 255 · 64 fits, 2 · 255 · 127 does not. With 7 bits the answers are the same on every
-    processor. On 10,000 training images, 7 bits are as accurate as 8. Unsigned weights are as accurate, too, but have
-    0.4 of the speed with VNNI.
+    a larger result: 2 · 255 · 64 fits, 2 · 255 · 127 does not. With 7 bits the answers are the same on every processor.
+    On 10,000 training images, 7 bits are as accurate as 8. Unsigned weights are as accurate, too, but have 0.4 of the
+    speed with VNNI.
 
     Args:
         model: The ONNX file.
-        feeds: Inputs by name; the extremes on them set the ranges.
+        feeds: Inputs by name. The extreme values that the model takes on these inputs set the ranges.
         kinds: The kinds of nodes to round; by default all that can be rounded.
-        any_width: Whether the model takes images of any width. The shapes are then not followed through it beforehand.
+        any_width: Whether the model takes images of any width. If so, the shapes are not inferred through the model
+            beforehand.
     """
     metadata = {entry.key: entry.value for entry in onnx.load_from_string(model).metadata_props}
     try:
@@ -393,8 +395,8 @@ def checked(net: TwoInputNet, model: bytes, config: Config, int8: bool) -> tuple
 
 
 def check_parity(net: Network, network: OnnxNetwork, test: DigitSet) -> float:
-    """The largest difference from torch over all test images, each with a number. Raises `ExportError` if an answer
-    changed."""
+    """The largest difference between the file and torch over all test images, each with a number. Raises `ExportError`
+    if an answer differs."""
     largest = 0.0
     for start, images, numbers in batches(test):
         with torch.inference_mode():
@@ -417,7 +419,7 @@ def check_parity(net: Network, network: OnnxNetwork, test: DigitSet) -> float:
 
 
 def grid_accuracy(network: OnnxNetwork, test: DigitSet) -> tuple[float, float]:
-    """The shares of right digits and of right sums over all images with all numbers."""
+    """The share of right digits and the share of right sums, over all images with all numbers."""
     numbers = range(1 if network.exact else NUMBERS)  # a computed sum is right whenever its digit is
     right_digits = right_sums = 0
     for start, images, _ in batches(test):
@@ -431,23 +433,23 @@ def grid_accuracy(network: OnnxNetwork, test: DigitSet) -> tuple[float, float]:
 
 
 def training_feeds(training: DigitSet) -> Iterator[dict[str, NDArray[Any]]]:
-    """Batches of images spread evenly over the training set, with the numbers in turn."""
+    """Batches of images that are spread evenly over the training set, with each of the numbers in turn."""
     part = training.part(np.arange(len(training))[:: max(1, len(training) // RANGED)][:RANGED])
     return ({"image": images, "number": numbers} for _, images, numbers in batches(part))
 
 
 def batches(digits: DigitSet) -> Iterator[tuple[int, NDArray[np.float32], NDArray[np.int64]]]:
-    """All images in batches, as the network takes them: the place of the first one, images `[B, 1, 28, 28]`, and
-    numbers in turn."""
+    """All images in batches, as the network takes them: the index of the first image, the images `[B, 1, 28, 28]`, and
+    each of the numbers in turn."""
     for start in range(0, len(digits), BATCH):
         images = digits.images[start : start + BATCH, None].astype(np.float32) / np.float32(255)
         yield start, images, np.arange(start, start + len(images)) % NUMBERS
 
 
 def compared(net: Any, rounded: Any, model: bytes, config: Config, int8: bool) -> tuple[bytes, dict[str, Any]]:
-    """Check that the file answers composed and blank images as torch does with the `rounded` weights, which the file
-    has. Raises `ExportError` if the answers differ, or if rounding the weights of `net` changed a probability too
-    much."""
+    """Check that the file answers composed and blank images as torch does with the `rounded` weights, which are also
+    those of the file. Raises `ExportError` if the answers differ, or if rounding the weights of `net` changed a
+    probability too much."""
     kind = type(net)
     source: Any
     answer: Any
@@ -518,8 +520,8 @@ def right_of(model: str | Path | bytes, batches: Sequence[StripBatch]) -> float:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the messages of torch's exporter and of ONNX Runtime's quantizer about their own work; other messages
-    pass. The quantizer uses the root logger."""
+    """Silence the messages of torch's exporter and of ONNX Runtime's quantizer about their own work. (The quantizer
+    uses the root logger.) Other messages pass."""
     exporter, root = logging.getLogger("torch.onnx"), logging.getLogger()
     level = exporter.level
 

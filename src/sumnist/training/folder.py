@@ -3,8 +3,8 @@
 The files are `config.json`, `record.json` (seed, versions, processor, commit, times), `metrics.jsonl` (one line per
 epoch) and `model.safetensors`, which is written at the end of every epoch. Until the run has finished there is also
 `state.safetensors`: weights, their average, the optimizer, the progress and the record. All randomness is a function of
-seed and epoch, so a resumed run comes to the same result. A run that is to replace another is built in `.unfinished`
-inside the folder in the same way. It takes the other run's place when it has finished.
+seed and epoch, so a resumed run comes to the same result. A run that is to replace another is built in the same way, in
+`.unfinished` inside the folder. When it has finished, it takes the other run's place.
 """
 
 from __future__ import annotations
@@ -32,10 +32,15 @@ from sumnist.model.folder import METRICS, RECORD, STATE, UNFINISHED, begun, read
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a training has come.
+    """How far a training has come. After a restart, only the seconds include the time before it.
 
-    It counts whole epochs, steps, seconds of wall-clock time and of processor time, and restarts with other weights,
-    and has the rows of `metrics.jsonl`. After a restart only the seconds include the time before it.
+    Attributes:
+        epochs: The number of whole epochs.
+        steps: The number of steps.
+        seconds: The seconds of wall-clock time.
+        cpu_seconds: The seconds of processor time.
+        restarts: How often the training was restarted with other weights.
+        metrics: The rows of `metrics.jsonl`.
     """
 
     epochs: int = 0
@@ -48,7 +53,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Learner:
-    """What training changes: a network, its optimizer, and the moving average of its weights, if it keeps one."""
+    """What training changes.
+
+    Attributes:
+        net: The network.
+        optimizer: Its optimizer.
+        average: The moving average of its weights; None if there is none.
+    """
 
     net: nn.Module
     optimizer: torch.optim.Optimizer
@@ -87,10 +98,10 @@ class Learner:
 
 
 class RunFolder:
-    """The files of a run. One process at a time writes them, and it touches nothing else in the folder.
+    """The files of a run. One process at a time writes them. It touches no other files in the folder.
 
-    As a context manager it releases the folder at the end. `place` is where the run is: `path`, or `.unfinished` in it
-    as long as the run is to replace the one in `path`. That other run stays whole until then.
+    As a context manager, it releases the folder at the end. `place` is where the run is: `path`, or `.unfinished` in
+    `path` as long as the run is to replace another one there. Until then, the other run stays whole.
     """
 
     def __init__(self, path: Path, config: Config) -> None:
@@ -154,8 +165,8 @@ class RunFolder:
     def start(self, facts: dict[str, Any]) -> tuple[Progress, dict[str, Tensor]]:
         """Begin or resume the run. Returns its progress and its `Learner`'s tensors, which are empty without a state.
 
-        The record keeps the `facts` of this training. In a resumed run, "data" and "precision" must be the same as at
-        its beginning. Raises `OutputError`, and `RunError` if the state cannot be used.
+        The record keeps the `facts` of this training. In a resumed run, the facts "data" and "precision" must be the
+        same as at its beginning. Raises `OutputError`, and `RunError` if the state cannot be used.
         """
         self.record = {"started": now(), "seed": self.config.seed, **describe_machine(), **facts}
         progress, tensors = Progress(), dict[str, Tensor]()
@@ -253,8 +264,8 @@ def lower_lr(config: Config) -> str:
 
 
 def read_metrics(path: Path) -> list[dict[str, float]]:
-    """The rows of a `metrics.jsonl`, one per epoch; none if there is no such file. Damaged lines, and values that are
-    not numbers, are left out."""
+    """The rows of a `metrics.jsonl`, one per epoch. There are none if the file does not exist. Damaged lines, and
+    values that are not numbers, are left out."""
     try:
         lines = path.read_bytes().splitlines()
     except OSError:

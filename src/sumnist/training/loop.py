@@ -1,9 +1,9 @@
 """Train a network: `train` runs a whole training, `training_step` is one step of it, and `Muon` is an optimizer.
 
-In the gradient of a layer's weights a few directions are much stronger than the others, and so they are in Adam's
-steps. Muon (Jordan and others, 2024) treats the momentum of the gradient as a matrix, with a row for each output. It
-steps along the nearest orthogonal matrix, so that weak directions learn as fast as strong ones. A step has the size of
-one of Adam's (Liu and others, 2025), so one learning rate serves both optimizers.
+In the gradient of a layer's weights, a few directions are much stronger than the others. In Adam's steps they are, too.
+Muon (Jordan and others, 2024) treats the momentum of the gradient as a matrix, with a row for each output. It steps
+along the nearest orthogonal matrix, so that weak directions learn as fast as strong ones. A step has the size of one of
+Adam's (Liu and others, 2025), so one learning rate serves both optimizers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MOST_RESTARTS = 2
 RESTARTED = 0.5
 """The learning rate after each restart, as a share of the rate before: too high a rate is the common cause."""
 CHECKED_EVERY = 20
-"""Steps from one check of the losses to the next. A check waits for the device to catch up."""
+"""Steps from one check of the losses to the next. Each check has to wait until the device catches up."""
 MOMENTUM = 0.95
 """How much of the mean gradient so far each step of Muon keeps."""
 LINEAR, CUBIC, QUINTIC, ROUNDS = 3.4445, -4.7750, 2.0315, (2, 3)
@@ -61,9 +61,10 @@ class RunResult:
 
     Attributes:
         net: A `TwoInputNet`, `StripNet`, `CellNet` or `FinderNet`.
-        folder: The folder of the run; `.unfinished` inside another run's folder, as long as it is to replace that run.
+        folder: The folder of the run. It is `.unfinished` inside another run's folder as long as the run is to replace
+            that run.
         seconds: The time of the training alone, from data in memory to final weights.
-        steps: How many steps were taken.
+        steps: The number of steps taken.
         metrics: The rows of `metrics.jsonl`, one for each whole epoch.
         finished: False after Ctrl-C.
 
@@ -105,7 +106,7 @@ def train(
         out: Folder for the run.
         overwrite: Replace the run that the folder holds, in one step, once the new one has finished.
         progress: Show on standard error how far the training is.
-        resume: Go on with an unfinished run in the folder, to the result that it would have had.
+        resume: Go on with an unfinished run in the folder. The result is the same as without the interruption.
 
     Returns:
         The network with its final weights, and the figures of every epoch.
@@ -206,7 +207,7 @@ def train_together(
 
 
 def opened(folder: RunFolder, overwrite: bool, resume: bool) -> RunResult | None:
-    """Open the folder. If the run to be resumed there has nothing left to do, return its result, else None."""
+    """Open the folder. If the run to be resumed there has nothing left to do, return its result; otherwise None."""
     folder.open(overwrite=overwrite, resume=resume)
     if not folder.record.get("finished"):
         return None
@@ -220,8 +221,8 @@ def opened(folder: RunFolder, overwrite: bool, resume: bool) -> RunResult | None
 
 
 def begin(folder: RunFolder, facts: dict[str, Any]) -> tuple[Progress, dict[str, Tensor]]:
-    """Start the run as `RunFolder.start` does. Before anything is written, check the weights that a new training starts
-    from; the record keeps their checksum."""
+    """Start the run as `RunFolder.start` does. If a new training starts from other weights, check them before anything
+    is written; the record keeps their checksum."""
     if folder.config.start_from and not folder.has_state:
         net = TASKS[folder.config.task].network.from_config(folder.config)
         facts = facts | {"started_from": started(net, folder.config)}
@@ -244,8 +245,11 @@ def started(net: Any, config: Config) -> str:
 
 
 def set_up(config: Config, device: torch.device, saved: dict[str, Tensor], state: Path, restarts: int = 0) -> Learner:
-    """Set up the network, its optimizer and its average. The weights are new (other ones after each of `restarts`), or
-    those of the run that it starts from, or those `saved` in a run's `state`."""
+    """Set up the network, its optimizer and its average.
+
+    The weights are those `saved` in a run's `state`; or those of the run that the training starts from; or new ones,
+    which are others after each of the `restarts`.
+    """
     torch.manual_seed(epoch_seed(config.seed, 0, restarts) if restarts else config.seed)
     net = TASKS[config.task].network.from_config(config)
     if config.start_from and not saved:
@@ -299,8 +303,8 @@ def learning_rate(progress: float, config: Config) -> float:
 
 
 def one_cycle(progress: float, warmup: float, floor: float = 0.0) -> float:
-    """The learning rate, as a share of its peak, when the share `progress` of all steps is done. It rises along a line
-    during the share `warmup`, then falls along a cosine, but not below `floor`."""
+    """The learning rate, as a share of its peak, when the share `progress` of all steps is done. It rises linearly
+    during the share `warmup`. Then it falls along a cosine, but not below `floor`."""
     if progress < warmup:
         return 0.04 + 0.96 * progress / warmup
     return max(0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup or 1))), floor)
@@ -357,8 +361,8 @@ def check_finite(losses: Any, epoch: int, step: int, config: Config) -> None:
 
 
 class Muon(AdamW):
-    """Muon for the weights of the inner layers of `net`, AdamW for the rest: the first weights, the last ones, and
-    parameters that are no matrices. The other arguments are AdamW's."""
+    """Muon for the weights of the inner layers of `net`, and AdamW for the other parameters: the first weights, the
+    last ones, and parameters that are no matrices. The other arguments are those of AdamW."""
 
     def __init__(self, net: nn.Module, lr: float, betas: tuple[float, float], weight_decay: float) -> None:
         weights = [parameter for parameter in net.parameters() if parameter.ndim > 1]
@@ -391,8 +395,9 @@ class Muon(AdamW):
 def orthogonal(matrix: Tensor) -> Tensor:
     """A matrix `[M, N]` with the same singular vectors, and singular values of about 1.
 
-    This is Newton's and Schulz's iteration. Each round multiplies the smaller product of the matrix with its transpose,
-    which builds up a polynomial of that product. Only now and then the polynomial multiplies the matrix itself.
+    This is Newton's and Schulz's iteration. The rounds work on the product of the matrix with its transpose, in the
+    order that gives the smaller result, and build up a polynomial of it. Only now and then, this polynomial multiplies
+    the matrix itself.
     """
     if matrix.shape[0] > matrix.shape[1]:
         return orthogonal(matrix.T).T

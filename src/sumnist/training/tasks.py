@@ -4,10 +4,10 @@
 are composed of images of characters during training. Pairs and sums use the images as they are.
 
 Totals say little about which digit is which. In a long sum, modulo 10, all digits may be shifted by 5, and in a
-difference by any number: only carries and the ends of numbers tell. So a network may learn every digit under the name
-of another digit. If shifted names explain the totals clearly better, the network gets these names
-(`AdditionTask.trouble`). Other wrong names are no better than each other, and a training does not find its way out of
-them, so it restarts.
+difference by any number. Only carries and the ends of numbers then show that the digits are wrong. So a network may
+learn every digit under the name of another digit. If shifted names explain the totals clearly better, the network gets
+these names (`AdditionTask.trouble`). Other wrong names are all about equally bad, and a training does not find its way
+out of them, so it restarts.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ from sumnist.training.devices import ProcessGroup
 from sumnist.training.folder import Learner, lower_lr
 
 Scores = tuple[list[tuple[Any, Any]], int]
-"""For a batch: the sum of each of a task's `figures` with the count to divide it by, and how many images, strips, cells
-or scenes were processed."""
+"""The scores of a batch. First, for each of the task's `figures`, its sum and the count to divide it by. Then the
+number of images, strips, cells or scenes that were processed."""
 DIGITS = sum(character.isdigit() for character in ALPHABET)
 """On a strip, classes 1 to `DIGITS` are digits; the classes after them are separators."""
 FOLDS = 5
@@ -59,8 +59,8 @@ FOLDS = 5
 NAMED_BY = 3000
 """Number of training images in the sums that judge the names of digits, at most; there is at least one sum."""
 CLEARLY = 0.9
-"""Other names are better if they leave less than this share of the loss. A network that has learned nothing gains less
-by chance."""
+"""Shifted names are better if the loss falls below this share of what it was. A network that has learned nothing gains
+less by chance."""
 LOST = 1 / 3
 """A network is lost if its loss is above this share of the loss of guessing. It then answers the same digit for all
 images, or wrong digits that fit some totals. In every training that we tried, a network that learned had a fifth or
@@ -75,9 +75,12 @@ leave them."""
 
 
 class Loss(NamedTuple):
-    """What training minimises, in nats: the mean of −log of the probability of the text on each strip, of the class of
-    each cell, or of each total (of each digit, if the digits of the sums are known); for scenes, the sum of
-    `finder_losses`."""
+    """What training minimises, in nats.
+
+    For strips: the mean of −log of the probability of the text. For cells: the mean of −log of the probability of the
+    class. For sums: the mean of −log of the probability of the total, or of each digit if the digits are known. For
+    scenes: the sum of `finder_losses`.
+    """
 
     total: Tensor
 
@@ -95,7 +98,7 @@ class Task:
         ConfigError: There are too few images, or a process would get too few of them at once.
 
     Attributes:
-        digits: All images that the training is given, with the held-out ones.
+        digits: All images that the training is given, including the held-out ones.
         training: The images that the network learns from.
         held: The held-out images, if any.
         writers: The writers of pen digits that the network learns from.
@@ -139,7 +142,7 @@ class Task:
         self.share = processes.rank, processes.size
 
     def prepare(self, progress: bool) -> None:
-        """Get ready to give batches, which may take most of a minute; show it if `progress` is true."""
+        """Get ready to give batches. This may take most of a minute; if `progress` is true, show the progress."""
 
     def steps(self) -> int:
         """Number of batches in an epoch."""
@@ -152,8 +155,8 @@ class Task:
         return batches
 
     def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
-        """Why the training should restart with other weights, after the epoch of `row` and the epochs of `earlier`
-        before it; usually an empty text."""
+        """Why the training should restart with other weights, after the epoch of `row` and the `earlier` epochs.
+        Usually an empty text."""
         return ""
 
     def calibrate(self, net: Any) -> dict[str, Any]:
@@ -256,7 +259,8 @@ class DigitTask(Task):
 
 
 class AdditionTask(Task):
-    """Sums of images, with only the totals as labels."""
+    """Sums of images. The labels are only the totals, unless the configuration also gives the digits
+    (`supervision`)."""
 
     network = TwoInputNet
     figures = "loss", "train_digit", "train_sum"
@@ -467,8 +471,8 @@ class NumberTask(Composed):
 
 
 def digits_read(emissions: Tensor, steps: Tensor) -> list[NDArray[np.int64]]:
-    """The classes of the digits on the best path of each strip: the most probable class at each of its `steps`, with
-    repetitions merged, and without blanks and separators."""
+    """The classes of the digits on the best path of each strip. The path takes the most probable class at each of the
+    strip's `steps`. Repetitions are merged, and blanks and separators are left out."""
     path = emissions.detach().argmax(2).numpy()  # [B, T]
     path[np.arange(path.shape[1]) >= steps.numpy()[:, None]] = 0
     new = np.diff(path, axis=1, prepend=0) != 0
@@ -476,7 +480,8 @@ def digits_read(emissions: Tensor, steps: Tensor) -> list[NDArray[np.int64]]:
 
 
 class CellTask(Composed):
-    """Boxes and strips of forms, with their content. Batch normalisation needs two cells."""
+    """Boxes and strips of forms, with their content. Each process needs at least two cells of a batch, for batch
+    normalisation."""
 
     network = CellNet
     source = Cells
@@ -596,7 +601,8 @@ def watched(title: str, progress: bool) -> Any:
 
 def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
     """The images to learn from and the held-out images, if any. The split is the same for every training seed, and
-    holds out every digit in proportion. If the digits have no labels, it does not look at them."""
+    holds out every digit in proportion. In the task `addition`, digits are not labels, so the split does not look at
+    them."""
     labels = np.zeros_like(digits.digits) if config.task == "addition" else digits.digits
     if config.fold:
         held = folds(labels)[config.fold - 1]

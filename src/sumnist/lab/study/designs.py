@@ -28,9 +28,10 @@ class Recipe:
     join: Literal[
         "features", "logits", "probabilities", "argmax", "answer", "outer", "film", "plane", "nothing", "computed"
     ] = "features"
-    """where the number meets the image: at its features, the digit logits, their softmax (probabilities), the answer as
-    one-hot (argmax) or plain (answer), or in the outer product of probabilities and number; or how: scaling the
-    features (film), as a second picture (plane), not at all (nothing), by arithmetic (computed, the exact fusion)"""
+    """how the number meets the image. It is put beside the features, the digit's logits, their softmax (probabilities),
+    the most probable digit as one-hot (argmax) or as one value (answer), or alone (nothing). Or it enters an outer
+    product with the probabilities (outer), scales and shifts the features (film), or is a second channel of the picture
+    (plane). Or exact fusion computes the sum (computed)"""
     hidden: tuple[int, ...] = (128,)
     """widths of the layers between the join and the sum; none: a single linear layer"""
     rectified: bool = True
@@ -38,19 +39,20 @@ class Recipe:
     normalised: bool = False
     """whether batch normalisation comes between each of these layers and its ReLU"""
     trunk: bool = False
-    """whether the digit, too, is read from the last hidden layer, after the number came in"""
+    """whether the digit's head, too, reads the last hidden layer, which has seen the number"""
     bottleneck: int = 0
     """width of a layer with ReLU that the features pass first; 0: none"""
     encoding: Literal["one-hot", "scalar", "scaled", "bits", "embedding", "layer", "path"] = "one-hot"
-    """how the network is given the number; `layer`: one-hot through 20 units; `path`, the original's: a scalar through
-    16, 32 and 64 units"""
+    """how the network is given the number; `scalar`: 0 to 9; `scaled`: 0 to 1; `layer`: one-hot through 20 units;
+    `path`: a scalar through 16, 32 and 64 units, as in the original"""
     target: Literal["classes", "bits", "value", "ordinal"] = "classes"
     """what the sum's head predicts: 19 classes, 5 bits, a value (regression), or 18 thresholds (ordinal)"""
 
     digit_loss: Literal["cross-entropy", "softmax-then-cross-entropy", "none"] = "cross-entropy"
     """the digit's loss; `none` trains on sums alone"""
     sum_loss: Literal["own", "softmax-then-cross-entropy", "absolute"] = "own"
-    """the sum's loss: its target's own, the same loss after an extra softmax, or the absolute error of a value"""
+    """the sum's loss: the usual one of its target (own), cross-entropy after an extra softmax, or the absolute error of
+    a value"""
     digit_weight: float = 1.0
     """weight of the digit's loss"""
     sum_weight: float = 1.0
@@ -68,7 +70,7 @@ class Recipe:
     largest_number: int = 9
     """the largest number that training draws"""
     numbers_per_image: int = 1
-    """numbers that meet each image in a step"""
+    """how many numbers each image meets in a step"""
 
     epochs: int = 4
     """passes over 55,000 training images"""
@@ -101,8 +103,14 @@ MAIN_SEEDS = 20
 class Variant:
     """A recipe under study.
 
-    `published`: for a published design, the accuracy of digit and sum in percent that its author reports ("–" for one
-    that was not counted, or not on test images).
+    Attributes:
+        name: Its name.
+        title: What the tables call it.
+        group: The group of designs that it belongs to.
+        recipe: The recipe.
+        seeds: With how many seeds it is trained.
+        published: For a published design, the accuracy of digit and sum in percent that its author reports: "–" for one
+            that was not counted, or not on test images.
     """
 
     name: str
@@ -229,12 +237,12 @@ PUBLISHED: dict[str, tuple[str, Recipe, str, str]] = {
 
 ASKED = ("reference", "logits", "argmax", "outer", "film", "scalar", "bits-in", "embedding", "scalar-value",
          "answer-value", "original", "exact")  # fmt: skip
-"""Designs that are also trained without some pairs, and asked about these."""
+"""Designs that are also trained without some pairs, and then measured on these pairs."""
 SKEWED = ("reference", "argmax", "outer", "scalar-value", "exact")
 """Designs that are also trained with few large numbers."""
 STRUGGLING = ("linear-features", "linear-logits", "linear-probabilities", "linear-argmax", "value", "scalar-bits",
               "softmax-both", "relu-both", "original", "double-softmax-deep", "relu-logits")  # fmt: skip
-"""Designs whose sums fall behind with the common learning rate: they are also tried with other rates."""
+"""Designs whose sums are less accurate with the common learning rate. They are also tried with other rates."""
 FULL = {
     "original-full": ("the original's design, its own encoder", replace(ORIGINAL, encoder="original")),
     "table-full": ("one-hot of the answer, its own encoder", replace(TABLE, encoder="four-convolutions")),

@@ -95,8 +95,12 @@ ENCODINGS: dict[str, tuple[int, Callable[[], nn.Module]]] = {
 
 
 class SumTarget(NamedTuple):
-    """What a sum's head predicts with its `width` raw outputs, `[B, width]`; `largest`: the largest sum that they can
-    mean."""
+    """What the head of the sum predicts with its raw outputs, `[B, width]`.
+
+    Attributes:
+        width: How many raw outputs there are.
+        largest: The largest sum that they can stand for.
+    """
 
     width: int
     largest: int
@@ -169,7 +173,8 @@ class StudyNet(Network):
 
 
 class JoinFusion(nn.Module):
-    """Features `[B, F]` (for `plane`: the image) and number `[B]` → heads, and heads → outputs."""
+    """Features `[B, F]` and number `[B]` → heads, and heads → outputs. With the join `plane`, it gets the image instead
+    of features."""
 
     def __init__(self, recipe: Recipe, features: int, reader: nn.Module | None = None) -> None:
         super().__init__()

@@ -39,9 +39,9 @@ from sumnist.model.fusion import sum_bits
 from sumnist.training.loop import one_cycle, set_learning_rate
 
 HELD_OUT = 5000
-"""Training images that are held out for choices."""
+"""How many training images are held out for choices."""
 LOOKED_AT = 1000
-"""Held-out images on which the network is measured during training."""
+"""How many held-out images the network is measured on during training."""
 LOOKS = (10, 20, 30, 50, 75, 100, 150, 200)
 """Steps of the first epoch after which the network is measured; it is also measured twice in every epoch."""
 WARMUP = 0.2
@@ -240,9 +240,9 @@ def measure(net: StudyNet, digits: DigitSet) -> dict[str, Any]:
     """Measure a network on the grid of `digits`. Returns figures for JSON, None for outputs that its recipe does not
     train.
 
-    `sum_cut` and `sum_unrounded` count the same answers in two other ways that are widespread: a value cut to a whole
-    number instead of rounded, and bits compared as they come, without a threshold. They are None where they do not
-    apply.
+    `sum_cut` and `sum_unrounded` count the same answers in two other ways that are widespread. `sum_cut` cuts a value
+    to a whole number instead of rounding it. `sum_unrounded` compares bits as they come, without a threshold. They are
+    None where they do not apply.
     """
     recipe, answers = net.recipe, answer_grid(net, digits)
     learns_digit = recipe.digit_loss != "none" and recipe.digit_weight > 0
@@ -296,8 +296,8 @@ def target_of(net: StudyNet) -> SumTarget:
 
 @torch.inference_mode()
 def singular_values(net: StudyNet) -> list[float] | None:
-    """Return the singular values of the encodings of 0..9, `[10, E]`, largest first: they tell how many directions the
-    number can take. None if the number is not encoded."""
+    """Return the singular values of the matrix of the encodings of 0..9, `[10, E]`, largest first: they tell how many
+    dimensions the encodings really use. None if the number is not encoded."""
     if not isinstance(net.fusion, JoinFusion) or net.recipe.join == "plane":
         return None
     values: list[float] = torch.linalg.svdvals(net.fusion.number(torch.arange(NUMBERS))).tolist()

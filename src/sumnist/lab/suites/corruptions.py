@@ -99,7 +99,8 @@ def sampled(images: Images, rows: Images, columns: Images) -> Images:
 
 
 def mapped(images: Images, matrix: NDArray[np.float64], shift: NDArray[np.float64] | float = 0.0) -> Images:
-    """Resample images by an affine map that keeps the middle: (x, y) gets what was at `matrix` · (x, y) + `shift`.
+    """Resample images by an affine map around the middle: the pixel (x, y) gets the value at `matrix` · (x, y) +
+    `shift`.
 
     `matrix`: `[N, 2, 2]` or `[2, 2]`; `shift`: `[N, 2]`, pixels to the right and down.
     """
@@ -267,7 +268,7 @@ def stripe(images: Images, chance: Chance) -> Images:
 
 
 def fog(images: Images, chance: Chance) -> Images:
-    """Add three times as much fog as light, and restore the former brightness."""
+    """Add fog, up to three times as bright as white, and scale the image back to its former brightness."""
     brightest: Images = images.max((1, 2), keepdims=True)
     return (images + FOG * plasma(chance)) * brightest / (brightest + FOG)
 

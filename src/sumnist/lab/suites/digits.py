@@ -94,8 +94,11 @@ DARKEST = 16
 class DigitPictures:
     """Pictures of one digit each.
 
-    `pictures`: uint8 `[H, W]` each, of any size and polarity, or the bytes of picture files. `digits`: int64 `[N]`.
-    `writers`: who wrote each digit, if that is known.
+    Attributes:
+        name: What tables call them.
+        pictures: The pictures: uint8 `[H, W]` each, of any size and polarity, or the bytes of a picture file.
+        digits: The digit on each picture, int64 `[N]`.
+        writers: Who wrote each digit; empty if that is not known.
     """
 
     name: str
@@ -158,7 +161,7 @@ def ink_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 INK = 64
 """Least intensity of a pixel that counts as ink."""
 HEIGHTS = 40, 120
-"""Height of a cell in pixels: least, and end (exclusive)."""
+"""Height of a cell in pixels: the least, and the end of the range (exclusive)."""
 WIDE = 0.8, 1.5
 """Width of a cell divided by its height: least and most."""
 TALL = 0.45, 0.75

@@ -35,22 +35,31 @@ Value = int | Decimal | None
 FOUND = 0.5
 """Least intersection over union with which a number is found."""
 TOUCHED = 0.1
-"""Least intersection over union with which a reading belongs to a number, however well it frames the number (a 1 is
-narrow). A reading also concerns a number if it covers more than this share of it."""
+"""Least intersection over union with which a reading counts as the reading of a number. It is low because a 1 is
+narrow, so even a good frame may overlap little with it. Also, a reading touches a number if it covers more than this
+share of the number."""
 WRITTEN = re.compile(r"[-−–]?(\d{1,3}([ .,'’]\d{3})+|\d+)([.,]\d{1,2})?[.,:=–-]*")
-"""A number as text, and what may follow it, for systems that return no values."""
+"""A pattern of a number as text, and of the signs that may follow it. It is for systems that return no values."""
 MOST_LINES = 10_000
 """Lines that PP-OCRv6 may find on a picture: with its default, 1,000, it sees only the lowest rows of a large table."""
 REACH = 1.0
-"""Largest distance between the middles of a column and of its numbers, divided by the numbers' median height."""
+"""Largest horizontal distance of a reading from the middle of its column, divided by the median height of readings."""
 ASIDE = 0.35
-"""Largest distance of a number from its row, divided by the distance between two rows."""
+"""Largest distance of a reading from its row, divided by the distance between two rows."""
 CAUSES = ("not found", "cut short", "two taken for one", "other digit", "other writing taken for a number", "refused")
 """Why a number is missed, or why an accepted reading is no number of the picture."""
 
 
 class Said(NamedTuple):
-    """A number that a system finds on a picture; `corners` are in the order of those of `FoundNumber`."""
+    """A number that a system finds on a picture.
+
+    Attributes:
+        text: The number as it was read.
+        value: Its value; None if the text has none.
+        accepted: Whether the system accepts it.
+        corners: Its corners, in the order of those of `FoundNumber`.
+        reason: Why it is not accepted, if the system says so.
+    """
 
     text: str
     value: Value
@@ -65,7 +74,13 @@ class Said(NamedTuple):
 
 
 class There(NamedTuple):
-    """A number that stands on a picture, and its corners, if they are known; `value`: None if no number is meant."""
+    """A number that stands on a picture.
+
+    Attributes:
+        text: The number as it is written.
+        value: Its value; None if no number is meant.
+        corners: Its corners; None if its place is not known.
+    """
 
     text: str
     value: Value
@@ -194,8 +209,14 @@ def pairs(there: Sequence[There], said: Sequence[Said], least: float = FOUND) ->
 
 
 class Answer(NamedTuple):
-    """What a system said about a picture, and in how many seconds; `there`: the numbers on it; `name`: which picture it
-    is."""
+    """What a system said about a picture.
+
+    Attributes:
+        name: The name of the picture.
+        there: The numbers on the picture.
+        said: The numbers that the system found.
+        seconds: How many seconds the system took.
+    """
 
     name: str
     there: list[There]
@@ -216,8 +237,17 @@ def largest(said: Sequence[Said]) -> Said | None:
 
 
 class Miss(NamedTuple):
-    """A number that is missed, or an accepted reading that is no number; `cause`: one of `CAUSES`; `corners`: its
-    place, if known."""
+    """A number that is missed, or an accepted reading that is no number of the picture.
+
+    Attributes:
+        picture: The name of the picture.
+        text: The number as it is written; None for a reading that is no number.
+        read: The number as it was read; None if it has no reading.
+        accepted: Whether the reading was accepted.
+        reason: Why the reading was not accepted.
+        cause: One of `CAUSES`.
+        corners: The place of the number or of the reading; None if it is not known.
+    """
 
     picture: str
     text: str | None
@@ -253,8 +283,8 @@ def touches(said: Said, number: There, share: float = TOUCHED) -> bool:
 
 
 def cause_of(number: There, said: Said | None, numbers: Sequence[There], every: Sequence[Said]) -> str:
-    """Return why a number is missed; `said`: its reading, if any; `numbers`, `every`: all numbers and readings of the
-    picture."""
+    """Return why a number is missed. `said`: its reading, if any. `numbers`: all numbers of the picture. `every`: all
+    readings of the picture."""
     if said is not None:
         if number.is_said(said):
             return CAUSES[5]
@@ -271,10 +301,10 @@ def folder_figures(name: str, answers: Sequence[Answer]) -> Row:
     """Compute the figures of pictures that each show one number, whose place is unknown, or no number.
 
     Returns:
-        For pictures with a number: the figures of `measure.shares` (a number is right if its digits are), and `any`,
-            the share on which any reading is right. For pictures without one: their count `blank`, and the shares on
-            which something is `blank_found` and `blank_accepted`. For all: the median `seconds`, the `causes` with
-            their counts, and all `misses`.
+        For pictures with a number: the figures of `measure.shares`, where a number is right if its digits are, and
+            `any`, the share on which any reading is right. For pictures without one: `blank`, how many there are, and
+            the shares on which something was found (`blank_found`) and accepted (`blank_accepted`). For all: the median
+            `seconds`, the `causes` with their counts, and all `misses`.
     """
     some, none = [one for one in answers if one.there], [one.said for one in answers if not one.there]
     best = [largest(one.said) for one in some]
@@ -303,10 +333,10 @@ def page_figures(answers: Sequence[Answer]) -> Row:
     """Compute the figures of pages whose numbers and places are all known.
 
     Returns:
-        The counts of `pages` and of their `numbers`; by place, the `recall` of the numbers, the `precision` of the
-        readings, and their harmonic mean `f1`; the share of the numbers that is `read` right, and the share that is
-        `accepted`, right or wrong; `accuracy_accepted`, the share of all accepted readings that match a number and have
-        its value; the median `seconds`; the `causes` of misses with their counts.
+        The counts of `pages` and of their `numbers`. By place alone: the `recall` of the numbers, the `precision` of
+        the readings, and their harmonic mean `f1`. The share of the numbers that is `read` right, and the share that is
+        `accepted`, right or wrong. `accuracy_accepted`, the share of all accepted readings that match a number and have
+        its value. The median `seconds`. The `causes` of misses with their counts.
     """
     numbers, said = (sum(len(some) for some in each) for each in zip(*(one[1:3] for one in answers), strict=True))
     found = sum(len(pairs(one.there, one.said)) for one in answers)
@@ -327,9 +357,9 @@ def sign_figures(answers: Sequence[Answer]) -> Row:
     """Compute the figures of pictures of one sign each.
 
     Returns:
-        The share on which all numbers are read `right` and accepted; the share on which anything is `accepted`; the
-        share that is `wrong`: something is accepted, and it has another value than the numbers there, or one of the
-        numbers was not found.
+        The share on which all numbers are read `right` and accepted, and nothing else. The share on which anything is
+        `accepted`. The share that is `wrong`: something is accepted, but it has another value than the numbers there,
+        or one of the numbers was not found.
     """
     right, accepted, wrong = [], [], []
     for one in answers:
@@ -367,17 +397,18 @@ def in_both(one: Sequence[str], other: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def table_figures(columns: Sequence[Column], answers: Sequence[Answer]) -> Row:
-    """Compute the figures of one answer about a whole table, of which some columns are known, but not their places.
+    """Compute the figures of one answer about a whole table. The numbers of some columns are known, but not their
+    places.
 
-    Each reading suggests a column: all readings near its x. A known column stands where most of its numbers are found
-    in their order. These numbers give the heights of their rows; the rows between them are interpolated. A reading in
-    the column has no plausible place if it is on no row, or beside another reading on the same row.
+    Each reading suggests a column: all readings near its x. A known column is taken to be where most of its numbers are
+    found in their order. These numbers give the heights of their rows; the rows between them are interpolated. A
+    reading in the column has no plausible place if it is on no row, or if its row has another reading.
 
     Returns:
-        `numbers`, the count of known numbers; `found`, the count of readings on the whole sheet; `in_order`, the share
-        of the known numbers that are found in their column in their order; `accepted`, the accepted readings on a row
-        of a column, as a share of the known numbers; `accuracy_accepted`, the share of these that is right; `nowhere`,
-        the share of the readings in a column that have no plausible place; `seconds`.
+        `numbers`: how many numbers are known. `found`: how many readings there are on the whole sheet. `in_order`: the
+        share of the known numbers that are found in their column in their order. `accepted`: the accepted readings on a
+        row of a column, divided by the count of known numbers. `accuracy_accepted`: the share of these readings that is
+        right. `nowhere`: the share of the readings in a column that have no plausible place. `seconds`.
     """
     said, seconds = answers[0].said, answers[0].seconds
     middles = np.array([one.corners.mean(0) for one in said]).reshape(-1, 2)

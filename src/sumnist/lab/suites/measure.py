@@ -8,11 +8,11 @@ whatever separates its digits.
 
 The figures of a set of pictures are a row: a dictionary with its `name`, how many `pictures` there are and, as shares
 from 0 to 1, the `accuracy` on all pictures, accepted or not; the share `accepted`; and `accuracy_accepted`, the
-accuracy on the accepted ones (None if there are none). Rows of digits also have `several`, the share called more than
-one digit, and `by_writer`, the accuracy on each writer's digits. Rows of numbers have `in_candidates`, the share with
-the true value among the candidates; `nll`, the mean negative log-likelihood of the true value, in nats; `ece`, the
-expected calibration error of the confidence; and, for a set of strings, `digits`, how many each string has (None for
-all from 2 on), and `spacing`, how far they are apart.
+accuracy on the accepted ones (None if there are none). Rows of digits also have `several`, the share that the reader
+took for more than one digit, and `by_writer`, the accuracy on each writer's digits. Rows of numbers have
+`in_candidates`, the share with the true value among the candidates; `nll`, the mean negative log-likelihood of the true
+value, in nats; `ece`, the expected calibration error of the confidence; and, for a set of strings, `digits`, how many
+each string has (None for all from 2 on), and `spacing`, how far they are apart.
 """
 
 from __future__ import annotations
@@ -51,17 +51,22 @@ NO_READING = -1
 BATCH = 500
 """Images that a network gets at once."""
 LENGTHS = 12
-"""Numbers have 1 to this many digits, by assumption, if a reader names no value."""
+"""If the true value is no candidate, we assume that a number has 1 to this many digits, all equally probable."""
 LEAST = 1e-12
-"""Smaller probabilities count as this one."""
+"""The least probability that is counted: smaller ones count as this one."""
 BINS = 15
 """Bins of the expected calibration error, all equally wide."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of a measurement: `values` for JSON, and their `lines` as text. `bad_rows`: what is wrong with the
-    labels that were left out."""
+    """The figures of a measurement.
+
+    Attributes:
+        values: The figures, for JSON.
+        lines: The figures as lines of text.
+        bad_rows: What is wrong with each row of labels that was left out.
+    """
 
     values: Row
     lines: list[str]
@@ -126,8 +131,11 @@ def complaints(errors: Iterable[Row]) -> list[str]:
 class Answers(NamedTuple):
     """The answers to `N` pictures.
 
-    `digits`: int64, -1 for an error or a blank picture. `accepted`: bool. `scores`: float, how sure the reader is that
-    there is a digit. `reasons`: that of the error or of the reading, "" if there is none.
+    Attributes:
+        digits: The digit that was read, int64 `[N]`; -1 for an error or a blank picture.
+        accepted: Whether the reading is accepted, bool `[N]`.
+        scores: How sure the reader is that there is a digit, float `[N]`.
+        reasons: The error, or why the reading is not accepted; "" if it is.
     """
 
     digits: NDArray[np.int64]
@@ -157,8 +165,8 @@ def answers_of(reader: Reader, pictures: Sequence[Picture], ink: InkColour = "au
 
 
 def network_digits(reader: Reader, images: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Return the digits that the network alone reads from `images` `[N, 28, 28]`, which are not changed before: int64
-    `[N]`. A network with a learned sum gets the number 0."""
+    """Return the digits that the network alone reads from `images` `[N, 28, 28]`, int64 `[N]`. The images are not
+    changed before. A network with a learned sum gets the number 0."""
     parts = (images[start : start + BATCH, None] for start in range(0, len(images), BATCH))
     # The reader itself would first make another image of each of them.
     return np.concatenate([reader.network.answer((part / 255).astype(np.float32)).digit.argmax(1) for part in parts])
@@ -197,11 +205,12 @@ def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None
             all, 1,000 and 60 if None.
 
     Returns:
-        `mnist`, and the `digits` of each set; `corruptions`: the accuracy of the `network` on the image as it is, the
-        accuracy of the whole `reader`, which may first make another image of it, the share `accepted`, and the means
-        (training has `seen` a relative of every corruption); `out_of_distribution`: the share of the pictures of no
-        digit that was `accepted`, and the area under the ROC curve of the score against `mnist`. Shares are from 0 to
-        1.
+        `mnist` and `digits` have the rows of MNIST's images and of each other set. `corruptions` has for each
+        corruption the accuracy of the `network` on the image as it is; the accuracy of the whole `reader`, which may
+        first make another image of it; and the share `accepted`. (Training has `seen` a relative of every corruption.)
+        `network_mean` and `reader_mean` are the means over the corruptions. `out_of_distribution` has for each kind of
+        pictures of no digit the share that was `accepted`, and the area under the ROC curve (`auroc`) of the score
+        against that of `mnist`. Shares are from 0 to 1.
 
     Raises:
         ConfigError: `half` is unknown.
@@ -317,9 +326,14 @@ def pictures_by_digit(path: Path) -> list[tuple[Path, int]]:
 class Answer(NamedTuple):
     """A reader's answer to a picture of a number.
 
-    `text`: the number as it was read, None if none was read. `right`: whether its value is right. `confidence`: its
-    probability. `in_candidates`: whether the true value is among the candidates. `nll`: the negative log-likelihood of
-    the true value, in nats. `reason`: that of the reading, or the error.
+    Attributes:
+        text: The number as it was read; None if none was read.
+        right: Whether its value is right.
+        accepted: Whether the reading is accepted.
+        confidence: The probability of its value.
+        in_candidates: Whether the true value is among the candidates.
+        nll: −log of the probability of the true value, in nats.
+        reason: The error, or why the reading is not accepted; "" if it is.
     """
 
     text: str | None
@@ -440,9 +454,9 @@ def labelled(
         ink: "dark" or "light", if all ink is known to be darker or lighter than its ground; else "auto".
 
     Returns:
-        The figures, as shares from 0 to 1, None if no row of the labels is good; the misread pictures, and those that
-        could not be read at all; and what is wrong with rows without a path or number. The figures leave out these
-        rows.
+        The figures, as shares from 0 to 1; None if no row of the labels is good. The misread pictures, and those that
+        could not be read at all. What is wrong with the rows that have no path or no number; the figures leave them
+        out.
 
     Raises:
         ConfigError: An argument makes no sense.
@@ -467,8 +481,11 @@ def labelled(
 class Label(NamedTuple):
     """A row of `labels.csv`.
 
-    `path`: that of the picture, relative to the folder. `text`: the number written on it. `value`: its value, None if
-    the row is broken. `error`: what is wrong with a broken row.
+    Attributes:
+        path: The path of the picture, relative to the folder.
+        text: The number written on it.
+        value: The value of the number; None if the row is broken.
+        error: What is wrong with a broken row.
     """
 
     path: str

@@ -34,7 +34,8 @@ from sumnist.lab.suites.sheets import SCALE, Cover, Hand, Ink, digit, line, pen_
 from sumnist.lab.suites.strips import FONTS, VOCABULARY, capitals_of, letters
 
 MEGAPIXELS, NUMBERS, DIGITS = (1.0, 12.0), (1, 40), (1, 8)
-"""Ranges of a page's megapixels and of its count of numbers, both log-uniform, and of the digits of a number."""
+"""The ranges of a page's megapixels, of its count of numbers, and of the digits of a number; the first two are
+log-uniform."""
 TURNS = 0, 90, 180, 270, 20, -20
 """Degrees by which pages are turned, clockwise."""
 ROOM = 0.06
@@ -355,8 +356,8 @@ KINDS = ALONE | {
     "3/4": "{99}/{99}", "3.4.68": "{28}.{12}.{099}", "3/4/68": "{28}/{12}/{099}", "12:30": "{23}:{059}",
     "12%": "{100}%", "12+3": "{999}+{999}", "struck out": "{99999}",
 }  # fmt: skip
-"""Each kind of sign, named by an example, and its template. Braces hold the largest number to draw; with a leading zero
-the number is padded with zeros. Only the kinds in `ALONE` are numbers by themselves."""
+"""Each kind of sign, named by an example, and its template. Braces contain the largest number to draw; if it begins
+with a zero, the drawn number is padded with zeros. Only the kinds in `ALONE` are numbers by themselves."""
 
 
 def sign(half: Half, writers: Writers, kind: str, place: int) -> tuple[bytes, list[There]]:

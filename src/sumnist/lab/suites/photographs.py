@@ -47,7 +47,7 @@ INKS = ((28, 30, 36), (26, 44, 122), (88, 88, 92), (158, 28, 34), (20, 92, 58))
 """RGB of inks: black, blue, pencil, red, green."""
 LINES = ((150, 180, 214), (176, 178, 184), (222, 164, 164))
 SIDES = 200, 601
-"""Side of a photograph in pixels: least, and end (exclusive)."""
+"""Side of a photograph in pixels: the least, and the end of the range (exclusive)."""
 FAINT = 41
 """Least intensity of a pixel that counts as ink."""
 MARGIN = 1.3
@@ -155,8 +155,8 @@ def perspective(target: Field, source: Field) -> Matrix:
 
 
 def resampled(values: Plane, matrix: Matrix, size: tuple[int, int], method: Image.Resampling = BILINEAR) -> Plane:
-    """Return a field with, at each pixel, the value of `values` at the point to which `matrix` maps the pixel; 0
-    outside."""
+    """Return a picture of this size. Each pixel has the value of `values` at the point to which `matrix` maps the
+    pixel; 0 outside `values`."""
     numbers = (matrix / matrix[2, 2]).ravel()[:8].tolist()
     return np.array(Image.fromarray(values).transform(size, Image.Transform.PERSPECTIVE, numbers, method))
 
@@ -222,12 +222,20 @@ LEAST_PIXELS = 34
 
 @dataclass(frozen=True)
 class Laid:
-    """Where the sheet lies and how the camera sees it, in a picture of `width` × `height` pixels.
+    """Where the sheet lies on the desk, and how the camera sees it.
 
-    `camera` `[3, 3]` maps the plane of the desk to the picture. In the plane the sheet lies straight, with its middle
-    at the origin; it is `sheet` units wide and high, where a unit is about a pixel. The digit has its middle at
-    `middle`; it is `extent` (x, y) wide and high, and its longer side is `tall`. In the picture the sheet is turned by
-    `turn` radians, clockwise.
+    In the plane of the desk the sheet lies straight, with its middle at the origin. A unit of the plane is about a
+    pixel.
+
+    Attributes:
+        width: The width of the picture in pixels.
+        height: The height of the picture in pixels.
+        camera: Maps the plane to the picture, `[3, 3]`.
+        sheet: Width and height of the sheet in the plane.
+        middle: The middle of the digit in the plane.
+        tall: The longer side of the digit in the plane.
+        extent: Width and height of the digit in the plane.
+        turn: By how many radians the sheet is turned in the picture, clockwise.
     """
 
     width: int
@@ -331,8 +339,7 @@ def arranged(kind: str, ink: tuple[int, ...], random: Random) -> Laid:
 
 
 def proposed(kind: str, ink: tuple[int, ...], width: int, height: int, random: Random) -> Laid:
-    """Put a sheet under a pinhole camera tilted by up to 30°, whatever the picture then shows; a unit is about a
-    pixel."""
+    """Put a sheet under a pinhole camera that is tilted by up to 30°, without a check of what the picture shows."""
     size, longer, shorter = np.array([width, height]), max(width, height), min(width, height)
     low, high, by = {
         "desk along an edge": (1.1, 1.7, longer), "corner": (0.8, 1.5, longer), "all round": (0.5, 0.85, shorter),
@@ -376,7 +383,7 @@ def proposed(kind: str, ink: tuple[int, ...], width: int, height: int, random: R
 SCENES = 60
 """Scenes of each kind in each half."""
 SOURCES = (0, 0, 0, 0, 1, 1, 1, 2, 2, 2)
-"""For each of ten scenes, which of `inks_of` it shows."""
+"""For each of ten scenes, the source of its digit: an index of the sources that `inks_of` returns."""
 OUTLINED = "Femke Klaver"
 """The writer whose font has hollow digits, with outlines thinner than a pen writes: left out."""
 NOTES = ((252, 233, 106), (255, 214, 84), (250, 160, 186), (166, 222, 148), (150, 206, 238), (252, 178, 98))
@@ -408,11 +415,15 @@ DESKS = {
 
 @dataclass(frozen=True)
 class Scene:
-    """A scene: `picture`, a JPEG; `digit`, the digit on the sheet; and where the sheet and the digit are in it.
+    """A scene, and where the sheet and the digit are in it.
 
-    `sheet`: the sheet's four corners (x, y) in pixels, `[4, 2]`, clockwise from its upper left one. Some may lie
-    outside the picture. The sheet is also bent, by up to a hundredth of its shorter side. `box`: left, top, right and
-    bottom of the ink, in pixels. `desk`: what the sheet lies on.
+    Attributes:
+        picture: The scene as a JPEG.
+        digit: The digit on the sheet.
+        sheet: The four corners of the sheet, (x, y) in pixels, `[4, 2]`, clockwise from its upper left one. Some may
+            lie outside the picture. The sheet is also bent, by up to a hundredth of its shorter side.
+        box: Left, top, right and bottom of the ink, in pixels.
+        desk: What the sheet lies on.
     """
 
     picture: bytes
@@ -461,7 +472,7 @@ def written_at(half: Half, place: int, random: Random) -> tuple[int, NDArray[np.
 
 @cache
 def inks_of(half: Half) -> tuple[tuple[tuple[NDArray[np.uint8], ...], NDArray[np.int64]], ...]:
-    """Return the inks of a half, light on 0, and their digits: MNIST's, scikit-learn's, and those of the fonts."""
+    """Return the inks of a half, light on 0, and their digits, from each source: MNIST, scikit-learn, and the fonts."""
     mnist, small, fonts = suite.mnist_half(half), suite.small_digits(half), suite.font_digits(half)
     small_inks = tuple(np.asarray(picture) for picture in small.pictures)
     penned = [place for place, writer in enumerate(fonts.writers) if writer != OUTLINED]

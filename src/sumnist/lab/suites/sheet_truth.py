@@ -79,8 +79,8 @@ class Entry(NamedTuple):
     Attributes:
         value: The number that is meant, in the field's units.
         manner: How it is written; "empty" and "filler" mean 0.
-        written: A character for each box ("" for an empty one), or one text for a strip; if the number is corrected,
-            the crossed-out one.
+        written: A character for each box ("" for an empty one), or one text for a strip. If the number is corrected,
+            this is the crossed-out number.
         correction: What is written in the correction, in the same form.
     """
 
@@ -91,7 +91,13 @@ class Entry(NamedTuple):
 
 
 class Mistake(NamedTuple):
-    """A wrong total: its field, the kind of mistake, and the right sum in the field's units."""
+    """A wrong total.
+
+    Attributes:
+        field: The name of its field.
+        kind: The kind of mistake.
+        sum: The right sum, in units of the field.
+    """
 
     field: str
     kind: str
@@ -106,7 +112,7 @@ class Truth:
         layout: The form.
         identity: Whose sheet it is.
         entries: What is written in each field, by the field's name.
-        mistake: The wrong total, None if all totals are right.
+        mistake: The wrong total; None if all totals are right.
     """
 
     layout: Layout
@@ -206,8 +212,8 @@ def mistaken(
 
 
 def slips(total: Field, sum_: int, terms: Sequence[int], other: int) -> dict[str, set[int]]:
-    """Return the possible wrong totals of each kind except "anything". A total of an unexpected kind is never of a
-    `NAMED` kind too.
+    """Return the possible wrong totals of each kind except "anything". A total that fits a `NAMED` kind is not among
+    those of an unexpected kind.
 
     Args:
         total: The total's field.

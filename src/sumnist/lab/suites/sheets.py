@@ -58,7 +58,8 @@ HEIGHTS = 4.5, 8.0
 WIDEST = 7.5
 """Largest width of a digit in a box, in millimetres."""
 SECOND_PEN = 0.15
-"""Share of fields written with another pen than the rest of the sheet; of corrections, half have another pen."""
+"""Share of fields that are written with another pen than the rest of the sheet. Half of the corrections have another
+pen."""
 GREYS = {"blue": (0.18, 0.45), "black": (0.03, 0.22), "pencil": (0.28, 0.46)}
 """Share of light that the ink of each pen reflects, least and most; even the palest ink differs from the printed
 lines."""
@@ -69,11 +70,11 @@ THREADBARE = 0.3
 CUT = 3
 """Pixels cut off at each side of a scan: they show lines of the table that the scan was cut from."""
 EDGE = 10
-"""A component that lies within this many pixels of a side is a line of the table too."""
+"""A component that lies within this many pixels of a side is also a line of the table."""
 SPECK = 0.03
 """Components with at most this share of the largest one's ink are specks of dust."""
 PAPER, PALEST = 0.08, 0.1
-"""Pixels that are darker than paper by less than this are paper; and the least contrast of ink."""
+"""`PAPER`: pixels that are darker than paper by less than this are paper. `PALEST`: the least contrast of ink."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +158,14 @@ class Mark(NamedTuple):
 
 
 class Pen(NamedTuple):
-    """A pen: its grey; the level at which it takes the edge of a digit (a low level makes the digit thick); the width
-    of drawn strokes in pixels; how much the grain of the paper shows."""
+    """A pen.
+
+    Attributes:
+        grey: The share of light that its ink reflects.
+        level: The level at which it takes the edge of a digit: a low level makes the digit thick.
+        width: The width of drawn strokes in pixels.
+        grain: How much the grain of the paper shows.
+    """
 
     grey: float
     level: float
@@ -167,8 +174,14 @@ class Pen(NamedTuple):
 
 
 class Hand(NamedTuple):
-    """How the digits of a sheet are written: their pictures, height in pixels, slant, and the gaps between them as
-    shares of the height."""
+    """How the digits of a sheet are written.
+
+    Attributes:
+        ink: The pictures of digits.
+        height: The height of the digits in pixels.
+        slant: The slant of the digits.
+        gap: The gap between digits on a strip, as a share of their height.
+    """
 
     ink: Ink
     height: float
@@ -474,8 +487,8 @@ QUARTERS = 0.12
 FILLS = 0.78, 0.97
 """Share of the picture's width or height that the page takes: least and most."""
 BENT, BEND = 0.25, (0.5, 4.0)
-"""Share of pages that are bent, and the height of their middle over their sides in millimetres, least and most; half of
-them are bent down instead."""
+"""`BENT`: the share of pages that are bent. `BEND`: by how many millimetres their middle is higher than their sides,
+or, for half of them, lower: least and most."""
 MESH = 48
 """Pixels between the points at which the picture of a bent page is exact; between these it is bilinear."""
 DEFOCUS = 0.04, 0.22
@@ -487,9 +500,9 @@ SHADOWED = 0.6
 NOISE = 0.004, 0.022
 """Standard deviation of the sensor's noise, as a share of white: least and most."""
 QUALITY = 70, 96
-"""Quality of JPEG: least, and end (exclusive)."""
+"""Quality of JPEG: the least, and the end of the range (exclusive)."""
 DPI = 200, 301
-"""Pixels per inch of scans: least, and end (exclusive)."""
+"""Pixels per inch of scans: the least, and the end of the range (exclusive)."""
 SKEW, SHIFT = 0.7, 1.5
 """How far a page lies askew in a scanner, in degrees, and how far it is shifted, in millimetres; standard
 deviations."""

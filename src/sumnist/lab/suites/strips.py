@@ -67,9 +67,9 @@ VOCABULARY: dict[Half, str] = {
 }
 """Words and names. At least half of the letters of each look like no digit (`out_of_distribution.LOOK_ALIKES`)."""
 CAPITAL = 30, 44
-"""Height of handwritten capitals in pixels: least, and end (exclusive)."""
+"""Height of handwritten capitals in pixels: the least, and the end of the range (exclusive)."""
 BETWEEN = 1, 5
-"""Pixels between capitals: least, and end (exclusive)."""
+"""Pixels between capitals: the least, and the end of the range (exclusive)."""
 SCRIBBLES, SCRIBBLE_HEIGHT = 4, 48
 """Most scribbles side by side, and their height in pixels."""
 STRUCK = 3, 8
@@ -79,7 +79,7 @@ LINES, TEETH = (2, 3), (5, 9)
 FINE = 4
 """Strokes are drawn this many times as large, and then reduced to smooth them."""
 PLAIN = 10
-"""One blank picture in this many is a single grey, 40×160 pixels; the others are cut from photographs."""
+"""One blank picture in this many has a single grey, 40×160 pixels. The others are cut from photographs."""
 LONG = 3, 6
 """Width of the cut pictures divided by their height: least and most."""
 

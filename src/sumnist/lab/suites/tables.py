@@ -24,10 +24,10 @@ Numbers = NDArray[np.int64]
 EMPTY = -(2**40)
 """Stands for an empty cell."""
 SLIPS = 0.02
-"""Share of the numbers that should follow from others, but do not."""
+"""Of the numbers that should follow from others, the share that is wrong."""
 HEIGHT, LINE, GAP = (34.0, 56.0), (1.7, 2.3), 0.9
-"""Height of the digits in pixels; distance between rows, and room beside the widest number of a column, both divided by
-it."""
+"""`HEIGHT`: the height of the digits in pixels. In digit heights, `LINE`: the distance between rows; `GAP`: the room
+beside the widest number of a column."""
 MARGIN = 0.08
 """Margin around a table, as a share of its width."""
 
