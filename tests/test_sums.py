@@ -423,6 +423,55 @@ def test_sums_of_many_by_products_are_those_by_logarithms(
         assert one == pytest.approx(two, rel=1e-12, abs=1e-12)
 
 
+def test_many_digits_with_any_factors_are_added_as_whole_numbers_are_counted(random: np.random.Generator) -> None:
+    """The weights of each digit are whole numbers, some of them zero, so the ways to each total are counted exactly."""
+    steps = [1, -1, 3] * 11 + [1, 1]
+    weights = random.integers(1, 10**6, (len(steps), 10)) * random.integers(0, 2, (len(steps), 10))
+    weights[:, 4] += 1
+
+    def counted(places: list[int]) -> dict[int, int]:
+        ways = {0: 1}
+        for place in places:
+            longer: dict[int, int] = {}
+            for total, count in ways.items():
+                for value, weight in enumerate(weights[place].tolist()):
+                    key = total + steps[place] * value
+                    longer[key] = longer.get(key, 0) + count * weight
+            ways = longer
+        return ways
+
+    numbers = [Digits(log_shares(one[None] * 1.0)) for one in weights]
+    total = Sum([*zip(steps, numbers, strict=True)])
+    ways, whole = counted([*range(len(steps))]), math.prod(weights.sum(1).tolist())
+    found = total.totals()
+    assert (found.first, found.last) == (min(ways), max(ways))
+    exact = [math.log(ways[one]) - math.log(whole) if ways[one] else -np.inf for one in range(min(ways), max(ways) + 1)]
+    assert found.log_probs == pytest.approx(np.array(exact), rel=1e-12, abs=1e-12)
+    for asked in (min(ways), 100, 171, max(one for one in ways if ways[one])):
+        if not ways[asked]:
+            assert total.log_prob(asked) == -np.inf
+            continue
+        assert total.log_prob(asked) == pytest.approx(exact[asked - min(ways)], rel=1e-12)
+        given_total = total.posterior(asked)
+        for place in (0, 1, 17, len(steps) - 1):
+            others = counted([one for one in range(len(steps)) if one != place])
+            left = [
+                weight * others.get(asked - steps[place] * v, 0) for v, weight in enumerate(weights[place].tolist())
+            ]
+            assert np.exp(given_total[place][0]) == pytest.approx([one / ways[asked] for one in left], abs=1e-12)
+
+
+def test_draws_of_many_digits_have_their_total_and_the_frequencies_of_the_posterior(
+    random: np.random.Generator,
+) -> None:
+    steps = [1, -1, 1, 2, 1, 1, -1, 1, 1, 1, 1]
+    total = Sum([(step, Digits(some(random, 1, 10))) for step in steps])
+    drawn = np.stack(total.sample(4000, 30, random=1).values)[..., 0]
+    assert (np.array(steps) @ drawn == 30).all()
+    for digits_drawn, posterior in zip(drawn, total.posterior(30), strict=True):
+        assert np.bincount(digits_drawn, minlength=10) / 4000 == pytest.approx(np.exp(posterior[0]), abs=0.04)
+
+
 def test_of_what_cannot_be_searched_the_bound_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(equation, "BEAM", 1)
     random = np.random.default_rng(3)

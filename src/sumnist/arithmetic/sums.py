@@ -422,6 +422,7 @@ class Sum(Added):
 
         def of(operand: Operand, kind: Kind, index: int) -> Any:
             share = sp.normalised(getattr(question.terms, kind)[index][1] + left[kind][index])
+            share = share[:, None] if question.single else share
             if not question.unknown:
                 return operand.given(question.answer(share), 0.0)
             unknown = 1 - sp.library(most).exp(least - most)
@@ -516,6 +517,7 @@ class Question:
         target: The sum of the terms, `[*batch]`, in units of 10^−`decimals`.
         batch: The shape of the batch.
         unknown: The probability that an operand has an unlisted value.
+        single: Whether all operands are single digits; they are then added as ranges, without carries.
     """
 
     def __init__(self, asked: Sum, total: Any, more: int = 0) -> None:
@@ -548,11 +550,18 @@ class Question:
         if size < SMALL and not (total is ANY and positions >= LONG):  # NumPy's calls cost a fraction of torch's
             plain = [sp.plain(x) for x in (reference, *laid)]
             reference, *laid = plain if all(isinstance(x, np.ndarray) for x in plain) else (reference, *laid)
+        self.single = positions == 1 and not allowed and all(one.kind == "digits" for one in both.operands)
         for step, one, x in zip(both.steps, both.operands, laid, strict=True):
-            terms: list[Any] = getattr(self.terms, one.kind)
-            self.places.append((one, one.kind, len(terms)))
-            terms.append((narrow(step * one.support.at(self.decimals)) if one.kind == "points" else step, x))
-            self.terms.lengths += [one.log_probs.shape[-2]] if one.kind == "digits" else []
+            kind: Kind = "ranges" if self.single else one.kind
+            terms: list[Any] = getattr(self.terms, kind)
+            self.places.append((one, kind, len(terms)))
+            terms.append(
+                (
+                    narrow(step * one.support.at(self.decimals)) if kind == "points" else step,
+                    x[:, 0] if self.single else x,
+                )
+            )
+            self.terms.lengths += [one.log_probs.shape[-2]] if kind == "digits" else []
         if allowed:
             x = sp.like(reference, np.zeros((len(allowed.units), *(1 for _ in self.batch))))
             self.terms.points.append((narrow(-allowed.at(self.decimals)), x))
@@ -592,7 +601,7 @@ class Question:
                 index = choose(np.broadcast_to(x, (*x.shape[: x.ndim - len(batch)], *batch)))
             found = sp.picked(x, index[None])[0]
             log_prob = log_prob + (found.sum(0) if kind == "digits" else found)
-            values.append(operand.chosen(index))
+            values.append(operand.chosen(index[None] if self.single else index))
         return Assignment(tuple(values), log_prob)
 
 
