@@ -521,8 +521,8 @@ def convolved(x: Array, offsets: range, size: int, two: Array) -> Weights | None
             total[..., first:stop, :] += share[..., first:stop, None] * part
     with np.errstate(divide="ignore"):
         found = np.moveaxis((np.log(total) + scale[..., None]).reshape(*batch, -1), -1, 0)[:size]
-    weak = (total < LEAST) & (highest[..., None] > IMPOSSIBLE)
-    rows = np.flatnonzero(weak.reshape(-1, count * NEAR).any(0)[:size])
+    weak: NDArray[np.bool_] = (total < LEAST) & (highest[..., None] > IMPOSSIBLE)
+    rows = np.flatnonzero(weak.reshape(-1, count * NEAR)[:, :size].any(0))
     for some in in_blocks(len(rows), len(offsets) * prod(batch)):
         found[rows[some]] = log_sum(x[rows[some] + np.asarray(offsets)[:, None]] + two[:, None])
     return found.astype(x.dtype, copy=False)
