@@ -463,8 +463,8 @@ class Messages:
         return Up(ring.plus(message, spread), terms, sums, vague)
 
     def but_one(self, ring: Ring, x: Weights) -> Weights:
-        """For each of the total's numbers, the sum of all weights `[G]` without the weight of that number. Of an entry
-        that stands for several numbers, only one is left out."""
+        """For each of the total's numbers, the sum of all weights `[G]` without the weight of that number. If an entry
+        stands for several numbers, the sum leaves out one of them, and keeps the others."""
         return np.asarray(ring.plus(ring.others(x), ring.times(x, ring.weights(self._log_others))))
 
     def evenly(self, ring: Ring, total: Weights) -> Weights:

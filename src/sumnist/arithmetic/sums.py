@@ -686,7 +686,8 @@ class Digits(Operand):
         return int(self.log_probs.shape[-2])
 
     def laid(self, reference: sp.Array, rank: int, positions: int) -> sp.Array:
-        """As an operand: `[base, positions, *batch]`, the least significant position first, zeros above the number."""
+        """As an operand: `[base, positions, *batch]`, the least significant position first. Digits above the number are
+        zero."""
         xp, x = sp.library(self.log_probs), self.log_probs
         x = xp.reshape(x, (*(1 for _ in range(rank - len(self.batch))), *x.shape))
         x = xp.permute_dims(xp.flip(x, axis=rank), (rank + 1, rank, *range(rank)))

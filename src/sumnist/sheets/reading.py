@@ -3,9 +3,9 @@
 The corner tags locate the sheet, and it is laid flat. Its code names its layout and its person. A network looks at
 every cell. The posterior of all numbers, given all sums, says which numbers to take and which cells to look at.
 
-A reader of cells gives the likelihood of each class (a digit, a number of several digits, empty, filler, crossed out),
-relative to that of any picture: its probability divided by the prior that it was trained with. The letters stand for
-likelihoods:
+A cell belongs to a class: a digit, a number of several digits, empty, filler or crossed out. For each class, a reader
+of cells gives a likelihood: the network's probability of the class, divided by the class's share in training. The
+letters stand for likelihoods:
 
 - w(x): x is written in the boxes. Its digits are in neighbouring boxes, mostly the last ones, and nothing is in the
   others. For a strip, w(x) comes from the reader of numbers, whose own prior is divided out as well.

@@ -338,7 +338,8 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
 
 def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Finding]:
     """The rules of rows, completed where a rule recurs at equal distances, at least `REPEATED` times. Its further
-    repetitions need less evidence. A repetition replaces a rule whose shape occurs only once, which held by chance."""
+    repetitions need less evidence. If another rule has the same total and its shape occurs only once, it held by
+    chance: the repetition replaces it."""
     kept = {one.rule.relation.total: one for one in of_rows}
     shapes = defaultdict[tuple[Any, ...], list[Finding]](list)
     for one in of_rows:

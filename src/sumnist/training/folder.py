@@ -231,7 +231,7 @@ class RunFolder:
         save_tensors(self.place / STATE, learner.tensors(), {key: json.dumps(value) for key, value in about.items()})
 
     def finish(self, facts: dict[str, Any]) -> None:
-        """Complete the record with `facts`. A finished run then drops its state and takes its place."""
+        """Complete the record with `facts`. If the run is finished, delete its state and move it to `path`."""
         with writing(self.place):
             self.close_board()
             self.record |= facts | {"ended": now()}

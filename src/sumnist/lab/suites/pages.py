@@ -72,7 +72,7 @@ class Writers(Protocol):
 
 
 class Images:
-    """Writers whose digits are pictures: MNIST's test images of a half, or scans."""
+    """A source that takes digits from pictures: from half of MNIST's test images, or from scans."""
 
     def __init__(self, ink: Ink) -> None:
         self.ink, self.name = ink, ink.name
