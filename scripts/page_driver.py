@@ -41,10 +41,10 @@ WIDE, HIGH = 0.62, 0.75
 
 
 @contextmanager
-def served(*words: str, folder: Path | None = None) -> Iterator[str]:
+def served(*words: str, folder: Path | None = None, python: str | Path = sys.executable) -> Iterator[str]:
     """Run a server for the `with`, and give its URL: a server of readings, or the one that the command `words` starts.
-    Raises `RuntimeError` unless the server ends with exit status 0."""
-    command = [sys.executable, "-m", "sumnist", *(words or ("serve", "--port", "0"))]
+    `python` is the interpreter whose Sumnist runs. Raises `RuntimeError` unless the server ends with exit status 0."""
+    command = [python, "-m", "sumnist", *(words or ("serve", "--port", "0"))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         assert process.stdout is not None
         try:

@@ -172,10 +172,15 @@ def simulated() -> Sheets:
 def photograph(pupil: int) -> bytes:
     """Return the photograph of a pupil's sheet as a JPEG: the whole sheet, or for `CUT` the sheet without its lower
     part."""
-    page = filled(LAYOUT, name_of(pupil), simulated().marks(pupil))
-    data = photographed(page, simulated().random("photograph", pupil), SHEET).data
+    data = photograph_of_all(pupil)
     with Image.open(BytesIO(data)) as picture:
         return data if pupil != CUT else jpeg(picture.crop((0, 0, picture.width, picture.height * 7 // 10)))
+
+
+def photograph_of_all(pupil: int) -> bytes:
+    """Return the photograph of a pupil's whole sheet as a JPEG."""
+    page = filled(LAYOUT, name_of(pupil), simulated().marks(pupil))
+    return photographed(page, simulated().random("photograph", pupil), SHEET).data
 
 
 def name_of(pupil: int) -> str:

@@ -154,11 +154,30 @@ def test_the_picture_of_a_number_is_read_at_a_click_and_its_line_is_framed(page:
     assert line["width"] >= 3.5 * 28 * side
     expected = [0.5 + (place - 1.5) * 28 * side / pad["width"] for place in range(4)]
     assert middles(page, "#marks span") == pytest.approx(expected, abs=14 * side / pad["width"])
+    choose(page, "One digit")
+    expect_none(page, "There seems to be more than one digit.")
+    expect(page.locator("#line")).to_be_hidden()
+    choose(page, "A number")
+    expect(page.locator("#line")).to_be_visible()
     page.get_by_label("Ink", exact=True).select_option("light")
     expect(page.locator("#how")).to_have_text(re.compile("^Light ink"))
     page.click("#clear")
     expect(page.locator("#line")).to_be_hidden()
     expect_none(page, "Write a number, digit beside digit.")
+
+
+@pytest.mark.parametrize("page", [{"viewport": {"width": 320, "height": 640}}], indirect=True)
+def test_on_the_narrowest_phone_what_is_said_of_a_picture_does_not_stick_out(page: Page) -> None:
+    choose(page, "A number")
+    give(page, "drop", "strip.png", strip(*PLACES))
+    expect(page.locator("#meter")).to_be_visible()
+    expect(page.locator("#ink")).to_be_visible()
+    sides: list[float] = page.evaluate(
+        """() => [...document.querySelectorAll(".seen, .seen > :not(canvas)")]
+            .map((one) => one.getBoundingClientRect()).flatMap(({ left, right }) => [left, right])"""
+    )
+    assert (min(sides), max(sides)) == tuple(sides[:2])
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
 
 
 # No answer.
