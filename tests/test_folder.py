@@ -36,6 +36,7 @@ from sumnist.inference.reader import Reader, TorchNetwork
 from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.folder import METRICS, RECORD, STATE, held, settle_if_free
 from sumnist.model.network import TwoInputNet, load_network
+from sumnist.training.calibrate import digits_of
 from sumnist.training.evaluate import compare_runs, evaluate_run
 from sumnist.training.export import export_run
 from sumnist.training.folder import Progress, RunFolder
@@ -257,7 +258,8 @@ def test_ctrl_c_at_the_end_leaves_a_run_that_is_not_finished_and_then_ends_as_if
     small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, call: int
 ) -> None:
     config = replace(small_config, outliers=0.3)
-    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
+    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 100)
+    monkeypatch.setattr("sumnist.training.tasks.digits_of", lambda writers: digits_of(writers[:1]))
     alone = train(config, tmp_path / "alone", progress=False)
     owner, _, name = place.rpartition(".")
     module, _, kind = owner.rpartition(".")
@@ -595,7 +597,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Path:
     """A run, exported and evaluated; not to be changed."""
     run = Path(shutil.copytree(small_run, tmp_path_factory.mktemp("whole") / "run"))
     export_run(run)
-    export_run(run, int8=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sumnist.training.export.to_onnx", lambda *_: (run / "model.onnx").read_bytes())  # in no time
+        export_run(run, int8=True)
     evaluate_run(run, device="cpu")
     return run
 

@@ -49,10 +49,8 @@ POINTS = 4
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """The URL of a server that may take its time to learn."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OPENBLAS_NUM_THREADS", "1")
-        with served("serve", "--port", "0", "--workers", "1", "--reading-seconds", "60") as url:
-            yield url
+    with served("serve", "--port", "0", "--workers", "1", "--reading-seconds", "60") as url:
+        yield url
 
 
 def part(page: Page, name: str) -> Locator:

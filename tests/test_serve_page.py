@@ -244,10 +244,10 @@ def tops(page: Page) -> dict[str, float]:
 
 @pytest.mark.parametrize(
     "page",
-    [STILL | {"viewport": size} for size in (PHONE, TABLET, DESK)],
+    [pytest.param(STILL | {"viewport": size}, id=name, marks=pytest.mark.long if name == "tablet" else ())
+     for name, size in {"phone": PHONE, "tablet": TABLET, "desk": DESK}.items()],
     indirect=True,
-    ids=["phone", "tablet", "desk"],
-)
+)  # fmt: skip
 def test_nothing_moves_when_answers_refusals_and_problems_come_and_go(page: Page) -> None:
     def expect_still(state: str) -> None:
         expect(page.locator("#main")).to_have_attribute("data-state", state)

@@ -130,10 +130,11 @@ def test_what_holds_in_a_table_is_found_where_some_of_its_numbers_are_misread(ki
     assert len(equal) <= len(kept.rules)
 
 
-def test_in_tables_of_chance_nothing_holds() -> None:
+@pytest.mark.parametrize("count", [4, pytest.param(15, marks=pytest.mark.long)])
+def test_in_tables_of_chance_nothing_holds(count: int) -> None:
     random = np.random.default_rng(7)
     for largest in (10, 100, 10_000):
-        for _ in range(15):
+        for _ in range(count):
             values = random.integers(0, largest, (20, 8))
             assert found(values, np.ones(values.shape, bool)) == []
 

@@ -515,7 +515,7 @@ def runtime() -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-@pytest.mark.parametrize(("ink", "decimal"), [("dark", "."), ("auto", None)])
+@pytest.mark.parametrize(("ink", "decimal"), [("dark", "."), pytest.param("auto", None, marks=pytest.mark.long)])
 def test_the_page_and_python_read_drawings_alike(ink: InkColour, decimal: str | None) -> None:
     fields = {"count": 5, "ink": ink} | ({} if decimal is None else {"decimal": decimal})
     pictures = [*pages(), *found_on()[::4]]
@@ -557,9 +557,10 @@ def found_on() -> list[Grey]:
 
 
 @pytest.mark.usefixtures("runtime")
-def test_the_page_finds_the_same_numbers_on_pictures_as_python() -> None:
-    read, several = read_in_node(found_on(), "find", {"count": 5}), 0
-    for answer, picture in zip(read, found_on(), strict=True):
+@pytest.mark.parametrize("every", [2, pytest.param(1, marks=pytest.mark.long)])
+def test_the_page_finds_the_same_numbers_on_pictures_as_python(every: int) -> None:
+    pictures, several = found_on()[::every], 0
+    for answer, picture in zip(read_in_node(pictures, "find", {"count": 5}), pictures, strict=True):
         wanted = page_as_dict(picture, READER.find(picture, count=5))
         assert [answer[key] for key in ("width", "height")] == [wanted[key] for key in ("width", "height")]
         assert [one["written"] for one in answer["numbers"]] == [one["written"] for one in wanted["numbers"]]
@@ -569,13 +570,15 @@ def test_the_page_finds_the_same_numbers_on_pictures_as_python() -> None:
             assert_same_reading(one, other)
             assert np.array(one["corners"]) == pytest.approx(np.array(other["corners"]), abs=0.01)
             assert one["orientation"] == pytest.approx(other["orientation"], abs=1e-3)
-    assert several > 5
+    assert several > 5 / every
 
 
 @pytest.mark.usefixtures("runtime")
-@pytest.mark.parametrize("ink", ["auto", pytest.param("light", marks=pytest.mark.long)])
-def test_the_page_and_python_read_the_same_digits_on_pictures(ink: InkColour) -> None:
-    pictures = [*photographs(), *found_on(), *pages()[-9:], *load_mnist("test").images[:2]]
+@pytest.mark.parametrize(
+    ("ink", "every"), [("auto", 3), *(pytest.param(ink, 1, marks=pytest.mark.long) for ink in ("auto", "light"))]
+)
+def test_the_page_and_python_read_the_same_digits_on_pictures(ink: InkColour, every: int) -> None:
+    pictures = [*[*photographs(), *found_on(), *pages()[-9:]][::every], *load_mnist("test").images[:2]]
     read = read_in_node(pictures, "digit", {"number": 7, "ink": ink})
     for one, answer in zip(read, READER.read(pictures, 7, ink), strict=True):
         wanted = answer.as_dict(image=True)
