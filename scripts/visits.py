@@ -127,7 +127,7 @@ def student(visit: Visit) -> None:
             expect(page.locator("#learned-says")).to_contain_text("which is not 8 + 9 = 17.")
         visit.keep("where-it-fails", seen(page, page.locator("#beside")))
         with visit.step("read why"):
-            page.get_by_role("link", name="How many such networks did").click()
+            page.get_by_role("link", name="How well such networks add").click()
             expect(page.locator("#study")).to_contain_text("get pairs wrong that they never saw")
             study = visit.clone / page.locator("#study code").inner_text()
             page.goto(study.with_name("study.html").as_uri())

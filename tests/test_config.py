@@ -132,6 +132,10 @@ def test_what_is_no_number_of_the_range_is_refused_by_the_name_of_the_flag(data:
         ({"device": "cuda:-1"}, "--device cuda:-1: expected auto, cpu, cuda, cuda:N or mps"),
         ({"device": "cuda:999"}, "--device cuda:999: expected auto, cpu, cuda, cuda:N or mps"),
         ({"seed": 10**5000}, "--seed of more than 100 digits: expected a whole number from 0 to 2^63 - 1"),
+        (
+            {"parts": 2, "encoder": "wide"},
+            "--parts 2: expected 1, or --task digits, no dropout, no outliers, and a batch of two images a part",
+        ),
         ({"batch_size": 1}, "--batch-size 1: expected at least 2, for the batch normalisation of --encoder default"),
         ({"preset": "defualt"}, f"preset defualt: expected one of {', '.join(PRESET_NAMES)}; did you mean default?"),
         ({"fusion": "exakt"}, "--fusion exakt: expected one of exact, concat, original; did you mean exact?"),

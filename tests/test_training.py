@@ -32,7 +32,7 @@ from sumnist.cli import main
 from sumnist.config import Config, preset
 from sumnist.data import cells, strips, texts
 from sumnist.data.mnist import FILES, load_mnist
-from sumnist.data.pairs import PairBatches
+from sumnist.data.pairs import PairBatches, Pairs
 from sumnist.data.sampling import hold_out
 from sumnist.data.strips import StripBatch
 from sumnist.errors import ConfigError, DataError, OutputError, RunError, TrainingError
@@ -46,7 +46,7 @@ from sumnist.model.network import TwoInputNet, load_network
 from sumnist.model.strip_network import CellNet, StripNet
 from sumnist.training import calibrate as fitting
 from sumnist.training import tasks
-from sumnist.training.devices import ProcessGroup, choose_bf16, choose_device, process_group
+from sumnist.training.devices import ProcessGroup, choose_bf16, choose_device, in_parts, process_group, threads
 from sumnist.training.evaluate import compare_runs, evaluate_run, evaluate_sums
 from sumnist.training.export import export_run
 from sumnist.training.folder import Learner
@@ -120,6 +120,42 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit_in_the_precision_that_s
     assert (first / WEIGHTS).read_bytes() == (again / WEIGHTS).read_bytes() != (other / WEIGHTS).read_bytes()
     record = json.loads((first / RECORD).read_text())
     assert (record["precision"], record["chosen"]["bf16"]) == (precision, precision == "bf16")
+
+
+def test_the_gradient_of_a_batch_in_parts_is_the_mean_of_those_of_its_parts(small_config: Config) -> None:
+    config = replace(small_config, encoder="fast", fusion="concat", numbers_per_image=2)
+    net, count = TwoInputNet.from_config(config).train(), 7
+    number, digit = torch.arange(2 * count) % 10, torch.arange(count).repeat_interleave(2)
+    batch = Pairs(torch.rand(count, 1, 28, 28), number, digit, digit + number)
+    parts = [Pairs(batch.image[:3], number[:6], digit[:6], batch.sum[:6]),
+             Pairs(batch.image[3:], number[6:], digit[6:], batch.sum[6:])]  # fmt: skip
+    expected, said, total = [torch.zeros_like(one) for one in net.parameters()], [], 0.0
+    for part in parts:
+        alone, share = deepcopy(net), len(part.image) / count
+        heads, losses = DigitTask.forward(alone, part, config)
+        losses.total.backward()
+        for whole, parameter in zip(expected, alone.parameters(), strict=True):
+            whole += share * parameter.grad if parameter.grad is not None else 0
+        said.append(heads.digit)
+        total += share * losses.total.item()
+    before = [parameter.detach().clone() for parameter in net.parameters()]
+    with threads(2), in_parts(net, 2) as apart:
+        optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+        heads, losses = training_step(net, optimizer, batch, config, nullcontext(), parts=apart)
+        assert torch.get_num_threads() == 1
+    for parameter, old, gradient in zip(net.parameters(), before, expected, strict=True):
+        assert torch.allclose(old - parameter, gradient, atol=1e-6)
+    assert torch.allclose(heads.digit, torch.cat(said), atol=1e-5)
+    assert losses.total.item() == pytest.approx(total)
+
+
+def test_a_training_in_parts_gives_the_same_weights_with_one_thread_as_with_more(
+    small_config: Config, tmp_path: Path
+) -> None:
+    config = replace(small_config, epochs=1, parts=3)
+    one, *others = (train(replace(config, threads=count), tmp_path / str(count), progress=False) for count in (1, 2, 3))
+    for other in others:
+        assert all(torch.equal(*both) for both in zip(one.net.parameters(), other.net.parameters(), strict=True))
 
 
 def test_training_is_in_fp32_where_the_processor_only_emulates_bf16(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -211,6 +211,9 @@ class Config:
     """auto (cuda if there is one, else cpu), cpu, cuda, cuda:N, or mps (untested)"""
     precision: Precision = "auto"
     """auto (bf16 where the processor has instructions for it, else fp32), fp32 or bf16"""
+    parts: Annotated[int, Range(1, 64)] = 1
+    """for the task digits: parts of a batch that are trained at the same time, each on threads of its own; batch
+    normalisation sees each part by itself"""
     threads: Annotated[int, THREADS] = 0
     """processor threads; 0 leaves the choice to torch"""
 
@@ -237,6 +240,9 @@ class Config:
         require(self, "sum_weight", self.digit_weight + self.sum_weight > 0, "above 0 when --digit-weight is 0")
         require(self, "loose", self.task == "numbers" or not self.loose, f"0 with --task {self.task}")
         require(self, "addends", self.operation == "add" or self.addends == 2, "2 with --operation sub")
+        divisible = self.task == "digits" and self.encoder not in DROPPING and not self.outliers
+        good = self.parts == 1 or (divisible and 2 * self.parts <= self.batch_size)
+        require(self, "parts", good, "1, or --task digits, no dropout, no outliers, and a batch of two images a part")
         for name in EXACT if self.task == "addition" else ():
             good = getattr(self, name) == getattr(type(self), name)
             expected = f"{shown(getattr(type(self), name))} with --task addition, as --preset addition has it"
@@ -289,6 +295,8 @@ EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 images."""
 NORMALISED = "fast", "default", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
+DROPPING = "default", "wide", "lenet"
+"""The encoders with dropout."""
 PRESET_NAMES = ("fast", "default", "best", "tiny", "original", "original-as-written", "numbers", "cells", "finder",
                 "addition", "addition-best")  # fmt: skip
 

@@ -10,8 +10,13 @@ import importlib
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from operator import mul
 from typing import Any, TypeVar
 
 import torch
@@ -143,6 +148,66 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+class Parts:
+    """Parts of a batch, each on a thread of its own, which wait for each other once in a step, and not in every
+    operation. So a training loses little if other programs need the processor.
+
+    Batch normalisation sees each part by itself, as a ghost batch (Hoffer, Hubara and Soudry, 2017). Its running
+    statistics are those of the first part.
+
+    Args:
+        net: The network. Each further part has a twin of it, which shares its parameters.
+        count: The number of parts.
+        pool: Runs all parts but the first; None if all run here, one after another.
+    """
+
+    def __init__(self, net: torch.nn.Module, count: int, pool: ThreadPoolExecutor | None) -> None:
+        self.nets, self.pool = [net, *(deepcopy(net) for _ in range(count - 1))], pool
+        for twin in self.nets[1:]:
+            for own, parameter in zip(twin.parameters(), net.parameters(), strict=True):
+                own.data = parameter.data
+
+    def each(self, batch: Any, backward: Callable[[torch.nn.Module, Any, float], tuple[Any, Any]]) -> tuple[Any, Any]:
+        """Add up the gradients of all parts in the network.
+
+        Args:
+            batch: A named tuple of tensors, with one or several entries for each of `batch.image`.
+            backward: Computes gradients, given a network, a part, and the part's share of the images.
+
+        Returns:
+            The outputs of all parts, and the means of their losses.
+        """
+        count, parts = len(batch.image), []
+        edges = [count * place // len(self.nets) for place in range(len(self.nets) + 1)]
+        for start, stop in pairwise(edges):
+            tensors = (x[start * len(x) // count : stop * len(x) // count] for x in batch)
+            parts.append((type(batch)(*tensors), (stop - start) / count))
+        work = [partial(backward, net, *part) for net, part in zip(self.nets, parts, strict=True)]
+        others = [self.pool.submit(one).result if self.pool else one for one in work[1:]]
+        done = [work[0](), *(other() for other in others)]
+        for twin in self.nets[1:]:
+            for own, other in zip(self.nets[0].parameters(), twin.parameters(), strict=True):
+                if own.grad is not None and other.grad is not None:
+                    own.grad += other.grad
+            twin.zero_grad(set_to_none=True)
+        outputs, losses = zip(*done, strict=True)
+        shares = [share for _, share in parts]
+        means = (sum(map(mul, of, shares)) for of in zip(*losses, strict=True))
+        whole = (None if of[0] is None else torch.cat(of) for of in zip(*outputs, strict=True))
+        return type(outputs[0])(*whole), type(losses[0])(*means)
+
+
+@contextmanager
+def in_parts(net: torch.nn.Module, count: int) -> Iterator[Parts | None]:
+    """Divide the threads among the `count` parts of a batch; None if there is one part."""
+    if count == 1:
+        yield None
+        return
+    each = torch.get_num_threads() // count
+    with threads(max(1, each)), ThreadPoolExecutor(count - 1) as pool:
+        yield Parts(net, count, pool if each else None)
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ from sumnist.memory import keep_freed_memory
 from sumnist.model.checkpoint import load_fitting
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, STATE
-from sumnist.training.devices import ProcessGroup, choose_bf16, choose_device, process_group, threads
+from sumnist.training.devices import Parts, ProcessGroup, choose_bf16, choose_device, in_parts, process_group, threads
 from sumnist.training.folder import Learner, Progress, RunFolder, lower_lr, read_metrics
 from sumnist.training.tasks import TASKS, Tally, Task
 
@@ -160,20 +160,22 @@ def train_together(
             title = f"epoch {epoch + 1}/{config.epochs}"
             intensity = learning_rate(epoch / config.epochs, config) / config.lr  # the last epochs see clean images
             bar = tqdm(task.epoch(epoch, intensity), title, task.steps(), disable=None if progress else True)
-            for batch in bar:
-                rate = learning_rate(step / steps, config) * RESTARTED**restarts
-                set_learning_rate(learner.optimizer, rate)
-                smoothing = config.label_smoothing * (rate / config.lr if config.smoothing_fades else 1)
-                outputs, losses = training_step(
-                    learner.net, learner.optimizer, batch, config, autocast, smoothing=smoothing, processes=processes
-                )
-                if learner.average is not None:
-                    move_average(learner.average, learner.net, config.ema, step)
-                tally.add(learner.net, outputs, losses, batch)
-                step += 1
-                if step % CHECKED_EVERY == 0 or step % task.steps() == 0:  # so that no unchecked weights are saved
-                    bar.set_postfix_str(tally.text())
-                    check_finite(losses, epoch, step, config)
+            with in_parts(learner.net, config.parts) as parts:
+                for batch in bar:
+                    rate = learning_rate(step / steps, config) * RESTARTED**restarts
+                    set_learning_rate(learner.optimizer, rate)
+                    smoothing = config.label_smoothing * (rate / config.lr if config.smoothing_fades else 1)
+                    outputs, losses = training_step(
+                        learner.net, learner.optimizer, batch, config, autocast,
+                        smoothing=smoothing, processes=processes, parts=parts,
+                    )  # fmt: skip
+                    if learner.average is not None:
+                        move_average(learner.average, learner.net, config.ema, step)
+                    tally.add(learner.net, outputs, losses, batch)
+                    step += 1
+                    if step % CHECKED_EVERY == 0 or step % task.steps() == 0:  # so that no unchecked weights are saved
+                        bar.set_postfix_str(tally.text())
+                        check_finite(losses, epoch, step, config)
             row = {"epoch": epoch + 1, "step": step, **tally.figures(), **clock.read()}
             with clock.paused():
                 trouble = task.trouble(learner, row, folder.metrics)
@@ -284,12 +286,17 @@ def end_training(trained: nn.Module, task: Task, folder: RunFolder) -> None:
 
 def training_step(
     net: nn.Module, optimizer: Optimizer, batch: Any, config: Config, autocast: AbstractContextManager[Any], *,
-    smoothing: float = 0.0, processes: ProcessGroup | None = None,
+    smoothing: float = 0.0, processes: ProcessGroup | None = None, parts: Parts | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Train on one batch: forward, loss, backward, step. Returns the outputs and losses of the task's `forward`."""
-    with autocast:
-        outputs, losses = TASKS[config.task].forward(net, batch, config, smoothing)
-    losses.total.backward()
+
+    def backward(net: nn.Module, batch: Any, share: float = 1.0) -> tuple[Any, Any]:
+        with copy(autocast):  # a context for each thread
+            outputs, losses = TASKS[config.task].forward(net, batch, config, smoothing)
+        (losses.total * share).backward()
+        return outputs, losses
+
+    outputs, losses = parts.each(batch, backward) if parts else backward(net, batch)
     if processes:
         processes.average_gradients(net.parameters(), len(batch.image))
     optimizer.step()
