@@ -120,7 +120,8 @@ def commands() -> Iterator[Row]:
 
 # How the time and the memory of exact sums grow with the digits of the numbers, and with how many numbers are added.
 
-SIZES = [*((2, digits) for digits in (10, 30, 100, 200, 500, 1000)), *((addends, 10) for addends in (5, 10, 30, 100))]
+SIZES = [*((2, digits) for digits in (10, 30, 100, 200, 500, 1000)), *((addends, 10) for addends in (5, 10, 30, 100)),
+         *((addends, 1) for addends in (10, 100, 2000))]  # fmt: skip
 """Numbers in a sum, and digits of each number."""
 SUM_ROUNDS, CALLS, LONGER = 5, 3, 0.5
 """`SUM_ROUNDS`: the number of rounds. In each round, `CALLS`: the least number of calls; `LONGER`: the least seconds
