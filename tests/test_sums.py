@@ -462,8 +462,9 @@ def test_many_digits_with_any_factors_are_added_as_whole_numbers_are_counted(ran
 
 
 def test_draws_of_many_digits_have_their_total_and_the_frequencies_of_the_posterior(
-    random: np.random.Generator,
+    random: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(sumproduct, "GROUPED", 4)
     steps = [1, -1, 1, 2, 1, 1, -1, 1, 1, 1, 1]
     total = Sum([(step, Digits(some(random, 1, 10))) for step in steps])
     drawn = np.stack(total.sample(4000, 30, random=1).values)[..., 0]
