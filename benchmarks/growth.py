@@ -93,6 +93,29 @@ def processes() -> Iterator[Row]:
     return alternating({(("processes", count),): partial(case, count) for count in (1, 2)}, ROUNDS)
 
 
+def busy() -> Iterator[Row]:
+    """Train the reference recipe, and `fast` with whole batches and with batches in two parts, on two threads: alone,
+    and beside two processes that each keep a core busy. Seconds of training."""
+    from measure import reference  # it loads much that no other part needs
+
+    def case(recipe: str, others: int, turn: int) -> Row:
+        spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(others)]
+        try:
+            if recipe == "reference":
+                return {"seconds": reference(turn, 2)["seconds"]}
+            with tempfile.TemporaryDirectory() as place:
+                config = preset("fast", seed=turn, threads=2, parts=int(recipe[-1]))
+                return {"seconds": train(config, Path(place, "run"), progress=False).seconds}
+        finally:
+            for one in spinning:
+                one.kill()
+                one.wait()
+
+    recipes = ("reference", "fast, parts 1", "fast, parts 2")
+    cases = {(("recipe", one), ("others", others)): partial(case, one, others) for one in recipes for others in (0, 2)}
+    return alternating(cases, ROUNDS, warm=1)
+
+
 # The two commands of the README, as a newcomer types them: in a fresh clone of this commit, without an environment.
 
 PASSED = re.compile(r"(\d+) passed")

@@ -44,6 +44,7 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "training-images": growth.training_images,
     "rows": growth.rows_scored,
     "processes": growth.processes,
+    "busy": growth.busy,
     "addition-growth": growth.sums,
     "commands": growth.commands,
 }
