@@ -113,7 +113,7 @@ def busy() -> Iterator[Row]:
 
     recipes = ("reference", "fast, parts 1", "fast, parts 2")
     cases = {(("recipe", one), ("others", others)): partial(case, one, others) for one in recipes for others in (0, 2)}
-    return alternating(cases, ROUNDS, warm=1)
+    return alternating(cases, ROUNDS)
 
 
 # The two commands of the README, as a newcomer types them: in a fresh clone of this commit, without an environment.
