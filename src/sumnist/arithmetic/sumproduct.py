@@ -396,8 +396,10 @@ class Added:
         if ring.linear:
             return np.correlate(outside, one, "valid")
         xp, size, parts = library(outside), len(one), []
-        if ring is LOG_SUM and (fast := convolved(outside, range(size), max(self.offsets) + 1, one)) is not None:
-            return fast[np.asarray(self.offsets)]
+        if ring is LOG_SUM and abs(self.offsets.step) <= NEAR:
+            reach = max(self.offsets[0], self.offsets[-1]) + 1
+            if (fast := convolved(outside, range(size), reach, one)) is not None:
+                return fast[np.asarray(self.offsets)]
         for block in in_blocks(len(self.offsets), prod(one.shape)):
             rows = xp.stack([outside[offset : offset + size] for offset in self.offsets[block]])
             parts.append(ring.add(rows + one, 1))
@@ -491,6 +493,8 @@ def convolved(x: Array, offsets: range, size: int, two: Array) -> Weights | None
     rounded to zero: it is then computed from logarithms. So tails are as exact as the rest.
     """
     if not (isinstance(x, np.ndarray) and isinstance(two, np.ndarray)) or min(size, len(offsets)) < NEAR:
+        return None
+    if abs(offsets.step) > NEAR:  # most of the blocks would be empty
         return None
     batch = np.broadcast_shapes(x.shape[1:], two.shape[1:])
     if size * len(offsets) * prod(batch) < MANY:

@@ -555,12 +555,8 @@ class Question:
             kind: Kind = "ranges" if self.single else one.kind
             terms: list[Any] = getattr(self.terms, kind)
             self.places.append((one, kind, len(terms)))
-            terms.append(
-                (
-                    narrow(step * one.support.at(self.decimals)) if kind == "points" else step,
-                    x[:, 0] if self.single else x,
-                )
-            )
+            places = narrow(step * one.support.at(self.decimals)) if kind == "points" else step
+            terms.append((places, x[:, 0] if self.single else x))
             self.terms.lengths += [one.log_probs.shape[-2]] if kind == "digits" else []
         if allowed:
             x = sp.like(reference, np.zeros((len(allowed.units), *(1 for _ in self.batch))))

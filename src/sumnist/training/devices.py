@@ -151,8 +151,10 @@ def threads(count: int) -> Iterator[None]:
 
 
 class Parts:
-    """Parts of a batch, each on a thread of its own, which wait for each other once in a step, and not in every
-    operation. So a training loses little if other programs need the processor.
+    """Trains the parts of a batch at the same time, each on a thread of its own.
+
+    The threads wait for each other once a step, and not in every operation. So other programs that need the processor
+    slow the training down less.
 
     Batch normalisation sees each part by itself, as a ghost batch (Hoffer, Hubara and Soudry, 2017). Its running
     statistics are those of the first part.
