@@ -330,7 +330,7 @@ def test_candidates_of_large_fields_keep_the_rest_apart() -> None:
     assert 0 < found.other < 0.1
 
 
-many = settings(deadline=None, max_examples=50)
+many = settings(deadline=None, max_examples=100)
 
 
 def ways_to(writer: Writer, terms: tuple[int, ...]) -> NDArray[np.float64]:
@@ -377,7 +377,7 @@ def test_what_is_not_listed_is_as_probable_as_all_its_totals(one: int, two: int,
     np.testing.assert_allclose(found[0], expected.sum(0), atol=1e-15)
 
 
-quick = settings(deadline=None, max_examples=30)
+quick = settings(deadline=None, max_examples=60)
 possible = forms().filter(lambda form: any(way.weight for way in ways(form)))
 SUM = Relation("t", ((1, "a"), (1, "b"), (1, "c")))
 LARGEST = {"a": 20, "b": 20, "c": 20, "t": 60}
