@@ -46,6 +46,7 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "processes": growth.processes,
     "busy": growth.busy,
     "addition-growth": growth.sums,
+    "short-sums": growth.short_sums,
     "commands": growth.commands,
 }
 """The parts that `make bench` runs."""

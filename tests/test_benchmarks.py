@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 import growth
 import reading
@@ -106,6 +108,17 @@ def test_the_benchmarks_of_numbers_give_the_rows_that_the_page_needs(monkeypatch
 
 
 # Exact sums.
+
+
+@pytest.mark.parametrize("total", [0, 5, 99, 105, 198])
+def test_sums_by_hand_are_those_of_sumnist(total: int) -> None:
+    scores = torch.randn(2, 2, 10, dtype=torch.float64, generator=torch.manual_seed(0)).log_softmax(-1)
+    for (arrays, question), by_hand in growth.BY_HAND.items():
+        one, two = scores if arrays == "torch" else scores.numpy()
+        found = growth.with_sumnist(question, one, two, total)
+        found = found if question == "one" else found.log_probs
+        assert type(by_hand(one, two, total)) in (type(found), np.float64)
+        assert np.asarray(by_hand(one, two, total)) == pytest.approx(np.asarray(found), rel=1e-12)
 
 
 @pytest.mark.long

@@ -383,6 +383,32 @@ def test_long_numbers_are_added_exactly_in_pairs_and_in_turn(
     assert np.exp(both.posterior(total)[-1][3, digit]) == pytest.approx(float(share), rel=CLOSE)
 
 
+@pytest.mark.parametrize(
+    ("lengths", "base", "sign"), [((1, 1), 10, 1), ((2, 2), 10, -1), ((3, 1), 7, 1), ((2, 4), 4, -1)]
+)
+@pytest.mark.parametrize("least", [1e-3, 1e-250])
+@pytest.mark.parametrize("library", ["numpy", "torch"])
+def test_two_short_numbers_alone_are_added_as_in_a_batch(
+    library: str, lengths: tuple[int, int], base: int, least: float, sign: int, random: np.random.Generator
+) -> None:
+    """Alone, all values of a number are listed; in a batch, columns are added with carries."""
+    weights = [random.uniform(0, 1, (2, length, base)) ** 3 + least for length in lengths]
+    weights[0][:, 0, -1], weights[1][0, -1, 0] = 0, least
+    given: list[Any] = [log_shares(one) for one in weights]
+    given = [torch.tensor(one) for one in given] if library == "torch" else given
+    batch = Sum([(1, Digits(given[0])), (sign, Digits(given[1]))])
+    alone = [Sum([(1, Digits(given[0][i : i + 1])), (sign, Digits(given[1][i : i + 1]))]) for i in (0, 1)]
+    every = batch.totals()
+    for total in (*range(every.first - 1, every.last + 2), 10**30):
+        expected = batch.log_prob(total)
+        for i in (0, 1):
+            assert type(alone[i].log_prob(total)) is type(expected)
+            assert np.asarray(alone[i].log_prob(total)) == pytest.approx(np.asarray(expected[i : i + 1]), rel=1e-12)
+    for i in (0, 1):
+        assert (alone[i].totals().first, type(alone[i].totals().log_probs)) == (every.first, type(every.log_probs))
+        assert alone[i].totals().log_probs[0] == pytest.approx(np.asarray(every.log_probs[i]), rel=1e-12)
+
+
 @pytest.mark.parametrize("paired", [0, 100])
 def test_a_thousand_digits_keep_their_precision_in_half_the_bits(
     paired: int, monkeypatch: pytest.MonkeyPatch, random: np.random.Generator
@@ -398,7 +424,7 @@ def test_a_thousand_digits_keep_their_precision_in_half_the_bits(
 
 def test_work_in_blocks_is_the_same_as_at_once(random: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     ranges = Sum.of(Integers(some(random, 20)), Integers(some(random, 30)), Integers(some(random, 10)))
-    numbers = Sum.of(Digits(some(random, 3, 10)), Digits(some(random, 3, 10)))
+    numbers = Sum.of(Digits(some(random, 4, 10)), Digits(some(random, 4, 10)))
     at_once = [ranges.totals().log_probs, numbers.totals().log_probs, *(one.log_probs for one in ranges.posterior(31))]
     monkeypatch.setattr(sumproduct, "BLOCK", 50)
     blocks = [ranges.totals().log_probs, numbers.totals().log_probs, *(one.log_probs for one in ranges.posterior(31))]

@@ -29,6 +29,9 @@ Kind = Literal["digits", "ranges", "points"]
 TOLERANCE = 1e-3
 """How much more or less than one probabilities may sum to: half precision needs this."""
 
+EXACT_ENOUGH = np.dtype(np.float64), np.dtype(np.float32)
+"""The types in which sums of probabilities can be checked as they are."""
+
 
 class Added:
     """Gives numbers the operators `+`, `-` and `*`, which make sums."""
@@ -110,6 +113,11 @@ class Operand(Added, ABC):
 
 def checked(log_probs: sp.Array, axes: tuple[str, ...]) -> sp.Array:
     """`log_probs` `[..., *axes]`. Raises `NumberError` unless its probabilities sum to one along the last axis."""
+    x = sp.plain(log_probs)
+    if type(x) is np.ndarray and x.dtype in EXACT_ENOUGH and x.ndim >= len(axes) and 0 not in x.shape:
+        off = np.abs(np.exp(np.minimum(x, 1)).sum(-1) - 1)  # at most e, so that nothing overflows
+        if off.max() < TOLERANCE:
+            return log_probs
     shape = f"[..., {', '.join(axes)}]"
     try:
         xp = sp.library(log_probs)
@@ -298,6 +306,10 @@ LONG = 4
 """From this many digits on, torch itself is faster at computing all totals, measured with base ten."""
 
 
+WHOLE, CONVOLVED = 10_000, 1_000
+"""The most values of a number that `Whole` takes for one total, and for all totals; chosen by measuring."""
+
+
 @dataclass(frozen=True)
 class Assignment:
     """A value for each operand of a sum.
@@ -383,6 +395,8 @@ class Sum(Added):
             NumberError: The total makes no sense; or an operand has unlisted values (`Values.other`), so that only
                 bounds are known; or there would be too many partial sums of candidates.
         """
+        if (whole := Whole.of(self)) and whole.fits(total):
+            return whole.log_prob(total)
         question = Question(self, total)
         question.exact()
         return question.answer(question.equation(sp.LOG_SUM).log_prob())
@@ -479,6 +493,8 @@ class Sum(Added):
             NumberError: There are more than `sumproduct.STATES` totals, decimals, a known number for each entry of the
                 batch, or unlisted values.
         """
+        if (whole := Whole.of(self)) and min(len(whole.one), len(whole.two)) <= CONVOLVED:
+            return whole.totals()
         question = Question(self, ANY)
         question.exact()
         if question.decimals or question.target.size != 1:
@@ -501,6 +517,72 @@ class Sum(Added):
         found = most_probable(question.terms)
         total = Known(narrow(np.asarray(found.total - question.target)), question.decimals)
         return MostProbable(total.numbers, found.log_prob, question.with_unknown(found.bound))
+
+
+class Whole:
+    """The sum or the difference of two short numbers with digits, without a batch.
+
+    All values of a number are few enough to be listed with their probabilities. One total is then a scalar product, and
+    all totals are a convolution. `of` makes sure that no product is rounded to zero.
+
+    Attributes:
+        one, two: The probabilities of the values of each number `[n]`, the second number's in descending order.
+        first: The least total.
+        like: An array of the library, the type and the batch of the operands.
+    """
+
+    def __init__(self, one: NDArray[Any], two: NDArray[Any], first: int, like: sp.Array) -> None:
+        self.one, self.two, self.first, self.like = one, two, first, like
+
+    @classmethod
+    def of(cls, asked: Sum) -> Whole | None:
+        """Make one of a sum; None if the sum is not of this kind."""
+        kinds = [type(one) for one in asked.operands]
+        if kinds != [Digits, Digits] or asked.constant is not NOTHING or asked.steps not in ([1, 1], [1, -1]):
+            return None
+        given = [one.log_probs for one in asked.operands]
+        (*batch, _, base), (x, y) = given[0].shape, (sp.plain(one) for one in given)
+        counts = [one.shape[-2] for one in given]
+        alike = [(*one.shape[:-2], one.shape[-1], one.dtype) for one in given]
+        if alike[0] != alike[1] or math.prod(batch) != 1 or base ** max(counts) > WHOLE:
+            return None
+        if not type(x) is type(y) is np.ndarray:
+            return None
+        logs = np.concatenate([x.reshape(-1, base), y.reshape(-1, base)], dtype=np.float64)
+        if np.where(logs > sp.IMPOSSIBLE, logs, 0.0).min(1).sum() < sp.TINY:
+            return None
+        digits, values = np.exp(logs), []
+        for number in (digits[: counts[0]], digits[counts[0] :]):
+            values.append(number[0])
+            for digit in number[1:]:
+                values[-1] = np.multiply.outer(values[-1], digit).ravel()
+        one, two = values
+        return cls(one, two[::-1], 0, given[0]) if asked.steps[1] > 0 else cls(one, two, 1 - len(two), given[0])
+
+    def fits(self, total: Any) -> bool:
+        """Whether `total` is a single whole number, for which nothing needs to be checked or broadcast."""
+        if isinstance(total, np.ndarray):
+            return total.size == 1 and total.dtype.kind in "iu" and total.ndim <= self.like.ndim - 2
+        return isinstance(total, int) and not isinstance(total, bool)
+
+    def log_prob(self, total: Any) -> sp.Array:
+        """The log-probability of a total."""
+        index = np.asarray(total).item() - self.first
+        ahead = len(self.two) - 1 - index  # of a value of the first number, to the place of the second's
+        least, most = max(0, -ahead), min(index, len(self.one) - 1)
+        found = 0.0
+        if least <= most:
+            found = self.one[least : most + 1] @ self.two[ahead + least : ahead + most + 1]
+        return self.answer(np.asarray(math.log(found) if found else sp.IMPOSSIBLE))
+
+    def totals(self) -> Integers:
+        """The distribution of all totals."""
+        with np.errstate(divide="ignore"):
+            return Integers.made(self.answer(np.log(np.convolve(self.one, self.two[::-1]))), self.first)
+
+    def answer(self, x: NDArray[Any]) -> sp.Array:
+        """An array `[...]` converted to the library and the type of the operands: `[..., *batch]`."""
+        return sp.like(self.like, x.reshape((*x.shape, *self.like.shape[:-2])))
 
 
 class Question:
