@@ -739,9 +739,9 @@ def test_every_network_is_drawn_whole_as_it_is_wired_and_the_same_every_time(con
 def test_every_shape_and_layer_of_the_fast_network_is_on_its_picture_and_computed_sums_are_told_from_learned() -> None:
     words, concat = words_of(drawn(preset("fast"))), words_of(drawn(preset("fast", fusion="concat")))
     for expected in (
-        ["Edges 7×7", "stride 2", "not learned", "ReLU", "[B, 6, 11, 11]"],
-        ["Conv 3×3", "stride 2", "norm · ReLU", "[B, 32, 5, 5]", "1,792 params"],
-        ["Linear 128", "norm · ReLU", "[B, 128]", "102,656 params"],
+        ["Conv 5×5", "stride 2", "ReLU", "[B, 8, 12, 12]", "208 params"],
+        ["Max-pool", "2×2 · norm", "ReLU", "[B, 16, 5, 5]"],
+        ["Linear 128", "norm · ReLU", "[B, 128]", "73,984 params"],
         ["computed", "Shift by the number", "P(sum = s) =", "P(digit = s − number)"],
         ["learned", "Digit head", "Linear 10 · log-softmax", "[B, 10]", "1,290 params"],
     ):

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import math
-
-import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from sumnist.config import EncoderName
 
 FEATURES: dict[EncoderName, int] = {
-    "tiny": 32, "edges": 128, "fast": 128, "default": 128, "wide": 128, "original": 256, "lenet": 84,
+    "tiny": 32, "fast": 128, "default": 128, "wide": 128, "original": 256, "lenet": 84,
 }  # fmt: skip
 """Width of each encoder's features, F."""
 
 
 def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
-    makers = {"tiny": tiny, "edges": edges, "fast": fast, "default": default, "wide": wide, "original": original,
-              "lenet": lenet}  # fmt: skip
+    makers = {"tiny": tiny, "fast": fast, "default": default, "wide": wide, "original": original, "lenet": lenet}
     return makers[name]()
 
 
@@ -45,43 +40,6 @@ class ConvNorm(nn.Sequential):
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
         pooling = [nn.MaxPool2d(2)] if pool else []
         super().__init__(convolution, *pooling, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-
-class Edges(nn.Module):
-    """Filters that are not learned: each answers where the ink rises in its direction.
-
-    They are the first derivatives of a Gaussian (Freeman and Adelson, 1991) in `count` directions, 5×5, each with
-    absolute weights that sum to two. A margin of zeros makes them 7×7, so that places at a distance of two are centred
-    on the image. No file of weights has them, since their formula gives them.
-    """
-
-    weight: Tensor
-
-    def __init__(self, count: int, scale: float = 1.2) -> None:
-        super().__init__()
-        place = torch.arange(-2.0, 3.0)
-        angle = 2 * math.pi * torch.arange(count)[:, None, None] / count
-        slope = angle.cos() * place + angle.sin() * place[:, None]  # [count, 5, 5]
-        filters = slope * (-(place**2 + place[:, None] ** 2) / (2 * scale**2)).exp()
-        filters = 2 * filters / filters.abs().sum((1, 2), keepdim=True)
-        self.register_buffer("weight", functional.pad(filters, (1, 1, 1, 1))[:, None], persistent=False)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Images `[B, 1, H, W]` → answers `[B, count, H', W']`."""
-        weight = self.weight
-        if self.training:  # the same answers in less time
-            image, weight = image[..., 1:-1, 1:-1], weight[..., 1:-1, 1:-1]
-        return functional.conv2d(image, weight, stride=2)
-
-
-def edges() -> nn.Sequential:
-    """The encoder that trains fastest on two processor cores. The first layer is not learned, so no gradient goes back
-    to where pixels are many."""
-    return nn.Sequential(
-        Edges(6), nn.ReLU(inplace=True),  # [B, 6, 11, 11]
-        ConvNorm(6, 32, stride=2, padding=0),  # [B, 32, 5, 5]
-        nn.Flatten(), nn.Linear(800, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True),
-    )  # fmt: skip
 
 
 def fast() -> nn.Sequential:
