@@ -25,6 +25,7 @@ import csv
 import hashlib
 import inspect
 import json
+import math
 import re
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
+import onnx
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
@@ -82,6 +84,7 @@ from sumnist.sheets.registration import corners_of, register, settled
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.reading import CANDIDATES, SURE, Table, TableReader, read_cells
 from sumnist.tables.rules import Rule
+from sumnist.training.export import export_run
 from sumnist.training.folder import read_metrics
 from sumnist.training.loop import train
 from sumnist.training.tasks import split
@@ -213,6 +216,7 @@ Recipe = Callable[[int, int], Row]
 PLANS: dict[str, Config | Recipe] = {
     "fast-exact": preset("fast", validation=0),
     "fast-concat": preset("fast", fusion="concat", epochs=4, validation=0),
+    "micro-exact": preset("micro", validation=0),
     "default-exact": preset("default", validation=0),
     "best-exact": preset("best", validation=0),
     "default-concat": preset("default", fusion="concat", numbers_per_image=10, validation=0),
@@ -250,6 +254,10 @@ def trained(config: Config, folder: Path) -> Row:
         net.calibration.set(last["temperature"], last["least_is_digit"], last["least_confidence"])
     figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
     figures["parameters"] = count_parameters(net)
+    if config.encoder == "micro":
+        exported = export_run(folder)
+        tensors = onnx.load(exported.path).graph.initializer
+        figures |= {"numbers": sum(math.prod(tensor.dims) for tensor in tensors), "bytes": exported.bytes}
     record = record_of(folder)
     spent = record["seconds"], record["cpu_seconds"]
     return run_of(json.loads(config.to_json()), spent, figures, record["commit"], record["precision"])

@@ -7,14 +7,15 @@ from torch import nn
 from sumnist.config import EncoderName
 
 FEATURES: dict[EncoderName, int] = {
-    "tiny": 32, "fast": 128, "default": 128, "wide": 128, "original": 256, "lenet": 84,
+    "tiny": 32, "micro": 32, "fast": 128, "default": 128, "wide": 128, "original": 256, "lenet": 84,
 }  # fmt: skip
 """Width of each encoder's features, F."""
 
 
 def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
-    makers = {"tiny": tiny, "fast": fast, "default": default, "wide": wide, "original": original, "lenet": lenet}
+    makers = {"tiny": tiny, "micro": micro, "fast": fast, "default": default, "wide": wide, "original": original,
+              "lenet": lenet}  # fmt: skip
     return makers[name]()
 
 
@@ -40,6 +41,18 @@ class ConvNorm(nn.Sequential):
         convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
         pooling = [nn.MaxPool2d(2)] if pool else []
         super().__init__(convolution, *pooling, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+def micro() -> nn.Sequential:
+    """An encoder with few parameters. Where the picture is small, a convolution is two: one filter for each channel,
+    and a mixture of the channels. The features are weighted means over all places, with weights for each channel."""
+    return nn.Sequential(
+        ConvNorm(1, 8, 5, stride=2, padding=0),  # [B, 8, 12, 12]
+        ConvNorm(8, 16, padding=0), nn.MaxPool2d(2),  # [B, 16, 5, 5]
+        nn.Conv2d(16, 16, 3, padding=1, groups=16, bias=False), ConvNorm(16, 32, 1, padding=0),  # [B, 32, 5, 5]
+        nn.Conv2d(32, 32, 3, padding=1, groups=32, bias=False), ConvNorm(32, 32, 1, padding=0),  # [B, 32, 5, 5]
+        nn.Conv2d(32, 32, 5, groups=32, bias=False), nn.Flatten(),
+    )  # fmt: skip
 
 
 def fast() -> nn.Sequential:
