@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import warnings
 from dataclasses import replace
 from functools import cache
@@ -30,6 +31,7 @@ from sumnist.training.loop import train
 
 NETWORKS = {
     "exact": preset("fast"),
+    "micro": preset("micro"),
     "concat": preset("tiny", fusion="concat"),
     "scalar-bits": preset("tiny", fusion="concat", number_encoding="scalar", sum_target="bits"),
     "original": preset("original"),
@@ -86,6 +88,14 @@ def test_the_file_has_the_names_and_shapes_of_the_contract() -> None:
     assert [(one.name, one.type, one.shape) for one in session.get_outputs()] == [
         ("digit", "tensor(float)", ["batch", 10]), ("sum", "tensor(float)", ["batch", 19])
     ]  # fmt: skip
+
+
+def test_the_file_of_micro_has_no_more_numbers_than_its_weights_and_biases_and_the_shift_of_the_sum() -> None:
+    """Batch normalisation leaves a bias for each channel, and nothing else."""
+    kernels = 8 * 25 + 16 * 8 * 9 + 16 * 9 + 32 * 16 + 32 * 9 + 32 * 32 + 32 * 25 + 10 * 32
+    biases = 8 + 16 + 32 + 32 + 10
+    numbers = [math.prod(tensor.dims) for tensor in onnx.load_from_string(file_of("micro")[1]).graph.initializer]
+    assert kernels + biases <= sum(numbers) <= kernels + biases + 30
 
 
 @pytest.fixture(scope="module")

@@ -293,12 +293,12 @@ PATHS = "data_dir", "start_from"
 EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 """The settings that must keep their defaults in the task addition, which tells the network nothing about single
 images."""
-NORMALISED = "micro", "fast", "default", "wide"
+NORMALISED = "fast", "default", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
 DROPPING = "default", "wide", "lenet"
 """The encoders with dropout."""
-PRESET_NAMES = ("fast", "default", "best", "micro", "tiny", "original", "original-as-written", "numbers", "cells", "finder",
-                "addition", "addition-best")  # fmt: skip
+PRESET_NAMES = ("fast", "default", "best", "micro", "tiny", "original", "original-as-written", "numbers", "cells",
+                "finder", "addition", "addition-best")  # fmt: skip
 
 
 def check_fields(settings: Any) -> None:
@@ -415,8 +415,8 @@ PRESETS: Mapping[str, Config] = {
 """The named configurations.
 
 `fast` trains in seconds, `default` in minutes with augmentation. `best` trains the packaged network, which also learns
-from soft labels, other people's ink, bad pictures and outliers. `micro` has the fewest parameters that read nearly as well
-as `default`. `tiny` is for tests and for a first look.
+from soft labels, other people's ink, bad pictures and outliers. `micro` has few parameters for what it reads. `tiny` is
+for tests and for a first look.
 `original` is the network of the exercise's author, with losses on logits, and with the numbers 0..9 and a schedule that
 make it work. `original-as-written` keeps the author's mistakes: a softmax before the cross-entropy, and numbers that
 stop at 8. The author gives no batch size, optimizer or loss weights; we assume 128, Adam at 1e-3 and equal weights.

@@ -488,6 +488,7 @@ def words(module: nn.Module) -> tuple[str, list[str]]:
     """Title and details for the box of a layer."""
     if isinstance(module, nn.Conv2d):
         details = [f"stride {times(module.stride)}"] if set(module.stride) != {1} else []
+        details += ["by channel"] if module.groups > 1 else []
         return f"Conv {times(module.kernel_size, always=True)}", details
     if isinstance(module, nn.Linear):
         return f"Linear {module.out_features}", []
