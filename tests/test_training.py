@@ -102,6 +102,34 @@ def test_a_run_folder_holds_config_record_metrics_and_weights(small_run: Path, s
     assert answers.sum_nll.mean() == pytest.approx(lines[-1]["validation_sum_nll"])
 
 
+@pytest.mark.parametrize(("name", "kind"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+def test_an_uncompiled_optimizer_takes_torchs_steps(name: Any, kind: Any) -> None:
+    config = preset("tiny", optimizer=name, weight_decay=0.1, betas=(0.8, 0.9))
+    ours = TwoInputNet.from_config(config)
+    theirs = deepcopy(ours)
+    steps = [(ours, build_optimizer(ours, config)),
+             (theirs, kind(theirs.parameters(), config.lr, (0.8, 0.9), weight_decay=0.1, fused=True))]  # fmt: skip
+    for net, optimizer in steps:
+        for turn in range(3):
+            images = torch.rand(8, 1, 28, 28, generator=torch.manual_seed(turn))
+            net(images, torch.zeros(8, dtype=torch.int64))[0].square().sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+    for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(one, two)
+
+
+def test_a_training_does_not_import_torchs_compiler(tmp_path: Path, idx_folder: Path) -> None:
+    """It takes seconds, and nothing is compiled."""
+    code = (
+        "import sys; from sumnist import preset, train\n"
+        f"config = preset('tiny', data_dir={str(idx_folder)!r}, validation=0)\n"
+        f"train(config, {str(tmp_path / 'run')!r}, progress=False)\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
 @pytest.mark.parametrize(
     ("capability", "precision", "changes"),
     [("amx_bf16", "bf16", {"augment": "elastic", "ema": 0.9, "fusion": "concat"}),

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from copy import copy, deepcopy
 from dataclasses import dataclass
+from inspect import unwrap
 from pathlib import Path
 from typing import Any
 
@@ -327,7 +328,7 @@ def build_optimizer(net: nn.Module, config: Config) -> Optimizer:
     """The optimizer that the configuration names."""
     if config.optimizer == "muon":
         return Muon(net, config.lr, config.betas, config.weight_decay)
-    kind = AdamW if config.optimizer == "adamw" else Adam
+    kind = UncompiledAdamW if config.optimizer == "adamw" else UncompiledAdam
     return kind(net.parameters(), config.lr, config.betas, weight_decay=config.weight_decay, fused=True)
 
 
@@ -367,7 +368,24 @@ def check_finite(losses: Any, epoch: int, step: int, config: Config) -> None:
         )
 
 
-class Muon(AdamW):
+class Uncompiled:
+    """Methods of Adam without the wrappers that tell torch's compiler where to stop. The wrappers import the compiler,
+    which takes seconds, and this package compiles no training."""
+
+    step = torch.no_grad()(unwrap(Adam.step))
+    zero_grad, add_param_group = unwrap(Adam.zero_grad), unwrap(Adam.add_param_group)
+    state_dict, load_state_dict = unwrap(Adam.state_dict), unwrap(Adam.load_state_dict)
+
+
+class UncompiledAdam(Uncompiled, Adam):
+    """Adam."""
+
+
+class UncompiledAdamW(Uncompiled, AdamW):
+    """AdamW: Adam with decoupled weight decay."""
+
+
+class Muon(UncompiledAdamW):
     """Muon for the weights of the inner layers of `net`, and AdamW for the other parameters: the first weights, the
     last ones, and parameters that are no matrices. The other arguments are those of AdamW."""
 
