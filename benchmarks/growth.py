@@ -27,6 +27,7 @@ from sumnist.data.additions import totals
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
 from sumnist.data.sampling import hold_out
 from sumnist.pictures.normalize import picture_of
+from sumnist.training.devices import threads
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.loop import train
 from timing import SUMNIST, Row, alternating, seconds, seconds_each, status_of, watched
@@ -170,7 +171,6 @@ def sums() -> Iterator[Row]:
 def short_sums() -> Iterator[Row]:
     """Time the log-probability of one total, and of all totals, of two short numbers without a batch: with Sumnist, and
     as one writes it by hand for this case, without checks. All run on one thread, in turn."""
-    torch.set_num_threads(1)
     cases: dict[tuple[tuple[str, Any], ...], Callable[[int], Row]] = {}
     for digits in SHORT:
         scores = torch.randn(2, digits, 10, dtype=torch.float64, generator=torch.manual_seed(digits)).log_softmax(-1)
@@ -180,7 +180,8 @@ def short_sums() -> Iterator[Row]:
             for name, ask in asks.items():
                 key = ("arrays", arrays), ("question", question), ("digits", digits), ("name", name)
                 cases[key] = partial(many_calls, partial(ask, *numbers, 10**digits + 5))
-    return alternating(cases, SHORT_ROUNDS)
+    with threads(1):
+        yield from alternating(cases, SHORT_ROUNDS)
 
 
 def many_calls(ask: Callable[[], Any], _: int) -> Row:

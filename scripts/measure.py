@@ -254,10 +254,9 @@ def trained(config: Config, folder: Path) -> Row:
         net.calibration.set(last["temperature"], last["least_is_digit"], last["least_confidence"])
     figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
     figures["parameters"] = count_parameters(net)
-    if config.encoder == "micro":
-        exported = export_run(folder)
-        tensors = onnx.load(exported.path).graph.initializer
-        figures |= {"numbers": sum(math.prod(tensor.dims) for tensor in tensors), "bytes": exported.bytes}
+    exported = export_run(folder)
+    tensors = onnx.load(exported.path).graph.initializer
+    figures |= {"numbers": sum(math.prod(tensor.dims) for tensor in tensors), "bytes": exported.bytes}
     record = record_of(folder)
     spent = record["seconds"], record["cpu_seconds"]
     return run_of(json.loads(config.to_json()), spent, figures, record["commit"], record["precision"])

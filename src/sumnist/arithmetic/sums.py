@@ -395,7 +395,7 @@ class Sum(Added):
             NumberError: The total makes no sense; or an operand has unlisted values (`Values.other`), so that only
                 bounds are known; or there would be too many partial sums of candidates.
         """
-        if (whole := Whole.of(self)) and whole.fits(total):
+        if (whole := Whole.of(self, WHOLE)) and whole.fits(total):
             return whole.log_prob(total)
         question = Question(self, total)
         question.exact()
@@ -493,7 +493,7 @@ class Sum(Added):
             NumberError: There are more than `sumproduct.STATES` totals, decimals, a known number for each entry of the
                 batch, or unlisted values.
         """
-        if (whole := Whole.of(self)) and min(len(whole.one), len(whole.two)) <= CONVOLVED:
+        if whole := Whole.of(self, CONVOLVED):
             return whole.totals()
         question = Question(self, ANY)
         question.exact()
@@ -535,8 +535,8 @@ class Whole:
         self.one, self.two, self.first, self.like = one, two, first, like
 
     @classmethod
-    def of(cls, asked: Sum) -> Whole | None:
-        """Make one of a sum; None if the sum is not of this kind."""
+    def of(cls, asked: Sum, most: int) -> Whole | None:
+        """Make one of a sum; None if the sum is not of this kind, or a number has more than `most` values."""
         kinds = [type(one) for one in asked.operands]
         if kinds != [Digits, Digits] or asked.constant is not NOTHING or asked.steps not in ([1, 1], [1, -1]):
             return None
@@ -544,7 +544,7 @@ class Whole:
         (*batch, _, base), (x, y) = given[0].shape, (sp.plain(one) for one in given)
         counts = [one.shape[-2] for one in given]
         alike = [(*one.shape[:-2], one.shape[-1], one.dtype) for one in given]
-        if alike[0] != alike[1] or math.prod(batch) != 1 or base ** max(counts) > WHOLE:
+        if alike[0] != alike[1] or math.prod(batch) != 1 or base ** max(counts) > most:
             return None
         if not type(x) is type(y) is np.ndarray:
             return None

@@ -378,11 +378,11 @@ class Uncompiled:
 
 
 class UncompiledAdam(Uncompiled, Adam):
-    """Adam."""
+    """Torch's Adam, with the same steps."""
 
 
 class UncompiledAdamW(Uncompiled, AdamW):
-    """AdamW: Adam with decoupled weight decay."""
+    """Torch's AdamW, with the same steps."""
 
 
 class Muon(UncompiledAdamW):
