@@ -173,6 +173,19 @@ def wait_until(true: Callable[[], bool], seconds: float = 20) -> None:
         time.sleep(0.02)
 
 
+def of_process(pid: int, file: str) -> str:
+    """A text that Linux keeps of a process; empty once the process is gone, also if it goes while this reads."""
+    try:
+        return Path(f"/proc/{pid}/{file}").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process runs; one that has ended and whose parent has not asked for its status does not."""
+    return of_process(pid, "stat").rpartition(")")[2].split()[:1] not in ([], ["Z"], ["X"])
+
+
 def check_problem(
     answer: Any, status: int, slug: str, detail: str | None = None, instance: str = "/v1/read", begins: str = ""
 ) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from served import is_running
 from sumnist.batch.pool import Workers, start_workers
 from sumnist.errors import MissingExtraError, RunError, ScoreError, StudyError, SumnistError
 
@@ -152,13 +153,6 @@ with start_workers("local", 2, partial(eval, work), ScoreError) as workers:
     print(*[future.result() for future in (workers.submit(0.5), workers.submit(0.5))], flush=True)
     print(list(workers.in_order([600, 600])))
 """
-
-
-def is_running(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs Linux's /proc")

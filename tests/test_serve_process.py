@@ -38,7 +38,9 @@ from served import (
     check_problem,
     files,
     form,
+    is_running,
     metric,
+    of_process,
     request,
     slow_picture,
     status_on,
@@ -269,15 +271,8 @@ def test_where_memory_is_short_a_large_picture_fails_and_the_others_do_not(servi
 
 def children_of(pid: int) -> list[int]:
     """The workers among the children of a process; not the tracker of its resources."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
+    children = map(int, of_process(pid, f"task/{pid}/children").split())
+    return [child for child in children if "spawn_main" in of_process(child, "cmdline")]
 
 
 def read(client: TestClient, picture: bytes = SEVEN, number: int = 1) -> Any:
