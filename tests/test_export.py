@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 import warnings
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -26,7 +27,15 @@ from sumnist.inference.onnx import OnnxNetwork, with_checksum
 from sumnist.inference.reader import Reader
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.evaluate import evaluate_run
-from sumnist.training.export import check_parity, export_run, grid_accuracy, metadata_of, quiet, to_onnx
+from sumnist.training.export import (
+    check_parity,
+    export_run,
+    grid_accuracy,
+    metadata_of,
+    quiet,
+    smallest,
+    to_onnx,
+)
 from sumnist.training.loop import train
 
 NETWORKS = {
@@ -123,6 +132,57 @@ def test_int8_is_small_nearly_as_accurate_and_no_two_products_overflow_the_16_bi
     assert len(weights) == 6  # two convolutions, four linear layers
     largest = max(int(np.abs(array).max()) for array in weights)
     assert 32 <= largest <= np.iinfo(np.int16).max // (2 * 255)  # vpmaddubsw clips the sum of two products with uint8
+
+
+@pytest.mark.parametrize("name", ["micro", "concat", "original", pytest.param("scalar-bits", marks=pytest.mark.long)])
+def test_a_small_file_answers_as_a_file_whose_weights_are_rounded_to_127_steps_from_zero_to_the_largest_of_an_output(
+    name: str, images: NDArray[np.float32]
+) -> None:
+    content = file_of(name)[1]
+    model, small = onnx.load_from_string(content), smallest(content)
+    weights = {node.input[1] for node in model.graph.node if node.op_type in ("Conv", "Gemm")}
+    for tensor in model.graph.initializer:
+        if tensor.name in weights:
+            rows = onnx.numpy_helper.to_array(tensor)
+            steps = [row / (np.abs(row).max() / 127) for row in rows]
+            rounded = np.stack([row.round() * (np.abs(old).max() / 127) for row, old in zip(steps, rows, strict=True)])
+            tensor.CopyFrom(onnx.numpy_helper.from_array(rounded.astype(np.float32), tensor.name))
+    for entry in model.metadata_props:
+        entry.value = "0" * 64 if entry.key == "sha256" else entry.value
+    expected, found = OnnxNetwork(with_checksum(model.SerializeToString())), OnnxNetwork(small)
+    assert {**found.metadata, "sha256": ""} == {**expected.metadata, "sha256": ""}
+    for want, got in zip(expected(images, np.arange(50) % 10), found(images, np.arange(50) % 10), strict=True):
+        assert np.allclose(want, got, atol=1e-4)
+    assert len(small) < 0.35 * len(content)
+    onnx.checker.check_model(onnx.load_from_string(small), full_check=True)
+
+
+def test_a_weight_that_is_zero_for_all_inputs_of_an_output_stays_zero_in_a_small_file() -> None:
+    net = deepcopy(file_of("concat")[0])
+    with torch.no_grad():
+        next(net.parameters())[0] = 0
+    file = onnx.load_from_string(smallest(to_onnx(net, metadata_of(net))))
+    first = [
+        onnx.numpy_helper.to_array(one) for one in file.graph.initializer if one.data_type == onnx.TensorProto.INT8
+    ]
+    assert np.array_equal(first[0][0], np.zeros_like(first[0][0]))
+    assert OnnxNetwork(file.SerializeToString()).fusion == "concat"
+
+
+def test_a_small_file_is_written_beside_the_others_and_says_how_accurate_it_is(
+    exported: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sumnist.training.export.to_onnx", lambda *_: (exported / "model.onnx").read_bytes())
+    done = export_run(exported, small=True)
+    assert (done.path.name, done.bytes) == ("model.small.onnx", done.path.stat().st_size)
+    own = load_mnist("test", load_network(exported)[1].data_dir)
+    exact, small = (OnnxNetwork(path) for path in (exported / "model.onnx", done.path))
+    assert done.accuracy == {"fp32": grid_accuracy(exact, own), "small": grid_accuracy(small, own)}
+    assert main(["export", str(exported), "--small"]) == 0
+    digit, total = done.accuracy["small"]
+    assert f"small on the grid: digit {digit:.2%}, sum {total:.2%}\n" in capsys.readouterr().out
+    assert main(["export", str(exported), "--small", "--int8"]) == 2
+    assert capsys.readouterr().err.startswith("sumnist: --small: of networks of --task digits, without --int8")
 
 
 def test_the_accuracy_of_an_onnx_file_is_that_of_the_evaluation(

@@ -600,6 +600,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sumnist.training.export.to_onnx", lambda *_: (run / "model.onnx").read_bytes())  # in no time
         export_run(run, int8=True)
+        export_run(run, small=True)
     evaluate_run(run, device="cpu")
     return run
 
@@ -630,7 +631,7 @@ def test_an_onnx_file_of_other_weights_is_never_used(exported: Path, tmp_path: P
     reader = sumnist.load(exported)
     assert isinstance(reader.network, TorchNetwork)
     assert reader.read(images, 3) == Reader(tmp_path / "plain").read(images, 3)
-    for name in ("model.onnx", "model.int8.onnx"):
+    for name in ("model.onnx", "model.int8.onnx", "model.small.onnx"):
         with pytest.raises(RunError) as caught:
             Reader(exported / name)
         assert str(caught.value) == (
@@ -671,7 +672,8 @@ def test_everything_made_from_the_weights_carries_their_checksum_and_goes_with_t
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
     checksum = header["__metadata__"]["sha256"]
     plots = ("confusion-digit", "confusion-sum", "mistakes", "reliability", "training")
-    derived = {"evaluation.json", "model.int8.onnx", "model.onnx", *(f"plots/{name}.png" for name in plots)}
+    derived = {"evaluation.json", *(f"model{kind}.onnx" for kind in ("", ".int8", ".small"))}
+    derived |= {f"plots/{name}.png" for name in plots}
     assert {name for name, content in files_in(exported).items() if checksum.encode() in content} == {*derived, WEIGHTS}
     save_network(network(3), exported)
     assert set(files_in(exported)) == {"config.json", METRICS, WEIGHTS, RECORD}

@@ -930,9 +930,11 @@ class Export:
     run_folder: Path
     """folder that `sumnist train` wrote"""
     out: Path | None = None
-    """file to write (default: model.onnx in the run folder, or model.int8.onnx)"""
+    """file to write (default: model.onnx in the run folder, model.int8.onnx or model.small.onnx)"""
     int8: bool = False
     """8-bit weights and activations, for networks of digits or numbers: a smaller file; also prints its accuracy"""
+    small: bool = False
+    """the smallest file, for networks of digits: 8-bit weights, and short names; also prints its accuracy"""
     hand: Path | None = None
     """hand file learned with this network: the exported network then reads that hand, wherever it runs"""
 
@@ -940,8 +942,8 @@ class Export:
         """Run the command. Returns the exit code."""
         from sumnist.training.export import export_run
 
-        done = export_run(self.run_folder, self.out, self.int8, self.hand)
-        before = "before it is rounded to 8 bits, " if self.int8 else ""
+        done = export_run(self.run_folder, self.out, self.int8, self.hand, self.small)
+        before = "before it is rounded to 8 bits, " if self.int8 or self.small else ""
         pairs = f"{done.pairs:,} {done.compared}"
         if done.compared == "test images":
             same = f"every answer to {pairs} is that of torch, log-probabilities differ"

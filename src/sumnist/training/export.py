@@ -5,6 +5,9 @@ composed images of several widths. Their weights are stored in half precision, w
 them back into single precision when it loads the file. Weights and activations of 8 bits, as in the packaged network of
 strips, halve the file once more. Such a network answers about three times as fast on processors that have instructions
 for 8 bits.
+
+Where every byte counts, a network of digits can be written as a small file. Only its weights have 8 bits. The tensors
+have short names, and what ONNX takes for granted is left out.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ from sumnist.inference.numbers import CHARACTERS_KEY, EMISSIONS, IS_NUMBER, STRI
 from sumnist.inference.onnx import OUTPUTS, ZEROS, OnnxNetwork
 from sumnist.model.checkpoint import load_config
 from sumnist.model.finder_network import STRIDE, FinderNet, Step
-from sumnist.model.folder import INT8, settle_if_free
+from sumnist.model.folder import INT8, SMALL, settle_if_free
 from sumnist.model.network import Network, TwoInputNet
 from sumnist.model.strip_network import CellLayer, CellNet, Layer, StripNet, is_number
 from sumnist.training.calibrate import answers, share
@@ -83,11 +86,11 @@ class Exported:
         bytes: Its size.
         pairs: The number of test pairs, strips, cells or scenes on which the file was compared with torch.
         difference: The largest difference between the log-probabilities of the file and of torch, before any rounding
-            to int8. For strips, cells and scenes, both have weights of half precision.
-        accuracy: Shares from 0 to 1, before and after the rounding to int8; None unless int8 was asked for. For digits,
-            the keys are `fp32` and `int8`, and the shares are those of right digits and of right sums on the grid. For
-            strips and scenes, the keys are `fp16` and `int8`. The share is then that of numbers that are read right, or
-            of characters that are found and read right.
+            to 8 bits. For strips, cells and scenes, both have weights of half precision.
+        accuracy: Shares from 0 to 1, before and after the rounding to 8 bits; None if nothing was rounded. For digits,
+            the keys are `fp32` and either `int8` or `small`, and the shares are those of right digits and of right sums
+            on the grid. For strips and scenes, the keys are `fp16` and `int8`. The share is then that of numbers that
+            are read right, or of characters that are found and read right.
         compared: What `pairs` counts: "test images", "strips", "cells" or "scenes".
 
     Examples:
@@ -104,26 +107,32 @@ class Exported:
 
 
 def export_run(
-    run_folder: str | Path, out: str | Path | None = None, int8: bool = False, hand: str | Path | None = None
+    run_folder: str | Path,
+    out: str | Path | None = None,
+    int8: bool = False,
+    hand: str | Path | None = None,
+    small: bool = False,
 ) -> Exported:
     """Write the network of a run as one ONNX file, which answers without torch.
 
-    int8 may change answers, so the accuracy is measured with and without int8. The strips of a batch should have one
+    8 bits may change answers, so the accuracy is measured with and without them. The strips of a batch should have one
     width: if a narrower strip is padded with ground, the network also reads the ground. The file carries the checksum
     of the weights.
 
     Args:
         run_folder: The run, or a folder that `save_pretrained` wrote.
-        out: The file to write; by default `model.onnx`, or `model.int8.onnx`, in the run's folder.
+        out: The file to write; by default `model.onnx`, `model.int8.onnx` or `model.small.onnx`, in the run's folder.
         int8: Whether to round weights and activations to 8 bits, for a quarter of the size.
         hand: File of a hand that was learned with the run's `model.onnx`. The exported network contains this hand. A
             hand needs an `out`.
+        small: Whether to write a network of digits as a small file: with weights of 8 bits, and short names.
 
     Returns:
         The file's path and size, and what was measured.
 
     Raises:
-        ConfigError: int8 was asked for a network of cells, or a hand without `out`.
+        ConfigError: int8 was asked for a network of cells, a small file for a network that is not of digits, int8 and
+            a small file together, or a hand without `out`.
         HandError: The file holds no hand, or the hand was learned with another network.
         RunError: The folder holds no trained network, or its weights are not numbers.
         DataError: The images that the run was trained on are missing.
@@ -140,6 +149,8 @@ def export_run(
     kind = TASKS[load_config(run_folder).task].network
     if int8 and kind is CellNet:
         raise ConfigError("--int8: of networks of --task digits, numbers or finder; leave the flag out")
+    if small and (int8 or kind is not TwoInputNet):
+        raise ConfigError("--small: of networks of --task digits, without --int8; leave the flag out")
     net, config, checksum = kind.load(run_folder)
     if hand is not None:
         if out is None:
@@ -147,11 +158,11 @@ def export_run(
         adopt(net, Hand.load(hand), Path(run_folder))
     facts = metadata_of(net) | {names.WEIGHTS_CHECKSUM: checksum}
     if kind is TwoInputNet:
-        model, measured = checked(net, to_onnx(net, facts), config, int8)
+        model, measured = checked(net, to_onnx(net, facts), config, int8, small)
     else:
         rounded = in_half(net)
         model, measured = compared(net, rounded, to_onnx(rounded, facts), config, int8)
-    path = Path(out) if out else Path(run_folder) / (INT8 if int8 else ONNX)
+    path = Path(out) if out else Path(run_folder) / (INT8 if int8 else SMALL if small else ONNX)
     write_atomically(path, model)
     return Exported(path, len(model), **measured)
 
@@ -302,7 +313,12 @@ def store_in_half(graph: onnx.GraphProto) -> None:
         name, half = tensor.name, f"{tensor.name}.half"
         tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
         casts.append(onnx.helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
+    put_before(graph, casts)
+
+
+def put_before(graph: onnx.GraphProto, first: list[onnx.NodeProto]) -> None:
+    """Put nodes before those of the graph."""
+    nodes = [*first, *graph.node]
     graph.ClearField("node")
     graph.node.extend(nodes)
 
@@ -381,16 +397,71 @@ class Feeds(CalibrationDataReader):  # type: ignore[misc]  # untyped
         return next(self.feeds, None)
 
 
+def smallest(model: bytes) -> bytes:
+    """The model with weights of 8 bits and short names. What ONNX takes for granted is left out."""
+    proto = onnx.load_from_string(model)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    store_in_eight_bits(proto.graph)
+    shorten(proto.graph)
+    for node in proto.graph.node:
+        said = [one for one in node.attribute if not is_usual(one, node.op_type, proto.opset_import[0].version)]
+        node.ClearField("attribute")
+        node.attribute.extend(said)
+    return finished(proto, metadata)
+
+
+def store_in_eight_bits(graph: onnx.GraphProto) -> None:
+    """Round the weights to 8 bits, with a scale for each output of a layer, and add a cast and a product. ONNX Runtime
+    computes both once, when it loads the file."""
+    weights = {node.input[1] for node in graph.node if node.op_type in ("Conv", "Gemm")}
+    before = []
+    for tensor in [tensor for tensor in graph.initializer if tensor.name in weights]:
+        values, name = numpy_helper.to_array(tensor), tensor.name
+        whole, cast, scale = (f"{name}.{part}" for part in ("whole", "cast", "scale"))
+        sizes = np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True) / np.float32(127)
+        rounded = np.rint(values / np.where(sizes > 0, sizes, 1)).astype(np.int8)
+        tensor.CopyFrom(numpy_helper.from_array(rounded, whole))
+        graph.initializer.append(numpy_helper.from_array(sizes, scale))
+        before.append(onnx.helper.make_node("Cast", [whole], [cast], to=onnx.TensorProto.FLOAT))
+        before.append(onnx.helper.make_node("Mul", [cast, scale], [name]))
+    put_before(graph, before)
+
+
+def shorten(graph: onnx.GraphProto) -> None:
+    """Give short names to all values but the inputs and outputs, and forget the names of nodes, and the shapes."""
+    graph.ClearField("value_info")
+    short = {name: name for name in ("", *(value.name for value in (*graph.input, *graph.output)))}
+    names = [tensor.name for tensor in graph.initializer] + [name for node in graph.node for name in node.output]
+    for count, name in enumerate(names):
+        short.setdefault(name, f"{count:x}")
+    for tensor in graph.initializer:
+        tensor.name = short[tensor.name]
+    for node in graph.node:
+        node.ClearField("name")
+        node.input[:], node.output[:] = ([short[name] for name in each] for each in (node.input, node.output))
+
+
+def is_usual(attribute: onnx.AttributeProto, kind: str, version: int) -> bool:
+    """Whether ONNX takes this value of an attribute for granted, in a node of this kind."""
+    value = onnx.helper.get_attribute_value(attribute)
+    if kind in ("Conv", "MaxPool") and attribute.name in ("pads", "dilations", "strides"):
+        return set(value) == {0 if attribute.name == "pads" else 1}
+    usual = onnx.defs.get_schema(kind, version).attributes[attribute.name].default_value
+    has_default = usual.type and onnx.helper.get_attribute_value(usual) == value
+    return has_default or (kind, attribute.name) == ("Conv", "kernel_shape")  # which the weights say
+
+
 # The checks. Each returns the content of the file, in 8 bits if that was asked for, and what it measured.
 
 
-def checked(net: TwoInputNet, model: bytes, config: Config, int8: bool) -> tuple[bytes, dict[str, Any]]:
+def checked(net: TwoInputNet, model: bytes, config: Config, int8: bool, small: bool) -> tuple[bytes, dict[str, Any]]:
     """Check that the file answers every test image, with a number, as torch does."""
     network, test = OnnxNetwork(model), load_mnist("test", config.data_dir)
     facts: dict[str, Any] = {"pairs": len(test), "difference": check_parity(net, network, test)}
-    if int8:
-        model = quantized(model, training_feeds(load_mnist("train", config.data_dir)))
-        facts["accuracy"] = {"fp32": grid_accuracy(network, test), "int8": grid_accuracy(OnnxNetwork(model), test)}
+    if int8 or small:
+        model = smallest(model) if small else quantized(model, training_feeds(load_mnist("train", config.data_dir)))
+        rounded = grid_accuracy(OnnxNetwork(model), test)
+        facts["accuracy"] = {"fp32": grid_accuracy(network, test), "small" if small else "int8": rounded}
     return model, facts
 
 
