@@ -217,6 +217,7 @@ PLANS: dict[str, Config | Recipe] = {
     "fast-exact": preset("fast", validation=0),
     "fast-concat": preset("fast", fusion="concat", epochs=4, validation=0),
     "micro-exact": preset("micro", validation=0),
+    "small-exact": preset("small", validation=0),
     "default-exact": preset("default", validation=0),
     "best-exact": preset("best", validation=0),
     "default-concat": preset("default", fusion="concat", numbers_per_image=10, validation=0),

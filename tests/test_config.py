@@ -65,6 +65,12 @@ def test_a_number_of_the_range_is_taken_as_pythons_own_whatever_it_comes_as(data
     assert Settings(port=np.int64(80), drain_seconds=np.float32(0.5)) == Settings(port=80, drain_seconds=0.5)  # type: ignore[arg-type]
 
 
+def test_weights_are_rounded_in_the_training_of_digits_alone() -> None:
+    assert preset("small").weight_bits == 4
+    with pytest.raises(ConfigError, match="--weight-bits 4: expected 32 with --task numbers"):
+        preset("numbers", weight_bits=4)
+
+
 def test_strokes_are_loosened_on_strips_alone() -> None:
     assert preset("numbers", loose=0.5).loose == 0.5
     with pytest.raises(ConfigError, match=r"--loose 0\.5: expected 0 with --task digits"):

@@ -229,6 +229,60 @@ def test_fading_label_smoothing_and_the_intensity_of_disturbances_follow_the_lea
     assert intensities == pytest.approx([learning_rate(done / 2, config) / config.lr for done in range(2)])
 
 
+def in_whole_steps(weight: torch.Tensor, most: int) -> torch.Tensor:
+    """Each output's weights, rounded to whole steps of which the largest is `most`."""
+    rows = [(row * most / row.abs().max()).round() * (row.abs().max() / most) for row in weight.detach()]
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize(("bits", "most"), [(4, 7), (8, 127)])
+def test_a_step_with_weights_of_few_bits_moves_the_weights_by_the_gradients_at_their_rounded_values(
+    bits: int, most: int, parts: int
+) -> None:
+    config = preset("tiny", weight_bits=bits, optimizer="adam", fusion="exact", parts=parts)
+    torch.manual_seed(0)
+    net = TwoInputNet.from_config(config)
+    at, moved = deepcopy(net), deepcopy(net)
+    large = [name for name, one in net.named_parameters() if one.ndim > 1 and one.numel() >= 1000]
+    assert large == ["encoder.2.weight", "encoder.5.weight"]
+    for name in large:
+        at.get_parameter(name).data = in_whole_steps(net.get_parameter(name), most)
+    batch = next(PairBatches(load_mnist("train").part(np.arange(64)), 64, 0, torch.device("cpu")).epoch(0))
+    DigitTask.forward(at, batch, config)[1].total.backward()
+    for own, rounded in zip(moved.parameters(), at.parameters(), strict=True):
+        own.grad = rounded.grad
+    build_optimizer(moved, config).step()
+    with in_parts(net, parts) as together:
+        training_step(net, build_optimizer(net, config), batch, config, nullcontext(), parts=together)
+    for (name, got), want in zip(net.named_parameters(), moved.parameters(), strict=True):
+        assert torch.allclose(got, want, atol=1e-5), name
+
+
+def test_a_network_trained_with_weights_of_four_bits_is_saved_and_measured_with_fifteen_values_for_each_output(
+    small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(small_config, weight_bits=4, ema=0.9)
+    done = train(config, tmp_path / "run", progress=False)
+    saved, large = load_network(done.folder)[0], 0
+    for name, weight in saved.named_parameters():
+        assert torch.equal(weight, done.net.get_parameter(name))
+        if weight.ndim > 1 and weight.numel() >= 1000:
+            large += 1
+            assert torch.allclose(weight, in_whole_steps(weight, 7), atol=1e-7)
+            assert max(len(row.unique()) for row in weight) in range(8, 16)
+    assert large == 2
+    _, held = tasks.split(load_mnist("train", config.data_dir), config)
+    assert held is not None
+    assert answer_grid(saved, held).digit_right.mean() == pytest.approx(rows(done.folder)[-1]["validation_digit"])
+    stop_at(20, monkeypatch)
+    stopped = train(config, tmp_path / "stopped", progress=False)
+    assert torch.equal(next(stopped.net.parameters()), next(load_network(stopped.folder)[0].parameters()))
+    monkeypatch.setattr("sumnist.training.loop.training_step", training_step)
+    train(config, tmp_path / "stopped", progress=False, resume=True)
+    assert (tmp_path / "stopped" / WEIGHTS).read_bytes() == (done.folder / WEIGHTS).read_bytes()
+
+
 def test_averages_follow_the_recurrence_of_an_exponential_average_and_what_is_whole_stays() -> None:
     net = TwoInputNet("default")
     average = deepcopy(net)

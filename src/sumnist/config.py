@@ -25,7 +25,7 @@ from sumnist.files import check_format, parse_json
 Task = Literal["digits", "numbers", "cells", "finder", "addition"]
 """What a network learns: to read digits, numbers of any length, or cells of forms, to find numbers on pictures, or to
 read digits from labelled sums alone."""
-EncoderName = Literal["tiny", "micro", "fast", "default", "wide", "original", "lenet"]
+EncoderName = Literal["tiny", "micro", "small", "fast", "default", "wide", "original", "lenet"]
 """The encoders, which turn an image into features."""
 Fusion = Literal["exact", "concat", "original"]
 """How the number enters: the sum is computed (exact) or learned (concat, and original, the design of the exercise)."""
@@ -98,6 +98,8 @@ Weight = Annotated[float, Range(0, 1e38)]
 """The weight of a loss."""
 SEEDS = Range(0, 2**63 - 1, "a whole number from 0 to 2^63 - 1")
 """The seeds that torch takes."""
+FULL = 32
+"""Bits of a weight that is not rounded."""
 THREADS = Range(0, 1_024)
 """How many threads a network may use; 0 leaves the choice to the library."""
 
@@ -200,6 +202,9 @@ class Config:
     """share of all steps in which the rate of one-cycle rises, 0 to 1"""
     lr_floor: Share = 0.0
     """the lowest rate after one-cycle's peak, as a share of the peak, 0 to 1"""
+    weight_bits: Annotated[int, Range(2, FULL)] = FULL
+    """for the task digits: bits to which each step rounds the weights of large layers, so that the network learns to do
+    with them; 32 rounds nothing"""
     ema: Annotated[float, Range(0, BELOW_1, "0 (off) or a decay below 1, such as 0.998")] = 0.0
     """decay per step of the weights' exponential moving average, which is saved as the result; 0 turns it off"""
 
@@ -243,6 +248,8 @@ class Config:
         divisible = self.task == "digits" and self.encoder not in DROPPING and not self.outliers
         good = self.parts == 1 or (divisible and 2 * self.parts <= self.batch_size)
         require(self, "parts", good, "1, or --task digits, no dropout, no outliers, and a batch of two images a part")
+        good = self.task == "digits" or self.weight_bits == FULL
+        require(self, "weight_bits", good, f"{FULL} with --task {self.task}")
         for name in EXACT if self.task == "addition" else ():
             good = getattr(self, name) == getattr(type(self), name)
             expected = f"{shown(getattr(type(self), name))} with --task addition, as --preset addition has it"
@@ -297,8 +304,8 @@ NORMALISED = "fast", "default", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
 DROPPING = "default", "wide", "lenet"
 """The encoders with dropout."""
-PRESET_NAMES = ("fast", "default", "best", "micro", "tiny", "original", "original-as-written", "numbers", "cells",
-                "finder", "addition", "addition-best")  # fmt: skip
+PRESET_NAMES = ("fast", "default", "best", "micro", "small", "tiny", "original", "original-as-written", "numbers",
+                "cells", "finder", "addition", "addition-best")  # fmt: skip
 
 
 def check_fields(settings: Any) -> None:
@@ -381,6 +388,10 @@ PRESETS: Mapping[str, Config] = {
         preset="micro", encoder="micro", augment="elastic", augment_strength=0.5, soft_labels=True, epochs=30, lr=2e-2,
         warmup=0.15, ema=0.998,
     ),
+    "small": Config(
+        preset="small", encoder="small", augment="elastic", augment_strength=0.8, soft_labels=True, epochs=40, lr=2e-2,
+        warmup=0.15, ema=0.998, weight_bits=4,
+    ),
     "tiny": Config(preset="tiny", encoder="tiny", epochs=1, lr=1e-2),
     "original": Config(
         preset="original", encoder="original", fusion="original", sum_target="bits", epochs=10, batch_size=64,
@@ -415,8 +426,8 @@ PRESETS: Mapping[str, Config] = {
 """The named configurations.
 
 `fast` trains in seconds, `default` in minutes with augmentation. `best` trains the packaged network, which also learns
-from soft labels, other people's ink, bad pictures and outliers. `micro` has few parameters for what it reads. `tiny` is
-for tests and for a first look.
+from soft labels, other people's ink, bad pictures and outliers. `micro` has few parameters for what it reads, and
+`small` few bytes. `tiny` is for tests and for a first look.
 `original` is the network of the exercise's author, with losses on logits, and with the numbers 0..9 and a schedule that
 make it work. `original-as-written` keeps the author's mistakes: a softmax before the cross-entropy, and numbers that
 stop at 8. The author gives no batch size, optimizer or loss weights; we assume 128, Adam at 1e-3 and equal weights.

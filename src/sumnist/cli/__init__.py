@@ -131,7 +131,7 @@ GROUPS = {
     "soft_labels digits addends operation",
     "network": "encoder fusion number_encoding sum_target",
     "loss": "digit_loss digit_weight sum_weight label_smoothing smoothing_fades supervision",
-    "optimiser": "epochs strips batch_size optimizer lr betas weight_decay schedule warmup lr_floor ema",
+    "optimiser": "epochs strips batch_size optimizer lr betas weight_decay schedule warmup lr_floor weight_bits ema",
 }
 """The groups of flags in the help of a command that takes a configuration, with the fields in each."""
 

@@ -27,7 +27,7 @@ from torch.optim import Adam, AdamW, Optimizer
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from sumnist.config import Config
+from sumnist.config import FULL, Config
 from sumnist.data.sampling import epoch_seed
 from sumnist.errors import RunError, TrainingError
 from sumnist.memory import keep_freed_memory
@@ -53,7 +53,9 @@ rounding errors would grow."""
 ADAM = 0.2
 """Root mean square of the changes by a usual step of Adam, at a learning rate of 1 (Liu and others, 2025)."""
 LEAST = 1e-7
-"""Least norm by which a matrix is divided."""
+"""Least norm or step by which a matrix is divided."""
+LARGE = 1000
+"""Number of weights from which a layer is large, so that it is worth to round them."""
 
 
 @dataclass(frozen=True)
@@ -194,9 +196,11 @@ def train_together(
             if progress and bar.disable:  # not a terminal: print a line per epoch instead of a bar
                 tqdm.write(f"{title}: {tally.text()}", file=sys.stderr)
         with clock.paused():
+            round_weights(learner.trained, config.weight_bits)
             processes.from_leader(lambda: end_training(learner.trained, task, folder))
         finished = True
     except KeyboardInterrupt:
+        round_weights(learner.trained, config.weight_bits)
         if processes.leads:
             folder.save_weights(learner.trained)
     spent = clock.read()
@@ -271,8 +275,9 @@ def end_epoch(row: dict[str, float], learner: Learner, task: Task, folder: RunFo
     task.processes.average([*learner.net.buffers(), *averages])
 
     def measure_and_write() -> None:
-        held = {} if task.held is None else task.measure(learner.trained)
-        folder.add_epoch(row | {f"validation_{name}": value for name, value in held.items()}, learner.trained)
+        with rounded(learner.trained, task.config.weight_bits):
+            held = {} if task.held is None else task.measure(learner.trained)
+            folder.add_epoch(row | {f"validation_{name}": value for name, value in held.items()}, learner.trained)
         folder.save_state(progress, learner)
 
     task.processes.from_leader(measure_and_write)
@@ -297,12 +302,44 @@ def training_step(
         (losses.total * share).backward()
         return outputs, losses
 
-    outputs, losses = parts.each(batch, backward) if parts else backward(net, batch)
+    with rounded(net, config.weight_bits):
+        outputs, losses = parts.each(batch, backward) if parts else backward(net, batch)
     if processes:
         processes.average_gradients(net.parameters(), len(batch.image))
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     return outputs, losses
+
+
+@contextmanager
+def rounded(net: nn.Module, bits: int) -> Iterator[None]:
+    """Round weights as `round_weights` does while the context lasts.
+
+    In a training step, the gradients are then those at the rounded weights, but the step changes the weights
+    themselves: the straight-through estimate (Bengio and others, 2013).
+    """
+    before = [weight.detach().clone() for weight in large_weights(net, bits)]
+    round_weights(net, bits)
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, value in zip(large_weights(net, bits), before, strict=True):
+                weight.copy_(value)
+
+
+@torch.no_grad()
+def round_weights(net: nn.Module, bits: int) -> None:
+    """Round the weights of the large layers to `bits` bits. Each output of a layer has a step of its own, of which its
+    largest weight is a whole number."""
+    for weight in large_weights(net, bits):
+        step = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True) / (2 ** (bits - 1) - 1)
+        weight.copy_((weight / step.clamp_min(LEAST)).round() * step)
+
+
+def large_weights(net: nn.Module, bits: int) -> list[nn.Parameter]:
+    """The weights of the large layers of `net` that are rounded to `bits` bits; none if weights are to be full."""
+    return [weight for weight in net.parameters() if bits < FULL and weight.ndim > 1 and weight.numel() >= LARGE]
 
 
 def learning_rate(progress: float, config: Config) -> float:
