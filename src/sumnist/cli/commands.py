@@ -943,7 +943,7 @@ class Export:
         from sumnist.training.export import export_run
 
         done = export_run(self.run_folder, self.out, self.int8, self.hand, self.small)
-        before = "before it is rounded to 8 bits, " if self.int8 or self.small else ""
+        before = "before it is rounded, " if self.int8 or self.small else ""
         pairs = f"{done.pairs:,} {done.compared}"
         if done.compared == "test images":
             same = f"every answer to {pairs} is that of torch, log-probabilities differ"

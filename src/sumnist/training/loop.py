@@ -55,7 +55,7 @@ ADAM = 0.2
 LEAST = 1e-7
 """Least norm or step by which a matrix is divided."""
 LARGE = 1000
-"""Number of weights from which a layer is large, so that it is worth to round them."""
+"""Number of weights from which a layer is large enough to round them."""
 
 
 @dataclass(frozen=True)
