@@ -202,7 +202,7 @@ class Config:
     """share of all steps in which the rate of one-cycle rises, 0 to 1"""
     lr_floor: Share = 0.0
     """the lowest rate after one-cycle's peak, as a share of the peak, 0 to 1"""
-    weight_bits: Annotated[int, Range(2, FULL)] = FULL
+    weight_bits: Annotated[int, Range(2, 32)] = 32
     """for the task digits: bits to which each step rounds the weights of large layers, so that the network learns to do
     with them; 32 rounds nothing"""
     ema: Annotated[float, Range(0, BELOW_1, "0 (off) or a decay below 1, such as 0.998")] = 0.0
