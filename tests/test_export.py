@@ -187,7 +187,7 @@ def test_a_small_file_is_written_beside_the_others_and_says_how_accurate_it_is(
     digit, total = done.accuracy["small"]
     assert f"small on the grid: digit {digit:.2%}, sum {total:.2%}\n" in capsys.readouterr().out
     assert main(["export", str(exported), "--small", "--int8"]) == 2
-    assert capsys.readouterr().err.startswith("sumnist: --small: of networks of --task digits, without --int8")
+    assert capsys.readouterr().err.startswith("sumnist: --small --int8: two kinds of files")
 
 
 def test_the_accuracy_of_an_onnx_file_is_that_of_the_evaluation(

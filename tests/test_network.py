@@ -557,6 +557,8 @@ def test_a_run_on_cells_is_exported(trained: Callable[[str], Path], capsys: Any)
             assert np.allclose(reader.posteriors(images.numpy()), in_half(net)(images), atol=1e-5)
     assert main(["export", str(run), "--int8"]) != 0
     assert "--int8: of networks of --task digits, numbers or finder" in capsys.readouterr().err
+    assert main(["export", str(run), "--small"]) == 2
+    assert "--small: of networks of --task digits; leave the flag out" in capsys.readouterr().err
 
 
 def test_a_run_on_scenes_is_exported_in_half_precision_and_in_8_bits(

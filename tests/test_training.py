@@ -236,7 +236,7 @@ def in_whole_steps(weight: torch.Tensor, most: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("parts", [1, 2])
-@pytest.mark.parametrize(("bits", "most"), [(4, 7), (8, 127)])
+@pytest.mark.parametrize(("bits", "most"), [(4, 7), (8, 127), (24, 2**23 - 1)])
 def test_a_step_with_weights_of_few_bits_moves_the_weights_by_the_gradients_at_their_rounded_values(
     bits: int, most: int, parts: int
 ) -> None:

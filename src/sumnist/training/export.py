@@ -155,8 +155,10 @@ def export_run(
     kind = TASKS[load_config(run_folder).task].network
     if int8 and kind is CellNet:
         raise ConfigError("--int8: of networks of --task digits, numbers or finder; leave the flag out")
-    if small and (int8 or kind is not TwoInputNet):
-        raise ConfigError("--small: of networks of --task digits, without --int8; leave the flag out")
+    if small and int8:
+        raise ConfigError("--small --int8: two kinds of files; expected one: leave one of the flags out")
+    if small and kind is not TwoInputNet:
+        raise ConfigError("--small: of networks of --task digits; leave the flag out")
     net, config, checksum = kind.load(run_folder)
     if hand is not None:
         if out is None:
@@ -428,9 +430,10 @@ def store_in_few_bits(graph: onnx.GraphProto) -> None:
         values, name = numpy_helper.to_array(tensor), tensor.name
         whole, cast, scale = (f"{name}.{part}" for part in ("whole", "cast", "scale"))
         largest = np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True)
-        steps = values / np.where(largest > 0, largest, 1)
-        four = np.abs(7 * steps - np.rint(7 * steps)).max() < LOSSLESS
-        sizes, rounded = largest / np.float32(7 if four else 127), np.rint(steps * (7 if four else 127)).astype(np.int8)
+        shares = values / np.where(largest > 0, largest, 1)
+        four = np.abs(7 * shares - np.rint(7 * shares)).max() < LOSSLESS
+        most = np.float32(7 if four else 127)
+        rounded, sizes = np.rint(shares * most).astype(np.int8), largest / most
         tensor.CopyFrom(in_four_bits(rounded, whole) if four else numpy_helper.from_array(rounded, whole))
         graph.initializer.append(numpy_helper.from_array(sizes.ravel() if four else sizes, scale))
         if four:

@@ -53,7 +53,7 @@ rounding errors would grow."""
 ADAM = 0.2
 """Root mean square of the changes by a usual step of Adam, at a learning rate of 1 (Liu and others, 2025)."""
 LEAST = 1e-7
-"""Least norm or step by which a matrix is divided."""
+"""Least norm by which a matrix is divided."""
 LARGE = 1000
 """Number of weights from which a layer is large enough to round them."""
 
@@ -334,7 +334,7 @@ def round_weights(net: nn.Module, bits: int) -> None:
     largest weight is a whole number."""
     for weight in large_weights(net, bits):
         step = weight.abs().amax(tuple(range(1, weight.ndim)), keepdim=True) / (2 ** (bits - 1) - 1)
-        weight.copy_((weight / step.clamp_min(LEAST)).round() * step)
+        weight.copy_((weight / step.where(step > 0, 1)).round() * step)
 
 
 def large_weights(net: nn.Module, bits: int) -> list[nn.Parameter]:
