@@ -934,7 +934,7 @@ class Export:
     int8: bool = False
     """8-bit weights and activations, for networks of digits or numbers: a smaller file; also prints its accuracy"""
     small: bool = False
-    """the smallest file, for networks of digits: 8-bit weights, or the 4 of --weight-bits; also prints its accuracy"""
+    """smallest file, for networks of digits: 8-bit weights, 4-bit after --weight-bits 4; also prints its accuracy"""
     hand: Path | None = None
     """hand file learned with this network: the exported network then reads that hand, wherever it runs"""
 
