@@ -385,8 +385,8 @@ PRESETS: Mapping[str, Config] = {
         weight_decay=0.1, warmup=0.15, ema=0.999, label_smoothing=0.1, smoothing_fades=True,
     ),
     "micro": Config(
-        preset="micro", encoder="micro", augment="elastic", augment_strength=0.5, soft_labels=True, epochs=30, lr=2e-2,
-        warmup=0.15, ema=0.998,
+        preset="micro", encoder="micro", augment="elastic", augment_strength=0.5, soft_labels=True, epochs=90, lr=2e-2,
+        warmup=0.15, ema=0.999,
     ),
     "small": Config(
         preset="small", encoder="small", augment="elastic", augment_strength=0.8, soft_labels=True, epochs=40, lr=2e-2,

@@ -7,7 +7,7 @@ from torch import nn
 from sumnist.config import EncoderName
 
 FEATURES: dict[EncoderName, int] = {
-    "tiny": 32, "micro": 32, "small": 64, "fast": 128, "default": 128, "wide": 128, "original": 256, "lenet": 84,
+    "tiny": 32, "micro": 28, "small": 64, "fast": 128, "default": 128, "wide": 128, "original": 256, "lenet": 84,
 }  # fmt: skip
 """Width of each encoder's features, F."""
 
@@ -44,19 +44,19 @@ class ConvNorm(nn.Sequential):
 
 
 def micro() -> nn.Sequential:
-    """An encoder with few parameters."""
-    return separable(8, 16, 32, 32)
+    """An encoder with few parameters. Its last filters are products of a column and a row."""
+    return separable(6, 12, 28, 28, (5, 1), (1, 5))
 
 
 def small() -> nn.Sequential:
-    """`micro` with more channels, for weights of few bits."""
-    return separable(12, 24, 48, 64)
+    """`micro` with more channels and with whole last filters, for weights of few bits."""
+    return separable(12, 24, 48, 64, (5, 5))
 
 
-def separable(first: int, second: int, third: int, fourth: int) -> nn.Sequential:
-    """`micro` or `small`, given the channels of the four stages. Where the picture is small, a convolution is two: one
-    filter for each channel, and a mixture of the channels. The features are weighted means over all places, with
-    weights for each channel."""
+def separable(first: int, second: int, third: int, fourth: int, *last: tuple[int, int]) -> nn.Sequential:
+    """`micro` or `small`, given the channels of the four stages and the sizes of the last filters. Where the picture is
+    small, a convolution is two: one filter for each channel, and a mixture of the channels. The features are weighted
+    means over all places, with weights for each channel."""
     return nn.Sequential(
         ConvNorm(1, first, 5, stride=2, padding=0),  # [B, first, 12, 12]
         ConvNorm(first, second, padding=0), nn.MaxPool2d(2),  # [B, second, 5, 5]
@@ -64,7 +64,7 @@ def separable(first: int, second: int, third: int, fourth: int) -> nn.Sequential
         ConvNorm(second, third, 1, padding=0),  # [B, third, 5, 5]
         nn.Conv2d(third, third, 3, padding=1, groups=third, bias=False),
         ConvNorm(third, fourth, 1, padding=0),  # [B, fourth, 5, 5]
-        nn.Conv2d(fourth, fourth, 5, groups=fourth, bias=False), nn.Flatten(),
+        *(nn.Conv2d(fourth, fourth, size, groups=fourth, bias=False) for size in last), nn.Flatten(),
     )  # fmt: skip
 
 
