@@ -110,7 +110,7 @@ def values_first(x: Array, rank: int) -> Array:
 
 def batch_first(x: Array) -> Array:
     """`[n, *batch]` as `[*batch, n]`."""
-    return library(x).permute_dims(x, (*range(1, x.ndim), 0))
+    return library(x).permute_dims(x, (*range(1, x.ndim), 0)) if x.ndim > 1 else x
 
 
 # Sums.

@@ -541,20 +541,22 @@ class Whole:
         if kinds != [Digits, Digits] or asked.constant is not NOTHING or asked.steps not in ([1, 1], [1, -1]):
             return None
         given = [one.log_probs for one in asked.operands]
-        (*batch, _, base), (x, y) = given[0].shape, (sp.plain(one) for one in given)
-        counts = [one.shape[-2] for one in given]
-        alike = [(*one.shape[:-2], one.shape[-1], one.dtype) for one in given]
-        if alike[0] != alike[1] or math.prod(batch) != 1 or base ** max(counts) > most:
-            return None
+        x, y = logs = [sp.plain(one) for one in given]
         if not type(x) is type(y) is np.ndarray:
             return None
-        logs = np.concatenate([x.reshape(-1, base), y.reshape(-1, base)], dtype=np.float64)
-        if np.where(logs > sp.IMPOSSIBLE, logs, 0.0).min(1).sum() < sp.TINY:
+        (*batch, length, base), more = x.shape, y.shape[-2]
+        if given[0].dtype != given[1].dtype or y.shape != (*batch, more, base) or x.size != length * base:
             return None
-        digits, values = np.exp(logs), []
-        for number in (digits[: counts[0]], digits[counts[0] :]):
-            values.append(number[0])
-            for digit in number[1:]:
+        if base ** max(length, more) > most:
+            return None
+        least = (np.where(one > sp.IMPOSSIBLE, one, 0.0).min(-1).sum() for one in logs)  # computed only if need be
+        if (length + more) * min(x.min(), y.min()) < sp.TINY and sum(least) < sp.TINY:
+            return None
+        values = []
+        for one in logs:
+            digits = np.exp(one, dtype=np.float64).reshape(-1, base)
+            values.append(digits[0])
+            for digit in digits[1:]:
                 values[-1] = np.multiply.outer(values[-1], digit).ravel()
         one, two = values
         return cls(one, two[::-1], 0, given[0]) if asked.steps[1] > 0 else cls(one, two, 1 - len(two), given[0])
