@@ -19,6 +19,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageFont
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -41,6 +42,7 @@ from sumnist.inference.onnx import FEATURES, with_checksum
 from sumnist.inference.reader import Reader
 from sumnist.model.checkpoint import save_config, save_network, save_tensors
 from sumnist.model.diagram import boxes_of, draw, draw_network
+from sumnist.model.encoders import Edges, MomentNorm
 from sumnist.model.finder_network import FIELDS, FinderNet
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
@@ -56,7 +58,7 @@ from sumnist.training.tasks import CellTask, FinderTask, NumberTask
 
 VARIANTS = {
     f"{encoder}-{fusion}-{encoding}": preset("tiny", encoder=encoder, fusion=fusion, number_encoding=encoding)
-    for encoder in ("tiny", "fast", "default")
+    for encoder in ("tiny", "edges", "fast", "default")
     for fusion, encoding in (("exact", "one-hot"), ("concat", "one-hot"), ("concat", "scalar"))
 } | {
     "original": preset("original"),
@@ -191,6 +193,66 @@ def test_the_original_as_written_has_the_loss_of_five_bits_and_a_softmax_too_man
     on, bits = 1 / (1 + np.exp(-logits)), (total[:, None] >> np.arange(5)) & 1
     assert losses.sum.item() == pytest.approx(-np.log(np.where(bits, on, 1 - on)).mean(), rel=1e-5)
     assert losses.digit.item() == pytest.approx(math.log(math.e + 9) - 1)  # 1.4612, for a certain and right answer
+
+
+# What is not learned.
+
+
+def moments(images: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centres of mass `[B, 2]` and covariances `[B, 2, 2]` of ink, in pixels from the middle, rows first."""
+    side = images.shape[-1]
+    place = np.stack(np.mgrid[:side, :side], -1).reshape(-1, 2) - (side - 1) / 2
+    share = images.reshape(len(images), -1) / images.sum((1, 2))[:, None]
+    centre = share @ place
+    away = place - centre[:, None]
+    return centre, np.einsum("bn,bni,bnj->bij", share, away, away)
+
+
+def test_after_moment_norm_digits_stand_upright_in_the_middle_and_their_size_is_half_way_to_the_usual_one() -> None:
+    ink = load_mnist("test").images[:500] / 255
+    _, before = moments(ink)
+    centre, after = moments(MomentNorm(27)(torch.tensor(ink)[:, None])[:, 0].double().numpy())
+    assert np.abs(centre).max() < 0.5
+    leaning = [np.abs(one[:, 0, 1]) / np.sqrt(one[:, 0, 0] * one[:, 1, 1]) for one in (before, after)]
+    assert np.median(leaning[0]) > 0.2
+    assert np.quantile(leaning[1], 0.99) < 0.05
+    upright = before[:, 1, 1] - before[:, 0, 1] ** 2 / before[:, 0, 0]
+    for spread, of in ((after[:, 0, 0], before[:, 0, 0]), (after[:, 1, 1], upright)):
+        expected = np.sqrt(np.sqrt(of) * MomentNorm.USUAL)
+        assert np.median(np.abs(np.sqrt(spread) - expected) / expected) < 0.02
+
+
+def test_moment_norm_takes_back_what_shear_and_shift_do_to_a_digit() -> None:
+    digits = load_mnist("test").images[:50]
+    change = (1, 0.3, -5, 0, 1, 1)  # what Pillow samples for each pixel: (x + 0.3 y − 5, y + 1)
+    changed = [Image.fromarray(one).transform((28, 28), Image.Transform.AFFINE, change, 2) for one in digits]
+    here, there = (torch.tensor(np.array(some))[:, None] / 255 for some in (digits, changed))
+    moved = (here - there).abs().mean()
+    here, there = (MomentNorm(23)(some) for some in (here, there))
+    assert (here - there).abs().mean() < moved / 4
+
+
+def test_moment_norm_is_finite_for_any_ink_and_as_exact_in_half_precision() -> None:
+    noise = torch.rand(3, 1, 28, 28)
+    images = torch.cat([torch.zeros(1, 1, 28, 28), torch.ones(1, 1, 28, 28), noise, (noise > 0.999).float()])
+    images[-1, 0] = torch.nn.functional.one_hot(torch.tensor(27), 28)  # a line at the edge
+    images.requires_grad_()
+    found = MomentNorm(23)(images)
+    assert found.isfinite().all()
+    assert torch.autograd.grad(found.sum(), images)[0].isfinite().all()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(MomentNorm(23)(images), found)
+
+
+def test_an_edge_is_answered_by_the_filter_of_its_direction_and_even_ink_by_none() -> None:
+    edges = Edges(8)
+    rising = torch.arange(9.0).expand(1, 1, 9, 9) / 9
+    for image, direction in ((rising, 0), (rising.mT, 2), (rising.flip(-1), 4), (rising.mT.flip(-2), 6)):
+        answers = edges(image)[0, :, 1, 1]
+        assert answers.argmax() == direction
+        assert torch.allclose(answers, -answers.roll(4), atol=1e-6)
+    assert edges(torch.ones(1, 1, 9, 9)).abs().max() < 1e-6
+    assert torch.allclose(edges.weight.abs().sum((1, 2, 3)), torch.full((8,), 2.0))
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from sumnist.files import check_format, parse_json
 Task = Literal["digits", "numbers", "cells", "finder", "addition"]
 """What a network learns: to read digits, numbers of any length, or cells of forms, to find numbers on pictures, or to
 read digits from labelled sums alone."""
-EncoderName = Literal["tiny", "micro", "small", "fast", "default", "wide", "original", "lenet"]
+EncoderName = Literal["tiny", "micro", "small", "edges", "fast", "default", "wide", "original", "lenet"]
 """The encoders, which turn an image into features."""
 Fusion = Literal["exact", "concat", "original"]
 """How the number enters: the sum is computed (exact) or learned (concat, and original, the design of the exercise)."""
@@ -300,7 +300,7 @@ PATHS = "data_dir", "start_from"
 EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 """The settings that must keep their defaults in the task addition, which tells the network nothing about single
 images."""
-NORMALISED = "fast", "default", "wide"
+NORMALISED = "edges", "fast", "default", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
 DROPPING = "default", "wide", "lenet"
 """The encoders with dropout."""
@@ -373,8 +373,8 @@ def unknown(what: str, given: object, known: tuple[str, ...]) -> str:
 
 PRESETS: Mapping[str, Config] = {
     "fast": Config(
-        preset="fast", encoder="fast", epochs=1, lr=1.5e-2, optimizer="adam", betas=(0.7, 0.9), warmup=0.25,
-        label_smoothing=0.1, smoothing_fades=True,
+        preset="fast", encoder="edges", epochs=1, batch_size=512, lr=4e-2, optimizer="adam", betas=(0.7, 0.9),
+        warmup=0.25, label_smoothing=0.1, smoothing_fades=True,
     ),
     "default": Config(
         preset="default", augment="handwriting", epochs=48, lr=1e-2, weight_decay=0.1, warmup=0.15, ema=0.999,
@@ -385,7 +385,7 @@ PRESETS: Mapping[str, Config] = {
         weight_decay=0.1, warmup=0.15, ema=0.999, label_smoothing=0.1, smoothing_fades=True,
     ),
     "micro": Config(
-        preset="micro", encoder="micro", augment="elastic", augment_strength=0.5, soft_labels=True, epochs=90, lr=2e-2,
+        preset="micro", encoder="micro", augment="elastic", augment_strength=0.5, soft_labels=True, epochs=60, lr=2e-2,
         warmup=0.15, ema=0.999,
     ),
     "small": Config(

@@ -545,9 +545,8 @@ class Whole:
         if not type(x) is type(y) is np.ndarray:
             return None
         (*batch, length, base), more = x.shape, y.shape[-2]
-        if given[0].dtype != given[1].dtype or y.shape != (*batch, more, base) or x.size != length * base:
-            return None
-        if base ** max(length, more) > most:
+        alike = given[0].dtype == given[1].dtype and y.shape == (*batch, more, base)
+        if not alike or x.size != length * base or base ** max(length, more) > most:
             return None
         least = (np.where(one > sp.IMPOSSIBLE, one, 0.0).min(-1).sum() for one in logs)  # computed only if need be
         if (length + more) * min(x.min(), y.min()) < sp.TINY and sum(least) < sp.TINY:

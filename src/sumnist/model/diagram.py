@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import NUMBERS, SUMS
+from sumnist.model.encoders import Edges, MomentNorm
 from sumnist.model.fusion import BITS, ExactFusion, OriginalFusion
 from sumnist.model.network import TwoInputNet
 
@@ -490,6 +491,10 @@ def words(module: nn.Module) -> tuple[str, list[str]]:
         details = [f"stride {times(module.stride)}"] if set(module.stride) != {1} else []
         details += ["by channel"] if module.groups > 1 else []
         return f"Conv {times(module.kernel_size, always=True)}", details
+    if isinstance(module, Edges):
+        return f"Edges {times(module.weight.shape[2:], always=True)}", ["stride 2", "not learned"]
+    if isinstance(module, MomentNorm):
+        return "Moment norm", ["not learned"]
     if isinstance(module, nn.Linear):
         return f"Linear {module.out_features}", []
     if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
