@@ -201,7 +201,7 @@ def test_the_original_as_written_has_the_loss_of_five_bits_and_a_softmax_too_man
 def moments(images: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Centres of mass `[B, 2]` and covariances `[B, 2, 2]` of ink, in pixels from the middle, rows first."""
     side = images.shape[-1]
-    place = np.stack(np.mgrid[:side, :side], -1).reshape(-1, 2) - (side - 1) / 2
+    place = np.moveaxis(np.mgrid[:side, :side], 0, -1).reshape(-1, 2) - (side - 1) / 2
     share = images.reshape(len(images), -1) / images.sum((1, 2))[:, None]
     centre = share @ place
     away = place - centre[:, None]
@@ -803,11 +803,12 @@ def test_every_network_is_drawn_whole_as_it_is_wired_and_the_same_every_time(con
 def test_every_shape_and_layer_of_the_fast_network_is_on_its_picture_and_computed_sums_are_told_from_learned() -> None:
     words, concat = words_of(drawn(preset("fast"))), words_of(drawn(preset("fast", fusion="concat")))
     for expected in (
-        ["Conv 5×5", "stride 2", "ReLU", "[B, 8, 12, 12]", "208 params"],
-        ["Max-pool", "2×2 · norm", "ReLU", "[B, 16, 5, 5]"],
-        ["Linear 128", "norm · ReLU", "[B, 128]", "73,984 params"],
+        ["Moment norm", "not learned", "[B, 1, 23, 23]"],
+        ["Edges 5×5", "stride 2", "not learned", "ReLU", "[B, 8, 10, 10]"],
+        ["Conv 4×4", "stride 2", "norm · ReLU", "[B, 32, 4, 4]", "4,160 params"],
+        ["Linear 64", "norm · ReLU", "[B, 64]", "32,896 params"],
         ["computed", "Shift by the number", "P(sum = s) =", "P(digit = s − number)"],
-        ["learned", "Digit head", "Linear 10 · log-softmax", "[B, 10]", "1,290 params"],
+        ["learned", "Digit head", "Linear 10 · log-softmax", "[B, 10]", "650 params"],
     ):
         at = words.index(expected[0])
         assert words[at : at + len(expected)] == expected

@@ -425,8 +425,9 @@ PRESETS: Mapping[str, Config] = {
 }  # fmt: skip
 """The named configurations.
 
-`fast` trains in seconds, `default` in minutes with augmentation. `best` trains the packaged network, which also learns
-from soft labels, other people's ink, bad pictures and outliers. `micro` has few parameters for what it reads, and
+`fast` trains in a second or a few, on the edges of digits that were made alike. `default` trains in minutes, with
+augmentation. `best` trains the packaged network, which also learns from soft labels, other people's ink, bad pictures
+and outliers. `micro` has few parameters for what it reads, and
 `small` few bytes. `tiny` is for tests and for a first look.
 `original` is the network of the exercise's author, with losses on logits, and with the numbers 0..9 and a schedule that
 make it work. `original-as-written` keeps the author's mistakes: a softmax before the cross-entropy, and numbers that

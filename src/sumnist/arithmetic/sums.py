@@ -542,11 +542,9 @@ class Whole:
             return None
         given = [one.log_probs for one in asked.operands]
         x, y = logs = [sp.plain(one) for one in given]
-        if not type(x) is type(y) is np.ndarray:
-            return None
         (*batch, length, base), more = x.shape, y.shape[-2]
-        alike = given[0].dtype == given[1].dtype and y.shape == (*batch, more, base)
-        if not alike or x.size != length * base or base ** max(length, more) > most:
+        alike = type(x) is type(y) is np.ndarray and given[0].dtype == given[1].dtype
+        if not alike or y.shape != (*batch, more, base) or x.size != length * base or base ** max(length, more) > most:
             return None
         least = (np.where(one > sp.IMPOSSIBLE, one, 0.0).min(-1).sum() for one in logs)  # computed only if need be
         if (length + more) * min(x.min(), y.min()) < sp.TINY and sum(least) < sp.TINY:

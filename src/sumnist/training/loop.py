@@ -339,8 +339,7 @@ def round_weights(net: nn.Module, bits: int) -> None:
 
 def large_weights(net: nn.Module, bits: int) -> list[nn.Parameter]:
     """The weights of the large layers of `net` that are rounded to `bits` bits; none if weights are to be full."""
-    every = net.parameters() if bits < FULL else ()
-    return [weight for weight in every if weight.ndim > 1 and weight.numel() >= LARGE]
+    return [one for one in (net.parameters() if bits < FULL else ()) if one.ndim > 1 and one.numel() >= LARGE]
 
 
 def learning_rate(progress: float, config: Config) -> float:

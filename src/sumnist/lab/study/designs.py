@@ -24,7 +24,7 @@ class Recipe:
     by side, one hidden layer, 19 classes."""
 
     encoder: Literal["small", "original", "four-convolutions", "narrow"] = "small"
-    """image → features: small (the `fast` preset's), or one of the published ones in full"""
+    """image → features: small (`fast`), or one of the published ones in full"""
     join: Literal[
         "features", "logits", "probabilities", "argmax", "answer", "outer", "film", "plane", "nothing", "computed"
     ] = "features"
