@@ -69,9 +69,9 @@ class MomentNorm(nn.Module):
         self.side = side
 
     def forward(self, image: Tensor) -> Tensor:
-        """Images `[B, 1, 28, 28]` in [0, 1] → `[B, 1, side, side]`, in float32."""
+        """Images `[B, 1, 28, 28]` in [0, 1] → `[B, 1, side, side]`, in float32 at least."""
         with torch.autocast(image.device.type, enabled=False):
-            image = image.float()
+            image = image.to(torch.promote_types(image.dtype, torch.float32))
             ink = image[:, 0]
             pixels = ink.shape[-1]
             place = torch.arange(pixels, dtype=ink.dtype, device=ink.device) - (pixels - 1) / 2
