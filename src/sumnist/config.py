@@ -427,8 +427,8 @@ PRESETS: Mapping[str, Config] = {
 
 `fast` trains in a second or a few, on the edges of digits that were made alike. `default` trains in minutes, with
 augmentation. `best` trains the packaged network, which also learns from soft labels, other people's ink, bad pictures
-and outliers. `micro` has few parameters for what it reads, and
-`small` few bytes. `tiny` is for tests and for a first look.
+and outliers. `micro` has few parameters for what it reads, and `small` few bytes. `tiny` is for tests and for a first
+look.
 `original` is the network of the exercise's author, with losses on logits, and with the numbers 0..9 and a schedule that
 make it work. `original-as-written` keeps the author's mistakes: a softmax before the cross-entropy, and numbers that
 stop at 8. The author gives no batch size, optimizer or loss weights; we assume 128, Adam at 1e-3 and equal weights.
