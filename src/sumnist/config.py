@@ -425,7 +425,7 @@ PRESETS: Mapping[str, Config] = {
 }  # fmt: skip
 """The named configurations.
 
-`fast` trains in a second or a few, on the edges of digits that were made alike. `default` trains in minutes, with
+`fast` trains in seconds: it normalises digits and learns from their edges. `default` trains in minutes, with
 augmentation. `best` trains the packaged network, which also learns from soft labels, other people's ink, bad pictures
 and outliers. `micro` has few parameters for what it reads, and `small` few bytes. `tiny` is for tests and for a first
 look.

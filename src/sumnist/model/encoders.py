@@ -62,7 +62,7 @@ class MomentNorm(nn.Module):
     USUAL = 5.5
     """The standard deviation of the rows of ink in a usual digit, in pixels."""
     LEAST = 0.3
-    """Ink has at least this standard deviation, in pixels, or it is treated as if it had."""
+    """The least standard deviation that is reckoned with, in pixels: a thin line would be stretched without end."""
 
     def __init__(self, side: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class MomentNorm(nn.Module):
             pixels = ink.shape[-1]
             place = torch.arange(pixels, dtype=ink.dtype, device=ink.device) - (pixels - 1) / 2
             rows, columns, slant = ink.sum(2), ink.sum(1), ink @ place
-            whole = rows.sum(1, keepdim=True).clamp(min=self.LEAST)
+            whole = rows.sum(1, keepdim=True).clamp(min=1)  # blank images have none
 
             def mean(weighted: Tensor) -> Tensor:
                 return weighted.sum(1, keepdim=True) / whole
