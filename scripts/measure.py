@@ -216,6 +216,7 @@ Recipe = Callable[[int, int], Row]
 PLANS: dict[str, Config | Recipe] = {
     "fast-exact": preset("fast", validation=0),
     "fast-concat": preset("fast", fusion="concat", epochs=4, validation=0),
+    "nano-exact": preset("nano", validation=0),
     "micro-exact": preset("micro", validation=0),
     "small-exact": preset("small", validation=0),
     "default-exact": preset("default", validation=0),

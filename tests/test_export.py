@@ -40,6 +40,7 @@ from sumnist.training.loop import round_weights, train
 
 NETWORKS = {
     "exact": preset("fast"),
+    "nano": preset("nano"),
     "micro": preset("micro"),
     "small": preset("small"),
     "concat": preset("tiny", fusion="concat"),
@@ -110,6 +111,14 @@ def test_the_file_of_micro_has_no_more_numbers_than_its_weights_biases_places_of
     assert kernels + biases <= sum(numbers) <= kernels + biases + places + 15
 
 
+def test_the_file_of_nano_has_repeated_weights_once_and_fewer_than_700_numbers_in_all() -> None:
+    kernels = 3 * 9 + 8 * 3 + 2 * (8 * 9 + 8 * 8) + 8 * 16 + 10 * 8
+    norms = 2 * 8 + 8 + 4 * 2 * 8  # a scale and a shift; a shift alone where the convolution has the scale
+    numbers = [math.prod(tensor.dims) for tensor in onnx.load_from_string(file_of("nano")[1]).graph.initializer]
+    places = 28 + 19  # of the image, and of the sums
+    assert kernels + norms + 10 + places <= sum(numbers) < 700
+
+
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory, small_config: Config) -> Path:
     """An exported run of the learned kind."""
@@ -138,7 +147,7 @@ def test_int8_is_small_nearly_as_accurate_and_no_two_products_overflow_the_16_bi
 
 
 @pytest.mark.parametrize(
-    "name", ["micro", "small", "concat", "original", pytest.param("scalar-bits", marks=pytest.mark.long)]
+    "name", ["nano", "micro", "small", "concat", "original", pytest.param("scalar-bits", marks=pytest.mark.long)]
 )
 def test_a_small_file_answers_as_a_file_whose_weights_are_rounded_to_127_steps_from_zero_to_the_largest_of_an_output(
     name: str, images: NDArray[np.float32]

@@ -23,6 +23,7 @@ from sumnist.training.export import metadata_of, quantized, to_onnx, training_fe
 NETWORKS = {
     "packaged": None,
     "edges": preset("fast"),
+    "nano": preset("nano"),
     "fast": preset("fast", encoder="fast"),
     "concat": preset("tiny", fusion="concat"),
     "original": preset("original"),
@@ -41,11 +42,11 @@ def made(config: Config | None) -> tuple[TwoInputNet, OnnxNetwork]:
 
 
 def heard(net: TwoInputNet, image: Tensor) -> list[NDArray[np.float32]]:
-    """What the ReLUs of the encoder answer to an image `[1, 1, 28, 28]`, by hooks of torch; in float64, for which it
-    has no fast convolutions that spread what is no number."""
+    """What the activations of the encoder answer to an image `[1, 1, 28, 28]`, by hooks of torch; in float64, for which
+    it has no fast convolutions that spread what is no number."""
     answers: list[NDArray[np.float32]] = []
-    relus = [module for module in net.encoder.modules() if isinstance(module, nn.ReLU)]
-    hooks = [relu.register_forward_hook(lambda _, __, output: answers.append(output.clone().numpy())) for relu in relus]
+    some = [module for module in net.encoder.modules() if isinstance(module, nn.ReLU | nn.GELU)]
+    hooks = [one.register_forward_hook(lambda _, __, output: answers.append(output.clone().numpy())) for one in some]
     with torch.inference_mode():
         net.encoder.double()(image.double())
     for hook in hooks:
@@ -69,7 +70,7 @@ def check_fields(net: TwoInputNet, layers: tuple[Layer, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", [*list(NETWORKS)[:-1], pytest.param("lenet", marks=pytest.mark.long)])
-def test_the_layers_are_the_relus_of_the_encoder_as_torch_has_them_and_see_what_their_fields_say(name: str) -> None:
+def test_the_layers_are_the_activations_of_the_encoder_as_in_torch_and_see_what_their_fields_say(name: str) -> None:
     net, network = made(NETWORKS[name])
     layers = layers_of(network, AS_FLOAT)
     expected = heard(net, torch.from_numpy(AS_FLOAT)[None, None])

@@ -42,7 +42,7 @@ from sumnist.inference.onnx import FEATURES, with_checksum
 from sumnist.inference.reader import Reader
 from sumnist.model.checkpoint import save_config, save_network, save_tensors
 from sumnist.model.diagram import boxes_of, draw, draw_network
-from sumnist.model.encoders import Edges, MomentNorm
+from sumnist.model.encoders import Edges, MomentNorm, PlainNorm, Repeated
 from sumnist.model.finder_network import FIELDS, FinderNet
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
@@ -253,6 +253,29 @@ def test_an_edge_is_answered_by_the_filter_of_its_direction_and_even_ink_by_none
         assert torch.allclose(answers, -answers.roll(4), atol=1e-6)
     assert edges(torch.ones(1, 1, 9, 9)).abs().max() < 1e-6
     assert torch.allclose(edges.weight.abs().sum((1, 2, 3)), torch.full((8,), 2.0))
+
+
+def test_plain_norm_is_batch_normalisation_while_it_trains_and_afterwards() -> None:
+    ours, theirs = PlainNorm(3), torch.nn.BatchNorm2d(3)
+    for one in (ours, theirs):
+        one.load_state_dict({**one.state_dict(), "weight": torch.tensor([0.5, -2, 3]), "bias": torch.arange(3.0)})
+    for _ in range(5):
+        image = torch.randn(4, 3, 6, 5) * torch.tensor([1, 4, 0.1])[:, None, None] + 2
+        assert torch.allclose(ours(image), theirs(image))
+    assert torch.allclose(ours.eval()(image), theirs.eval()(image), atol=1e-5)
+
+
+def test_a_repeated_step_has_the_same_weights_each_time_and_halves_the_picture_half_way() -> None:
+    step = Repeated(2, times=4).eval()
+    from_right = torch.tensor([[0.0, 0, 0], [0, 0, 1], [0, 0, 0]]).expand(2, 1, 3, 3)
+    swapped = torch.tensor([[0.0, 1], [1, 0]])[..., None, None]
+    step.convolution.load_state_dict({"0.weight": from_right, "1.weight": swapped})
+    image = torch.zeros(1, 2, 7, 9)
+    image[0, 0, 4, 8] = 1000
+    found = step(image)
+    assert found.shape == (1, 2, 3, 4)
+    # Four swaps leave the channels. Column 8 becomes 6 in two steps, 3 by halving, and 1 in two more. Row 4 becomes 2.
+    assert (found > 500).nonzero().tolist() == [[0, 0, 2, 1]]
 
 
 @pytest.fixture
@@ -771,8 +794,10 @@ def test_every_network_is_drawn_whole_as_it_is_wired_and_the_same_every_time(con
         assert draw(config) == svg
     words, root = words_of(svg), ElementTree.fromstring(svg)
     assert "number" in words
-    for word in ("image", "[B, 1, 28, 28]", "input [B]", "digit", "output [B, 10]", "sum", "output [B, 19]"):
+    for word in ("image", "input [B]", "digit", "output [B, 10]", "sum", "output [B, 19]"):
         assert words.count(word) == 1
+    same_size = [part for part in net.encoder if isinstance(part, MomentNorm) and part.side == 28]
+    assert words.count("[B, 1, 28, 28]") == 1 + len(same_size)
     assert {"7", "5", "12"} <= set(words)
     assert parameters_on_boxes(svg) == total
     assert any(word.endswith(f" · {total:,} parameters") for word in words)

@@ -25,7 +25,7 @@ from sumnist.files import check_format, parse_json
 Task = Literal["digits", "numbers", "cells", "finder", "addition"]
 """What a network learns: to read digits, numbers of any length, or cells of forms, to find numbers on pictures, or to
 read digits from labelled sums alone."""
-EncoderName = Literal["tiny", "micro", "small", "edges", "fast", "default", "wide", "original", "lenet"]
+EncoderName = Literal["tiny", "nano", "micro", "small", "edges", "fast", "default", "wide", "original", "lenet"]
 """The encoders, which turn an image into features."""
 Fusion = Literal["exact", "concat", "original"]
 """How the number enters: the sum is computed (exact) or learned (concat, and original, the design of the exercise)."""
@@ -304,8 +304,8 @@ NORMALISED = "edges", "fast", "default", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
 DROPPING = "default", "wide", "lenet"
 """The encoders with dropout."""
-PRESET_NAMES = ("fast", "default", "best", "micro", "small", "tiny", "original", "original-as-written", "numbers",
-                "cells", "finder", "addition", "addition-best")  # fmt: skip
+PRESET_NAMES = ("fast", "default", "best", "nano", "micro", "small", "tiny", "original", "original-as-written",
+                "numbers", "cells", "finder", "addition", "addition-best")  # fmt: skip
 
 
 def check_fields(settings: Any) -> None:
@@ -384,6 +384,7 @@ PRESETS: Mapping[str, Config] = {
         preset="best", encoder="wide", augment="robust", outliers=0.6, soft_labels=True, epochs=80, lr=1e-2,
         weight_decay=0.1, warmup=0.15, ema=0.999, label_smoothing=0.1, smoothing_fades=True,
     ),
+    "nano": Config(preset="nano", encoder="nano", soft_labels=True, epochs=75, lr=2e-2, warmup=0.15, ema=0.999),
     "micro": Config(
         preset="micro", encoder="micro", augment="elastic", augment_strength=0.5, soft_labels=True, epochs=60, lr=2e-2,
         warmup=0.15, ema=0.999,
@@ -427,8 +428,8 @@ PRESETS: Mapping[str, Config] = {
 
 `fast` trains in seconds: it normalises digits and learns from their edges. `default` trains in minutes, with
 augmentation. `best` trains the packaged network, which also learns from soft labels, other people's ink, bad pictures
-and outliers. `micro` has few parameters for what it reads, and `small` few bytes. `tiny` is for tests and for a first
-look.
+and outliers. `nano` has the fewest parameters, `micro` few for what it reads, and `small` few bytes. `tiny` is for
+tests and for a first look.
 `original` is the network of the exercise's author, with losses on logits, and with the numbers 0..9 and a schedule that
 make it work. `original-as-written` keeps the author's mistakes: a softmax before the cross-entropy, and numbers that
 stop at 8. The author gives no batch size, optimizer or loss weights; we assume 128, Adam at 1e-3 and equal weights.

@@ -49,7 +49,9 @@ FIXED = {1: 8, 5: 4}
 """The size in bytes of the wire types with a fixed size."""
 WINDOWED = "Conv", "MaxPool"
 """Types of nodes in which each place sees a window of places of the input."""
-PLACEWISE = "Relu", "BatchNormalization", "QuantizeLinear", "DequantizeLinear"
+ACTIVATIONS = "Relu", "Gelu"
+"""Types of nodes that end a layer."""
+PLACEWISE = *ACTIVATIONS, "BatchNormalization", "QuantizeLinear", "DequantizeLinear"
 """Types of nodes in which each place sees only the same place of the input."""
 
 
@@ -237,13 +239,13 @@ def layers_of(network: Any, image: NDArray[np.float32]) -> tuple[Layer, ...]:
 def with_layers(content: bytes, threads: int) -> tuple[dict[str, Field | None], OnnxSession | None]:
     """The fields of a file's layers, and a session of the network with the layers as outputs; None instead of a session
     if there are no layers. The result is cached, and a session is made only when it is first needed."""
-    fields = relus(content)
+    fields = activations(content)
     outputs = b"".join(message(OUTPUT, message(NAME, name.encode())) for name in fields if name != FEATURES)
     return fields, OnnxSession(content + message(GRAPH, outputs), threads) if fields else None
 
 
-def relus(content: bytes) -> dict[str, Field | None]:
-    """The outputs of the ReLUs that depend on the image but not on the number, in order, each with its field."""
+def activations(content: bytes) -> dict[str, Field | None]:
+    """The outputs of the activations that depend on the image but not on the number, in order, each with its field."""
     image, number = INPUTS
     seen: dict[str, Field | None] = {image: Field(0, 1, 1)}
     told = {number}
@@ -256,7 +258,7 @@ def relus(content: bytes) -> dict[str, Field | None]:
                 told.update(outputs)
             elif before := [name for name in inputs if name in seen]:
                 seen |= dict.fromkeys(outputs, field_after(kind, node, seen[before[0]]))
-                if kind == "Relu":
+                if kind in ACTIVATIONS:
                     found[outputs[0]] = seen[outputs[0]]
     return found
 

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import NUMBERS, SUMS
-from sumnist.model.encoders import Edges, MomentNorm
+from sumnist.model.encoders import Edges, MomentNorm, Repeated
 from sumnist.model.fusion import BITS, ExactFusion, OriginalFusion
 from sumnist.model.network import TwoInputNet
 
@@ -495,11 +495,16 @@ def words(module: nn.Module) -> tuple[str, list[str]]:
         return f"Edges {times(module.weight.shape[2:], always=True)}", ["stride 2", "not learned"]
     if isinstance(module, MomentNorm):
         return "Moment norm", ["not learned"]
+    if isinstance(module, Repeated):
+        each = (" ".join([title, *details]) for title, details in map(words, module.convolution))
+        return f"{len(module.norms)} times the same", [*each, "norm", "GELU"]
     if isinstance(module, nn.Linear):
         return f"Linear {module.out_features}", []
     if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
         pooling = "Max-pool" if isinstance(module, nn.MaxPool2d) else "Mean-pool"
         return pooling, [times(module.kernel_size, always=True)]
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        return "Mean-pool", ["all places"]
     return type(module).__name__, []
 
 

@@ -11,16 +11,16 @@ from torch.nn import functional
 from sumnist.config import EncoderName
 
 FEATURES: dict[EncoderName, int] = {
-    "tiny": 32, "micro": 27, "small": 64, "edges": 64, "fast": 128, "default": 128, "wide": 128, "original": 256,
-    "lenet": 84,
+    "tiny": 32, "nano": 8, "micro": 27, "small": 64, "edges": 64, "fast": 128, "default": 128, "wide": 128,
+    "original": 256, "lenet": 84,
 }  # fmt: skip
 """Width of each encoder's features, F."""
 
 
 def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
-    makers = {"tiny": tiny, "micro": micro, "small": small, "edges": edges, "fast": fast, "default": default,
-              "wide": wide, "original": original, "lenet": lenet}  # fmt: skip
+    makers = {"tiny": tiny, "nano": nano, "micro": micro, "small": small, "edges": edges, "fast": fast,
+              "default": default, "wide": wide, "original": original, "lenet": lenet}  # fmt: skip
     return makers[name]()
 
 
@@ -93,6 +93,57 @@ class MomentNorm(nn.Module):
             from_y = (middle_y + to_y)[:, :, None].expand_as(from_x)
             grid = torch.stack([from_x, from_y]).permute(1, 2, 3, 0) * (2 / pixels)
             return functional.grid_sample(image, grid, align_corners=False)
+
+
+class PlainNorm(nn.BatchNorm2d):
+    """Batch normalisation that evaluates as one product and one sum. So a file has two numbers for each channel, and
+    not four, where a convolution cannot absorb them."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """`[B, C, H, W]` → the same shape."""
+        if self.training:
+            return super().forward(input)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        return input * scale[:, None, None] + shift[:, None, None]
+
+
+class Repeated(nn.Module):
+    """A step that is taken `times` times, with the same weights: one filter for each channel, and a mixture of the
+    channels. Each time has a batch normalisation of its own. Half-way, the picture is halved."""
+
+    def __init__(self, channels: int, times: int) -> None:
+        super().__init__()
+        self.convolution = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+            nn.Conv2d(channels, channels, 1, bias=False),
+        )
+        self.norms = nn.ModuleList(PlainNorm(channels) for _ in range(times))
+        self.activation = nn.GELU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[B, C, H, W]` → `[B, C, H // 2, W // 2]`."""
+        for time, norm in enumerate(self.norms):
+            if 2 * time == len(self.norms):
+                x = functional.max_pool2d(x, 2)
+            x = self.activation(norm(self.convolution(x)))
+        return x
+
+
+def nano() -> nn.Sequential:
+    """The encoder with the fewest parameters. One step serves four times, and three filters see the image."""
+    return nn.Sequential(
+        MomentNorm(28),
+        nn.Conv2d(1, 3, 3, bias=False), nn.Conv2d(3, 8, 1, bias=False),
+        nn.MaxPool2d(2), PlainNorm(8), nn.GELU(),  # [B, 8, 13, 13]
+        nn.Conv2d(8, 8, 3, groups=8, bias=False), nn.Conv2d(8, 8, 1, bias=False),
+        nn.BatchNorm2d(8), nn.GELU(),  # [B, 8, 11, 11]
+        Repeated(8, times=4),  # [B, 8, 5, 5]
+        nn.Conv2d(8, 8, 4, groups=8, bias=False),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+    )  # fmt: skip
 
 
 def micro() -> nn.Sequential:
