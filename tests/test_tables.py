@@ -18,6 +18,7 @@ from PIL import Image
 from finding import several
 from sumnist.arithmetic.values import Values
 from sumnist.cli import main
+from sumnist.data.mnist import load_mnist
 from sumnist.errors import ConfigError, DataError, LayoutError, MissingExtraError, SheetError
 from sumnist.formulas import Relation
 from sumnist.inference.ctc import Candidate
@@ -393,6 +394,15 @@ def test_what_is_read_clearly_is_not_corrected_by_what_holds(confidence: float, 
     cells = {place: cell_of(place, one, solved, 0, related=True) for place, one in readings.items()}
     assert (cells[0, 2].value, cells[0, 2].state, cells[0, 2].read) == (42, state, "32")
     assert {cell.state for place, cell in cells.items() if place != (0, 2)} == {"checked"}
+
+
+def test_a_hand_that_the_reader_brings_is_not_called_learned(reader: Reader) -> None:
+    brought = reader.adapt([load_mnist("train").images[0]], [5])
+    bill = suite.photograph("development", Images(Ink.mnist("development")), "invoice", 23)
+    said = TableReader(bill.layout, brought, learn=False).read(bill.picture)
+    assert said.states["checked"] > 0
+    assert said.hand is None
+    assert said.as_dict()["learned"] is False
 
 
 def test_a_picture_without_numbers_is_no_table(reader: Reader) -> None:

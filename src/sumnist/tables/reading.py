@@ -164,7 +164,7 @@ class Table:
         broken: The relations that probably do not hold.
         exact: Whether the probabilities are exact. They are approximate if the relations form too many circles.
         beside: How many digits on the page are outside every cell.
-        hand: The hand that was learned from the page, or that the reader had; None if there is none.
+        hand: The hand that was learned from the page; None if none was.
 
     Examples:
         >>> table = read("docs/images/table-photograph.jpg")
@@ -322,7 +322,7 @@ class TableReader:
             if better.settled <= solved.settled:
                 break
             reader, readings, solved = taught, again, better
-        return self.table(page, readings, solved, reader.hand)
+        return self.table(page, readings, solved, None if reader is self.reader else reader.hand)
 
     def page(self, picture: Picture, name: str | None) -> Page:
         """The grid of a picture, and the characters in its cells. Raises as `read` does."""
