@@ -379,13 +379,15 @@ def document(client: TestClient) -> Any:
     return client.get("/openapi.json").json()
 
 
-def test_the_document_lists_every_path_and_refers_to_nothing_that_is_not_there(document: Any) -> None:
+def test_the_document_lists_every_path_and_all_that_it_refers_to_and_nothing_else(document: Any) -> None:
     assert document["openapi"].startswith("3.1")
     others = {"/v1/hands/{name}", "/healthz", "/readyz", "/metrics", "/openapi.json"}
     asked = {READ, BATCH, NUMBER, FIND, HANDS, FORM, SHEETS, TABLES}
     assert set(document["paths"]) == asked | others
-    for name in {part.partition('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}:
-        assert name in document["components"]["schemas"]
+    named = {part.partition('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}
+    assert named == set(document["components"]["schemas"])
+    (name,) = document["paths"]["/v1/hands/{name}"]["delete"]["parameters"]
+    assert (name["name"], name["in"], name["required"]) == ("name", "path", True)
     for path in asked:
         operation = document["paths"][path]["post"]
         assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/json"}

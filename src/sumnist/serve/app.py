@@ -429,10 +429,12 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
     @app.delete(
         "/v1/hands/{name}", operation_id="forgetHand", summary="Forget a hand that is kept", tags=["hands"],
         response_model=models.Status, response_description="It is gone.",
-        responses=problems(*models.OF_TOKENS, "not-found"), dependencies=guarded,
+        responses=problems(*models.OF_TOKENS, "not-found"), dependencies=guarded, openapi_extra={"parameters": [
+            {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+        ]},
     )  # fmt: skip
-    async def forget(name: str) -> Response:
-        kept = service.settings.kept
+    async def forget(request: Request) -> Response:  # FastAPI would say that it may find a name invalid
+        kept, name = service.settings.kept, request.path_params["name"]
         if kept is None or not kept.remove(name):
             raise Problem("not-found", f"hand {name:.40}: is not kept here")
         return JSONResponse({"status": "forgotten"}, headers=NOT_KEPT)
