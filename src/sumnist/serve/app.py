@@ -73,6 +73,7 @@ TIMED = (
 )  # fmt: skip
 ROUTES = (*TIMED, "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static")
 """The routes that the metrics tell apart; any other path counts as "other"."""
+NAMED = {"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]}
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper edges of the histogram's buckets, in seconds."""
 OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE, *NUMBER_ADVICE, *STATES)
@@ -429,11 +430,9 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
     @app.delete(
         "/v1/hands/{name}", operation_id="forgetHand", summary="Forget a hand that is kept", tags=["hands"],
         response_model=models.Status, response_description="It is gone.",
-        responses=problems(*models.OF_TOKENS, "not-found"), dependencies=guarded, openapi_extra={"parameters": [
-            {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
-        ]},
+        responses=problems(*models.OF_TOKENS, "not-found"), dependencies=guarded, openapi_extra=NAMED,
     )  # fmt: skip
-    async def forget(request: Request) -> Response:  # FastAPI would say that it may find a name invalid
+    async def forget(request: Request) -> Response:  # for a parameter, FastAPI lists an answer that is never given
         kept, name = service.settings.kept, request.path_params["name"]
         if kept is None or not kept.remove(name):
             raise Problem("not-found", f"hand {name:.40}: is not kept here")
