@@ -216,7 +216,7 @@ def test_the_bars_of_what_is_refused_as_no_digit_are_those_of_a_digit_if_it_is_o
 
 def test_of_a_dot_more_is_wanted_and_a_tiny_digit_should_be_larger(page: Page) -> None:
     draw(page, "50,50")
-    expect_none(page, "There is nothing to read.")
+    expect_none(page, "This does not look like a digit.")
     expect(page.locator("#hint")).to_have_text("Draw more of it.")
     page.click("#clear")
     answering(page, refusal("unusual form"))

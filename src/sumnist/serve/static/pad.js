@@ -274,10 +274,16 @@ function within(place, end) {
 
 /** Draw strokes as smooth curves: through the midpoints between points, bent towards the points. */
 export function trace(context, strokes, ink) {
-  context.strokeStyle = ink;
+  context.strokeStyle = context.fillStyle = ink;
   context.lineCap = "round";
   for (const stroke of strokes) {
     let from = stroke[0];
+    if (stroke.length === 1) {
+      context.beginPath(); // browsers differ in whether a curve without length is drawn
+      context.arc(from.x, from.y, from.width / 2, 0, 2 * Math.PI);
+      context.fill();
+      continue;
+    }
     stroke.forEach((point, i) => {
       const next = stroke[i + 1];
       const to = next ? { x: (point.x + next.x) / 2, y: (point.y + next.y) / 2 } : point;
