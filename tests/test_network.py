@@ -276,6 +276,7 @@ def test_a_repeated_step_has_the_same_weights_each_time_and_halves_the_picture_h
     assert found.shape == (1, 2, 3, 4)
     # Four swaps leave the channels. Column 8 becomes 6 in two steps, 3 by halving, and 1 in two more. Row 4 becomes 2.
     assert (found > 500).nonzero().tolist() == [[0, 0, 2, 1]]
+    assert Repeated(2, times=3)(image).shape == (1, 2, 3, 4)
 
 
 @pytest.fixture

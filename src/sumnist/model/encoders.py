@@ -95,6 +95,11 @@ class MomentNorm(nn.Module):
             return functional.grid_sample(image, grid, align_corners=False)
 
 
+def depthwise(channels: int, size: int | tuple[int, int], padding: int = 0) -> nn.Conv2d:
+    """A convolution with one filter for each channel, without bias."""
+    return nn.Conv2d(channels, channels, size, padding=padding, groups=channels, bias=False)
+
+
 class PlainNorm(nn.BatchNorm2d):
     """Batch normalisation that evaluates as one product and one sum. So a file has two numbers for each channel, and
     not four, where a convolution cannot absorb them."""
@@ -112,21 +117,19 @@ class PlainNorm(nn.BatchNorm2d):
 
 class Repeated(nn.Module):
     """A step that is taken `times` times, with the same weights: one filter for each channel, and a mixture of the
-    channels. Each time has a batch normalisation of its own. Half-way, the picture is halved."""
+    channels. Each time has a batch normalisation of its own. Half of the times are before max-pooling."""
 
     def __init__(self, channels: int, times: int) -> None:
         super().__init__()
-        self.convolution = nn.Sequential(
-            nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
-            nn.Conv2d(channels, channels, 1, bias=False),
-        )
+        filters, mixture = depthwise(channels, 3, padding=1), nn.Conv2d(channels, channels, 1, bias=False)
+        self.convolution = nn.Sequential(filters, mixture)
         self.norms = nn.ModuleList(PlainNorm(channels) for _ in range(times))
         self.activation = nn.GELU()
 
     def forward(self, x: Tensor) -> Tensor:
         """`[B, C, H, W]` → `[B, C, H // 2, W // 2]`."""
         for time, norm in enumerate(self.norms):
-            if 2 * time == len(self.norms):
+            if time == len(self.norms) // 2:
                 x = functional.max_pool2d(x, 2)
             x = self.activation(norm(self.convolution(x)))
         return x
@@ -138,11 +141,9 @@ def nano() -> nn.Sequential:
         MomentNorm(28),
         nn.Conv2d(1, 3, 3, bias=False), nn.Conv2d(3, 8, 1, bias=False),
         nn.MaxPool2d(2), PlainNorm(8), nn.GELU(),  # [B, 8, 13, 13]
-        nn.Conv2d(8, 8, 3, groups=8, bias=False), nn.Conv2d(8, 8, 1, bias=False),
-        nn.BatchNorm2d(8), nn.GELU(),  # [B, 8, 11, 11]
+        depthwise(8, 3), nn.Conv2d(8, 8, 1, bias=False), nn.BatchNorm2d(8), nn.GELU(),  # [B, 8, 11, 11]
         Repeated(8, times=4),  # [B, 8, 5, 5]
-        nn.Conv2d(8, 8, 4, groups=8, bias=False),
-        nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        depthwise(8, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
     )  # fmt: skip
 
 
@@ -163,11 +164,11 @@ def separable(first: int, second: int, third: int, fourth: int, *last: tuple[int
     return nn.Sequential(
         ConvNorm(1, first, 5, stride=2, padding=0),  # [B, first, 12, 12], of 27 or 28 pixels
         ConvNorm(first, second, padding=0), nn.MaxPool2d(2),  # [B, second, 5, 5]
-        nn.Conv2d(second, second, 3, padding=1, groups=second, bias=False),
+        depthwise(second, 3, padding=1),
         ConvNorm(second, third, 1, padding=0),  # [B, third, 5, 5]
-        nn.Conv2d(third, third, 3, padding=1, groups=third, bias=False),
+        depthwise(third, 3, padding=1),
         ConvNorm(third, fourth, 1, padding=0),  # [B, fourth, 5, 5]
-        *(nn.Conv2d(fourth, fourth, size, groups=fourth, bias=False) for size in last), nn.Flatten(),
+        *(depthwise(fourth, size) for size in last), nn.Flatten(),
     )  # fmt: skip
 
 

@@ -74,6 +74,7 @@ TIMED = (
 ROUTES = (*TIMED, "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static")
 """The routes that the metrics tell apart; any other path counts as "other"."""
 NAMED = {"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]}
+"""The parameter of the path of a hand. For one of its own, FastAPI lists an answer that is never given."""
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper edges of the histogram's buckets, in seconds."""
 OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE, *NUMBER_ADVICE, *STATES)
@@ -432,7 +433,7 @@ def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
         response_model=models.Status, response_description="It is gone.",
         responses=problems(*models.OF_TOKENS, "not-found"), dependencies=guarded, openapi_extra=NAMED,
     )  # fmt: skip
-    async def forget(request: Request) -> Response:  # for a parameter, FastAPI lists an answer that is never given
+    async def forget(request: Request) -> Response:
         kept, name = service.settings.kept, request.path_params["name"]
         if kept is None or not kept.remove(name):
             raise Problem("not-found", f"hand {name:.40}: is not kept here")
