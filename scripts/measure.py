@@ -215,6 +215,7 @@ Recipe = Callable[[int, int], Row]
 """Seed and threads → the run of a recipe from outside this package."""
 PLANS: dict[str, Config | Recipe] = {
     "fast-exact": preset("fast", validation=0),
+    "fast-graph": preset("fast", graph=True, validation=0),
     "fast-concat": preset("fast", fusion="concat", epochs=4, validation=0),
     "nano-exact": preset("nano", validation=0),
     "micro-exact": preset("micro", validation=0),
@@ -264,7 +265,8 @@ def trained(config: Config, folder: Path) -> Row:
     figures["small"] = {"bytes": small.bytes, "digit": small.accuracy["small"][0]}
     record = record_of(folder)
     spent = record["seconds"], record["cpu_seconds"]
-    return run_of(json.loads(config.to_json()), spent, figures, record["commit"], record["precision"])
+    run = run_of(json.loads(config.to_json()), spent, figures, record["commit"], record["precision"])
+    return run if record["device"] == "cpu" else run | {"device": record["device"]}
 
 
 def record_of(run: Path) -> Row:

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from conftest import write_idx
 from ctc_oracle import log_prob
@@ -32,8 +33,8 @@ from sumnist.cli import main
 from sumnist.config import Config, preset
 from sumnist.data import cells, strips, texts
 from sumnist.data.mnist import FILES, load_mnist
-from sumnist.data.pairs import PairBatches, Pairs
-from sumnist.data.sampling import hold_out
+from sumnist.data.pairs import Batch, PairBatches, Pairs
+from sumnist.data.sampling import NO_DIGIT, hold_out
 from sumnist.data.strips import StripBatch
 from sumnist.errors import ConfigError, DataError, OutputError, RunError, TrainingError
 from sumnist.evaluation.metrics import answer_grid, risk_curve
@@ -41,16 +42,25 @@ from sumnist.files import CONFIG, WEIGHTS
 from sumnist.inference.reader import HALF, NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL, Reader
 from sumnist.model.checkpoint import save_config, save_network
 from sumnist.model.folder import RECORD, STATE
-from sumnist.model.losses import joint_loss, text_nll
+from sumnist.model.losses import cross_entropy, joint_loss, text_nll
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.model.strip_network import CellNet, StripNet
 from sumnist.training import calibrate as fitting
 from sumnist.training import tasks
-from sumnist.training.devices import ProcessGroup, choose_bf16, choose_device, in_parts, process_group, threads
+from sumnist.training.devices import Graphs, ProcessGroup, choose_bf16, choose_device, in_parts, process_group, threads
 from sumnist.training.evaluate import compare_runs, evaluate_run, evaluate_sums
 from sumnist.training.export import export_run
 from sumnist.training.folder import Learner
-from sumnist.training.loop import Muon, build_optimizer, learning_rate, move_average, orthogonal, train, training_step
+from sumnist.training.loop import (
+    Muon,
+    build_optimizer,
+    learning_rate,
+    move_average,
+    orthogonal,
+    set_learning_rate,
+    train,
+    training_step,
+)
 from sumnist.training.tasks import (
     TASKS,
     AdditionTask,
@@ -1147,6 +1157,128 @@ def test_a_threshold_is_the_lowest_that_keeps_the_share_of_right_ones() -> None:
     assert right[confidence >= least - 0.002].mean() < 0.99
     assert kept.sum() > 600
     assert fitting.accepting(np.linspace(0.9, 0.1, 100), np.zeros(100, bool)) == 1.0
+
+
+# Graphs of steps, replayed on a CPU.
+
+
+class Replayed(Graphs):
+    """On a CPU, a recorded step is run anew each time: from where its batch is copied to, with all that is no tensor as
+    it was when it was recorded."""
+
+    def __init__(self, device: torch.device, processes: ProcessGroup) -> None:
+        self.records, self.replays = 0, 0
+        self.forget()
+
+    def aside(self, step: Callable[..., Any], *tensors: Tensor) -> Any:
+        return step(*tensors)
+
+    def record(self, step: Callable[..., Any], *places: Tensor) -> Callable[[], Any]:
+        self.records += 1
+
+        def replay() -> Any:
+            self.replays += 1
+            return step(*places)
+
+        return replay
+
+
+@pytest.fixture
+def replayed(monkeypatch: pytest.MonkeyPatch) -> list[Replayed]:
+    """All graphs that a training makes."""
+    made: list[Replayed] = []
+    monkeypatch.setattr("sumnist.training.loop.Graphs", lambda *given: made.append(Replayed(*given)) or made[-1])
+    return made
+
+
+def test_replayed_steps_train_the_network_that_steps_one_by_one_train(
+    small_config: Config, tmp_path: Path, replayed: list[Replayed]
+) -> None:
+    config = replace(small_config, epochs=2, label_smoothing=0.2, smoothing_fades=True, ema=0.9, lr=1e-3)
+    usual = train(config, tmp_path / "usual", progress=False)
+    graph = train(replace(config, graph=True), tmp_path / "graph", progress=False)
+    (graphs,) = replayed
+    assert graphs.records in (1, 2)  # sizes of batches
+    assert graphs.replays == usual.steps - Graphs.WARM_UP
+    for one, two in zip(usual.net.parameters(), graph.net.parameters(), strict=True):
+        assert torch.allclose(one, two, atol=2e-4)
+    for one, two in zip(usual.metrics, graph.metrics, strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], abs=1e-3)
+
+
+def test_a_graph_sees_each_new_learning_rate_in_the_same_place(small_config: Config) -> None:
+    config = replace(small_config, graph=True)
+    optimizer = build_optimizer(TwoInputNet.from_config(config), config)
+    (group,) = optimizer.param_groups
+    place = group["lr"]
+    set_learning_rate(optimizer, 0.125)
+    assert group["lr"] is place
+    assert float(place) == 0.125
+
+
+def test_after_a_restart_the_steps_of_the_new_network_are_recorded() -> None:
+    graphs = Replayed(torch.device("cpu"), ProcessGroup())
+    for factor in (2.0, 3.0):
+        results = [graphs.step(lambda x, by=factor: x * by, torch.tensor(float(n))) for n in range(5)]
+        assert [float(result) for result in results] == [0, factor, 2 * factor, 3 * factor, 4 * factor]
+        graphs.forget()
+    assert graphs.records == 2
+
+
+def test_a_graph_without_a_gpu_is_refused(small_config: Config, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--graph: 1 on cpu, expected one process on cuda"):
+        train(replace(small_config, graph=True, device="cpu"), tmp_path / "run", progress=False)
+    for changes in (
+        {"soft_labels": True},
+        {"optimizer": "muon"},
+        {"task": "cells"},
+        {"fusion": "concat"},
+        {"parts": 2},
+        {"outliers": 0.5},
+    ):
+        with pytest.raises(ConfigError, match="--graph"):
+            preset("fast", graph=True, **changes)
+
+
+class Waiting(TorchDispatchMode):
+    """Notes operations that a GPU would have to finish before Python can go on. They cannot be recorded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, given: Any = (), named: Any = None) -> Any:
+        name = function.overloadpacket.__name__
+        mask = name in ("index", "index_put_") and any(one is not None and one.dtype == torch.bool for one in given[1])
+        if mask or name in ("_local_scalar_dense", "nonzero", "equal", "masked_select", "unique"):
+            self.found.append(name)
+        return function(*given, **(named or {}))
+
+
+@pytest.mark.parametrize("encoder", ["edges", "default", "tiny", "lenet", "fast", "nano", "small"])
+def test_a_step_that_can_be_recorded_waits_for_no_result(encoder: Any) -> None:
+    config = preset("tiny", encoder=encoder, graph=True)
+    net = TwoInputNet.from_config(config)
+    optimizer = build_optimizer(net, config)
+    digit = torch.arange(8)
+    pairs = Pairs(torch.rand(8, 1, 28, 28), digit, digit, 2 * digit)
+    for _ in range(2):
+        with Waiting() as waiting:
+            training_step(net, optimizer, pairs, config, nullcontext(), smoothing=torch.tensor(0.1))
+    assert not waiting.found
+    with Waiting() as waiting:
+        training_step(net, optimizer, Batch(*pairs, torch.rand(8, 10)), config, nullcontext())
+    assert waiting.found  # soft labels pick the images that show digits, so this watch is awake
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.7])
+def test_a_smoothing_that_is_a_tensor_gives_the_same_loss(smoothing: float) -> None:
+    scores = torch.randn(40, 10, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    digit = torch.arange(40) % 11
+    digit[digit == 10] = NO_DIGIT
+    expected = functional.cross_entropy(scores, digit, label_smoothing=smoothing, ignore_index=NO_DIGIT)
+    found = cross_entropy(scores, digit, torch.tensor(smoothing, dtype=torch.float64))
+    assert torch.allclose(found, expected, atol=1e-12)
 
 
 # Muon, beside the singular value decomposition and AdamW.

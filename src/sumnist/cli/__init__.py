@@ -126,7 +126,7 @@ POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "r
               "marks": "MARKS", "tables": "TABLES"}  # fmt: skip
 """Fields that are given without a flag, and their names in the help."""
 GROUPS = {
-    "run": "preset task out overwrite resume start_from seed device precision parts threads",
+    "run": "preset task out overwrite resume start_from seed device precision parts threads graph",
     "data": "data_dir validation fold largest_number numbers_per_image augment augment_strength outliers loose "
     "soft_labels digits addends operation",
     "network": "encoder fusion number_encoding sum_target",

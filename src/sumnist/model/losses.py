@@ -36,8 +36,9 @@ class Losses(NamedTuple):
 
 
 def joint_loss(
-    heads: Heads, digit: Tensor, total: Tensor, config: Config, smoothing: float = 0.0, soft: Tensor | None = None
-) -> Losses:
+    heads: Heads, digit: Tensor, total: Tensor, config: Config, smoothing: float | Tensor = 0.0,
+    soft: Tensor | None = None,
+) -> Losses:  # fmt: skip
     """The losses of a batch on raw heads, with targets `digit` and `total`, int64 `[B]`, and label `smoothing`.
 
     If `soft` `[B, 10]` is given, this distribution is the target of the digit instead.
@@ -52,25 +53,31 @@ def joint_loss(
     if config.digit_loss == "softmax-then-cross-entropy":
         scores = scores.softmax(1)  # the mistake: cross_entropy applies a second softmax
     if soft is None:
-        digit_loss = functional.cross_entropy(scores, digit, label_smoothing=smoothing, ignore_index=NO_DIGIT)
+        digit_loss = cross_entropy(scores, digit, smoothing)
     else:
         shown = digit != NO_DIGIT
-        digit_loss = functional.cross_entropy(scores[shown], soft[shown], label_smoothing=smoothing)
+        digit_loss = cross_entropy(scores[shown], soft[shown], smoothing)
     joint, sum_loss = digit_loss, digit_loss
     if heads.sum is not None:
         if config.sum_target == "bits":
             sums = total != NO_DIGIT
             sum_loss = functional.binary_cross_entropy_with_logits(heads.sum[sums].float(), sum_bits(total[sums]))
         else:
-            sum_loss = functional.cross_entropy(
-                heads.sum.float(), total, label_smoothing=smoothing, ignore_index=NO_DIGIT
-            )
+            sum_loss = cross_entropy(heads.sum.float(), total, smoothing)
         weight = config.digit_weight + config.sum_weight
         joint = (config.digit_weight * digit_loss + config.sum_weight * sum_loss) / weight
     if config.outliers:
         there = functional.binary_cross_entropy_with_logits(scores.logsumexp(1), (digit != NO_DIGIT).float())
         joint = joint + IS_DIGIT_WEIGHT * there
     return Losses(joint, digit_loss, sum_loss)
+
+
+def cross_entropy(scores: Tensor, target: Tensor, smoothing: float | Tensor) -> Tensor:
+    """Torch's cross-entropy, which ignores `NO_DIGIT`, with a label `smoothing` that may be a tensor: it is linear in
+    it."""
+    if isinstance(smoothing, Tensor):
+        return cross_entropy(scores, target, 0.0).lerp(cross_entropy(scores, target, 1.0), smoothing)
+    return functional.cross_entropy(scores, target, label_smoothing=smoothing, ignore_index=NO_DIGIT)
 
 
 def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:

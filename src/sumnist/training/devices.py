@@ -1,4 +1,5 @@
-"""Choose the device and the precision of a training, and connect the processes that share it.
+"""Choose the device and the precision of a training, connect the processes that share it, and record its steps for a
+GPU.
 
 `torchrun` can start several processes to train one network. Each process takes its share of every batch. Before every
 step the processes average their gradients, so that all of them take the same step.
@@ -9,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -41,6 +43,11 @@ def choose_device(name: str) -> torch.device:
             f"--device {name}: this machine, or this build of torch, has none; use --device cpu"
         ) from error
     return device
+
+
+def named(device: torch.device) -> str:
+    """The device, with the name of the card if it is a GPU of CUDA."""
+    return f"{device} ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else str(device)
 
 
 def choose_bf16(precision: str, device: torch.device) -> bool:
@@ -199,6 +206,75 @@ class Parts:
         means = (sum(map(mul, of, shares)) for of in zip(*losses, strict=True))
         whole = (None if of[0] is None else torch.cat(of) for of in zip(*outputs, strict=True))
         return type(outputs[0])(*whole), type(losses[0])(*means)
+
+
+class Graphs:
+    """Steps as CUDA graphs: all operations of a step are recorded once, and started together from then on.
+
+    With a small network, a GPU computes faster than Python can start one operation after another. A graph reads and
+    writes the same memory each time. So each batch is copied to where the recorded one was, and results are valid only
+    until the next step.
+
+    Args:
+        device: The GPU.
+        processes: The processes that train together.
+
+    Raises:
+        ConfigError: The device is no GPU of CUDA, or there are several processes.
+    """
+
+    WARM_UP = 3
+    """Steps before the first that is recorded: libraries and optimizers get their memory in these."""
+
+    def __init__(self, device: torch.device, processes: ProcessGroup) -> None:
+        if device.type != "cuda" or processes.size > 1:
+            raise ConfigError(
+                f"--graph: {processes.size} on {device.type}, expected one process on cuda: leave --graph out"
+            )
+        self.stream, self.pool = torch.cuda.Stream(device), torch.cuda.graph_pool_handle()
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was recorded, since another network is to be trained."""
+        self.warm = 0
+        self.recorded: dict[Any, tuple[list[Tensor], Callable[[], Any]]] = {}
+
+    def step(self, step: Callable[..., T], *tensors: Tensor) -> T:
+        """Return `step(*tensors)`. A graph is recorded for each new combination of shapes."""
+        if self.warm < self.WARM_UP:
+            self.warm += 1
+            return self.aside(step, *tensors)
+        shapes = tuple(one.shape for one in tensors)
+        if shapes not in self.recorded:
+            places = [one.clone() for one in tensors]
+            self.recorded[shapes] = places, self.record(step, *places)
+        places, replay = self.recorded[shapes]
+        for place, one in zip(places, tensors, strict=True):
+            place.copy_(one)
+        result: T = replay()
+        return result
+
+    def aside(self, step: Callable[..., T], *tensors: Tensor) -> T:
+        """Return `step(*tensors)`, computed in the stream that records: what gradients are added to keeps the stream of
+        its first use."""
+        self.stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self.stream), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")  # we will record it
+            result = step(*tensors)
+        torch.cuda.current_stream().wait_stream(self.stream)
+        return result
+
+    def record(self, step: Callable[..., T], *places: Tensor) -> Callable[[], T]:
+        """Record `step(*places)`, which does nothing yet, and return a call that does it with what is there by then."""
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
+            result = step(*places)
+
+        def replay() -> T:
+            graph.replay()
+            return result
+
+        return replay
 
 
 @contextmanager

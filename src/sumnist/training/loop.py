@@ -34,7 +34,17 @@ from sumnist.memory import keep_freed_memory
 from sumnist.model.checkpoint import load_fitting
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, STATE
-from sumnist.training.devices import Parts, ProcessGroup, choose_bf16, choose_device, in_parts, process_group, threads
+from sumnist.training.devices import (
+    Graphs,
+    Parts,
+    ProcessGroup,
+    choose_bf16,
+    choose_device,
+    in_parts,
+    named,
+    process_group,
+    threads,
+)
 from sumnist.training.folder import Learner, Progress, RunFolder, lower_lr, read_metrics
 from sumnist.training.tasks import TASKS, Tally, Task
 
@@ -140,12 +150,13 @@ def train_together(
     """Run the training in this process, which may be one of many."""
     bf16 = choose_bf16(config.precision, device)
     autocast = torch.autocast(device.type, torch.bfloat16, enabled=bf16)
+    graphs = Graphs(device, processes) if config.graph else None
     task = TASKS[config.task](config, device, processes)
     keep_freed_memory()
     data = hashlib.sha256()
     for part in (task.digits.images, task.digits.digits, task.digits.soft):
         data.update(b"" if part is None else np.ascontiguousarray(part).data)
-    facts = {"train_images": len(task.training), "device": str(device), "threads": torch.get_num_threads(),
+    facts = {"train_images": len(task.training), "device": named(device), "threads": torch.get_num_threads(),
              "processes": processes.size, "precision": "bf16" if bf16 else "fp32",
              "data": data.hexdigest()}  # fmt: skip
     begun, saved = processes.from_leader(lambda: begin(folder, facts))
@@ -170,7 +181,7 @@ def train_together(
                     smoothing = config.label_smoothing * (rate / config.lr if config.smoothing_fades else 1)
                     outputs, losses = training_step(
                         learner.net, learner.optimizer, batch, config, autocast,
-                        smoothing=smoothing, processes=processes, parts=parts,
+                        smoothing=smoothing, processes=processes, parts=parts, graphs=graphs,
                     )  # fmt: skip
                     if learner.average is not None:
                         move_average(learner.average, learner.net, config.ema, step)
@@ -190,6 +201,8 @@ def train_together(
                     epoch, step, restarts = 0, 0, restarts + 1
                     learner = set_up(config, device, {}, folder.place / STATE, restarts)
                     folder.metrics.clear()
+                    if graphs:
+                        graphs.forget()
                     continue
                 end_epoch(row, learner, task, folder, restarts)
             epoch += 1
@@ -292,9 +305,16 @@ def end_training(trained: nn.Module, task: Task, folder: RunFolder) -> None:
 
 def training_step(
     net: nn.Module, optimizer: Optimizer, batch: Any, config: Config, autocast: AbstractContextManager[Any], *,
-    smoothing: float = 0.0, processes: ProcessGroup | None = None, parts: Parts | None = None,
+    smoothing: float | Tensor = 0.0, processes: ProcessGroup | None = None, parts: Parts | None = None,
+    graphs: Graphs | None = None,
 ) -> tuple[Any, Any]:  # fmt: skip
     """Train on one batch: forward, loss, backward, step. Returns the outputs and losses of the task's `forward`."""
+    if graphs:
+
+        def step(smoothing: Tensor, *tensors: Tensor) -> tuple[Any, Any]:
+            return training_step(net, optimizer, type(batch)(*tensors), config, autocast, smoothing=smoothing)
+
+        return graphs.step(step, batch.image.new_full((), smoothing), *batch)
 
     def backward(net: nn.Module, batch: Any, share: float = 1.0) -> tuple[Any, Any]:
         with copy(autocast):  # a context for each thread
@@ -358,7 +378,10 @@ def one_cycle(progress: float, warmup: float, floor: float = 0.0) -> float:
 def set_learning_rate(optimizer: Optimizer, rate: float) -> None:
     """Set the learning rate of the next steps."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        if isinstance(group["lr"], Tensor):  # in a graph, the rate has a place of its own
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def build_optimizer(net: nn.Module, config: Config) -> Optimizer:
@@ -366,7 +389,10 @@ def build_optimizer(net: nn.Module, config: Config) -> Optimizer:
     if config.optimizer == "muon":
         return Muon(net, config.lr, config.betas, config.weight_decay)
     kind = UncompiledAdamW if config.optimizer == "adamw" else UncompiledAdam
-    return kind(net.parameters(), config.lr, config.betas, weight_decay=config.weight_decay, fused=True)
+    device = next(net.parameters()).device
+    rate = torch.tensor(config.lr, device=device) if config.graph else config.lr
+    return kind(net.parameters(), rate, config.betas, weight_decay=config.weight_decay, fused=True,
+                capturable=config.graph and device.type == "cuda")  # fmt: skip
 
 
 def move_average(average: nn.Module, net: nn.Module, decay: float, step: int) -> None:

@@ -226,7 +226,9 @@ class DigitTask(Task):
         )  # fmt: skip
 
     @staticmethod
-    def forward(net: TwoInputNet, pairs: Pairs | Batch, config: Config, smoothing: float = 0.0) -> tuple[Heads, Losses]:
+    def forward(
+        net: TwoInputNet, pairs: Pairs | Batch, config: Config, smoothing: float | Tensor = 0.0
+    ) -> tuple[Heads, Losses]:
         """Heads and losses. The encoder sees an image once, even if several numbers meet it."""
         features = net.encoder(pairs.image)  # [B, F]
         heads = net.fuse(features.repeat_interleave(config.numbers_per_image, 0), pairs.number)  # [B · K, …]
