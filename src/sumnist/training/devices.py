@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import os
 import re
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -258,8 +257,7 @@ class Graphs:
         """Return `step(*tensors)`, computed in the stream that records: what gradients are added to keeps the stream of
         its first use."""
         self.stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(self.stream), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "This instance was constructed with capturable=True")  # we will record it
+        with torch.cuda.stream(self.stream):
             result = step(*tensors)
         torch.cuda.current_stream().wait_stream(self.stream)
         return result
