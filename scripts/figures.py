@@ -41,10 +41,10 @@ from evidence import (
     table,
     value_of,
 )  # fmt: skip
-from measure import SUM_PLANS, config_of
+from measure import config_of, sum_plan
 from sumnist.arithmetic.relations import KINDS, MISTAKE, WEIGHTS, Kind, Posterior, Relations, Writer
 from sumnist.arithmetic.values import Values
-from sumnist.config import PRESETS, preset
+from sumnist.config import PRESETS
 from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
 from sumnist.evaluation.text import percent
 from sumnist.formulas import Relation
@@ -155,7 +155,7 @@ def planned(rows: Rows) -> Rows:
     for row in agreeing(rows, set="test"):
         given = config_of(row)
         asked = ("digits", "addends", "operation", "supervision", "seed", "threads")
-        if given == preset(SUM_PLANS[row["name"]], validation=0, **{key: getattr(given, key) for key in asked}):
+        if given == replace(sum_plan(row["name"]), validation=0, **{key: getattr(given, key) for key in asked}):
             told = "the difference of 2 numbers" if given.operation == "sub" else f"{given.addends} numbers added"
             found.append(row | {"told": told})
     return found

@@ -300,10 +300,19 @@ def parameters_of(config: Config) -> int:
 # end. With --choose, 10,000 images are held out and measured instead. These rows serve to choose settings, so any flag
 # of `sumnist train` may be given.
 
-SUM_PLANS = {"lenet": "addition", "own": "addition-best"}
-"""The plans, and the preset of each: `lenet` has the encoder and the data of published systems, `own` has ours."""
+SUM_PLANS = {"lenet": "--preset addition", "own": "--preset addition-best",
+             "varied": "--preset addition --augment elastic --augment-strength 0.5 --epochs 60"}  # fmt: skip
+"""The plans, and the flags of each: `lenet` has the encoder and the data of published systems, `varied` changes its
+images at random, and `own` has our encoder."""
 HELD_OUT = 10_000
 """Images that are held out for choices."""
+
+
+def sum_plan(name: str, *changes: str) -> Config:
+    """Return the configuration of a plan, with the `changes` that further flags make."""
+    command = parse("train", [*SUM_PLANS[name].split(), *changes])
+    assert isinstance(command, Train)
+    return command.config
 
 
 def addition(given: argparse.Namespace) -> Iterator[Row]:
@@ -313,9 +322,7 @@ def addition(given: argparse.Namespace) -> Iterator[Row]:
     own = {"addends": given.addends, "operation": given.operation, "supervision": given.supervision,
            "validation": HELD_OUT if given.choose else 0, "threads": given.threads}  # fmt: skip
     for seed, digits, name in product(given.seeds, given.digits, given.plans):
-        command = parse("train", ["--preset", SUM_PLANS[name], *given.changes])
-        assert isinstance(command, Train)
-        config = replace(command.config, digits=digits, seed=seed, **own)
+        config = replace(sum_plan(name, *given.changes), digits=digits, seed=seed, **own)
         if any(replace(config_of(row), threads=0) == replace(config, threads=0) for row in read_jsonl(given.rows)):
             print(f"{name}, {digits} digits, seed {seed}: measured already", flush=True)
             continue
