@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -223,7 +224,7 @@ class Graphs:
     """
 
     WARM_UP = 3
-    """Steps before the first that is recorded: libraries and optimizers get their memory in these."""
+    """Steps of each combination of shapes before one is recorded: libraries and optimizers get ready in these."""
 
     def __init__(self, device: torch.device, processes: ProcessGroup) -> None:
         if device.type != "cuda" or processes.size > 1:
@@ -235,15 +236,15 @@ class Graphs:
 
     def forget(self) -> None:
         """Forget what was recorded, since another network is to be trained."""
-        self.warm = 0
+        self.warm: Counter[Any] = Counter()
         self.recorded: dict[Any, tuple[list[Tensor], Callable[[], Any]]] = {}
 
     def step(self, step: Callable[..., T], *tensors: Tensor) -> T:
         """Return `step(*tensors)`. A graph is recorded for each new combination of shapes."""
-        if self.warm < self.WARM_UP:
-            self.warm += 1
-            return self.aside(step, *tensors)
         shapes = tuple(one.shape for one in tensors)
+        if self.warm[shapes] < self.WARM_UP:
+            self.warm[shapes] += 1
+            return self.aside(step, *tensors)
         if shapes not in self.recorded:
             places = [one.clone() for one in tensors]
             self.recorded[shapes] = places, self.record(step, *places)
@@ -256,10 +257,11 @@ class Graphs:
     def aside(self, step: Callable[..., T], *tensors: Tensor) -> T:
         """Return `step(*tensors)`, computed in the stream that records: what gradients are added to keeps the stream of
         its first use."""
-        self.stream.wait_stream(torch.cuda.current_stream())
+        current = torch.cuda.current_stream(self.stream.device)
+        self.stream.wait_stream(current)
         with torch.cuda.stream(self.stream):
             result = step(*tensors)
-        torch.cuda.current_stream().wait_stream(self.stream)
+        current.wait_stream(self.stream)
         return result
 
     def record(self, step: Callable[..., T], *places: Tensor) -> Callable[[], T]:
