@@ -168,6 +168,7 @@ def tried(rows: Rows) -> Rows:
     for row in agreeing(rows, set="held out"):
         config, dropped = config_of(row), row.get("dropout", {}).items()
         words = [f"{key} {getattr(config, key)}" for key in CHANGED]
+        words += [f"strength {config.augment_strength:g}"] if config.augment != "none" else []
         words += [f"dropout {share:g} {where}" for where, share in dropped] or ["no dropout"]
         others = replace(config, seed=0, threads=0)
         found.append(row | {"settings": ", ".join(words), "told": config.supervision, "others": others})
