@@ -232,10 +232,6 @@ class Graphs:
                 f"--graph: {processes.size} on {device.type}, expected one process on cuda: leave --graph out"
             )
         self.stream, self.pool = torch.cuda.Stream(device), torch.cuda.graph_pool_handle()
-        self.forget()
-
-    def forget(self) -> None:
-        """Forget what was recorded, since another network is to be trained."""
         self.warm: Counter[Any] = Counter()
         self.recorded: dict[Any, tuple[list[Tensor], Callable[[], Any]]] = {}
 

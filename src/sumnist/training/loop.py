@@ -201,8 +201,6 @@ def train_together(
                     epoch, step, restarts = 0, 0, restarts + 1
                     learner = set_up(config, device, {}, folder.place / STATE, restarts)
                     folder.metrics.clear()
-                    if graphs:
-                        graphs.forget()
                     continue
                 end_epoch(row, learner, task, folder, restarts)
             epoch += 1
