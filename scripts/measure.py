@@ -266,7 +266,7 @@ def trained(config: Config, folder: Path) -> Row:
     record = record_of(folder)
     spent = record["seconds"], record["cpu_seconds"]
     run = run_of(json.loads(config.to_json()), spent, figures, record["commit"], record["precision"])
-    return run if record["device"] == "cpu" else run | {"device": record["device"]}
+    return run | {"device": record["device"]}
 
 
 def record_of(run: Path) -> Row:

@@ -1164,8 +1164,7 @@ def test_a_threshold_is_the_lowest_that_keeps_the_share_of_right_ones() -> None:
 
 
 class Replayed(Graphs):
-    """On a CPU, a recorded step is run anew each time: from where its batch is copied to, with all that is no tensor as
-    it was when it was recorded."""
+    """On a CPU, a recorded step is run anew each time, on what is where its first batch was copied to."""
 
     def __init__(self, device: torch.device, processes: ProcessGroup) -> None:
         self.records, self.replays, self.warm, self.recorded = 0, 0, Counter(), {}
@@ -1230,7 +1229,7 @@ def test_results_are_those_of_each_batch_whatever_its_size() -> None:
 
 
 def test_a_graph_without_a_gpu_is_refused(small_config: Config, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--graph: 1 on cpu, expected one process on cuda"):
+    with pytest.raises(ConfigError, match="--graph: --device cpu and processes: 1, expected cuda and 1"):
         train(replace(small_config, graph=True, device="cpu"), tmp_path / "run", progress=False)
     for changes in (
         {"soft_labels": True},

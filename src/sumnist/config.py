@@ -220,8 +220,8 @@ class Config:
     """for the task digits: parts of a batch that are trained at the same time, each on threads of its own; batch
     normalisation sees each part by itself"""
     graph: bool = False
-    """on a GPU, record a step once as a CUDA graph, and replay it; for the task digits in one process, with
-    exact fusion, adam or adamw, one part, no soft labels and no outliers"""
+    """on a GPU, record a step once as a CUDA graph, and replay it; for the task digits in one process, with exact
+    fusion, adam or adamw, one part, no soft labels and no outliers"""
     threads: Annotated[int, THREADS] = 0
     """processor threads; 0 leaves the choice to torch"""
 
@@ -253,7 +253,7 @@ class Config:
         require(self, "parts", good, "1, or --task digits, no dropout, no outliers, and a batch of two images a part")
         waiting = self.soft_labels or self.outliers or self.parts > 1  # Python then waits for results of the device
         good = self.task == "digits" and self.fusion == "exact" and self.optimizer != "muon" and not waiting
-        expected = "none, or --task digits, --fusion exact, adam or adamw, one part, no soft labels, and no outliers"
+        expected = "--no-graph, or --task digits, exact fusion, adam or adamw, one part, no soft labels and no outliers"
         require(self, "graph", good or not self.graph, expected)
         good = self.task == "digits" or self.weight_bits == FULL
         require(self, "weight_bits", good, f"{FULL} with --task {self.task}")

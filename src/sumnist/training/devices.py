@@ -229,7 +229,7 @@ class Graphs:
     def __init__(self, device: torch.device, processes: ProcessGroup) -> None:
         if device.type != "cuda" or processes.size > 1:
             raise ConfigError(
-                f"--graph: {processes.size} on {device.type}, expected one process on cuda: leave --graph out"
+                f"--graph: --device {device.type} and processes: {processes.size}, expected cuda and 1: use --no-graph"
             )
         self.stream, self.pool = torch.cuda.Stream(device), torch.cuda.graph_pool_handle()
         self.warm: Counter[Any] = Counter()
@@ -251,8 +251,8 @@ class Graphs:
         return result
 
     def aside(self, step: Callable[..., T], *tensors: Tensor) -> T:
-        """Return `step(*tensors)`, computed in the stream that records: what gradients are added to keeps the stream of
-        its first use."""
+        """Return `step(*tensors)`, computed in the stream that records. Torch adds up the gradients of a weight in the
+        stream that first used the weight, and a graph records one stream."""
         current = torch.cuda.current_stream(self.stream.device)
         self.stream.wait_stream(current)
         with torch.cuda.stream(self.stream):
