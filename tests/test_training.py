@@ -1258,7 +1258,7 @@ class Waiting(TorchDispatchMode):
         return function(*given, **(named or {}))
 
 
-@pytest.mark.parametrize("encoder", ["edges", "default", "tiny", "lenet", "fast", "nano", "small"])
+@pytest.mark.parametrize("encoder", ["edges", "default", "upright", "tiny", "lenet", "fast", "nano", "small"])
 def test_a_step_that_can_be_recorded_waits_for_no_result(encoder: Any) -> None:
     config = preset("tiny", encoder=encoder, graph=True)
     net = TwoInputNet.from_config(config)

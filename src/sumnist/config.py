@@ -25,7 +25,9 @@ from sumnist.files import check_format, parse_json
 Task = Literal["digits", "numbers", "cells", "finder", "addition"]
 """What a network learns: to read digits, numbers of any length, or cells of forms, to find numbers on pictures, or to
 read digits from labelled sums alone."""
-EncoderName = Literal["tiny", "nano", "micro", "small", "edges", "fast", "default", "wide", "original", "lenet"]
+EncoderName = Literal[
+    "tiny", "nano", "micro", "small", "edges", "fast", "default", "upright", "wide", "original", "lenet"
+]  # fmt: skip
 """The encoders, which turn an image into features."""
 Fusion = Literal["exact", "concat", "original"]
 """How the number enters: the sum is computed (exact) or learned (concat, and original, the design of the exercise)."""
@@ -307,9 +309,9 @@ PATHS = "data_dir", "start_from"
 EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 """The settings that must keep their defaults in the task addition, which tells the network nothing about single
 images."""
-NORMALISED = "edges", "fast", "default", "wide"
+NORMALISED = "edges", "fast", "default", "upright", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
-DROPPING = "default", "wide", "lenet"
+DROPPING = "default", "upright", "wide", "lenet"
 """The encoders with dropout."""
 PRESET_NAMES = ("fast", "default", "best", "nano", "micro", "small", "tiny", "original", "original-as-written",
                 "numbers", "cells", "finder", "addition", "addition-best")  # fmt: skip
@@ -427,8 +429,8 @@ PRESETS: Mapping[str, Config] = {
         warmup=0.1, ema=0.999,
     ),
     "addition-best": Config(
-        preset="addition-best", task="addition", augment="handwriting", epochs=48, batch_size=256, lr=5e-3,
-        weight_decay=0.1, warmup=0.15, ema=0.999,
+        preset="addition-best", task="addition", encoder="upright", augment="handwriting", epochs=24, batch_size=256,
+        lr=5e-3, weight_decay=0.1, warmup=0.15, ema=0.999,
     ),
 }  # fmt: skip
 """The named configurations.

@@ -11,8 +11,8 @@ from torch.nn import functional
 from sumnist.config import EncoderName
 
 FEATURES: dict[EncoderName, int] = {
-    "tiny": 32, "nano": 8, "micro": 27, "small": 64, "edges": 64, "fast": 128, "default": 128, "wide": 128,
-    "original": 256, "lenet": 84,
+    "tiny": 32, "nano": 8, "micro": 27, "small": 64, "edges": 64, "fast": 128, "default": 128, "upright": 128,
+    "wide": 128, "original": 256, "lenet": 84,
 }  # fmt: skip
 """Width of each encoder's features, F."""
 
@@ -20,7 +20,7 @@ FEATURES: dict[EncoderName, int] = {
 def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
     makers = {"tiny": tiny, "nano": nano, "micro": micro, "small": small, "edges": edges, "fast": fast,
-              "default": default, "wide": wide, "original": original, "lenet": lenet}  # fmt: skip
+              "default": default, "upright": upright, "wide": wide, "original": original, "lenet": lenet}  # fmt: skip
     return makers[name]()
 
 
@@ -234,14 +234,20 @@ def default() -> nn.Sequential:
     return widening(64, 96, 96)
 
 
+def upright() -> nn.Sequential:
+    """`default` on digits that moment normalisation has set upright, in a smaller square."""
+    return nn.Sequential(MomentNorm(24), *widening(64, 96, 96, last=2))
+
+
 def wide() -> nn.Sequential:
     """`default` with more channels where the picture is small, for a network that also learns other pens, printed lines
     and non-digits."""
     return widening(96, 128, 128)
 
 
-def widening(third: int, fourth: int, fifth: int) -> nn.Sequential:
-    """`default` or `wide`, given the channels of the last three of five convolutions."""
+def widening(third: int, fourth: int, fifth: int, last: int = 3) -> nn.Sequential:
+    """`default`, `upright` or `wide`, given the channels of the last three of five convolutions, and the side of the
+    last map. The shapes are those of 28 pixels."""
     return nn.Sequential(
         ConvNorm(1, 32, 5, stride=2, padding=2),  # [B, 32, 14, 14]
         ConvNorm(32, 48, pool=True),  # [B, 48, 7, 7]
@@ -249,7 +255,7 @@ def widening(third: int, fourth: int, fifth: int) -> nn.Sequential:
         ConvNorm(third, fourth, padding=0),  # [B, fourth, 5, 5]
         ConvNorm(fourth, fifth, padding=0),  # [B, fifth, 3, 3]
         nn.Flatten(),
-        nn.Linear(9 * fifth, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True), nn.Dropout(0.3),
+        nn.Linear(last**2 * fifth, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True), nn.Dropout(0.3),
     )  # fmt: skip
 
 
