@@ -21,12 +21,14 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sumnist.arithmetic import Digits, Sum
+from sumnist.arithmetic.sumproduct import TRANSFORMED
 from sumnist.config import Config, Operation, preset
 from sumnist.data.additions import SumBatches, grouped, totals
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet, load_mnist
@@ -233,6 +235,41 @@ def test_the_loss_is_that_of_all_digits_that_make_the_total(digits: int, addends
     said, certain = SumAnswers(scores.flatten(0, 2).numpy(), np.zeros(3 * count, np.int64), config).most_probable()
     assert said.tolist() == [max(chance, key=lambda total: chance[total]) == 0 for chance in chances]
     assert certain.all()
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(TRANSFORMED, 200), st.sampled_from([0.01, 1.0, 8.0, 60.0]), st.floats(0, 1), st.integers(0, 2**16))
+def test_the_loss_and_the_gradient_of_many_digits_are_those_of_their_exact_sum(
+    count: int, sharp: float, at: float, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    made = sharp * torch.randn(2, count, 1, 10, dtype=torch.float64, generator=generator)
+    total, found = np.full(2, round(at * 9 * count)), list[tuple[torch.Tensor, ...]]()
+    for nll in (total_nll, lambda scores, total, _: -Sum.of(*map(Digits, scores.unbind(1))).log_prob(total)):
+        scores = made.log_softmax(3).requires_grad_()
+        loss = nll(scores, total, "add")
+        found.append((loss, *torch.autograd.grad(loss.sum(), scores)))
+    (loss, gradient), (expected, slope) = found
+    assert torch.allclose(loss, expected, rtol=1e-10)
+    assert torch.allclose(gradient, slope, atol=1e-10)
+
+
+def test_many_even_digits_make_no_odd_total() -> None:
+    scores = torch.full((1, 40, 1, 10), -math.inf)
+    scores[..., ::2] = math.log(0.2)
+    assert total_nll(scores, np.array([161]), "add").isinf().all()
+    assert total_nll(scores, np.array([160]), "add").item() < 5
+
+
+@pytest.mark.parametrize("sums", [5, 333, 1000])
+def test_as_many_sums_as_are_wanted_take_every_image_as_often_as_any_other(sums: int) -> None:
+    digits = DigitSet(np.zeros((1000, 28, 28), np.uint8), np.random.default_rng(0).integers(0, 10, 1000), "blank")
+    batches = SumBatches(digits, config_of(1, 3, sums=sums, batch_size=12), CPU)
+    often = np.bincount(batches.place.flatten().numpy(), minlength=1000)
+    assert (len(batches.place), len(batches), often.sum()) == (sums, -(-sums // 4), 3 * sums)
+    assert often.max() - often.min() <= 1
+    assert batches.total.tolist() == batches.digit.sum((1, 2)).tolist()
+    assert np.array_equal(batches.place, SumBatches(digits, config_of(1, 3, sums=sums), CPU).place)
 
 
 # Figures.

@@ -20,7 +20,7 @@ from enumeration import Way, digits, integers, log_shares, probability, shares_o
 from sumnist.arithmetic import equation, sumproduct
 from sumnist.arithmetic.equation import BEAM
 from sumnist.arithmetic.known import numeral
-from sumnist.arithmetic.sumproduct import STATES
+from sumnist.arithmetic.sumproduct import STATES, TRANSFORMED
 from sumnist.arithmetic.sums import Digits, Integers, Operand, Sum
 from sumnist.arithmetic.values import Values
 from sumnist.errors import NumberError
@@ -485,6 +485,69 @@ def test_many_digits_with_any_factors_are_added_as_whole_numbers_are_counted(ran
                 weight * others.get(asked - steps[place] * v, 0) for v, weight in enumerate(weights[place].tolist())
             ]
             assert np.exp(given_total[place][0]) == pytest.approx([one / ways[asked] for one in left], abs=1e-12)
+
+
+KINDS: dict[str, Callable[[np.random.Generator, NDArray[Any]], Any]] = {
+    "unsure": lambda random, x: x,
+    "sure": lambda random, x: 12 * x,
+    "all but sure": lambda random, x: 300 * x,
+    "some impossible": lambda random, x: np.where(random.random(x.shape) < 0.4, -np.inf, x),
+    "even": lambda random, x: np.where(np.arange(x.shape[1]) % 2 == 0, x, -np.inf),
+    "any, beside certain ones": lambda random, x: np.where(
+        (np.arange(len(x)) == 3)[:, None] | (np.arange(x.shape[1]) == 4), 0.0, -np.inf
+    ),
+}
+"""Logits of digits that are made of normal ones `[K, 10]`."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(deadline=None, max_examples=30)
+@given(count=st.integers(TRANSFORMED, 90), at=st.floats(0, 1), typical=st.booleans(), seed=st.integers(0, 2**20))
+def test_a_total_of_many_single_digits_is_that_of_their_convolution(
+    kind: str, count: int, at: float, typical: bool, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    logits = KINDS[kind](random, random.normal(size=(count, 10)))
+    logits[:, 4] = np.where(np.isfinite(logits).any(1), logits[:, 4], 0)
+    scores = logits - np.logaddexp.reduce(logits, 1)[:, None]
+    shares = np.exp(scores)
+    drawn = sum(int(random.choice(10, p=row / row.sum())) for row in shares)
+    total, asked = drawn if typical else round(9 * count * at), Sum.of(*(Digits(row[None]) for row in scores))
+    before, behind, possible = [np.ones(1)], [np.ones(1)], {0}
+    for one, two, row in zip(shares, shares[::-1], scores, strict=True):
+        before.append(np.convolve(before[-1], one))
+        behind.append(np.convolve(behind[-1], two))
+        possible = {start + digit for start in possible for digit in np.flatnonzero(np.isfinite(row)).tolist()}
+    expected = before[-1][total]
+    found = float(asked.log_prob(total))
+    assert np.isfinite(found) == (total in possible)
+    assert np.exp(found) == pytest.approx(expected, rel=1e-9, abs=1e-150)
+    if total not in possible:
+        with pytest.raises(NumberError, match="The total is impossible"):
+            asked.posterior(total)
+    if expected < 1e-150:
+        return
+    for place, row in enumerate(asked.posterior(total)):
+        others = np.concatenate([np.zeros(9), np.convolve(before[place], behind[count - 1 - place]), np.zeros(9)])
+        share = shares[place] * others[total + 9 - np.arange(10)] / expected
+        assert np.exp(row[0]) == pytest.approx(share, rel=1e-8, abs=1e-150)
+
+
+@pytest.mark.parametrize("total", [-1, 271, 10**400, -(10**400)])
+def test_a_total_out_of_reach_of_many_digits_is_impossible(total: int, random: np.random.Generator) -> None:
+    asked = Sum.of(*(Digits(row[None]) for row in np.log(random.dirichlet(np.ones(10), 30))))
+    assert asked.log_prob(total) == -np.inf
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, torch.float32, torch.float64])
+def test_many_digits_answer_in_their_own_library_and_type(dtype: Any, random: np.random.Generator) -> None:
+    given = np.log(random.dirichlet(np.ones(10), (40, 1)))
+    made = torch.tensor(given, dtype=dtype) if isinstance(dtype, torch.dtype) else given.astype(dtype)
+    asked = Sum.of(*map(Digits, made))
+    one, *rest = asked.posterior(180)
+    assert (type(one), one.shape, len(rest)) == (type(made), (1, 10), 39)
+    few = Sum.of(*map(Digits, made[:3])).posterior(12)[0]
+    assert one.dtype == few.dtype == asked.log_prob(180).dtype
 
 
 def test_draws_of_many_digits_have_their_total_and_the_frequencies_of_the_posterior(

@@ -30,6 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from conftest import write_idx
 from ctc_oracle import log_prob
+from sumnist.arithmetic.sumproduct import TRANSFORMED
 from sumnist.cli import main
 from sumnist.config import Config, preset
 from sumnist.data import cells, strips, texts
@@ -897,6 +898,8 @@ def test_a_network_that_says_one_digit_for_all_is_lost_in_time_and_one_that_sett
     assert said.endswith(f" and that of guessing {guess:.2f}")
     told, _ = prepared(epochs=9, supervision="digits")
     assert not told.trouble(learner, {"epoch": 3.0}, [])
+    many, _ = prepared(epochs=9, addends=TRANSFORMED)
+    assert not many.trouble(learner, {"epoch": 3.0}, [])  # their total varies, however well they are read
 
 
 def test_a_lost_network_begins_anew_twice_at_half_the_rate_says_so_and_is_kept_in_the_end(

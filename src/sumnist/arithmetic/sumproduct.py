@@ -633,6 +633,73 @@ def stretched(terms: Sequence[tuple[int, Array]], ring: Ring, check: Callable[[r
     return Sums(chain, ring, [x for _, x in terms], start)
 
 
+TRANSFORMED = 8
+"""From this many single digits on, `given_total` is faster than `Sums`; chosen by measuring."""
+NEGLIGIBLE = -42.0
+"""The logarithm of what is rounded away beside one."""
+LIKELY = 1e-6
+"""The least probability, among tilted digits, that is precise enough. Digits that make even totals only, for example,
+give an odd one less."""
+TURNS = 50
+"""The most steps to find a tilt; a few are usual."""
+
+
+def given_total(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, Weights]:
+    """How probable the totals of many single digits are, and the digits given them, by a discrete Fourier transform.
+
+    The probability of each digit x is tilted: it is multiplied by exp(t · x), with the t at which the mean of all
+    totals is the given one. This changes no posterior, and makes any total likely, so that it is not lost in rounding.
+    The sum of many digits varies much less than its range, so a period that Bernstein's inequality permits is enough.
+    Most frequencies are negligible. The factors of the others are multiplied from both ends: each digit can then be
+    left out without a division.
+
+    Args:
+        log_probs: Log-probabilities of the digits `[S, K, n]`, in double precision.
+        total: The totals `[S]`, likewise.
+
+    Returns:
+        The log-probability of each total `[S]`, nan if it is impossible or not precise; the log-probabilities of its
+        digits, given the total, `[S, K, n]`; and the least probability that a digit leaves to the others, relative to
+        that of the total, `[S]`. The errors of the last two, before the logarithm, are a few roundings of one.
+    """
+    count, last = log_probs.shape[1], log_probs.shape[2] - 1
+    digit, tilt = np.arange(last + 1.0), np.zeros(len(total))
+    for _ in range(TURNS):
+        tilted = log_probs + tilt[:, None, None] * digit
+        whole = log_sum(tilted, 2)
+        share = np.exp(tilted - whole[..., None])
+        mean = share @ digit
+        variance = (share @ digit**2 - mean**2).sum(1)
+        away = total - mean.sum(1)
+        if (away**2 <= 0.01 * variance).all():
+            break
+        tilt += np.clip(away / np.maximum(variance, 1e-6), -1, 1)
+    bound = -NEGLIGIBLE * last / 3
+    reach = bound + np.sqrt(bound**2 - 2 * NEGLIGIBLE * variance.max())
+    period = int(min(count * last, np.ceil(reach))) + last + 1
+    wave = np.arange(period // 2 + 1)
+    for some in share[:, ::256], share[:, ::16], share:  # a product is negligible if that of some of its factors is
+        angle = 2 * np.pi / period * digit[:, None] * wave
+        factors = some @ np.cos(angle) + 1j * (some @ np.sin(angle))  # [S, K, F]
+        size = np.log(np.maximum(np.abs(factors), np.finfo(np.float64).tiny))
+        counts = (size.sum(1) - size.min(1) > NEGLIGIBLE).any(0)  # whichever digit is left out
+        wave, angle, factors = wave[counts], angle[:, counts], factors[..., counts]
+    edge = np.ones_like(factors[:, :1])
+    before = np.concatenate([edge, factors[:, :-1]], 1).cumprod(1)
+    behind = np.concatenate([edge, factors[:, :0:-1]], 1).cumprod(1)[:, ::-1]
+    back = -2 * np.pi / period * (wave * total[:, None] % period)
+    others = before * behind * np.exp(1j * back)[:, None]
+    weight = np.where((wave == 0) | (2 * wave == period), 1.0, 2.0) / period  # most frequencies stand for a pair
+    left = others.real @ (weight * np.cos(angle)).T - others.imag @ (weight * np.sin(angle)).T
+    likely = (share * left).sum(2).mean(1)
+    precise = (likely > LIKELY) & (away**2 <= 0.01 * variance + 0.01)  # a tilt was found
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_prob = np.where(precise, np.log(likely) + whole.sum(1) - tilt * total, np.nan)
+        left /= likely[:, None, None]
+        posterior = tilted - whole[..., None] + np.log(np.maximum(left, 0))
+    return log_prob, posterior, left.min((1, 2), where=share > 0, initial=1)
+
+
 def merged(x: Array, group: NDArray[np.int64], add: Add) -> Array:
     """Combine alternatives `[n, ...]` that are in the same group, 0..E − 1: `[E, ...]`.
 

@@ -397,6 +397,8 @@ class Sum(Added):
         """
         if (whole := Whole.of(self, WHOLE)) and whole.fits(total):
             return whole.log_prob(total)
+        if many := Many.of(self, total):
+            return many.log_prob
         question = Question(self, total)
         question.exact()
         return question.answer(question.equation(sp.LOG_SUM).log_prob())
@@ -427,6 +429,8 @@ class Sum(Added):
         Raises:
             NumberError: The total is impossible, or as in `log_prob`.
         """
+        if (many := Many.of(self, total)) and many.clear:
+            return many.posterior
         question = Question(self, total)
         equation = question.equation(sp.LOG_SUM)
         least = equation.log_prob()
@@ -560,9 +564,7 @@ class Whole:
 
     def fits(self, total: Any) -> bool:
         """Whether `total` is a single whole number, for which nothing needs to be checked or broadcast."""
-        if isinstance(total, np.ndarray):
-            return total.size == 1 and total.dtype.kind in "iu" and total.ndim <= self.like.ndim - 2
-        return isinstance(total, int) and not isinstance(total, bool)
+        return is_one(total, self.like.ndim - 2)
 
     def log_prob(self, total: Any) -> sp.Array:
         """The log-probability of a total."""
@@ -582,6 +584,45 @@ class Whole:
     def answer(self, x: NDArray[Any]) -> sp.Array:
         """An array `[...]` converted to the library and the type of the operands: `[..., *batch]`."""
         return sp.like(self.like, x.reshape((*x.shape, *self.like.shape[:-2])))
+
+
+class Many:
+    """The sum of many single digits without a batch, and a known total (`sumproduct.given_total`).
+
+    Attributes:
+        log_prob: The log-probability of the total, as an array of the library and the type of the operands.
+        posterior: The log-probabilities of each digit, given the total, likewise.
+        clear: Whether `posterior` is precise; it is not if some digits are almost certain not to fit.
+    """
+
+    def __init__(self, log_prob: sp.Array, posterior: tuple[sp.Array, ...], clear: bool) -> None:
+        self.log_prob, self.posterior, self.clear = log_prob, posterior, clear
+
+    @classmethod
+    def of(cls, asked: Sum, total: Any) -> Many | None:
+        """Make one of a sum and its total. None if they are not of this kind, or the result would not be precise."""
+        if len(asked.operands) < sp.TRANSFORMED or asked.constant is not NOTHING or set(asked.steps) != {1}:
+            return None
+        like, kinds = asked.operands[0].log_probs, {type(one) for one in asked.operands}
+        logs = [sp.plain(one.log_probs) for one in asked.operands] if kinds == {Digits} else []
+        alike = {(type(x), x.dtype, x.shape) for x in logs}
+        if len(alike) != 1 or not isinstance(logs[0], np.ndarray) or len(logs[0]) > 1 or logs[0].ndim > 2:
+            return None
+        x = np.concatenate(logs, dtype=np.float64)
+        if not (is_one(total, 0) and 0 <= total < x.size):
+            return None
+        (log_prob,), (posterior,), (least,) = sp.given_total(x[None], np.array([float(total)]))
+        if np.isnan(log_prob):
+            return None
+        posterior = tuple(sp.like(like, posterior)[:, None])
+        return cls(sp.like(like, np.asarray(log_prob)), posterior, least > sp.LIKELY)
+
+
+def is_one(total: Any, rank: int) -> bool:
+    """Whether `total` is a single whole number, in an array of at most `rank` axes if in one."""
+    if isinstance(total, np.ndarray):
+        return total.size == 1 and total.dtype.kind in "iu" and total.ndim <= rank
+    return isinstance(total, int) and not isinstance(total, bool)
 
 
 class Question:

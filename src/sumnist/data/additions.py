@@ -4,6 +4,9 @@ The seed shuffles the images once. They are then taken in order: the digits of t
 significant digit first, then the digits of its second number, and so on. Images that do not fill a sum are left out.
 Each image is thus used once, always in the same sum: other groups would reveal more than the totals do. DeepProbLog
 (Manhaeve and others, 2018) and the methods compared with it use this protocol.
+
+Sums of many numbers are then few. So a configuration may ask for more `sums`: the images are shuffled as often as it
+takes, and taken in order each time. CTSketch (Choi and others, 2025) does so, with 5,000 sums.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ from sumnist.config import Config, Operation
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import as_image, shuffled
 
-SAFE_DIGITS = 16
-"""Largest number of digits with which the sum of 100 numbers still fits int64."""
+SAFE_DIGITS = 15
+"""Largest number of digits with which the sum of 2,000 numbers still fits int64."""
 
 
 class SumBatch(NamedTuple):
@@ -80,7 +83,9 @@ class SumBatches:
         augment: Callable[[Tensor, torch.Generator, float], Tensor] | None = None,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        place = grouped(np.random.default_rng(config.seed).permutation(len(digits)), config)  # [S, K, N]
+        chance, wanted = np.random.default_rng(config.seed), config.sums * per_sum(config)
+        shuffles = [chance.permutation(len(digits)) for _ in range(max(1, -(-wanted // len(digits))))]
+        place = grouped(np.concatenate(shuffles), config)[: config.sums or None]  # [S, K, N]
         self.total = totals(digits.digits[place], config.operation)
         self.images = torch.tensor(digits.images, device=device)
         self.digit = torch.tensor(digits.digits[place], device=device)

@@ -5,11 +5,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from sumnist.arithmetic import Digits, Sum
+from sumnist.arithmetic.sumproduct import TRANSFORMED, given_total
 from sumnist.config import Config, Operation
 from sumnist.data.sampling import NO_DIGIT
 from sumnist.data.strips import StripBatch
@@ -103,6 +106,13 @@ def sum_of(scores: Tensor, operation: Operation) -> Sum:
 
 def total_nll(scores: Tensor, total: NDArray[Any], operation: Operation) -> Tensor:
     """−log of the probability of each `total` `[S]`, in nats, `[S]`. It is exact, because it counts all digits that
-    make the total. The other arguments are those of `sum_of`."""
+    make the total. Its gradient is the posterior of the digits. The other arguments are those of `sum_of`."""
+    if operation == "add" and scores.shape[1] >= TRANSFORMED and scores.shape[2] == 1:
+        plain = scores.detach()[:, :, 0].double().cpu().numpy()
+        log_prob, posterior, _ = given_total(plain, total.astype(float))
+        if not np.isnan(log_prob).any():
+            value, factor = (torch.as_tensor(x, device=scores.device) for x in (log_prob, np.exp(posterior)))
+            change = (scores - scores.detach()).nan_to_num()[:, :, 0]  # zero, but for gradients
+            return -(value + (factor * change).sum((1, 2))).to(scores.dtype)
     nll: Tensor = -sum_of(scores, operation).log_prob(total)
     return nll
