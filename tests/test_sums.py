@@ -20,7 +20,7 @@ from enumeration import Way, digits, integers, log_shares, probability, shares_o
 from sumnist.arithmetic import equation, sumproduct
 from sumnist.arithmetic.equation import BEAM
 from sumnist.arithmetic.known import numeral
-from sumnist.arithmetic.sumproduct import STATES, TRANSFORMED
+from sumnist.arithmetic.sumproduct import STATES, TRANSFORMED, given_total
 from sumnist.arithmetic.sums import Digits, Integers, Operand, Sum
 from sumnist.arithmetic.values import Values
 from sumnist.errors import NumberError
@@ -531,6 +531,34 @@ def test_a_total_of_many_single_digits_is_that_of_their_convolution(
         others = np.concatenate([np.zeros(9), np.convolve(before[place], behind[count - 1 - place]), np.zeros(9)])
         share = shares[place] * others[total + 9 - np.arange(10)] / expected
         assert np.exp(row[0]) == pytest.approx(share, rel=1e-8, abs=1e-150)
+
+
+@pytest.mark.parametrize(("sharp", "total"), [(0.0, 4500), (1.0, 4100), (4.0, 4700), (12.0, 4512)])
+def test_a_thousand_single_digits_are_those_of_their_convolution(
+    sharp: float, total: int, random: np.random.Generator
+) -> None:
+    logits = sharp * random.normal(size=(1000, 10))
+    scores = logits - np.logaddexp.reduce(logits, 1)[:, None]
+    asked = Sum.of(*map(Digits, scores[:, None]))
+    posterior = asked.posterior(total)
+    for place in (0, 1, 255, 256, 999):
+        others = np.ones(1)
+        for row in np.exp(np.delete(scores, place, 0)):
+            others = np.convolve(others, row)
+        both = np.exp(scores[place]) * others[total - np.arange(10)]
+        assert asked.log_prob(total) == pytest.approx(np.log(both.sum()), rel=1e-11)
+        assert np.exp(posterior[place][0]) == pytest.approx(both / both.sum(), rel=1e-9)
+
+
+def test_a_likely_total_is_precise_beside_an_impossible_one(random: np.random.Generator) -> None:
+    scores = np.log(random.dirichlet(np.ones(10), (2, 20)))
+    scores[1, :, :3] = -np.inf
+    scores[1] -= np.logaddexp.reduce(scores[1], 1)[:, None]
+    log_probs, posteriors, _ = given_total(scores, np.array([85.0, 59.0]))
+    assert np.isnan(log_probs[1])
+    (alone,), (posterior,), _ = given_total(scores[:1], np.array([85.0]))
+    assert log_probs[0] == pytest.approx(alone, rel=1e-12)
+    assert np.exp(posteriors[0]) == pytest.approx(np.exp(posterior), abs=1e-12)
 
 
 @pytest.mark.parametrize("total", [-1, 271, 10**400, -(10**400)])

@@ -647,11 +647,10 @@ TURNS = 50
 def given_total(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, Weights]:
     """How probable the totals of many single digits are, and the digits given them, by a discrete Fourier transform.
 
-    The probability of each digit x is tilted: it is multiplied by exp(t · x), with the t at which the mean of all
-    totals is the given one. This changes no posterior, and makes any total likely, so that it is not lost in rounding.
-    The sum of many digits varies much less than its range, so a period that Bernstein's inequality permits is enough.
-    Most frequencies are negligible. The factors of the others are multiplied from both ends: each digit can then be
-    left out without a division.
+    The digits are `tilted` first, so that the total is likely, and not lost in rounding. The sum of many digits varies
+    much less than its range, so a period that Bernstein's inequality permits is enough. Most frequencies are
+    negligible. The factors of the others are multiplied from both ends: each digit can then be left out without a
+    division.
 
     Args:
         log_probs: Log-probabilities of the digits `[S, K, n]`, in double precision.
@@ -662,21 +661,11 @@ def given_total(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, W
         digits, given the total, `[S, K, n]`; and the least probability that a digit leaves to the others, relative to
         that of the total, `[S]`. The errors of the last two, before the logarithm, are a few roundings of one.
     """
-    count, last = log_probs.shape[1], log_probs.shape[2] - 1
-    digit, tilt = np.arange(last + 1.0), np.zeros(len(total))
-    for _ in range(TURNS):
-        tilted = log_probs + tilt[:, None, None] * digit
-        whole = log_sum(tilted, 2)
-        share = np.exp(tilted - whole[..., None])
-        mean = share @ digit
-        variance = (share @ digit**2 - mean**2).sum(1)
-        away = total - mean.sum(1)
-        if (away**2 <= 0.01 * variance).all():
-            break
-        tilt += np.clip(away / np.maximum(variance, 1e-6), -1, 1)
-    bound = -NEGLIGIBLE * last / 3
+    logs, factor, variance = tilted(log_probs, total)
+    share, digit = np.exp(logs), np.arange(logs.shape[2])
+    bound = -NEGLIGIBLE * digit[-1] / 3
     reach = bound + np.sqrt(bound**2 - 2 * NEGLIGIBLE * variance.max())
-    period = int(min(count * last, np.ceil(reach))) + last + 1
+    period = int(min(logs.shape[1] * digit[-1], np.ceil(reach))) + len(digit)
     wave = np.arange(period // 2 + 1)
     for some in share[:, ::256], share[:, ::16], share:  # a product is negligible if that of some of its factors is
         angle = 2 * np.pi / period * digit[:, None] * wave
@@ -692,12 +681,34 @@ def given_total(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, W
     weight = np.where((wave == 0) | (2 * wave == period), 1.0, 2.0) / period  # most frequencies stand for a pair
     left = others.real @ (weight * np.cos(angle)).T - others.imag @ (weight * np.sin(angle)).T
     likely = (share * left).sum(2).mean(1)
-    precise = (likely > LIKELY) & (away**2 <= 0.01 * variance + 0.01)  # a tilt was found
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_prob = np.where(precise, np.log(likely) + whole.sum(1) - tilt * total, np.nan)
+        log_prob = np.where(likely > LIKELY, np.log(likely) + factor, np.nan)
         left /= likely[:, None, None]
-        posterior = tilted - whole[..., None] + np.log(np.maximum(left, 0))
+        posterior = logs + np.log(np.maximum(left, 0))
     return log_prob, posterior, left.min((1, 2), where=share > 0, initial=1)
+
+
+def tilted(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, Weights]:
+    """The log-probabilities of digits `[S, K, n]`, tilted (Esscher, 1932): each probability P(x) is multiplied by
+    exp(t · x), and divided by the sum of all, with the t at which the mean of all totals is `total` `[S]`.
+
+    No posterior changes. Also returns what to add to the log-probability of a tilted total, nan if there is no such t,
+    and the variance of the totals, `[S]`.
+    """
+    digit, tilt = np.arange(float(log_probs.shape[2])), np.zeros(len(total))
+    for _ in range(TURNS):
+        logs = log_probs + tilt[:, None, None] * digit
+        whole = log_sum(logs, 2)
+        logs = logs - whole[..., None]
+        share = np.exp(logs)
+        mean = share @ digit
+        variance = (share @ digit**2 - mean**2).sum(1)
+        away = total - mean.sum(1)
+        near = away**2 <= 0.01 * variance + 0.01
+        if near.all():
+            break
+        tilt = tilt + np.where(near, 0, np.clip(away / np.maximum(variance, 1e-6), -1, 1))
+    return logs, np.where(near, whole.sum(1) - tilt * total, np.nan), variance
 
 
 def merged(x: Array, group: NDArray[np.int64], add: Add) -> Array:
