@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -111,8 +110,8 @@ def total_nll(scores: Tensor, total: NDArray[Any], operation: Operation) -> Tens
         plain = scores.detach()[:, :, 0].double().cpu().numpy()
         log_prob, posterior, _ = given_total(plain, total.astype(float))
         if not np.isnan(log_prob).any():
-            value, factor = (torch.as_tensor(x, device=scores.device) for x in (log_prob, np.exp(posterior)))
-            change = (scores - scores.detach()).nan_to_num()[:, :, 0]  # zero, but for gradients
-            return -(value + (factor * change).sum((1, 2))).to(scores.dtype)
+            value, slope = (scores.new_tensor(x) for x in (log_prob, np.exp(posterior)))
+            change = (scores - scores.detach()).nan_to_num()[:, :, 0]  # zero, but for its gradient
+            return -(value + (slope * change).sum((1, 2)))
     nll: Tensor = -sum_of(scores, operation).log_prob(total)
     return nll
