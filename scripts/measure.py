@@ -302,7 +302,7 @@ def parameters_of(config: Config) -> int:
 
 SUM_PLANS = {"lenet": "--preset addition", "own": "--preset addition-best",
              "varied": "--preset addition --augment elastic --augment-strength 0.5 --epochs 60",
-             "many": "--preset addition --encoder edges --sums 5000 --batch-size 4096 --epochs 8 --lr 3e-3 "
+             "many": "--preset addition --encoder centred --sums 5000 --batch-size 4096 --epochs 5 --lr 3e-3 "
                      "--weight-decay 0"}  # fmt: skip
 """The plans, and the flags of each: `lenet` has the encoder and the data of published systems, `varied` changes its
 images at random, `own` has our encoder, and `many` is for sums of many single digits."""

@@ -26,7 +26,8 @@ Task = Literal["digits", "numbers", "cells", "finder", "addition"]
 """What a network learns: to read digits, numbers of any length, or cells of forms, to find numbers on pictures, or to
 read digits from labelled sums alone."""
 EncoderName = Literal[
-    "tiny", "nano", "micro", "small", "edges", "fast", "default", "upright", "wide", "original", "lenet"
+    "tiny", "nano", "micro", "small", "edges", "centred", "fast", "default", "upright", "wide", "original",
+    "lenet",
 ]  # fmt: skip
 """The encoders, which turn an image into features."""
 Fusion = Literal["exact", "concat", "original"]
@@ -312,7 +313,7 @@ PATHS = "data_dir", "start_from"
 EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 """The settings that must keep their defaults in the task addition, which tells the network nothing about single
 images."""
-NORMALISED = "edges", "fast", "default", "upright", "wide"
+NORMALISED = "edges", "centred", "fast", "default", "upright", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
 DROPPING = "default", "upright", "wide", "lenet"
 """The encoders with dropout."""

@@ -11,16 +11,17 @@ from torch.nn import functional
 from sumnist.config import EncoderName
 
 FEATURES: dict[EncoderName, int] = {
-    "tiny": 32, "nano": 8, "micro": 27, "small": 64, "edges": 64, "fast": 128, "default": 128, "upright": 128,
-    "wide": 128, "original": 256, "lenet": 84,
+    "tiny": 32, "nano": 8, "micro": 27, "small": 64, "edges": 64, "centred": 64, "fast": 128, "default": 128,
+    "upright": 128, "wide": 128, "original": 256, "lenet": 84,
 }  # fmt: skip
 """Width of each encoder's features, F."""
 
 
 def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
-    makers = {"tiny": tiny, "nano": nano, "micro": micro, "small": small, "edges": edges, "fast": fast,
-              "default": default, "upright": upright, "wide": wide, "original": original, "lenet": lenet}  # fmt: skip
+    makers = {"tiny": tiny, "nano": nano, "micro": micro, "small": small, "edges": edges,
+              "centred": centred, "fast": fast, "default": default, "upright": upright, "wide": wide,
+              "original": original, "lenet": lenet}  # fmt: skip
     return makers[name]()
 
 
@@ -215,6 +216,12 @@ def edges() -> nn.Sequential:
         ConvNorm(8, 32, 4, stride=2, padding=0),  # [B, 32, 4, 4]
         Flatten(), nn.Linear(512, 64, bias=False), nn.BatchNorm1d(64), nn.ReLU(inplace=True),
     )  # fmt: skip
+
+
+def centred() -> nn.Sequential:
+    """`edges` with features whose mean is zero, for totals of many digits. Whatever all images have in common says
+    nothing about such a total, but disturbs the steps of the training."""
+    return nn.Sequential(*edges(), nn.BatchNorm1d(FEATURES["centred"], affine=False))
 
 
 def fast() -> nn.Sequential:
