@@ -567,6 +567,17 @@ def test_a_total_out_of_reach_of_many_digits_is_impossible(total: int, random: n
     assert asked.log_prob(total) == -np.inf
 
 
+@pytest.mark.parametrize("form", [int, np.int64, np.uint8, np.array])
+def test_a_total_of_many_digits_is_found_at_once_in_whatever_form_it_comes(
+    form: Callable[[int], Any], random: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Sum.of(*map(Digits, np.log(random.dirichlet(np.ones(10), (40, 1)))))
+    expected = asked.log_prob(180)
+    monkeypatch.setattr("sumnist.arithmetic.sums.Question", None)  # which would go through it term by term
+    assert asked.log_prob(form(180)) == expected
+    assert len(asked.posterior(form(180))) == 40
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, torch.float32, torch.float64])
 def test_many_digits_answer_in_their_own_library_and_type(dtype: Any, random: np.random.Generator) -> None:
     given = np.log(random.dirichlet(np.ones(10), (40, 1)))

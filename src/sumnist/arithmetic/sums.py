@@ -619,8 +619,8 @@ class Many:
 
 
 def is_one(total: Any, rank: int) -> bool:
-    """Whether `total` is a single whole number, in an array of at most `rank` axes if in one."""
-    if isinstance(total, np.ndarray):
+    """Whether `total` is a single whole number, of Python or NumPy, in an array of at most `rank` axes if in one."""
+    if isinstance(total, np.ndarray | np.integer):
         return total.size == 1 and total.dtype.kind in "iu" and total.ndim <= rank
     return isinstance(total, int) and not isinstance(total, bool)
 
