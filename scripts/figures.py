@@ -143,7 +143,8 @@ def recipes(rows: Rows) -> Rows:
 
 # Learning from sums.
 
-CHANGED = "lr", "epochs", "batch_size", "weight_decay", "warmup", "lr_floor", "ema", "schedule", "augment", "precision"
+CHANGED = ("encoder", "lr", "epochs", "batch_size", "weight_decay", "warmup", "lr_floor", "ema", "schedule", "augment",
+           "precision")  # fmt: skip
 """Settings that are chosen by their results on held-out images."""
 
 
@@ -156,7 +157,7 @@ def planned(rows: Rows) -> Rows:
         given = config_of(row)
         asked = ("digits", "addends", "operation", "supervision", "seed", "threads")
         if given == replace(sum_plan(row["name"]), validation=0, **{key: getattr(given, key) for key in asked}):
-            told = "the difference of 2 numbers" if given.operation == "sub" else f"{given.addends} numbers added"
+            told = "the difference of 2 numbers" if given.operation == "sub" else f"{given.addends:,} numbers added"
             found.append(row | {"told": told})
     return found
 
