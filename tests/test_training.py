@@ -30,7 +30,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from conftest import write_idx
 from ctc_oracle import log_prob
-from sumnist.arithmetic.sumproduct import TRANSFORMED
 from sumnist.cli import main
 from sumnist.config import Config, preset
 from sumnist.data import cells, strips, texts
@@ -44,7 +43,7 @@ from sumnist.files import CONFIG, WEIGHTS
 from sumnist.inference.reader import HALF, NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL, Reader
 from sumnist.model.checkpoint import save_config, save_network
 from sumnist.model.folder import RECORD, STATE
-from sumnist.model.losses import cross_entropy, joint_loss, text_nll
+from sumnist.model.losses import MANY, cross_entropy, joint_loss, text_nll
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.model.strip_network import CellNet, StripNet
 from sumnist.training import calibrate as fitting
@@ -898,7 +897,7 @@ def test_a_network_that_says_one_digit_for_all_is_lost_in_time_and_one_that_sett
     assert said.endswith(f" and that of guessing {guess:.2f}")
     told, _ = prepared(epochs=9, supervision="digits")
     assert not told.trouble(learner, {"epoch": 3.0}, [])
-    many, _ = prepared(epochs=9, addends=TRANSFORMED)
+    many, _ = prepared(epochs=9, addends=MANY)
     assert not many.trouble(learner, {"epoch": 3.0}, [])  # their total varies, however well they are read
 
 

@@ -18,6 +18,8 @@ from sumnist.data.strips import StripBatch
 from sumnist.data.texts import STEP
 from sumnist.model.fusion import Heads, sum_bits
 
+MANY = TRANSFORMED
+"""From this many numbers on, a sum has many."""
 IS_DIGIT_WEIGHT = 1.0
 """Weight of the loss for telling digits from outliers, beside the joint loss."""
 
@@ -106,7 +108,7 @@ def sum_of(scores: Tensor, operation: Operation) -> Sum:
 def total_nll(scores: Tensor, total: NDArray[Any], operation: Operation) -> Tensor:
     """−log of the probability of each `total` `[S]`, in nats, `[S]`. It is exact, because it counts all digits that
     make the total. Its gradient is the posterior of the digits. The other arguments are those of `sum_of`."""
-    if operation == "add" and scores.shape[1] >= TRANSFORMED and scores.shape[2] == 1:
+    if operation == "add" and scores.shape[1] >= MANY and scores.shape[2] == 1:
         plain = scores.detach()[:, :, 0].double().cpu().numpy()
         log_prob, posterior, _ = given_total(plain, total.astype(float))
         if not np.isnan(log_prob).any():

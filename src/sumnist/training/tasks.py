@@ -25,7 +25,6 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from sumnist.arithmetic.sumproduct import TRANSFORMED
 from sumnist.config import NORMALISED, Config
 from sumnist.data.additions import SumBatch, SumBatches, per_sum, totals
 from sumnist.data.augment import augmentation
@@ -43,7 +42,7 @@ from sumnist.evaluation.metrics import answer_grid, answer_sums
 from sumnist.model.checkpoint import Calibration
 from sumnist.model.finder_network import FIELDS, FinderNet, finder_losses
 from sumnist.model.fusion import Heads
-from sumnist.model.losses import Losses, joint_loss, text_nll, total_nll
+from sumnist.model.losses import MANY, Losses, joint_loss, text_nll, total_nll
 from sumnist.model.network import TwoInputNet
 from sumnist.model.strip_network import CellNet, StripNet
 from sumnist.training.calibrate import calibrate, calibrate_cells, calibrate_strips, digit_logits, digits_of, figures_of
@@ -65,7 +64,7 @@ less by chance."""
 LOST = 1 / 3
 """A network is lost if its loss is above this share of the loss of guessing. It then answers the same digit for all
 images, or wrong digits that fit some totals. In every training that we tried, a network that learned had a fifth or
-less. The rule is not for sums of `TRANSFORMED` numbers: a few misread digits among them leave their total unsure."""
+less. The rule is not for sums of `MANY` numbers: a few misread digits among them leave their total unsure."""
 PATIENCE = 1 / 3
 """Share of the epochs after which a lost network is given up. Numbers of 1,000 digits need most of this time before the
 network learns anything at all."""
@@ -327,7 +326,7 @@ class AdditionTask(Task):
             row["renamed_by"] = shift
             if self.progress:
                 tqdm.write(f"each digit was named for another one: {shift} is added to all of them", file=sys.stderr)
-        elif losses[0] > LOST * guessing and self.config.addends < TRANSFORMED:
+        elif losses[0] > LOST * guessing and self.config.addends < MANY:
             settled = still and losses[0] < BEGUN * guessing
             if settled or row["epoch"] >= PATIENCE * self.config.epochs:
                 return f"too little was learned, the loss is {losses[0]:.2f} and that of guessing {guessing:.2f}"
