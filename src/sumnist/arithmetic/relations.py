@@ -107,7 +107,7 @@ PAIRS = 2**21
 """The most pairs of a combination and a value of the next number, while the combinations are listed."""
 CONDITIONS = 256
 """The most combinations of values of the numbers that break all circles. Messages are computed for each combination."""
-ROUNDS, STILL, DAMPED = 200, 1e-9, 10
+ROUNDS, STILL, DAMPED = 200, 1e-12, 10
 """`ROUNDS`: the most rounds of messages. `STILL`: a message that changes by less than this counts as unchanged.
 `DAMPED`: from this round on, each message is averaged with the last one."""
 
