@@ -166,8 +166,7 @@ class Config:
     addends: Annotated[int, Range(2, 2000)] = 2
     """for the task addition: numbers in each sum"""
     sums: Annotated[int, Range(0, 100_000)] = 0
-    """for the task addition: sums of the training, in which each image occurs as often as it takes; 0 for as many as
-    there are if each image is in one"""
+    """for the task addition: sums to learn from, in which images recur if need be; with 0, each image is in one sum"""
     operation: Operation = "add"
     """for the task addition: the sum of the numbers (add), or the first minus the second (sub)"""
     supervision: Supervision = "sums"

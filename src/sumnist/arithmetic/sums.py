@@ -586,6 +586,7 @@ class Whole:
         return sp.like(self.like, x.reshape((*x.shape, *self.like.shape[:-2])))
 
 
+@dataclass(frozen=True)
 class Many:
     """The sum of many single digits without a batch, and a known total (`sumproduct.given_total`).
 
@@ -595,8 +596,9 @@ class Many:
         clear: Whether `posterior` is precise; it is not if some digits are almost certain not to fit.
     """
 
-    def __init__(self, log_prob: sp.Array, posterior: tuple[sp.Array, ...], clear: bool) -> None:
-        self.log_prob, self.posterior, self.clear = log_prob, posterior, clear
+    log_prob: sp.Array
+    posterior: tuple[sp.Array, ...]
+    clear: bool
 
     @classmethod
     def of(cls, asked: Sum, total: Any) -> Many | None:

@@ -19,7 +19,7 @@ from sumnist.data.texts import STEP
 from sumnist.model.fusion import Heads, sum_bits
 
 MANY = TRANSFORMED
-"""From this many numbers on, a sum has many."""
+"""From this many single digits on, the loss of a total and its gradient are computed by `given_total`."""
 IS_DIGIT_WEIGHT = 1.0
 """Weight of the loss for telling digits from outliers, beside the joint loss."""
 
