@@ -110,7 +110,7 @@ MAY_LOSE = 0.0003
 
 def plan() -> dict[str, Config]:
     """Return the runs by the names of their folders."""
-    config = preset("best", validation=0, threads=1)  # two can train beside each other
+    config = preset("robust", validation=0, threads=1)  # two can train beside each other
     return {f"fold-{FOLD}": replace(config, fold=FOLD), "final": config}
 
 
@@ -171,7 +171,8 @@ def calibration_row(runs: Path) -> Row:
     """Calibrate a network with its answers to images that it was not trained on, as they are and by the whole path."""
     run = runs / f"fold-{FOLD}"
     net, config = load_network(run)
-    must(config == plan()[run.name], f"{run}: another run", f"that of the preset `best` without fold {FOLD}: train it")
+    wanted = f"that of the preset `robust` without fold {FOLD}: train it"
+    must(config == plan()[run.name], f"{run}: another run", wanted)
     train_set = load_mnist("train")
     part = train_set.part(folds(train_set.digits, FOLDS)[FOLD - 1])
     raw, smoothing, record, final = digit_logits(net, part), config.last_smoothing, record_of(run), plan()["final"]

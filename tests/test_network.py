@@ -26,11 +26,12 @@ from torch import Tensor, nn
 
 from ctc_oracle import is_number_probability
 from sumnist.cli import main
-from sumnist.config import PRESETS, Config, preset
+from sumnist.config import PRESETS, Config, SumTarget, preset
 from sumnist.data import cells, strips
 from sumnist.data.cells import PRIORS
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
+from sumnist.data.sampling import NO_DIGIT
 from sumnist.data.texts import CELL_CLASSES
 from sumnist.data.texts import CHARACTERS as FOUND
 from sumnist.errors import ConfigError, ExportError, ImageError, NumberError, RunError
@@ -218,7 +219,7 @@ def test_after_moment_norm_digits_stand_upright_in_the_middle_and_their_size_is_
     assert np.quantile(leaning[1], 0.99) < 0.05
     upright = before[:, 1, 1] - before[:, 0, 1] ** 2 / before[:, 0, 0]
     for spread, of in ((after[:, 0, 0], before[:, 0, 0]), (after[:, 1, 1], upright)):
-        expected = np.sqrt(np.sqrt(of) * MomentNorm.USUAL)
+        expected = np.sqrt(np.sqrt(of) * 5.5)
         assert np.median(np.abs(np.sqrt(spread) - expected) / expected) < 0.02
 
 
@@ -876,3 +877,18 @@ def test_a_layer_used_twice_is_counted_once() -> None:
     net, shared = TwoInputNet("tiny", "concat"), nn.Linear(32, 32)
     net.encoder.extend([shared, nn.ReLU(), shared])
     assert parameters_on_boxes(draw_network(net, "shared")) == size_of(net)
+
+
+@pytest.mark.parametrize("target", ["classes", "bits"])
+def test_soft_labels_of_digits_are_those_of_sums_shifted_by_the_number(target: SumTarget) -> None:
+    config = Config(fusion="concat", sum_target=target)
+    digit, number = torch.tensor([2, 7, NO_DIGIT]), torch.tensor([0, 9, 4])
+    heads = TwoInputNet("tiny", fusion="concat", sum_target=target).heads(torch.rand(3, 1, 28, 28), number)
+    total = torch.where(digit == NO_DIGIT, NO_DIGIT, digit + number)
+    sure = torch.eye(10)[[2, 7, 0]]
+    hard, soft = joint_loss(heads, digit, total, config), joint_loss(heads, digit, total, config, soft=sure)
+    assert torch.stack(soft).tolist() == pytest.approx(torch.stack(hard).tolist(), abs=1e-6)
+    halves = joint_loss(heads, digit, total, config, soft=(sure + torch.eye(10)[[5, 1, 0]]) / 2)
+    others = torch.tensor([5, 1, NO_DIGIT])
+    other = joint_loss(heads, others, torch.where(others == NO_DIGIT, NO_DIGIT, others + number), config)
+    assert halves.sum.item() == pytest.approx((hard.sum.item() + other.sum.item()) / 2, abs=1e-6)

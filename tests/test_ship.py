@@ -35,7 +35,7 @@ def test_the_plan_is_one_configuration_with_a_fold_left_out_and_with_none() -> N
     assert list(plan) == ["fold-1", "final"]
     assert [config.fold for config in plan.values()] == [1, 0]
     assert len({replace(config, fold=0) for config in plan.values()}) == 1
-    assert all(config.validation == 0 and config.preset == "best" for config in plan.values())
+    assert all(config.validation == 0 and config.preset == "robust" for config in plan.values())
 
 
 @pytest.mark.long
@@ -79,7 +79,7 @@ def test_a_network_is_calibrated_on_what_others_say_of_images_they_have_not_seen
 
 def test_a_run_of_another_configuration_does_not_calibrate(tmp_path: Path, small_run: Path) -> None:
     (tmp_path / "fold-1").symlink_to(small_run)
-    with pytest.raises(SystemExit, match="another run, expected that of the preset `best` without fold 1"):
+    with pytest.raises(SystemExit, match="another run, expected that of the preset `robust` without fold 1"):
         ship.calibration_row(tmp_path)
 
 

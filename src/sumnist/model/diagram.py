@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import NUMBERS, SUMS
-from sumnist.model.encoders import Edges, MomentNorm, Repeated
+from sumnist.model.encoders import Beside, Edges, MomentNorm, Repeated
 from sumnist.model.fusion import BITS, ExactFusion, OriginalFusion
 from sumnist.model.network import TwoInputNet
 
@@ -461,6 +461,10 @@ def layers(boxes: list[Box], module: nn.Module, source: int, in_encoder: bool = 
         for part in module:
             source = layers(boxes, part, source, in_encoder)
         return source
+    if isinstance(module, Beside):
+        ends = [layers(boxes, encoder, source, in_encoder) for encoder in module.encoders]
+        boxes.append(Box("Join", module(boxes[source].result), ends, in_encoder=in_encoder))
+        return len(boxes) - 1
     box, kind = boxes[source], type(module).__name__
     result = module(box.result)
     is_activation = type(module).__module__ == "torch.nn.modules.activation"

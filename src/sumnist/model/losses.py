@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
@@ -13,7 +14,7 @@ from torch.nn import functional
 from sumnist.arithmetic import Digits, Sum
 from sumnist.arithmetic.sumproduct import TRANSFORMED, given_total
 from sumnist.config import Config, Operation
-from sumnist.data.sampling import NO_DIGIT
+from sumnist.data.sampling import NO_DIGIT, SUMS
 from sumnist.data.strips import StripBatch
 from sumnist.data.texts import STEP
 from sumnist.model.fusion import Heads, sum_bits
@@ -45,7 +46,8 @@ def joint_loss(
 ) -> Losses:  # fmt: skip
     """The losses of a batch on raw heads, with targets `digit` and `total`, int64 `[B]`, and label `smoothing`.
 
-    If `soft` `[B, 10]` is given, this distribution is the target of the digit instead.
+    If `soft` `[B, 10]` is given, this distribution is the target of the digit instead, and, shifted by the number, that
+    of the sum.
 
     Digit: cross-entropy on logits. Sum: cross-entropy over 0..18 if the heads hold 19 logits, or mean binary
     cross-entropy of five bits if they hold five. If the sum is computed from the digit, −log P(sum) is −log P(digit),
@@ -56,24 +58,33 @@ def joint_loss(
     scores = heads.digit.float()  # [B, 10]
     if config.digit_loss == "softmax-then-cross-entropy":
         scores = scores.softmax(1)  # the mistake: cross_entropy applies a second softmax
-    if soft is None:
-        digit_loss = cross_entropy(scores, digit, smoothing)
-    else:
+    shown: Any = slice(None)  # cross_entropy leaves out what shows no digit
+    digit_target, sum_target = digit, total
+    if soft is not None:
         shown = digit != NO_DIGIT
-        digit_loss = cross_entropy(scores[shown], soft[shown], smoothing)
+        digit_target, sum_target = soft[shown], of_sums(soft, total - digit)[shown]
+    digit_loss = cross_entropy(scores[shown], digit_target, smoothing)
     joint, sum_loss = digit_loss, digit_loss
     if heads.sum is not None:
         if config.sum_target == "bits":
-            sums = total != NO_DIGIT
-            sum_loss = functional.binary_cross_entropy_with_logits(heads.sum[sums].float(), sum_bits(total[sums]))
+            shown = total != NO_DIGIT
+            bits = sum_bits(total[shown] if soft is None else torch.arange(SUMS, device=total.device))
+            bits = bits if soft is None else sum_target @ bits  # how probable it is that each is set
+            sum_loss = functional.binary_cross_entropy_with_logits(heads.sum[shown].float(), bits)
         else:
-            sum_loss = cross_entropy(heads.sum.float(), total, smoothing)
+            sum_loss = cross_entropy(heads.sum[shown].float(), sum_target, smoothing)
         weight = config.digit_weight + config.sum_weight
         joint = (config.digit_weight * digit_loss + config.sum_weight * sum_loss) / weight
     if config.outliers:
         there = functional.binary_cross_entropy_with_logits(scores.logsumexp(1), (digit != NO_DIGIT).float())
         joint = joint + IS_DIGIT_WEIGHT * there
     return Losses(joint, digit_loss, sum_loss)
+
+
+def of_sums(digit: Tensor, number: Tensor) -> Tensor:
+    """Probabilities of digits `[B, 10]` and numbers int64 `[B]` → probabilities of their sums, `[B, 19]`."""
+    place = number[:, None] + torch.arange(digit.shape[1], device=number.device)
+    return digit.new_zeros(len(digit), SUMS).scatter(1, place, digit)
 
 
 def cross_entropy(scores: Tensor, target: Tensor, smoothing: float | Tensor) -> Tensor:
