@@ -393,7 +393,7 @@ PRESETS: Mapping[str, Config] = {
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
     "best": Config(
-        preset="best", encoder="views", augment="handwriting", soft_labels=True, epochs=25, lr=1e-2,
+        preset="best", encoder="views", augment="handwriting", soft_labels=True, epochs=20, lr=1e-2,
         weight_decay=0.1, warmup=0.15, ema=0.999,
     ),
     "robust": Config(
