@@ -1,6 +1,7 @@
 """Measure what the docs claim, and append rows to the files of docs/results, from which `make docs` writes the pages.
 
     python scripts/measure.py runs fast-exact reference --seeds 0 1 2      train, and evaluate on the grid
+    python scripts/measure.py committee best-concat --seeds 0 1 2          finished runs that answer together
     python scripts/measure.py addition lenet own --digits 1 2 --seeds 0    train on sums alone, and evaluate
     python scripts/measure.py robustness reported                          pictures outside MNIST
     python scripts/measure.py real NAME FOLDER reported                    real pictures of digits
@@ -74,9 +75,10 @@ from sumnist.lab.suites.out_of_distribution import draw_stroke
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
 from sumnist.lab.suites.sheets import Ink, Sheets
 from sumnist.memory import keep_freed_memory
-from sumnist.model.encoders import count_parameters
+from sumnist.model.encoders import Beside, count_parameters
 from sumnist.model.folder import METRICS, RECORD
-from sumnist.model.network import TwoInputNet, load_network
+from sumnist.model.fusion import Heads, Outputs
+from sumnist.model.network import Network, TwoInputNet, load_network
 from sumnist.pictures.decode import intensities_of
 from sumnist.sheets.layout import Page
 from sumnist.sheets.reading import SheetReader, SheetReading
@@ -289,6 +291,43 @@ def current(rows: Rows) -> Rows:
         return same and row["evaluation"]["parameters"] == parameters_of(plan)
 
     return [row for row in rows if is_current(row)]
+
+
+class Committee(Network):
+    """Networks that answer together: each probability is the mean of theirs."""
+
+    def __init__(self, members: Sequence[TwoInputNet]) -> None:
+        super().__init__()
+        self.members: Any = nn.ModuleList(members)
+        self.encoder, self.fusion = Beside(*(net.encoder for net in members)), members[0].fusion
+
+    def fuse(self, features: Tensor, number: Tensor) -> Heads:
+        """Join the log-probabilities of the members, from the features of all of them `[B, F]` and the number `[B]`."""
+        each = [
+            net.outputs(net.fuse(theirs, number), number)
+            for net, theirs in zip(self.members, features.chunk(len(self.members), 1), strict=True)
+        ]
+        return Heads(*(torch.stack(one).logsumexp(0) - math.log(len(each)) for one in zip(*each, strict=True)))
+
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        """Return the log-probabilities as they are."""
+        assert heads.sum is not None
+        return Outputs(heads.digit, heads.sum)
+
+
+def committee(given: argparse.Namespace) -> Iterator[Row]:
+    """Evaluate finished runs of a plan, one for each seed, as a committee."""
+    who = {"plan": given.plan, "seeds": given.seeds}
+    if any(row.items() >= who.items() for row in read_jsonl(given.rows)):
+        print(f"{given.plan}, seeds {given.seeds}: measured already")
+        return
+    folders = [given.runs / f"{given.plan}-{seed}" for seed in given.seeds]
+    net = Committee([load_network(folder)[0] for folder in folders])
+    figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
+    commits = [record_of(folder)["commit"] for folder in folders]
+    yield with_envelope("committee", **who, commits=commits) | {
+        "evaluation": figures | {"parameters": count_parameters(net)}
+    }
 
 
 @cache
@@ -1232,6 +1271,7 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
     "runs": (runs, [
         flag("plans", nargs="+", choices=sorted(PLANS)), TOLD_SEEDS, RUNS, flag("--threads", type=int, default=2),
     ]),
+    "committee": (committee, [flag("plan", choices=sorted(PLANS)), TOLD_SEEDS, RUNS]),
     "addition": (addition, [
         flag("plans", nargs="+", choices=sorted(SUM_PLANS)), TOLD_SEEDS, RUNS, flag("--threads", type=int, default=1),
         flag("--digits", nargs="+", type=int, required=True, help="of each number"),

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 import evidence
 import measure
 from finding import Finding
-from measure import Outcome, is_measured, outcome_of, outcomes_of, registrations
+from measure import Committee, Outcome, is_measured, outcome_of, outcomes_of, registrations
 from sumnist.config import PRESETS, preset
 from sumnist.environment import describe_machine
 from sumnist.errors import ImageError
@@ -88,6 +89,20 @@ def test_a_plan_is_trained_evaluated_and_not_measured_twice(
     assert (row["config"]["threads"], row["evaluation"]["parameters"] > 0) == (1, True)
     assert run(*words) == [row]
     assert "fast-exact, seed 3: measured already" in capsys.readouterr().out
+    words = "committee", "fast-exact", "--seeds", 3, "--runs", tmp_path / "runs"
+    _, alone = run(*words)
+    assert (alone["part"], alone["seeds"], alone["commits"]) == ("committee", [3], [row["commit"]])
+    assert alone["evaluation"]["digit"]["value"] == row["evaluation"]["digit"]["value"]
+    assert run(*words) == [row, alone]
+
+
+def test_a_committee_answers_with_the_mean_of_its_members_probabilities() -> None:
+    members = [TwoInputNet("tiny", fusion="concat").eval() for _ in range(3)]
+    image, number = torch.rand(4, 1, 28, 28), torch.tensor([0, 3, 9, 7])
+    together = Committee(members).eval()(image, number)
+    for name in ("digit", "sum"):
+        mean = np.mean([getattr(one(image, number), name).exp().detach().numpy() for one in members], axis=0)
+        assert np.allclose(getattr(together, name).exp().detach().numpy(), mean, atol=1e-6)
 
 
 def test_real_pictures_are_read_by_half_and_the_reported_one_once(run: Run, tmp_path: Path) -> None:
