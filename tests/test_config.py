@@ -121,6 +121,8 @@ def test_what_is_no_number_of_the_range_is_refused_by_the_name_of_the_flag(data:
             "--soft-labels True: expected none with --data-dir, since they are MNIST's: add --no-soft-labels",
         ),
         ({"start_from": 5}, "--start-from 5: expected the path of a folder"),
+        ({"teachers": "x", "soft_labels": True}, "--teachers x: expected none, or --task digits and --no-soft-labels"),
+        ({"teachers": "x", "task": "cells"}, "--teachers x: expected none, or --task digits and --no-soft-labels"),
         ({"epochs": 0}, "--epochs 0: expected a whole number from 1 to 1,000,000"),
         ({"seed": 1.5}, "--seed 1.5: expected a whole number from 0 to 2^63 - 1"),
         ({"smoothing_fades": "yes"}, "--smoothing-fades yes: expected true or false"),

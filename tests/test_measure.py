@@ -89,11 +89,11 @@ def test_a_plan_is_trained_evaluated_and_not_measured_twice(
     assert (row["config"]["threads"], row["evaluation"]["parameters"] > 0) == (1, True)
     assert run(*words) == [row]
     assert "fast-exact, seed 3: measured already" in capsys.readouterr().out
-    words = "committee", "fast-exact", "--seeds", 3, "--runs", tmp_path / "runs"
-    _, alone = run(*words)
+    together = "committee", "fast-exact", "--seeds", 3, "--runs", tmp_path / "runs"
+    _, alone = run(*together)
     assert (alone["part"], alone["seeds"], alone["commits"]) == ("committee", [3], [row["commit"]])
     assert alone["evaluation"]["digit"]["value"] == row["evaluation"]["digit"]["value"]
-    assert run(*words) == [row, alone]
+    assert run(*together) == [row, alone]
 
 
 def test_a_committee_answers_with_the_mean_of_its_members_probabilities() -> None:

@@ -31,7 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from conftest import write_idx
 from ctc_oracle import log_prob
 from sumnist.cli import main
-from sumnist.config import Config, preset
+from sumnist.config import Config, Fusion, preset
 from sumnist.data import cells, strips, texts
 from sumnist.data.mnist import FILES, load_mnist
 from sumnist.data.pairs import Batch, PairBatches, Pairs
@@ -368,6 +368,29 @@ def test_ctrl_c_says_what_was_measured_and_after_a_first_epoch_only(
         said = f"on the {images} after epoch 1: digit {digit:.2%}, sum {total:.2%}\n"
     assert shown.out.endswith(f" s of training; {said}")
     load_network(out)
+
+
+@pytest.mark.parametrize("fusion", ["exact", "concat"])
+def test_a_network_learns_what_its_teachers_answer_and_not_the_labels(
+    fusion: Fusion, small_config: Config, small_run: Path, tmp_path: Path
+) -> None:
+    net, begun = load_network(small_run)
+    with torch.no_grad():  # it answers the next digit
+        for value in (net.fusion.digit.weight, net.fusion.digit.bias):
+            value.copy_(value.roll(1, 0))
+    teacher = tmp_path / "teachers/next"
+    save_config(begun, teacher)
+    save_network(net, teacher, begun)
+    taught = replace(small_config, teachers=teacher.parent, fusion=fusion, epochs=4, numbers_per_image=2)
+    run = train(taught, tmp_path / "run", progress=False)
+    assert json.loads((run.folder / RECORD).read_text())["taught_by"] == [TwoInputNet.load(teacher)[2]]
+    held = load_mnist("train", small_config.data_dir)
+    answers = answer_grid(run.net, held)
+    assert (answers.digit == (held.digits[:, None] + 1) % 10).mean() > 0.7
+    assert (answers.sum == (held.digits[:, None] + 1) % 10 + np.arange(10)).mean() > 1.5 * answers.sum_right.mean()
+    with pytest.raises(RunError, match=r"--teachers .*: no run there: name the folder of a run, or of several runs"):
+        train(replace(taught, teachers=tmp_path / "none"), tmp_path / "not", progress=False)
+    assert not (tmp_path / "not" / CONFIG).exists()
 
 
 @pytest.fixture
@@ -1235,6 +1258,7 @@ def test_a_graph_without_a_gpu_is_refused(small_config: Config, tmp_path: Path) 
         train(replace(small_config, graph=True, device="cpu"), tmp_path / "run", progress=False)
     for changes in (
         {"soft_labels": True},
+        {"teachers": "runs"},
         {"optimizer": "muon"},
         {"task": "cells"},
         {"fusion": "concat"},

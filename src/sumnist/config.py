@@ -175,6 +175,9 @@ class Config:
     soft_labels: bool = False
     """learn MNIST's digits from soft labels: the mean of each label and the answers of networks that were trained
     without that image"""
+    teachers: Path | None = None
+    """for the task digits: folder of a run, or of several runs; the network learns from the mean of their answers to
+    the changed images, not from labels"""
     digit_loss: DigitLoss = "cross-entropy"
     """loss of the digit; softmax-then-cross-entropy is a widespread mistake, kept for comparison"""
     digit_weight: Weight = 1.0
@@ -226,7 +229,7 @@ class Config:
     normalisation sees each part by itself"""
     graph: bool = False
     """on a GPU, record a step once as a CUDA graph, and replay it; for the task digits in one process, with exact
-    fusion, adam or adamw, one part, no soft labels and no outliers"""
+    fusion, adam or adamw, one part, hard labels and no outliers"""
     threads: Annotated[int, THREADS] = 0
     """processor threads; 0 leaves the choice to torch"""
 
@@ -250,15 +253,18 @@ class Config:
         require(self, "batch_size", good, f"at least 2, for the batch normalisation of --encoder {self.encoder}")
         good = not (self.soft_labels and self.data_dir)
         require(self, "soft_labels", good, "none with --data-dir, since they are MNIST's: add --no-soft-labels")
+        good = not self.teachers or (self.task == "digits" and not self.soft_labels)
+        require(self, "teachers", good, "none, or --task digits and --no-soft-labels")
         require(self, "sum_weight", self.digit_weight + self.sum_weight > 0, "above 0 when --digit-weight is 0")
         require(self, "loose", self.task == "numbers" or not self.loose, f"0 with --task {self.task}")
         require(self, "addends", self.operation == "add" or self.addends == 2, "2 with --operation sub")
         divisible = self.task == "digits" and self.encoder not in DROPPING and not self.outliers
         good = self.parts == 1 or (divisible and 2 * self.parts <= self.batch_size)
         require(self, "parts", good, "1, or --task digits, no dropout, no outliers, and a batch of two images a part")
-        waiting = self.soft_labels or self.outliers or self.parts > 1  # Python then waits for results of the device
+        soft = self.soft_labels or self.teachers
+        waiting = soft or self.outliers or self.parts > 1  # Python then waits for results of the device
         good = self.task == "digits" and self.fusion == "exact" and self.optimizer != "muon" and not waiting
-        expected = "--no-graph, or --task digits, exact fusion, adam or adamw, one part, no soft labels and no outliers"
+        expected = "--no-graph, or --task digits, exact fusion, adam or adamw, one part, hard labels and no outliers"
         require(self, "graph", good or not self.graph, expected)
         good = self.task == "digits" or self.weight_bits == FULL
         require(self, "weight_bits", good, f"{FULL} with --task {self.task}")
@@ -307,7 +313,7 @@ class Config:
             raise RunError(f"{source}: not a configuration of sumnist ({error}): train the run again") from error
 
 
-PATHS = "data_dir", "start_from"
+PATHS = "data_dir", "start_from", "teachers"
 """The settings that name folders; they may be given as text."""
 EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 """The settings that must keep their defaults in the task addition, which tells the network nothing about single

@@ -128,7 +128,7 @@ POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "r
 GROUPS = {
     "run": "preset task out overwrite resume start_from seed device precision parts threads graph",
     "data": "data_dir validation fold largest_number numbers_per_image augment augment_strength outliers loose "
-    "soft_labels digits addends sums operation",
+    "soft_labels teachers digits addends sums operation",
     "network": "encoder fusion number_encoding sum_target",
     "loss": "digit_loss digit_weight sum_weight label_smoothing smoothing_fades supervision",
     "optimiser": "epochs strips batch_size optimizer lr betas weight_decay schedule warmup lr_floor weight_bits ema",

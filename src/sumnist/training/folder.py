@@ -197,11 +197,11 @@ class RunFolder:
             raise unusable(path, str(error)) from error
         changed = {key: value for key, value in given.items() if key in record and record[key] != value}
         changed.pop("started", None)
-        for key, what in (("data", "training images"), ("precision", "precision")):
+        for key, what in (("data", "training images"), ("precision", "precision"), ("taught_by", "teachers")):
             if key in changed:
                 raise RunError(
-                    f"--resume {self.path}: begun with other {what} ({record[key]:.12}, now {given[key]:.12}): go on "
-                    "as it was begun, or train a new run in another --out"
+                    f"--resume {self.path}: begun with other {what} ({record[key]!s:.12}, now {given[key]!s:.12}): go "
+                    "on as it was begun, or train a new run in another --out"
                 )
         if changed:
             record["resumed"] = [*record.get("resumed", []), {"date": now(), **changed}]

@@ -159,6 +159,8 @@ def train_together(
     facts = {"train_images": len(task.training), "device": named(device), "threads": torch.get_num_threads(),
              "processes": processes.size, "precision": "bf16" if bf16 else "fp32",
              "data": data.hexdigest()}  # fmt: skip
+    if task.teachers:
+        facts["taught_by"] = task.teachers.checksums
     begun, saved = processes.from_leader(lambda: begin(folder, facts))
     clock = Clock(begun)
     task.prepare(progress)  # first, because it shows its progress

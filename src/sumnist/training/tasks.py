@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -37,8 +38,9 @@ from sumnist.data.sampling import NO_DIGIT, folds, hold_out
 from sumnist.data.scenes import SceneBatch, Scenes
 from sumnist.data.strips import StripBatch, Strips
 from sumnist.data.texts import ALPHABET, STEP
-from sumnist.errors import ConfigError, TrainingError
+from sumnist.errors import ConfigError, RunError, TrainingError
 from sumnist.evaluation.metrics import answer_grid, answer_sums
+from sumnist.files import CONFIG
 from sumnist.model.checkpoint import Calibration
 from sumnist.model.finder_network import FIELDS, FinderNet, finder_losses
 from sumnist.model.fusion import Heads
@@ -103,7 +105,10 @@ class Task:
         held: The held-out images, if any.
         writers: The writers of pen digits that the network learns from.
         held_writers: The held-out writers, if any.
+        teachers: The networks whose answers it learns, if any.
     """
+
+    teachers: Teachers | None = None
 
     network: ClassVar[Any]
     """The class of the network."""
@@ -194,6 +199,34 @@ class Tally:
         return self.task.shown.format(**self.figures())
 
 
+class Teachers:
+    """Networks whose answers another network learns.
+
+    Args:
+        folder: The run of a network, or a folder with several runs.
+        device: Where they answer.
+
+    Raises:
+        RunError: There is no run, or a network cannot be loaded.
+
+    Attributes:
+        checksums: Those of their weights.
+    """
+
+    def __init__(self, folder: Path, device: torch.device) -> None:
+        runs = [folder] if (folder / CONFIG).exists() else sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
+        if not runs:
+            raise RunError(f"--teachers {folder}: no run there: name the folder of a run, or of several runs")
+        loaded = [TwoInputNet.load(run, device) for run in runs]
+        self.networks, self.checksums = [net for net, _, _ in loaded], [checksum for _, _, checksum in loaded]
+
+    @torch.no_grad()
+    def __call__(self, image: Tensor) -> Tensor:
+        """The mean of their probabilities of the digits, `[B, 10]`, for images `[B, 1, 28, 28]`."""
+        number = torch.zeros(len(image), dtype=torch.int64, device=image.device)
+        return torch.stack([net(image, number).digit for net in self.networks]).exp().mean(0)
+
+
 class DigitTask(Task):
     """Pairs of an image and a number."""
 
@@ -204,6 +237,7 @@ class DigitTask(Task):
     def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
         super().__init__(config, device, processes)
         self.calibrates = config.outliers > 0  # without outliers a network accepts every answer
+        self.teachers = Teachers(config.teachers, device) if config.teachers else None
         images, least = len(self.training), 2 if config.encoder in NORMALISED else 1
         smallest = smallest_batch(images, config.batch_size, processes.size) if images else 0
         if smallest < least:
@@ -222,7 +256,7 @@ class DigitTask(Task):
             self.training, config.batch_size, config.seed, self.device, config.largest_number, self.augment,
             config.numbers_per_image, self.share,
             outliers=Outliers(config.outliers, config.seed, self.device, watch, self.writers)
-            if config.outliers else None,
+            if config.outliers else None, teach=self.teachers,
         )  # fmt: skip
 
     @staticmethod
