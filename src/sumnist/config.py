@@ -449,9 +449,9 @@ PRESETS: Mapping[str, Config] = {
 """The named configurations.
 
 `fast` trains in seconds: it normalises digits and learns from their edges. `default` trains in minutes, with
-augmentation. `best` reads most of MNIST's digits: it looks at them in three ways, and learns from soft labels. `robust`
-trains the packaged network, which also learns from other people's ink, bad pictures and outliers. `nano` has the fewest
-parameters, `micro` few for what it reads, and `small` few bytes. `tiny` is for tests and for a first look.
+augmentation. `best` makes the fewest errors on MNIST: it looks at a digit in three ways, and learns from soft labels.
+`robust` trains the packaged network, which also learns from other people's ink, bad pictures and outliers. `nano` has
+the fewest parameters, `micro` few for what it reads, and `small` few bytes. `tiny` is for tests and for a first look.
 `original` is the network of the exercise's author, with losses on logits, and with the numbers 0..9 and a schedule that
 make it work. `original-as-written` keeps the author's mistakes: a softmax before the cross-entropy, and numbers that
 stop at 8. The author gives no batch size, optimizer or loss weights; we assume 128, Adam at 1e-3 and equal weights.
