@@ -449,7 +449,7 @@ PRESETS: Mapping[str, Config] = {
 """The named configurations.
 
 `fast` trains in seconds: it normalises digits and learns from their edges. `default` trains in minutes, with
-augmentation. `best` makes the fewest errors on MNIST: it looks at a digit in three ways, and learns from soft labels.
+augmentation. `best` looks at a digit in three ways and learns from soft labels, for better probabilities.
 `robust` trains the packaged network, which also learns from other people's ink, bad pictures and outliers. `nano` has
 the fewest parameters, `micro` few for what it reads, and `small` few bytes. `tiny` is for tests and for a first look.
 `original` is the network of the exercise's author, with losses on logits, and with the numbers 0..9 and a schedule that

@@ -260,7 +260,7 @@ class Beside(nn.Module):
 
 
 def views() -> nn.Sequential:
-    """The encoder with the fewest errors. It looks at a digit in three ways: set upright and stretched half-way to the
+    """Three narrow encoders. They look at a digit in three ways: set upright and stretched half-way to the
     usual size, as it was written, and stretched further. What one view hides, another may show (as in the columns of
     Cireşan, Meier and Schmidhuber, 2012)."""
     few, more = (16, 40, 64, 80, 80), (24, 48, 80, 96, 96)
