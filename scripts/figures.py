@@ -484,7 +484,8 @@ PLOTTED = {
 TIMES = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 300: "5 min", 900: "15 min"}
 SIZES = {1e3: "1,000", 1e4: "10,000", 1e5: "100,000", 1e6: "1 million", 1e7: ""}
 BEST_OF_700 = "697: best of ~700"
-LATE, LARGE, LEFT, BELOW = 200, 2e6, ("micro", "reference recipe"), ("default, concat", BEST_OF_700)
+LATE, LARGE = 200, 2e6
+LEFT, BELOW = ("micro", "reference recipe", "robust", "default"), ("default, concat", BEST_OF_700)
 """Beyond these seconds of training, or parameters, a label stands on the left of its point, where there is room. So do
 the labels of some networks beside others with as many parameters; other such labels stand below."""
 PUBLISHED = {BEST_OF_700: (697, 99.03), "7,070": (7_070, 99.4), "4.7 million": (4.73e6, 99.738)}
