@@ -229,7 +229,7 @@ class Config:
     normalisation sees each part by itself"""
     graph: bool = False
     """on a GPU, record a step once as a CUDA graph, and replay it; for the task digits in one process, with exact
-    fusion, adam or adamw, one part, hard labels and no outliers"""
+    fusion, adam or adamw, one part, no soft labels, teachers or outliers"""
     threads: Annotated[int, THREADS] = 0
     """processor threads; 0 leaves the choice to torch"""
 
@@ -264,8 +264,8 @@ class Config:
         soft = self.soft_labels or self.teachers
         waiting = soft or self.outliers or self.parts > 1  # Python then waits for results of the device
         good = self.task == "digits" and self.fusion == "exact" and self.optimizer != "muon" and not waiting
-        expected = "--no-graph, or --task digits, exact fusion, adam or adamw, one part, hard labels and no outliers"
-        require(self, "graph", good or not self.graph, expected)
+        rule = "--no-graph, or --task digits, exact fusion, adam or adamw, one part, no soft labels, teachers or outliers"
+        require(self, "graph", good or not self.graph, rule)
         good = self.task == "digits" or self.weight_bits == FULL
         require(self, "weight_bits", good, f"{FULL} with --task {self.task}")
         for name in EXACT if self.task == "addition" else ():
