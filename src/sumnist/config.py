@@ -264,7 +264,7 @@ class Config:
         soft = self.soft_labels or self.teachers
         waiting = soft or self.outliers or self.parts > 1  # Python then waits for results of the device
         good = self.task == "digits" and self.fusion == "exact" and self.optimizer != "muon" and not waiting
-        rule = "--no-graph, or --task digits, exact fusion, adam or adamw, one part, no soft labels, teachers or outliers"
+        rule = "--no-graph, or --task digits, exact fusion, adam or adamw, one part, no soft labels, teachers, outliers"
         require(self, "graph", good or not self.graph, rule)
         good = self.task == "digits" or self.weight_bits == FULL
         require(self, "weight_bits", good, f"{FULL} with --task {self.task}")
