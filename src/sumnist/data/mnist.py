@@ -94,15 +94,17 @@ def load_mnist(split: Split, data_dir: str | Path | None = None) -> DigitSet:
         return load_idx_folder(data_dir, split)
     try:
         with files("sumnist.data").joinpath("mnist.npz").open("rb") as stream, np.load(stream) as archive:
-            images = unpacked(*(archive[f"{part}_{split}"] for part in PARTS))
-            digits = archive[f"y_{split}"]
+            digits = archive[f"y_{split}"].astype(np.int64)
+            images = np.empty((len(digits), 28, 28), np.uint8)
+            images[np.argsort(digits, kind="stable")] = unpacked(*(archive[f"{part}_{split}"] for part in PARTS))
     except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
         raise DataError(f"the packaged MNIST cannot be read ({error}): reinstall sumnist") from error
-    return DigitSet(images, digits.astype(np.int64), f"MNIST {split}")
+    return DigitSet(images, digits, f"MNIST {split}")
 
 
 PARTS = "runs", "bright", "high", "low"
-"""The arrays in which the packaged MNIST stores the images of a split (`packed`)."""
+"""The arrays in which the packaged MNIST stores the images of a split (`packed`). Images of one digit stand side by
+side, because similar neighbours compress better. `advzip -z -4` made the file smaller still."""
 BRIGHT = 251
 """Intensities from this one on are stored separately, because most strokes are this bright inside."""
 LONGEST_RUN = 255
@@ -139,9 +141,7 @@ def deep(inked: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def unpacked(runs: NDArray[Any], bright: NDArray[Any], high: NDArray[Any], low: NDArray[Any]) -> NDArray[np.uint8]:
     """Restore the images that `packed` stored. Raises `ValueError` if the arrays do not match."""
-    turns = np.zeros(len(runs), np.bool_)
-    turns[1::2] = True
-    inked = np.repeat(turns, runs).reshape(-1, 28, 28)
+    inked = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, 28, 28)
     images = np.zeros(inked.shape, np.uint8)
     ink = np.zeros(len(high) + len(low), np.uint8)
     is_high = np.unpackbits(bright, count=len(ink)).view(np.bool_) ^ deep(inked)[inked]
