@@ -75,7 +75,7 @@ from sumnist.lab.suites.out_of_distribution import draw_stroke
 from sumnist.lab.suites.sheet_truth import LAYOUTS, Truth
 from sumnist.lab.suites.sheets import Ink, Sheets
 from sumnist.memory import keep_freed_memory
-from sumnist.model.encoders import Beside, count_parameters
+from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.fusion import Heads, Outputs
 from sumnist.model.network import Network, TwoInputNet, load_network
@@ -299,14 +299,16 @@ class Committee(Network):
     def __init__(self, members: Sequence[TwoInputNet]) -> None:
         super().__init__()
         self.members: Any = nn.ModuleList(members)
-        self.encoder, self.fusion = Beside(*(net.encoder for net in members)), members[0].fusion
+        self.fusion = members[0].fusion
+
+    def encoder(self, image: Tensor) -> Tensor:  # type: ignore[override]  # as a method it needs no class of its own
+        """Join the features of all members."""
+        return torch.cat([net.encoder(image) for net in self.members], 1)
 
     def fuse(self, features: Tensor, number: Tensor) -> Heads:
         """Join the log-probabilities of the members, from the features of all of them `[B, F]` and the number `[B]`."""
-        each = [
-            net.outputs(net.fuse(theirs, number), number)
-            for net, theirs in zip(self.members, features.chunk(len(self.members), 1), strict=True)
-        ]
+        shares = zip(self.members, features.chunk(len(self.members), 1), strict=True)
+        each = [net.outputs(net.fuse(share, number), number) for net, share in shares]
         return Heads(*(torch.stack(one).logsumexp(0) - math.log(len(each)) for one in zip(*each, strict=True)))
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:

@@ -219,7 +219,7 @@ def test_after_moment_norm_digits_stand_upright_in_the_middle_and_their_size_is_
     assert np.quantile(leaning[1], 0.99) < 0.05
     upright = before[:, 1, 1] - before[:, 0, 1] ** 2 / before[:, 0, 0]
     for spread, of in ((after[:, 0, 0], before[:, 0, 0]), (after[:, 1, 1], upright)):
-        expected = np.sqrt(np.sqrt(of) * MomentNorm(27).usual)
+        expected = np.sqrt(np.sqrt(of) * MomentNorm.USUAL)
         assert np.median(np.abs(np.sqrt(spread) - expected) / expected) < 0.02
 
 

@@ -26,7 +26,7 @@ Task = Literal["digits", "numbers", "cells", "finder", "addition"]
 """What a network learns: to read digits, numbers of any length, or cells of forms, to find numbers on pictures, or to
 read digits from labelled sums alone."""
 EncoderName = Literal[
-    "tiny", "nano", "micro", "small", "edges", "centred", "fast", "default", "upright", "views", "wide",
+    "tiny", "nano", "micro", "small", "edges", "centred", "fast", "default", "upright", "deep", "wide",
     "original", "lenet",
 ]  # fmt: skip
 """The encoders, which turn an image into features."""
@@ -318,9 +318,9 @@ PATHS = "data_dir", "start_from", "teachers"
 EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 """The settings that must keep their defaults in the task addition, which tells the network nothing about single
 images."""
-NORMALISED = "edges", "centred", "fast", "default", "upright", "views", "wide"
+NORMALISED = "edges", "centred", "fast", "default", "upright", "deep", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
-DROPPING = "default", "upright", "views", "wide", "lenet"
+DROPPING = "default", "upright", "deep", "wide", "lenet"
 """The encoders with dropout."""
 PRESET_NAMES = ("fast", "default", "best", "robust", "nano", "micro", "small", "tiny", "original",
                 "original-as-written", "numbers", "cells", "finder", "addition", "addition-best")  # fmt: skip
@@ -399,7 +399,7 @@ PRESETS: Mapping[str, Config] = {
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
     "best": Config(
-        preset="best", encoder="views", augment="handwriting", soft_labels=True, epochs=20, lr=1e-2,
+        preset="best", encoder="deep", augment="handwriting", soft_labels=True, epochs=24, lr=1e-2,
         weight_decay=0.1, warmup=0.15, ema=0.999,
     ),
     "robust": Config(

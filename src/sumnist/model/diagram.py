@@ -14,7 +14,6 @@ import math
 from dataclasses import dataclass, field
 from functools import lru_cache
 from html import escape
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ from torch import Tensor, nn
 from sumnist.config import Config
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import NUMBERS, SUMS
-from sumnist.model.encoders import Beside, Edges, MomentNorm, Repeated
+from sumnist.model.encoders import Edges, MomentNorm, Repeated
 from sumnist.model.fusion import BITS, ExactFusion, OriginalFusion
 from sumnist.model.network import TwoInputNet
 
@@ -125,10 +124,9 @@ def draw_network(net: TwoInputNet, title: str) -> str:
 def place(boxes: list[Box], ends: dict[str, int]) -> tuple[list[Spot], list[tuple[str, float, float]], float]:
     """Lay out the boxes on the page.
 
-    The encoder has rows of its own, and so has the number if its path is long. Encoders side by side have a row each,
-    with the image on their left and what joins them on their right. All other boxes stand in two lanes, in columns that
-    end with the outputs. A box stands as far right as the boxes that need its result allow, so that arrows seldom
-    cross.
+    The encoder has rows of its own, and so has the number if its path is long. All other boxes stand in two lanes, in
+    columns that end with the outputs. A box stands as far right as the boxes that need its result allow, so that arrows
+    seldom cross.
 
     Returns:
         A spot for each box, then one for the output digit and one for the output sum. The label, top and bottom of each
@@ -151,21 +149,12 @@ def place(boxes: list[Box], ends: dict[str, int]) -> tuple[list[Spot], list[tupl
     wide += [OUTPUT_WIDTH, OUTPUT_WIDTH]
     widths = [max(wide[i] for i in column) for column in columns]
     width = max(LEAST_WIDTH, sum(widths) + GAP * (len(widths) - 1) + 2 * MARGIN)
-    starts = [k for k, i in enumerate(chain) if 0 in boxes[i].inputs]
-    sides = [chain[0], chain[-1]] if len(starts) > 1 else []
-    if sides:
-        encoder = [chain[first:end] for first, end in pairwise([*starts, len(chain) - 1])]
-        longest = max(sum(wide[i] + 2 * GAP for i in [*row, *sides]) for row in encoder) + 4 * GAP
-        width = max(width, longest + 2 * MARGIN)
-    else:
-        rows = max(1, math.ceil(sum(wide[i] + GAP for i in chain) / (width - 2 * MARGIN + GAP)))
-        each = math.ceil(len(chain) / rows)
-        encoder = [chain[k : k + each] for k in range(0, len(chain), each)]
-    left = dict(zip(sides, across([wide[i] for i in sides], width), strict=True))
-    room = [wide[i] + 4 * GAP for i in sides] or [0, 0]
-    for members, total, start in (*((row, width - sum(room), room[0]) for row in encoder), (alone, 0, 0)):
-        spread = across([wide[i] for i in members], total)
-        left |= {i: (at + start, each_wide) for i, (at, each_wide) in zip(members, spread, strict=True)}
+    rows = max(1, math.ceil(sum(wide[i] + GAP for i in chain) / (width - 2 * MARGIN + GAP)))
+    each = math.ceil(len(chain) / rows)
+    encoder = [chain[k : k + each] for k in range(0, len(chain), each)]
+    left: dict[int, tuple[float, float]] = {}
+    for members, total in (*((row, width) for row in encoder), (alone, 0)):
+        left |= zip(members, across([wide[i] for i in members], total), strict=True)
     for column, at in zip(columns, across(widths, width), strict=True):
         left |= dict.fromkeys(column, at)
 
@@ -179,9 +168,6 @@ def place(boxes: list[Box], ends: dict[str, int]) -> tuple[list[Spot], list[tupl
         for members in group:
             spots |= {i: Spot(left[i][0], y, left[i][1], height, row) for i in members}
             y, row = y + height + ROW_GAP, row + 1
-        if label == "encoder":
-            middle = spots[group[len(group) // 2][0]]
-            spots |= {i: Spot(left[i][0], middle.y, left[i][1], height, middle.row) for i in sides}
         bands.append((label, top, y - ROW_GAP + PAD))
         top = bands[-1][2] + BAND_GAP
     return [spots[i] for i in range(len(spots))], bands, width
@@ -257,9 +243,6 @@ def edge(start: Spot, end: Spot, spots: list[Spot]) -> str:
     sum_lane = spots[-1].row
     if start.row == end.row:
         return arrow([(start.x + start.width, start.level), (end.x, end.level)])
-    if max(start.row, end.row) < sum_lane - 1 and start.x + start.width < end.x:  # encoders side by side
-        fork = end.x - 2 * GAP
-        return arrow([(start.x + start.width, start.level), (fork, start.level), (fork, end.level), (end.x, end.level)])
     if start.row > end.row:
         return arrow([(x, start.y), (x, end.level), (end.x, end.level)])
     if start.row == sum_lane - 1:
@@ -478,10 +461,6 @@ def layers(boxes: list[Box], module: nn.Module, source: int, in_encoder: bool = 
         for part in module:
             source = layers(boxes, part, source, in_encoder)
         return source
-    if isinstance(module, Beside):
-        ends = [layers(boxes, encoder, source, in_encoder) for encoder in module.encoders]
-        boxes.append(Box("Join", module(boxes[source].result), ends, in_encoder=in_encoder))
-        return len(boxes) - 1
     box, kind = boxes[source], type(module).__name__
     result = module(box.result)
     is_activation = type(module).__module__ == "torch.nn.modules.activation"

@@ -12,7 +12,7 @@ from sumnist.config import EncoderName
 
 FEATURES: dict[EncoderName, int] = {
     "tiny": 32, "nano": 8, "micro": 27, "small": 64, "edges": 64, "centred": 64, "fast": 128, "default": 128,
-    "upright": 128, "views": 288, "wide": 128, "original": 256, "lenet": 84,
+    "upright": 128, "deep": 160, "wide": 128, "original": 256, "lenet": 84,
 }  # fmt: skip
 """Width of each encoder's features, F."""
 
@@ -20,7 +20,7 @@ FEATURES: dict[EncoderName, int] = {
 def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
     makers = {"tiny": tiny, "nano": nano, "micro": micro, "small": small, "edges": edges,
-              "centred": centred, "fast": fast, "default": default, "upright": upright, "views": views,
+              "centred": centred, "fast": fast, "default": default, "upright": upright, "deep": deep,
               "wide": wide, "original": original, "lenet": lenet}  # fmt: skip
     return makers[name]()
 
@@ -54,20 +54,20 @@ class MomentNorm(nn.Module):
     alike than they were written.
 
     Afterwards no digit leans: its rows and columns are not correlated. Its centre of mass is in the middle. Along both
-    axes, its standard deviation is nearer to the `usual` one. Nothing is learned.
+    axes, its standard deviation is half-way (geometrically) to `USUAL`. Nothing is learned.
 
     Args:
         side: The side of the square that is left of an image, in pixels.
-        usual: The standard deviation of the rows of ink in a usual digit, in pixels.
-        share: How far a digit is stretched towards the usual standard deviation, 0 to 1, geometrically.
     """
 
+    USUAL = 5.5
+    """The standard deviation of the rows of ink in a usual digit, in pixels."""
     LEAST = 0.3
     """The least standard deviation that is reckoned with, in pixels: a thin line would be stretched without end."""
 
-    def __init__(self, side: int, usual: float = 5.5, share: float = 0.5) -> None:
+    def __init__(self, side: int) -> None:
         super().__init__()
-        self.side, self.usual, self.share = side, usual, share
+        self.side = side
 
     def forward(self, image: Tensor) -> Tensor:
         """Images `[B, 1, 28, 28]` in [0, 1] → `[B, 1, side, side]`, in float32 at least."""
@@ -89,8 +89,7 @@ class MomentNorm(nn.Module):
             shear = covariance / spread_y
             spread_x = (mean(columns * x * x) - shear * covariance).clamp(min=self.LEAST**2)
             to = torch.arange(self.side, dtype=ink.dtype, device=ink.device) - (self.side - 1) / 2
-            power = self.share / 2
-            to_y, to_x = ((spread / self.usual**2) ** power * to for spread in (spread_y, spread_x))  # [B, side]
+            to_y, to_x = ((spread / self.USUAL**2) ** 0.25 * to for spread in (spread_y, spread_x))  # [B, side]
             from_x = (middle_x + shear * to_y)[:, :, None] + to_x[:, None]
             from_y = (middle_y + to_y)[:, :, None].expand_as(from_x)
             grid = torch.stack([from_x, from_y]).permute(1, 2, 3, 0) * (2 / pixels)
@@ -239,59 +238,44 @@ def fast() -> nn.Sequential:
 def default() -> nn.Sequential:
     """A strided first convolution, then 3×3 convolutions with more channels as the picture shrinks, then a linear
     layer."""
-    return widening((32, 48, 64, 96, 96), 128)
+    return widening(64, 96, 96)
 
 
 def upright() -> nn.Sequential:
     """`default` on digits that moment normalisation has set upright, in a smaller square."""
-    return nn.Sequential(MomentNorm(24), *widening((32, 48, 64, 96, 96), 128, last=2))
+    return nn.Sequential(MomentNorm(24), *widening(64, 96, 96, last=2))
 
 
-class Beside(nn.Module):
-    """Encoders side by side. All see the same image, and their features are joined."""
-
-    def __init__(self, *encoders: nn.Sequential) -> None:
-        super().__init__()
-        self.encoders = nn.ModuleList(encoders)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Images `[B, 1, 28, 28]` → the features of the first encoder, of the second, and so on, `[B, F]`."""
-        return torch.cat([encoder(image) for encoder in self.encoders], 1)
-
-
-def views() -> nn.Sequential:
-    """Three narrow encoders. They look at a digit in three ways: set upright and stretched half-way to the
-    usual size, as it was written, and stretched further. What one view hides, another may show (as in the columns of
-    Cireşan, Meier and Schmidhuber, 2012)."""
-    few, more = (16, 40, 64, 80, 80), (24, 48, 80, 96, 96)
+def deep() -> nn.Sequential:
+    """Six 3×3 convolutions on upright digits: two at the full resolution, two at half of it, and two that shrink the
+    picture to 2×2; then a linear layer. It computes three times as much as `upright`."""
     return nn.Sequential(
-        Beside(
-            nn.Sequential(MomentNorm(24), *widening(few, 96, last=2)),
-            widening(few, 96),
-            nn.Sequential(MomentNorm(20, usual=4.6, share=0.8), *widening(more, 96, last=1)),
-        )
-    )
+        MomentNorm(24),
+        ConvNorm(1, 16), ConvNorm(16, 32, pool=True),  # [B, 32, 12, 12]
+        ConvNorm(32, 64), ConvNorm(64, 64, pool=True),  # [B, 64, 6, 6]
+        ConvNorm(64, 96, padding=0), ConvNorm(96, 128, padding=0),  # [B, 128, 2, 2]
+        nn.Flatten(),
+        nn.Linear(512, 160, bias=False), nn.BatchNorm1d(160), nn.ReLU(inplace=True), nn.Dropout(0.3),
+    )  # fmt: skip
 
 
 def wide() -> nn.Sequential:
     """`default` with more channels where the picture is small, for a network that also learns other pens, printed lines
     and non-digits."""
-    return widening((32, 48, 96, 128, 128), 128)
+    return widening(96, 128, 128)
 
 
-def widening(channels: tuple[int, int, int, int, int], features: int, last: int = 3) -> nn.Sequential:
-    """`default`, `upright`, `wide` or a part of `views`, given the channels of its five convolutions, the width of its
-    features, and the side of the last map. The shapes are those of 28 pixels."""
-    first, second, third, fourth, fifth = channels
+def widening(third: int, fourth: int, fifth: int, last: int = 3) -> nn.Sequential:
+    """`default`, `upright` or `wide`, given the channels of the last three of five convolutions, and the side of the
+    last map. The shapes are those of 28 pixels."""
     return nn.Sequential(
-        ConvNorm(1, first, 5, stride=2, padding=2),  # [B, first, 14, 14]
-        ConvNorm(first, second, pool=True),  # [B, second, 7, 7]
-        ConvNorm(second, third),  # [B, third, 7, 7]
+        ConvNorm(1, 32, 5, stride=2, padding=2),  # [B, 32, 14, 14]
+        ConvNorm(32, 48, pool=True),  # [B, 48, 7, 7]
+        ConvNorm(48, third),  # [B, third, 7, 7]
         ConvNorm(third, fourth, padding=0),  # [B, fourth, 5, 5]
         ConvNorm(fourth, fifth, padding=0),  # [B, fifth, 3, 3]
         nn.Flatten(),
-        nn.Linear(last**2 * fifth, features, bias=False), nn.BatchNorm1d(features), nn.ReLU(inplace=True),
-        nn.Dropout(0.3),
+        nn.Linear(last**2 * fifth, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True), nn.Dropout(0.3),
     )  # fmt: skip
 
 
