@@ -658,8 +658,8 @@ def given_total(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, W
 
     Returns:
         The log-probability of each total `[S]`, nan if it is impossible or not precise; the log-probabilities of its
-        digits, given the total, `[S, K, n]`; and the least probability that a digit leaves to the others, relative to
-        that of the total, `[S]`. The errors of the last two, before the logarithm, are a few roundings of one.
+        digits, given the total, `[S, K, n]`; and the least probability that a tilted digit leaves to the others, `[S]`.
+        Such probabilities, and those of tilted totals, have errors of a few roundings of one.
     """
     logs, factor, variance = tilted(log_probs, total)
     share, digit = np.exp(logs), np.arange(logs.shape[2])
@@ -683,8 +683,7 @@ def given_total(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, W
     likely = (share * left).sum(2).mean(1)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_prob = np.where(likely > LIKELY, np.log(likely) + factor, np.nan)
-        left /= likely[:, None, None]
-        posterior = logs + np.log(np.maximum(left, 0))
+        posterior = logs + np.log(np.maximum(left / likely[:, None, None], 0))
     return log_prob, posterior, left.min((1, 2), where=share > 0, initial=1)
 
 
