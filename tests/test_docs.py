@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import write_docs
@@ -22,6 +23,7 @@ from pictures import PUPILS, REVIEWED, SHOWN, write_class
 from sumnist import Reading, load
 from sumnist.cli import parse
 from sumnist.cli.commands import COMMANDS
+from sumnist.data.mnist import load_mnist
 from sumnist.errors import MissingExtraError
 from sumnist.files import CONFIG, PRETRAINED
 from sumnist.sheets.batch import SheetTask
@@ -209,6 +211,14 @@ def test_the_python_of_the_page_on_training_trains_and_saves(place: Path) -> Non
 def test_the_python_of_the_page_on_training_for_ones_own_loop_runs(place: Path) -> None:
     _, loop = python_of("docs/training.md")
     assert run_python(loop, place) == []
+
+
+def test_the_example_in_one_file_loads_the_images_of_the_package_in_the_order_of_their_digits() -> None:
+    images, digits = runpy.run_path(str(ROOT / "examples/train_in_one_file.py"))["load"]("test")
+    mnist = load_mnist("test")
+    order = np.argsort(mnist.digits, kind="stable")
+    assert (digits.numpy() == mnist.digits[order]).all()
+    assert (images.numpy() == mnist.images[order]).all()
 
 
 @pytest.mark.long
