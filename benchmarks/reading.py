@@ -178,7 +178,7 @@ def size() -> Iterator[Row]:
 
 
 def cold_start() -> Iterator[Row]:
-    """Time a command from start to end, with the most memory that it held; also Python doing nothing, and importing
+    """Time commands from start to end, with the most memory that they held; also Python doing nothing, and importing
     torch."""
 
     def case(command: list[str], _: int) -> Row:
@@ -190,12 +190,15 @@ def cold_start() -> Iterator[Row]:
         assert process.returncode == 0
         return {"seconds": time.perf_counter() - began, "peak_bytes": peak}
 
-    return alternating({
-        "sumnist predict five.png --number 7":
-            partial(case, [*SUMNIST, "predict", str(ROOT / "examples/five.png"), "--number", "7"]),
-        "python -c pass": partial(case, [sys.executable, "-c", "pass"]),
-        "python -c 'import torch'": partial(case, [sys.executable, "-c", "import torch"]),
-    }, 10)  # fmt: skip
+    with tempfile.TemporaryDirectory() as place:
+        training = [*SUMNIST, "train", "--preset", "fast", "--validation", "0", "--overwrite", "--out", f"{place}/run"]
+        yield from alternating({
+            "sumnist predict five.png --number 7":
+                partial(case, [*SUMNIST, "predict", str(ROOT / "examples/five.png"), "--number", "7"]),
+            "sumnist train --preset fast --validation 0": partial(case, training),
+            "python -c pass": partial(case, [sys.executable, "-c", "pass"]),
+            "python -c 'import torch'": partial(case, [sys.executable, "-c", "import torch"]),
+        }, 10)  # fmt: skip
 
 
 # Numbers of any length.

@@ -478,8 +478,8 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 PLOTTED = {
     "nano-exact": "nano", "micro-exact": "micro", "small-exact": "small", "fast-exact": "fast",
     "fast-concat": "fast, concat", "default-exact": "default", "default-concat": "default, concat",
-    "best-concat": "best, concat", "robust-exact": "robust",
-    "original": "original", "reference": "reference recipe", "example": "the usual example",
+    "robust-exact": "robust", "original": "original", "reference": "reference recipe",
+    "example": "the usual example",
 }  # fmt: skip
 TIMES = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 300: "5 min", 900: "15 min"}
 SIZES = {1e3: "1,000", 1e4: "10,000", 1e5: "100,000", 1e6: "1 million", 1e7: ""}

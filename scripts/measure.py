@@ -1,7 +1,7 @@
 """Measure what the docs claim, and append rows to the files of docs/results, from which `make docs` writes the pages.
 
     python scripts/measure.py runs fast-exact reference --seeds 0 1 2      train, and evaluate on the grid
-    python scripts/measure.py committee best-concat --seeds 0 1 2          finished runs that answer together
+    python scripts/measure.py committee default-concat --seeds 0 1 2       finished runs that answer together
     python scripts/measure.py addition lenet own --digits 1 2 --seeds 0    train on sums alone, and evaluate
     python scripts/measure.py robustness reported                          pictures outside MNIST
     python scripts/measure.py real NAME FOLDER reported                    real pictures of digits
@@ -223,7 +223,6 @@ PLANS: dict[str, Config | Recipe] = {
     "micro-exact": preset("micro", validation=0),
     "small-exact": preset("small", validation=0),
     "default-exact": preset("default", validation=0),
-    "best-concat": preset("best", fusion="concat", numbers_per_image=10, validation=0),
     "robust-exact": preset("robust", validation=0),
     "default-concat": preset("default", fusion="concat", numbers_per_image=10, validation=0),
     "original": preset("original", validation=0),

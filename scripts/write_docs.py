@@ -53,8 +53,8 @@ def filled(page: str, rows: Rows) -> str:
 
 def pictures(rows: Rows) -> dict[Path, str]:
     """Draw the networks that the pages show, from the current presets, and the plots of `rows`."""
-    shown = {"default": preset("default"), "default-concat": preset("default", fusion="concat")}
-    shown |= {"original": preset("original"), "best": preset("best")}
+    shown = {"default": preset("default"), "default-concat": preset("default", fusion="concat"),
+             "original": preset("original")}  # fmt: skip
     drawn = {name: draw(config) for name, config in shown.items()} | {name: plot(rows) for name, plot in PLOTS.items()}
     return {ROOT / f"docs/images/{name}.svg": text for name, text in drawn.items()}
 

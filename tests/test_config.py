@@ -185,11 +185,13 @@ def test_a_configuration_file_says_its_format_one_of_before_is_read_and_one_of_a
     assert next(iter(values.items())) == ("format", 1)
     del values["format"]
     assert Config.from_json(json.dumps(values), "config.json") == config
-    with pytest.raises(RunError) as caught:
+    newer = f"written by a newer sumnist: format {FORMAT + 2}, expected at most {FORMAT}: upgrade sumnist"
+    with pytest.raises(RunError, match=f"^run/config.json: {newer}$"):
         Config.from_json(json.dumps({"format": FORMAT + 2, "tokens": 7}), "run/config.json")
-    assert str(caught.value) == (
-        f"run/config.json: written by a newer sumnist: format {FORMAT + 2}, expected at most {FORMAT}: upgrade sumnist"
-    )
+
+
+def test_what_0_1_called_best_is_robust() -> None:
+    assert Config.from_json('{"preset": "best", "encoder": "wide"}', "config.json").preset == "robust"
 
 
 @pytest.mark.parametrize(("given", "shown"), [(0, "0"), (-1, "-1"), ("1", "'1'"), (1.0, "1.0"), (True, "True")])

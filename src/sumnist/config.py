@@ -26,8 +26,7 @@ Task = Literal["digits", "numbers", "cells", "finder", "addition"]
 """What a network learns: to read digits, numbers of any length, or cells of forms, to find numbers on pictures, or to
 read digits from labelled sums alone."""
 EncoderName = Literal[
-    "tiny", "nano", "micro", "small", "edges", "centred", "fast", "default", "upright", "deep", "wide",
-    "original", "lenet",
+    "tiny", "nano", "micro", "small", "edges", "centred", "fast", "default", "upright", "wide", "original", "lenet",
 ]  # fmt: skip
 """The encoders, which turn an image into features."""
 Fusion = Literal["exact", "concat", "original"]
@@ -306,6 +305,8 @@ class Config:
                 raise TypeError(f"a {type(values).__name__}, not an object")
             check_format(values, source, FORMAT)
             values.pop("format", None)
+            if values.get("preset") == "best":
+                values["preset"] = "robust"  # as 0.1 called it
             if strange := sorted(set(values) - {field.name for field in fields(cls)}):
                 raise TypeError(f"unknown setting {strange[0]!r}")
             return cls(**values)
@@ -318,12 +319,12 @@ PATHS = "data_dir", "start_from", "teachers"
 EXACT = "fusion", "outliers", "soft_labels", "label_smoothing"
 """The settings that must keep their defaults in the task addition, which tells the network nothing about single
 images."""
-NORMALISED = "edges", "centred", "fast", "default", "upright", "deep", "wide"
+NORMALISED = "edges", "centred", "fast", "default", "upright", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
-DROPPING = "default", "upright", "deep", "wide", "lenet"
+DROPPING = "default", "upright", "wide", "lenet"
 """The encoders with dropout."""
-PRESET_NAMES = ("fast", "default", "best", "robust", "nano", "micro", "small", "tiny", "original",
-                "original-as-written", "numbers", "cells", "finder", "addition", "addition-best")  # fmt: skip
+PRESET_NAMES = ("fast", "default", "robust", "nano", "micro", "small", "tiny", "original", "original-as-written",
+                "numbers", "cells", "finder", "addition", "addition-best")  # fmt: skip
 
 
 def check_fields(settings: Any) -> None:
@@ -398,10 +399,6 @@ PRESETS: Mapping[str, Config] = {
         preset="default", augment="handwriting", epochs=48, lr=1e-2, weight_decay=0.1, warmup=0.15, ema=0.999,
         label_smoothing=0.1, smoothing_fades=True, lr_floor=0.08,
     ),
-    "best": Config(
-        preset="best", encoder="deep", augment="handwriting", soft_labels=True, epochs=24, lr=1e-2,
-        weight_decay=0.1, warmup=0.15, ema=0.999,
-    ),
     "robust": Config(
         preset="robust", encoder="wide", augment="robust", outliers=0.6, soft_labels=True, epochs=80, lr=1e-2,
         weight_decay=0.1, warmup=0.15, ema=0.999, label_smoothing=0.1, smoothing_fades=True,
@@ -449,15 +446,15 @@ PRESETS: Mapping[str, Config] = {
 """The named configurations.
 
 `fast` trains in seconds: it normalises digits and learns from their edges. `default` trains in minutes, with
-augmentation. `best` looks at a digit in three ways and learns from soft labels, for better probabilities.
-`robust` trains the packaged network, which also learns from other people's ink, bad pictures and outliers. `nano` has
-the fewest parameters, `micro` few for what it reads, and `small` few bytes. `tiny` is for tests and for a first look.
-`original` is the network of the exercise's author, with losses on logits, and with the numbers 0..9 and a schedule that
-make it work. `original-as-written` keeps the author's mistakes: a softmax before the cross-entropy, and numbers that
-stop at 8. The author gives no batch size, optimizer or loss weights; we assume 128, Adam at 1e-3 and equal weights.
-`numbers` trains the network that reads numbers of any length, `cells` the one that reads cells of forms, and `finder`
-the one that finds numbers on pictures. `addition` learns digits from totals alone, with the encoder and the data of
-the published systems; `addition-best` does so with an encoder and an augmentation of this package.
+augmentation. `robust` trains the packaged network, which also learns from other people's ink, bad pictures and
+outliers. `nano` has the fewest parameters, `micro` few for what it reads, and `small` few bytes. `tiny` is for tests
+and for a first look. `original` is the network of the exercise's author, with losses on logits, and with the numbers
+0..9 and a schedule that make it work. `original-as-written` keeps the author's mistakes: a softmax before the cross-
+entropy, and numbers that stop at 8. The author gives no batch size, optimizer or loss weights; we assume 128, Adam at
+1e-3 and equal weights. `numbers` trains the network that reads numbers of any length, `cells` the one that reads cells
+of forms, and `finder` the one that finds numbers on pictures. `addition` learns digits from totals alone, with the
+encoder and the data of the published systems; `addition-best` does so with an encoder and an augmentation of this
+package.
 """
 
 

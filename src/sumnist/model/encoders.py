@@ -12,7 +12,7 @@ from sumnist.config import EncoderName
 
 FEATURES: dict[EncoderName, int] = {
     "tiny": 32, "nano": 8, "micro": 27, "small": 64, "edges": 64, "centred": 64, "fast": 128, "default": 128,
-    "upright": 128, "deep": 160, "wide": 128, "original": 256, "lenet": 84,
+    "upright": 128, "wide": 128, "original": 256, "lenet": 84,
 }  # fmt: skip
 """Width of each encoder's features, F."""
 
@@ -20,8 +20,8 @@ FEATURES: dict[EncoderName, int] = {
 def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
     makers = {"tiny": tiny, "nano": nano, "micro": micro, "small": small, "edges": edges,
-              "centred": centred, "fast": fast, "default": default, "upright": upright, "deep": deep,
-              "wide": wide, "original": original, "lenet": lenet}  # fmt: skip
+              "centred": centred, "fast": fast, "default": default, "upright": upright, "wide": wide,
+              "original": original, "lenet": lenet}  # fmt: skip
     return makers[name]()
 
 
@@ -244,19 +244,6 @@ def default() -> nn.Sequential:
 def upright() -> nn.Sequential:
     """`default` on digits that moment normalisation has set upright, in a smaller square."""
     return nn.Sequential(MomentNorm(24), *widening(64, 96, 96, last=2))
-
-
-def deep() -> nn.Sequential:
-    """Six 3×3 convolutions on upright digits: two at the full resolution, two at half of it, and two that shrink the
-    picture to 2×2; then a linear layer. It computes three times as much as `upright`."""
-    return nn.Sequential(
-        MomentNorm(24),
-        ConvNorm(1, 16), ConvNorm(16, 32, pool=True),  # [B, 32, 12, 12]
-        ConvNorm(32, 64), ConvNorm(64, 64, pool=True),  # [B, 64, 6, 6]
-        ConvNorm(64, 96, padding=0), ConvNorm(96, 128, padding=0),  # [B, 128, 2, 2]
-        nn.Flatten(),
-        nn.Linear(512, 160, bias=False), nn.BatchNorm1d(160), nn.ReLU(inplace=True), nn.Dropout(0.3),
-    )  # fmt: skip
 
 
 def wide() -> nn.Sequential:
