@@ -449,12 +449,12 @@ PRESETS: Mapping[str, Config] = {
 augmentation. `robust` trains the packaged network, which also learns from other people's ink, bad pictures and
 outliers. `nano` has the fewest parameters, `micro` few for what it reads, and `small` few bytes. `tiny` is for tests
 and for a first look. `original` is the network of the exercise's author, with losses on logits, and with the numbers
-0..9 and a schedule that make it work. `original-as-written` keeps the author's mistakes: a softmax before the cross-
-entropy, and numbers that stop at 8. The author gives no batch size, optimizer or loss weights; we assume 128, Adam at
-1e-3 and equal weights. `numbers` trains the network that reads numbers of any length, `cells` the one that reads cells
-of forms, and `finder` the one that finds numbers on pictures. `addition` learns digits from totals alone, with the
-encoder and the data of the published systems; `addition-best` does so with an encoder and an augmentation of this
-package.
+0..9 and a schedule that make it work. `original-as-written` keeps the author's mistakes: a softmax before the
+cross-entropy, and numbers that stop at 8. The author gives no batch size, optimizer or loss weights; we assume 128,
+Adam at 1e-3 and equal weights. `numbers` trains the network that reads numbers of any length, `cells` the one that
+reads cells of forms, and `finder` the one that finds numbers on pictures. `addition` learns digits from totals alone,
+with the encoder and the data of the published systems; `addition-best` does so with an encoder and an augmentation of
+this package.
 """
 
 
