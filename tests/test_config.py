@@ -182,8 +182,7 @@ def test_a_configuration_file_that_is_none_is_an_error_that_says_why(text: str, 
 def test_a_configuration_file_says_its_format_one_of_before_is_read_and_one_of_a_newer_version_says_so() -> None:
     config = preset("fast", seed=4)
     values = json.loads(config.to_json())
-    assert next(iter(values.items())) == ("format", 1)
-    del values["format"]
+    assert (next(iter(values)), values.pop("format")) == ("format", 1)
     assert Config.from_json(json.dumps(values), "config.json") == config
     newer = f"written by a newer sumnist: format {FORMAT + 2}, expected at most {FORMAT}: upgrade sumnist"
     with pytest.raises(RunError, match=f"^run/config.json: {newer}$"):

@@ -540,7 +540,8 @@ def test_a_thousand_single_digits_are_those_of_their_convolution(
 ) -> None:
     logits = sharp * random.normal(size=(1000, 10))
     scores = logits - np.logaddexp.reduce(logits, 1)[:, None]
-    posterior = (asked := Sum.of(*map(Digits, scores[:, None]))).posterior(total)
+    asked = Sum.of(*map(Digits, scores[:, None]))
+    posterior = asked.posterior(total)
     for place in (0, 1, 255, 256, 999):
         others = np.ones(1)
         for row in np.exp(np.delete(scores, place, 0)):
