@@ -1,0 +1,93 @@
+"""Some forty pictures that everything is read on, and what is read there, to the bit: `golden/readings.json`.
+
+The pictures are simulated by seed, or drawn from MNIST's test images: digits, lines with one number, pages, columns
+with a total, forms and tables. `python tests/test_golden.py` writes the readings anew; the difference then shows in the
+commit. On another kind of processor, or with other libraries, floats may differ in their last digits.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import chdir, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import PIL
+import pytest
+
+import sumnist.sheets
+import sumnist.tables
+from sumnist.cli import main
+
+FOLDER = Path(__file__).parent / "golden"
+COMMANDS = {
+    "digits": ("predict", "--number", "7"),
+    "numbers": ("predict", "--numbers", "--number", "5"),
+    "pages": ("find",),
+    "columns": ("add",),
+}
+"""The command that reads the pictures of a folder."""
+EQUATIONS = (
+    "digits/image.png + _ = 12",
+    "numbers/minus.png + numbers/point.png = _",
+    "numbers/6-touching.png - digits/tight.png - digits/tight.png = ______",
+    "digits/scribble.png + digits/cell.png = 9",
+)
+HAND = {"digits/doubtful.png": 8, "digits/corner.png": 9, "digits/cell.png": 1, "numbers/12-spaced.png": "123456789012"}
+"""Examples, with labels that need not be right, for a reader that learns from them."""
+
+
+def readings() -> Iterator[tuple[str, Any]]:
+    """What each picture and each equation is read as. The current folder is that of the pictures."""
+    for folder, command in COMMANDS.items():
+        for picture in sorted(Path(folder).glob("*.png")):
+            yield str(picture), json_of(*command, str(picture))
+    for equation in EQUATIONS:
+        yield equation, json_of("solve", equation)
+    for picture in sorted(Path("sheets").glob("*.png")):
+        yield str(picture), sumnist.sheets.read(picture, "sheets/exam.toml").as_dict()
+    for picture in sorted(Path("tables").glob("*.png")):
+        yield str(picture), sumnist.tables.read(picture).as_dict()
+    adapted = sumnist.load().adapt([*HAND], [*HAND.values()])
+    yield "digits by a hand", [one.as_dict() for one in adapted.read(sorted(map(str, Path("digits").glob("*.png"))))]
+    yield "a number by a hand", adapted.read_number("numbers/6-touching.png").as_dict()
+
+
+def json_of(*words: str) -> Any:
+    with redirect_stdout(io.StringIO()) as printed:
+        main([*words, "--json"])
+    return json.loads(printed.getvalue())
+
+
+def made_with() -> list[str]:
+    wide = any("avx512f" in line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+    return [f"numpy {np.__version__}", f"onnxruntime {onnxruntime.__version__}", f"Pillow {PIL.__version__}",
+            "AVX512" if wide else "another processor"]  # fmt: skip
+
+
+def loosely(value: Any) -> Any:
+    """A value whose floats may be a little different."""
+    if isinstance(value, dict):
+        return {key: loosely(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [loosely(one) for one in value]
+    return pytest.approx(value, rel=1e-3, abs=1e-4) if isinstance(value, float) else value
+
+
+def test_everything_is_read_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = json.loads((FOLDER / "readings.json").read_text())
+    monkeypatch.chdir(FOLDER)
+    found = json.loads(json.dumps(dict(readings())))
+    assert [*found] == [*kept["readings"]]
+    for name, read in kept["readings"].items():
+        assert found[name] == (read if kept["made with"] == made_with() else loosely(read)), name
+
+
+if __name__ == "__main__":
+    with chdir(FOLDER):
+        rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(read)}" for name, read in readings())
+        Path("readings.json").write_text(f'{{"made with": {json.dumps(made_with())}, "readings": {{\n{rows}\n}}}}\n')
