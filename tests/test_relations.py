@@ -17,6 +17,8 @@ from sumnist.arithmetic.relations import KINDS, Relations, Writer
 from sumnist.arithmetic.values import Values
 from sumnist.errors import LayoutError
 from sumnist.formulas import Relation
+from sumnist.sheets import check
+from sumnist.tables import reading as tables
 
 WEIGHTS = {"off by one": 0.25, "carry": 0.25, "swapped": 0.05, "skipped": 0.2, "anything": 0.25}
 CUT_OFF = 0.05
@@ -237,3 +239,41 @@ def test_a_long_chain_of_balances_is_followed_to_its_end() -> None:
     found = Relations(largest, relations).posterior(evidence)
     assert found.exact
     assert found.numbers[f"b{count}"][1].max() > 0.99
+
+
+FORMS = ("t = a + b", "t = a - b", "t = b - 2 * a", "t = 2 * a + b", "t = a * b", "t = 3 * a * b", "t = - 2 * a * b",
+         "m = (a + b) / 2", "m = (a + b + c) / 3", "m = (a - b) / 4", "t = a / 3", "t = (- a) / 2", "t = 2 * a * b / 5",
+         "t = 7 * a / 3")  # fmt: skip
+"""A relation of each kind: sums, differences and products, with and without weights and divisors, even and odd."""
+
+
+@pytest.mark.parametrize("text", FORMS)
+def test_all_values_that_make_a_relation_true_are_implied_and_no_others(text: str) -> None:
+    relation, room = Relation.of(text), range(-5, 12)
+    for name in relation.names:
+        others = [one for one in relation.names if one != name]
+        for chosen in itertools.product(range(-3, 5), repeat=len(others)):
+            known = dict(zip(others, chosen, strict=True))
+            fitting = [
+                value
+                for value in room
+                for filled in [known | {name: value}]
+                if nearest(relation, come_to(relation, [filled[term] for _, term in relation.terms]))
+                == filled[relation.total]
+            ]
+            assert list(relation.implied(name, known, room)) == fitting
+
+
+def test_a_table_asks_for_all_values_that_a_rounded_mean_implies() -> None:
+    cells = {(0, column): Values({value: 1.0}, 0.0) for column, value in enumerate((7, 7, 2, 7))}
+    asked = tables.implied(cells, [Relation.of("D1 = (A1 + B1 + C1) / 3")])
+    assert asked == {(0, 0): ("11", "12", "13"), (0, 1): ("11", "12", "13"), (0, 2): ("6", "7", "8"), (0, 3): ("5",)}
+
+
+@pytest.mark.parametrize(("formula", "value"), [("m = (a + b + c) / 3", None), ("m = a + b + c", 2)])
+def test_a_number_that_is_no_candidate_is_computed_where_just_one_value_fits(formula: str, value: int | None) -> None:
+    evidence = {name: Values({number: 1.0}, 0.0) for name, number in (("a", 3), ("b", 4), ("m", 9))}
+    evidence["c"] = Values({99_999: 1e-9}, 1 - 1e-9)
+    model = Relations({name: 10**6 for name in "abcm"}, [Relation.of(formula)], mistake=1e-6)
+    values, _ = check.solved(model.posterior(evidence))
+    assert (values["m"], values["c"]) == (9, value)

@@ -106,17 +106,28 @@ class Relation:
         """The total and the terms."""
         return self.total, *(name for _, name in self.terms)
 
-    def implied(self, name: str, values: Mapping[str, int]) -> int | None:
-        """The value of `name` that makes the relation true, given all other values; None if no value does, or several
-        do."""
-        whole = self.value([0 if one == name else values[one] for _, one in self.terms])
+    def result(self, values: Mapping[str, int]) -> int:
+        """What the terms come to, divided and rounded, given their values."""
+        return int(rounded(self.value([values[name] for _, name in self.terms]), self.divisor))
+
+    def implied(self, name: str, values: Mapping[str, int], room: range) -> range:
+        """All values of `name` in `room` that make the relation true, given the values of all its other numbers.
+
+        If the result is rounded, several values of a term give the same total. If a factor is zero, all may, or none.
+        """
         if name == self.total:
-            return int(rounded(whole, self.divisor))
-        if self.times or (self.divisor > 1 and len(self.terms) == 1):
-            return None
-        rest = self.divisor * values[self.total] - whole
-        weight = next(weight for weight, one in self.terms if one == name)
-        return None if rest % weight else int(rest // weight)
+            low = high = self.result(values)
+        else:
+            at_zero, at_one = (
+                int(self.value([value if one == name else values[one] for _, one in self.terms])) for value in (0, 1)
+            )
+            slope, exact = at_one - at_zero, self.divisor * values[self.total]
+            least, most = exact - self.divisor // 2 - at_zero, exact + (self.divisor - 1) // 2 - at_zero
+            if not slope:
+                return room if least <= 0 <= most else range(0)
+            least, most = (least, most) if slope > 0 else (-most, -least)
+            low, high = -(-least // abs(slope)), most // abs(slope)
+        return range(max(low, room.start), min(high + 1, room.stop))
 
     def value(self, terms: Sequence[Any]) -> Any:
         """The weighted sum or product of terms, before the division: numbers, or arrays of them."""

@@ -133,15 +133,16 @@ def wrongness(posterior: Posterior, totals: Sequence[WrongTotal]) -> float:
 
 def solved(posterior: Posterior) -> tuple[dict[str, int | None], float]:
     """The most probable combination of numbers, and its probability. If exactly one number of a relation is none of its
-    candidates, it is computed from the others, provided that the field has room for it."""
+    candidates, it is computed from the others, provided that just one value fits that the field has room for."""
     model, values, probability = posterior.model, dict(posterior.values), posterior.probability
     for relation, writer in model.writers.items():
         lacking = [name for name in relation.names if posterior.values[name] is None]
         if len(lacking) == 1 and values[lacking[0]] is None:
             (name,) = lacking
-            own = relation.implied(name, {one: value or 0 for one, value in values.items()})
-            if own is not None and own in model.rooms[name] and own not in posterior.numbers[name][0]:
-                values[name] = own
+            known, listed = {one: value or 0 for one, value in values.items()}, set(posterior.numbers[name][0].tolist())
+            fitting = [value for value in relation.implied(name, known, model.rooms[name]) if value not in listed]
+            if len(fitting) == 1:
+                values[name] = fitting[0]
                 probability *= 1 - writer.mistake
     return values, probability
 

@@ -66,6 +66,8 @@ AN_END = 1e-4
 reach over a printed line, or a line may pass for a 1."""
 LONGEST = 9
 """The most digits of a number."""
+MOST_IMPLIED = 40
+"""The most values that one relation may imply for a cell; a mean of a month's days implies up to 31."""
 NO_MINUS = 0.5
 """The odds that what reads as a minus sign is something else, in a column where half of the numbers have one."""
 WHOLE, LEAST_WHOLE, LIKELY = 1.0, 0.95, 0.5
@@ -546,16 +548,15 @@ def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> d
     for relation in relations:
         options = {name: options_of(numbers[names[name]]) for name in relation.names}
         best = {name: values[0] for name, values in options.items()}
-        if relation.implied(relation.total, best) == best[relation.total]:
+        if relation.result(best) == best[relation.total]:
             continue
         for name in relation.names:
             place = names[name]
             for others in few(options, name):
-                value = relation.implied(name, others)
-                if value is not None and value >= 0 and value not in numbers[place].probabilities:
-                    asked[place].add(value)
-    return {place: tuple(str(value) for value in sorted(values) if len(str(value)) <= LONGEST)
-            for place, values in asked.items()}  # fmt: skip
+                values = relation.implied(name, others, range(10**LONGEST))
+                if len(values) <= MOST_IMPLIED:
+                    asked[place].update(value for value in values if value not in numbers[place].probabilities)
+    return {place: tuple(map(str, sorted(values))) for place, values in asked.items() if values}
 
 
 def options_of(number: Values) -> list[int]:

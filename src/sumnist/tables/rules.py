@@ -482,7 +482,7 @@ def counted(rule: Rule, values: Whole, there: Mask) -> tuple[int, int]:
     held = seen = 0
     for relation in rule.grounded(cells, holes_in(cells)):
         known = {name: int(values[place_named(name)]) for name in relation.names}
-        off = (relation.implied(relation.total, known) or 0) - known[relation.total]
+        off = relation.result(known) - known[relation.total]
         held, seen = held + (abs(off) <= (relation.divisor > 1)), seen + 1
     return held, seen
 
