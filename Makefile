@@ -36,15 +36,15 @@ check: setup  ## lint, format, types, and the size of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python scripts/house.py
+	$(BIN)/python -m lab.house
 
 faults: setup  ## fail or kill every command at every call that changes files, and write docs/reliability.md from what came of it
-	PYTHONPATH=tests:scripts $(BIN)/python -m faults.everything docs/results/faults.jsonl
-	$(BIN)/python scripts/write_docs.py
+	PYTHONPATH=tests:. $(BIN)/python -m faults.everything docs/results/faults.jsonl
+	$(BIN)/python -m lab.write_docs
 
 bench: setup  ## measure speed, size and growth, and rewrite docs/benchmarks.md from the rows
-	$(BIN)/python benchmarks/run.py
-	$(BIN)/python scripts/write_docs.py
+	$(BIN)/python -m lab.benchmarks.run
+	$(BIN)/python -m lab.write_docs
 
 study: setup  ## train every design of the study that has no row yet (hours), and write docs/design-choices.md
 	$(SUMNIST) study --rows docs/results/study.jsonl --out docs
@@ -53,10 +53,10 @@ study-quick: setup  ## a few designs, one epoch each, in minutes
 	$(SUMNIST) study --quick --rows runs/study-quick/rows.jsonl --out runs/study-quick
 
 ship: setup  ## train the network that comes with the package anew, verify it and install it
-	$(BIN)/python scripts/ship.py digits
+	$(BIN)/python -m lab.ship digits
 
 docs: setup  ## rewrite the generated parts of the README and docs/ from the committed result rows
-	$(BIN)/python scripts/write_docs.py
+	$(BIN)/python -m lab.write_docs
 
 site: setup web/node_modules  ## build the site from docs/ and the docstrings into build/site; nothing in it is loaded from elsewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
@@ -79,7 +79,7 @@ serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:800
 	$(SUMNIST) serve
 
 static: setup web/node_modules  ## the page without a server, in build/static
-	$(BIN)/python scripts/build.py build/static
+	$(BIN)/python -m lab.build build/static
 
 web/node_modules: web/package.json web/package-lock.json
 	npm ci --prefix web --no-audit --no-fund

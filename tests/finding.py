@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.data.texts import CHARACTERS
 from sumnist.inference import finder
+from sumnist.inference.alphabet import CHARACTERS
 from sumnist.inference.finder import Characters, Finder, Found, Sight, numbers_of
 
 Floats = NDArray[np.float32]

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lab.suites.sheets import photographed, printed
 from simulated_sheets import EXAM, write
-from sumnist.lab.suites.sheets import photographed, printed
 from sumnist.serve import review
 from sumnist.serve.app import TellingServer
 from sumnist.sheets.layout import Layout, Page

@@ -13,7 +13,7 @@ import pypdfium2
 from numpy.typing import NDArray
 from PIL import Image
 
-from sumnist.lab.suites.sheets import SCALE, Ink, Photograph, Sheets, filled, photographed
+from lab.suites.sheets import SCALE, Ink, Photograph, Sheets, filled, photographed
 from sumnist.sheets.layout import Layout, Rectangle
 
 EXAM = Layout.of_line("9,7.5,13", "Mathematics")

@@ -27,6 +27,8 @@ from PIL import Image
 import sumnist as package
 from conftest import write_idx
 from drawings import TEST, line_of
+from lab.study.report import Report
+from lab.study.runs import read_rows
 from sumnist.cli import GROUPS, POSITIONAL, docs_of, main, parse
 from sumnist.cli.commands import COMMANDS, Compare, Demo, Evaluate, Score, Serve, Study, Train
 from sumnist.cli.words import Style, demo, described, drawing, number_described
@@ -37,8 +39,6 @@ from sumnist.errors import ConfigError, StudyError
 from sumnist.evaluation.text import duration
 from sumnist.files import LEARNED, PRETRAINED
 from sumnist.inference.reader import ADVICE, Reader, Reading
-from sumnist.lab.study.report import Report
-from sumnist.lab.study.runs import read_rows
 from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.network import TwoInputNet
 from sumnist.pictures import decode
@@ -240,7 +240,7 @@ def test_no_value_of_any_flag_leads_to_a_traceback_and_every_number_has_both_its
     sumnist: Run, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sumnist.model.diagram.draw", lambda config: "<svg/>")  # these two take a second
-    monkeypatch.setattr("sumnist.lab.study.report.report", lambda rows, variants: Report({}))
+    monkeypatch.setattr("lab.study.report.report", lambda rows, variants: Report({}))
     hints = get_type_hints(COMMANDS[name], include_extras=True)
     for part in (Config, Settings):
         if part in hints.values():

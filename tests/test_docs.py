@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import write_docs
-from figures import FIGURES
-from pictures import PUPILS, REVIEWED, SHOWN, write_class
+from lab import write_docs
+from lab.figures import FIGURES
+from lab.pictures import PUPILS, REVIEWED, SHOWN, write_class
+from lab.write_docs import say_the_same
 from sumnist import Reading, load
 from sumnist.cli import parse
 from sumnist.cli.commands import COMMANDS
@@ -28,7 +29,6 @@ from sumnist.errors import MissingExtraError
 from sumnist.files import CONFIG, PRETRAINED
 from sumnist.sheets.batch import SheetTask
 from sumnist.sheets.layout import Layout
-from write_docs import say_the_same
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -15,10 +15,10 @@ from PIL import Image
 
 from drawings import TEST, ink_box, line_of
 from finding import PITCH, WIDE, Character, Floats, Perfect, number, seen, turned, written
-from sumnist.data.texts import CHARACTERS
 from sumnist.errors import RunError
 from sumnist.files import FINDER, NUMBERS
 from sumnist.inference import finder
+from sumnist.inference.alphabet import CHARACTERS
 from sumnist.inference.finder import (
     EM_CUT,
     Finder,

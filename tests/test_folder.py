@@ -258,7 +258,7 @@ def test_ctrl_c_at_the_end_leaves_a_run_that_is_not_finished_and_then_ends_as_if
     small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, call: int
 ) -> None:
     config = replace(small_config, outliers=0.3)
-    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 100)
+    monkeypatch.setattr("lab.recipes.outliers.DRAWN", 100)
     monkeypatch.setattr("sumnist.training.tasks.digits_of", lambda writers: digits_of(writers[:1]))
     alone = train(config, tmp_path / "alone", progress=False)
     owner, _, name = place.rpartition(".")

@@ -20,7 +20,7 @@ from drawings import line_of
 from served import PROBLEM, encoded
 from sumnist.batch.score import score
 from sumnist.cli import main
-from sumnist.data import glyphs
+from sumnist.data import pen_digits
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import HandError, ImageError
 from sumnist.files import CELLS
@@ -51,10 +51,10 @@ Examples = tuple[list[Bytes], list[int]]
 
 def leaning(writer: int, slant: float = 1.1) -> Examples:
     """The digits of a pen writer, who now leans far to the left, as no image of MNIST does."""
-    random, (paths, digits, writers) = np.random.default_rng(writer), glyphs.pen_paths()
+    random, (paths, digits, writers) = np.random.default_rng(writer), pen_digits.pen_paths()
     matrix = np.array([[1.0, 0.0], [slant, 1.0]])
     mine = np.flatnonzero(writers == writer)
-    images = [glyphs.drawn([path @ matrix for path in paths[place]], random, 3.0) for place in mine]
+    images = [pen_digits.drawn([path @ matrix for path in paths[place]], random, 3.0) for place in mine]
     return [np.rint(255 * image).astype(np.uint8) for image in images], digits[mine].tolist()
 
 

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from drawings import TEST
 from finding import Finding, number
+from lab.suites.digits import drawn_cells, tight_crops
+from lab.suites.photographs import blank_photographs
 from sumnist.config import InkColour
 from sumnist.errors import SumnistError
 from sumnist.inference import reader as module
 from sumnist.inference.finder import Found
 from sumnist.inference.onnx import Answer
 from sumnist.inference.reader import NOTHING, Judge, Reader, Reading, Verdict
-from sumnist.lab.suites.digits import drawn_cells, tight_crops
-from sumnist.lab.suites.photographs import blank_photographs
 from sumnist.pictures.decode import Intensities
 from sumnist.pictures.proposals import Proposal
 

@@ -25,17 +25,20 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ctc_oracle import is_number_probability
+from lab.recipes import cells, strips
+from lab.recipes.cells import PRIORS
+from lab.recipes.finder_network import FIELDS, FinderNet
+from lab.recipes.strip_network import CHANNELS, CLASSES, CellNet, StripNet
+from lab.recipes.tasks import CellTask, FinderTask, NumberTask
 from sumnist.cli import main
 from sumnist.config import PRESETS, Config, SumTarget, preset
-from sumnist.data import cells, strips
-from sumnist.data.cells import PRIORS
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NO_DIGIT
-from sumnist.data.texts import CELL_CLASSES
-from sumnist.data.texts import CHARACTERS as FOUND
 from sumnist.errors import ConfigError, ExportError, ImageError, NumberError, RunError
 from sumnist.files import CELLS, CONFIG, NUMBERS, PRETRAINED, WEIGHTS
+from sumnist.inference.alphabet import CELL_CLASSES
+from sumnist.inference.alphabet import CHARACTERS as FOUND
 from sumnist.inference.cells import CellReader
 from sumnist.inference.finder import Finder
 from sumnist.inference.numbers import EMISSIONS, IS_NUMBER, STRIP
@@ -44,15 +47,12 @@ from sumnist.inference.reader import Reader
 from sumnist.model.checkpoint import save_config, save_network, save_tensors
 from sumnist.model.diagram import boxes_of, draw, draw_network
 from sumnist.model.encoders import Edges, MomentNorm, PlainNorm, Repeated
-from sumnist.model.finder_network import FIELDS, FinderNet
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.model.strip_network import CHANNELS, CLASSES, CellNet, StripNet
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import DRAWN, export_run, in_half, to_onnx
 from sumnist.training.loop import train
-from sumnist.training.tasks import CellTask, FinderTask, NumberTask
 
 # Of two inputs.
 

@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
-from build import PAGE
-from compare import in_node, modules
 from drawings import encoded
 from example_page import PLACES
 from example_page import page as example
+from lab.build import PAGE
+from lab.compare import in_node, modules
 from page_checks import (
     READ_NUMBER,
     STILL,

@@ -21,12 +21,12 @@ from PIL import Image, ImageOps
 
 import drawings
 from drawings import AS_FLOAT, SEVEN, TEST, close, drawing, encoded, first, image_of, message, plain
+from lab.suites.photographs import photograph, photographs
 from sumnist.cli import main
 from sumnist.config import InkColour
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import MissingExtraError
 from sumnist.inference.reader import Reader
-from sumnist.lab.suites.photographs import photograph, photographs
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.normalize import ready_arrays
 from sumnist.pictures.proposals import LIKE_A_BORDER, LineProposal, forms, line_of

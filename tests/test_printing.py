@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from simulated_sheets import rendered as picture_of
 from sumnist.cli import main
-from sumnist.data.texts import CELL_MARGIN
 from sumnist.errors import DataError, LayoutError
 from sumnist.formulas import Relation
+from sumnist.inference.alphabet import CELL_MARGIN
 from sumnist.sheets.layout import Field, Identity, Layout, Page, Person, Rectangle, read_people
 from sumnist.sheets.printing import FONT, pdf
 from sumnist.sheets.registration import detector

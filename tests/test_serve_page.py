@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from lab.page_driver import DIGITS, draw, points_of, served, until
+from lab.study.runs import LEFT_OUT
+from lab.suites.photographs import photograph
 from page_checks import (
     DESK,
     PHONE,
@@ -33,13 +36,10 @@ from page_checks import (
     refusal,
     white,
 )  # fmt: skip
-from page_driver import DIGITS, draw, points_of, served, until
 from sumnist.data.mnist import load_mnist
 from sumnist.files import LEARNED
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import ADVICE
-from sumnist.lab.study.runs import LEFT_OUT
-from sumnist.lab.suites.photographs import photograph
 
 pytestmark = pytest.mark.browser
 

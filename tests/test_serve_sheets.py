@@ -16,14 +16,14 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from lab.suites import tables as suite
+from lab.suites.pages import Images
+from lab.suites.sheets import Ink
 from readers import without_sheets
 from served import BLANK, check_problem, encoded, files
 from simulated_sheets import EXAM, photograph, photograph_of
 from sumnist.errors import SheetError
 from sumnist.inference.reader import Reader
-from sumnist.lab.suites import tables as suite
-from sumnist.lab.suites.pages import Images
-from sumnist.lab.suites.sheets import Ink
 from sumnist.serve import forms, models
 from sumnist.serve.app import STATIC
 from sumnist.serve.bodies import Body

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import sumnist.sheets
+from lab.suites.sheets import Sheets, filled, photographed, printed
 from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, sheets, write
-from sumnist.data.texts import CELL_CLASSES
 from sumnist.errors import LayoutError
 from sumnist.files import fits
-from sumnist.lab.suites.sheets import Sheets, filled, photographed, printed
+from sumnist.inference.alphabet import CELL_CLASSES
 from sumnist.sheets import Layout, SheetReader, SheetReading, read
 from sumnist.sheets.layout import Identity, Kind, Page
 from sumnist.sheets.printing import pdf

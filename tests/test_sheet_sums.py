@@ -23,9 +23,9 @@ from sumnist.arithmetic import sumproduct
 from sumnist.arithmetic.relations import KINDS, UNKNOWN, Posterior, Relations, Writer
 from sumnist.arithmetic.sumproduct import LOG_SUM
 from sumnist.arithmetic.values import Value, Values
-from sumnist.data.texts import CELL_CLASSES
 from sumnist.errors import EquationError, LayoutError, NumberError
 from sumnist.formulas import Relation, in_order
+from sumnist.inference.alphabet import CELL_CLASSES
 from sumnist.sheets import check, reading
 from sumnist.sheets.check import SURE, Outcome, Verdict, verdict
 from sumnist.sheets.layout import Field

@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from playwright.sync_api import Browser, Page, expect
 
-from build import NETWORKS, SIZES, WEB
-from build import static as build
-from compare import DRAWINGS, compared, in_node, read_in_browser
 from drawings import encoded
 from example_page import page as example
+from lab.build import NETWORKS, SIZES, WEB
+from lab.build import static as build
+from lab.compare import DRAWINGS, compared, in_node, read_in_browser
+from lab.page_driver import DIGITS, draw, hosting, until, write
+from lab.study.runs import LEFT_OUT
 from page_checks import expect_answer, need, white
-from page_driver import DIGITS, draw, hosting, until, write
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import SumnistError
 from sumnist.files import PRETRAINED
 from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.reader import Reader
-from sumnist.lab.study.runs import LEFT_OUT
 from sumnist.pictures.decode import size_of
 from sumnist.pictures.filters import resized
 

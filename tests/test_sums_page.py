@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from build import PAGE
+from lab.build import PAGE
+from lab.page_driver import DIGITS
 from page_checks import (
     PHONE,
     READ_NUMBER,
@@ -22,7 +23,6 @@ from page_checks import (
     number_reading,
     problem,
 )  # fmt: skip
-from page_driver import DIGITS
 
 pytestmark = pytest.mark.browser
 

@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from finding import several
+from lab.suites import tables as suite
+from lab.suites.pages import Images
+from lab.suites.sheets import Ink
 from sumnist.arithmetic.values import Values
 from sumnist.cli import main
 from sumnist.data.mnist import load_mnist
@@ -25,9 +28,6 @@ from sumnist.inference.ctc import Candidate
 from sumnist.inference.finder import Sight
 from sumnist.inference.numbers import FoundNumber
 from sumnist.inference.reader import Reader
-from sumnist.lab.suites import tables as suite
-from sumnist.lab.suites.pages import Images
-from sumnist.lab.suites.sheets import Ink
 from sumnist.tables.batch import export, pages_of, proposed, read_tables, summary_of
 from sumnist.tables.grid import bend_of, cells_of, grid_of, without_lines
 from sumnist.tables.layout import TableLayout, places_in, spans_of

@@ -30,22 +30,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from conftest import write_idx
 from ctc_oracle import log_prob
+from lab.recipes import cells, strips, texts
+from lab.recipes.losses import text_nll
+from lab.recipes.strip_network import CellNet, StripNet
+from lab.recipes.strips import StripBatch
+from lab.recipes.tasks import CellTask, Composed, FinderTask, NumberTask  # fmt: skip
 from sumnist.cli import main
 from sumnist.config import Config, Fusion, preset
-from sumnist.data import cells, strips, texts
 from sumnist.data.mnist import FILES, load_mnist
 from sumnist.data.pairs import Batch, PairBatches, Pairs
 from sumnist.data.sampling import NO_DIGIT, hold_out
-from sumnist.data.strips import StripBatch
 from sumnist.errors import ConfigError, DataError, OutputError, RunError, TrainingError
 from sumnist.evaluation.metrics import answer_grid, risk_curve
 from sumnist.files import CONFIG, WEIGHTS
 from sumnist.inference.reader import HALF, NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL, Reader
 from sumnist.model.checkpoint import save_config, save_network
 from sumnist.model.folder import RECORD, STATE
-from sumnist.model.losses import MANY, cross_entropy, joint_loss, text_nll
+from sumnist.model.losses import MANY, cross_entropy, joint_loss
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.model.strip_network import CellNet, StripNet
 from sumnist.training import calibrate as fitting
 from sumnist.training import tasks
 from sumnist.training.devices import Graphs, ProcessGroup, choose_bf16, choose_device, in_parts, process_group, threads
@@ -62,17 +64,7 @@ from sumnist.training.loop import (
     train,
     training_step,
 )
-from sumnist.training.tasks import (
-    TASKS,
-    AdditionTask,
-    CellTask,
-    Composed,
-    DigitTask,
-    FinderTask,
-    Loss,
-    NumberTask,
-    Tally,
-)  # fmt: skip
+from sumnist.training.tasks import TASKS, AdditionTask, DigitTask, Loss, Tally
 
 # The loop.
 
@@ -149,7 +141,7 @@ def test_a_training_does_not_import_torchs_compiler(tmp_path: Path, idx_folder: 
 def test_the_same_seed_gives_the_same_weights_to_the_bit_in_the_precision_that_suits_the_processor(
     small_config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capability: str, precision: str, changes: Any
 ) -> None:
-    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
+    monkeypatch.setattr("lab.recipes.outliers.DRAWN", 500)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True}, raising=False)
     config = replace(small_config, epochs=1, **changes)
     first, again, other = (
@@ -1092,7 +1084,7 @@ def taught(small_config: Config, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A small run that was trained with outliers, and so calibrated."""
     config = replace(small_config, augment="robust", outliers=0.5, label_smoothing=0.05)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("sumnist.data.outliers.DRAWN", 500)
+        patch.setattr("lab.recipes.outliers.DRAWN", 500)
         return train(config, tmp_path_factory.mktemp("taught") / "run", progress=False).folder
 
 
@@ -1109,7 +1101,7 @@ def test_a_run_with_outliers_is_calibrated_on_the_images_that_it_held_out_if_the
     assert net.calibration.temperature.item() == pytest.approx(found["temperature"], rel=1e-3)
     assert net.calibration.least_is_digit.item() == pytest.approx(found["least_is_digit"], rel=1e-5)
     assert net.calibration.least_confidence.item() > 0
-    monkeypatch.setattr("sumnist.data.outliers.DRAWN", 500)
+    monkeypatch.setattr("lab.recipes.outliers.DRAWN", 500)
     whole = train(replace(config, validation=0, epochs=1), tmp_path, progress=False).folder
     assert load_network(whole)[0].calibration.least_is_digit.item() == 0
 

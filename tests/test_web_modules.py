@@ -19,18 +19,21 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from build import PAGE, RUNTIME, WEB
-from compare import Grey, drawing_of, drawn_numbers, farthest, in_node, modules, packed, read_in_node
 from drawings import line_of as drawn_line
 from example_page import page
+from lab.build import PAGE, RUNTIME, WEB
+from lab.compare import Grey, drawing_of, drawn_numbers, farthest, in_node, modules, packed, read_in_node
+from lab.recipes import pens, strips
+from lab.recipes.strips import Strips
+from lab.suites.photographs import KINDS as SCENE_KINDS
+from lab.suites.photographs import scene
+from lab.suites.strips import NO_NUMBERS
 from page_checks import need, refusal
 from sumnist.arithmetic import Sum, Values
 from sumnist.arithmetic.relations import KINDS, LISTED, MISTAKE, WEIGHTS, Posterior, Relations
 from sumnist.arithmetic.values import plain
 from sumnist.config import InkColour
-from sumnist.data import pens, strips
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.data.strips import Strips
 from sumnist.errors import NumberError
 from sumnist.files import NUMBERS
 from sumnist.formulas import Relation
@@ -46,9 +49,6 @@ from sumnist.inference.numbers import (
 from sumnist.inference.page import page_as_dict
 from sumnist.inference.reader import Reader
 from sumnist.inference.solve import solve
-from sumnist.lab.suites.photographs import KINDS as SCENE_KINDS
-from sumnist.lab.suites.photographs import scene
-from sumnist.lab.suites.strips import NO_NUMBERS
 from sumnist.pictures.decode import intensities_of, pixels_of
 from sumnist.pictures.proposals import as_they_are, forms, line_of, wholes
 from sumnist.sheets import check

@@ -29,18 +29,6 @@ ALLOWED = {
     "sheets": {"arithmetic", "batch", "data", "inference", "pictures"},
     "tables": {"arithmetic", "batch", "inference", "pictures", "sheets"},
     "serve": {"batch", "inference", "sheets", "tables"},
-    "lab": {
-        "arithmetic",
-        "pictures",
-        "data",
-        "model",
-        "inference",
-        "batch",
-        "evaluation",
-        "training",
-        "sheets",
-        "tables",
-    },
 }
 """Which wings each wing may import."""
 

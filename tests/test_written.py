@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from example_page import page as example
 from finding import Finding, number, seen, several, written
-from sumnist.data.texts import CHARACTERS
 from sumnist.errors import SizeError
+from sumnist.inference.alphabet import CHARACTERS
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.finder import Found, Sight, numbers_of
 from sumnist.inference.numbers import (

@@ -105,7 +105,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 import numpy as np
 from sumnist.data.mnist import DigitSet, load_mnist
-from sumnist.lab.study import designs, report, runs
+from lab.study import designs, report, runs
 digits = load_mnist("train", "INPUTS/digits")
 runs.load_mnist = lambda split: digits
 runs.HELD_OUT, runs.LOOKED_AT = 100, 50

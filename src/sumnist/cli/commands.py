@@ -200,9 +200,9 @@ class Evaluate:
     def measured(self) -> tuple[Any, str]:
         """The figures, and the table of them."""
         if self.suite is not None or self.folder is not None:
+            from lab.suites.measure import folder, labelled, numbers, robustness
             from sumnist.inference.numbers import Numbers
             from sumnist.inference.reader import Reader, model_file
-            from sumnist.lab.suites.measure import folder, labelled, numbers, robustness
 
             engine = self.read_with or "ours"
             if self.labels is None and self.suite != "numbers":
@@ -842,7 +842,7 @@ class OfExamples(OfModel):
 
     def examples(self) -> tuple[list[Any], list[str]]:
         """Pictures and their labels. Raises `DataError`, `HandError`, `ImageError`, `LayoutError`."""
-        from sumnist.lab.suites.measure import examples_in
+        from lab.suites.measure import examples_in
 
         if self.source.is_dir() or self.source.suffix == ".csv":
             found: list[tuple[Any, str]] = [*examples_in(self.source)]
@@ -1042,9 +1042,9 @@ class Study:
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
-        from sumnist.lab.study.designs import VARIANTS, quick, variant
-        from sumnist.lab.study.report import report
-        from sumnist.lab.study.runs import conduct, jobs_of, read_rows, repeat
+        from lab.study.designs import VARIANTS, quick, variant
+        from lab.study.report import report
+        from lab.study.runs import conduct, jobs_of, read_rows, repeat
 
         if self.repeat is not None:
             different = repeat(self.rows, variant(self.repeat).name, self.seed)

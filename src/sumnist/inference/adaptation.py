@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.data.glyphs import pen_digits
 from sumnist.data.mnist import load_mnist
+from sumnist.data.pen_digits import pen_digits
 from sumnist.errors import HandError, SumnistError
 from sumnist.inference import ctc
 from sumnist.inference.cells import CELL, KIND, CellReader

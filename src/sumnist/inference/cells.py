@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.data.texts import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
 from sumnist.errors import ImageError
 from sumnist.files import CELLS
+from sumnist.inference.alphabet import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
 from sumnist.inference.onnx import OnnxFile
 
 CELL, KIND = "cell", "kind"

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sumnist.data.texts import CHARACTERS
 from sumnist.files import FINDER
+from sumnist.inference.alphabet import CHARACTERS
 from sumnist.inference.onnx import OnnxFile
 from sumnist.pictures.filters import LEAST_GROUND, plane_of, spread
 

@@ -40,10 +40,10 @@ from PIL import Image
 
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import InkColour, Range, ReadingEngine, checked
-from sumnist.data.texts import CHARACTERS
 from sumnist.errors import ConfigError, MissingExtraError, RunError, SizeError, SumnistError
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
 from sumnist.inference import ctc
+from sumnist.inference.alphabet import CHARACTERS
 from sumnist.inference.finder import DIGITS, OTHER, Cut, Find, Finder, Found, Sight, cut, joined
 from sumnist.inference.hand import Hand
 from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, first_line, shares_of

@@ -1,5 +1,4 @@
-"""Compute the losses of a training: on digit and sum, on digits against outliers, on the text of a strip, and on a
-total."""
+"""Compute the losses of a training: on digit and sum, on digits against outliers, and on a total."""
 
 from __future__ import annotations
 
@@ -15,8 +14,6 @@ from sumnist.arithmetic import Digits, Sum
 from sumnist.arithmetic.sumproduct import TRANSFORMED, given_total
 from sumnist.config import Config, Operation
 from sumnist.data.sampling import NO_DIGIT, SUMS
-from sumnist.data.strips import StripBatch
-from sumnist.data.texts import STEP
 from sumnist.model.fusion import Heads, sum_bits
 
 MANY = TRANSFORMED
@@ -93,15 +90,6 @@ def cross_entropy(scores: Tensor, target: Tensor, smoothing: float | Tensor) -> 
     if isinstance(smoothing, Tensor):
         return cross_entropy(scores, target, 0.0).lerp(cross_entropy(scores, target, 1.0), smoothing)
     return functional.cross_entropy(scores, target, label_smoothing=smoothing, ignore_index=NO_DIGIT)
-
-
-def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:
-    """−log of the probability of the text on each strip, `[B]`, in nats. It is 0, without a gradient, if the strip has
-    too few steps for the text."""
-    return functional.ctc_loss(
-        emissions.transpose(0, 1), strips.target, strips.widths // STEP, strips.lengths, reduction="none",
-        zero_infinity=True,
-    )  # fmt: skip
 
 
 def sum_of(scores: Tensor, operation: Operation) -> Sum:

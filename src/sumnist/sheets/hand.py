@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.data.texts import CELL_MARGIN, CELL_SCALE
 from sumnist.errors import HandError
 from sumnist.files import read_whole
+from sumnist.inference.alphabet import CELL_MARGIN, CELL_SCALE
 from sumnist.inference.cells import CellReader
 from sumnist.pictures.decode import Picture
 from sumnist.sheets.layout import Field, Identity, Layout, Page

@@ -34,13 +34,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from lab.recipes.texts import LENGTHS
 from sumnist.arithmetic.relations import DENSE, MISTAKE, Evidence, Relations, Whole, parts_of
 from sumnist.arithmetic.sumproduct import IMPOSSIBLE
 from sumnist.arithmetic.values import ordered
 from sumnist.config import ReadingEngine
-from sumnist.data.texts import CELL_CLASSES, CELL_MARGIN, CELL_SCALE, LENGTHS
 from sumnist.errors import MissingExtraError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
+from sumnist.inference.alphabet import CELL_CLASSES, CELL_MARGIN, CELL_SCALE
 from sumnist.inference.cells import CellReader
 from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import Numbers

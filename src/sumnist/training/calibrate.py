@@ -9,24 +9,17 @@ has the numbers of `model.checkpoint.Calibration`, and figures that say how well
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
 
-from sumnist.data.cells import NUMBER, CellBatch
-from sumnist.data.glyphs import pen_digits
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import as_image
-from sumnist.data.strips import StripBatch
-from sumnist.data.texts import STEP
-from sumnist.inference.ctc import Evidence
+from sumnist.data.pen_digits import pen_digits
 from sumnist.model.fusion import unsmoothed
-from sumnist.model.losses import text_nll
 from sumnist.model.network import TwoInputNet
 
 LIKE_SHARE, UNSURE_SHARE = 0.9935, 0.001
@@ -36,15 +29,6 @@ digits that may be refused because the network is not sure which digit it sees."
 RIGHT_OF_HANDS = 0.995
 """Share of the accepted digits that must be right, for writers of whom the network has learned nothing. On such new
 hands a network is sometimes sure without reason."""
-SHOWN_SHARE = 0.998
-"""Share of the strips with a number that must be taken for numbers."""
-RIGHT = 0.995
-"""Share of the accepted readings of composed strips that must be right. On real ink, which is stranger, fewer accepted
-readings are right. (We chose the share on real strips of the development half.)"""
-FEWEST = 50
-"""Fewest readings over which `accepting` trusts a share."""
-SEARCHED = 4
-"""Number of most probable strings that the search looks for on a strip."""
 COLDEST, HOTTEST = 0.25, 4.0
 """Limits of the temperature."""
 POINTS = 21
@@ -155,106 +139,3 @@ def nll_of(scores: NDArray[np.float64], truth: NDArray[np.int64]) -> float:
 def fitted_temperature(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float) -> float:
     """The temperature with the least mean loss of the right classes."""
     return coolest(lambda temperature: nll_of(log_probabilities(logits, smoothing, temperature), truth))
-
-
-# Cells.
-
-
-def calibrate_cells(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, Any]:
-    """Calibrate a network of cells, given its log-probabilities `[N, 14]` of the cells in `batches`. Returns the number
-    of cells, the temperature, the loss before and after, and the shares of `figures_of` after."""
-    target = torch.cat([cells.target for cells in batches])
-    temperature = fitted_temperature(said.numpy(), target.numpy(), 0.0)
-    before, after = (figures_of((said / t).log_softmax(1), batches) for t in (1.0, temperature))
-    loss = after.pop("nll")
-    return {"cells": len(target), "temperature": temperature, "nll_before": before["nll"], "nll": loss, **after}
-
-
-def figures_of(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, float]:
-    """Figures of a network of cells, given its log-probabilities `[N, 14]` of all cells. They are the mean loss, and
-    three shares with the right most probable class: of boxes, of boxes with a digit, and of strips."""
-    target = torch.cat([cells.target for cells in batches])
-    boxes = torch.cat([torch.arange(len(cells.target)) < len(cells.boxes) for cells in batches])
-    right, digit = said.argmax(1) == target, target < NUMBER
-    shares = {"box": right[boxes], "digit": right[boxes & digit], "strip": right[~boxes]}
-    figures = {name: of.double().mean().item() if len(of) else 0.0 for name, of in shares.items()}
-    return figures | {"nll": functional.nll_loss(said, target).item()}
-
-
-# Strips.
-
-
-class Answers(NamedTuple):
-    """A network's answers to `N` strips.
-
-    Attributes:
-        is_number: The probability that the strip shows a number.
-        confidence: The probability of the most probable string, if there is a number.
-        right: Whether this string is the written one.
-        number: Whether a number is written there at all.
-    """
-
-    is_number: NDArray[np.float64]
-    confidence: NDArray[np.float64]
-    right: NDArray[np.bool_]
-    number: NDArray[np.bool_]
-
-
-def calibrate_strips(logits: Sequence[Tensor], batches: Sequence[StripBatch]) -> dict[str, Any]:
-    """Calibrate a network of strips.
-
-    Args:
-        logits: The network's logits of each batch, `[B, T, 14]`, at temperature 1.
-        batches: Strips of images that the network was not trained on.
-
-    Returns:
-        The calibration, the number of `strips`, and the loss before and after. For strips that show a number: the share
-        of `right` answers, the share of `accepted` answers, and the share of right ones among the accepted. For the
-        other strips: the share of accepted answers.
-    """
-
-    def nll(temperature: float) -> float:
-        pairs = zip(logits, batches, strict=True)
-        total = sum(text_nll((said / temperature).log_softmax(2), strips).sum().item() for said, strips in pairs)
-        return float(total / sum(len(strips.image) for strips in batches))
-
-    temperature = coolest(nll, rounds=7, beside=1)
-    said = answers(logits, batches, temperature)
-    least_is_digit = float(np.quantile(said.is_number[said.number], 1 - SHOWN_SHARE, method="lower"))
-    least_confidence = accepting(said.confidence[said.number], said.right[said.number])
-    accepted = (said.is_number >= least_is_digit) & (said.confidence >= least_confidence)
-    numbers, others = accepted[said.number], accepted[~said.number]
-    return {
-        "strips": len(accepted), "temperature": temperature, "least_is_digit": least_is_digit,
-        "least_confidence": least_confidence, "nll_before": nll(1.0), "nll": nll(temperature),
-        "right": share(said.right[said.number]), "accepted": share(numbers),
-        "right_of_accepted": share(said.right[said.number][numbers]), "others_accepted": share(others),
-    }  # fmt: skip
-
-
-def answers(logits: Sequence[Iterable[Tensor]], batches: Sequence[StripBatch], temperature: float = 1.0) -> Answers:
-    """The answers to strips. The logits of each strip are `[T, 14]` and are divided by `temperature`. Steps beyond the
-    width of a strip do not count."""
-    rows = []
-    for said, strips in zip(logits, batches, strict=True):
-        texts = ["".join(filter(str.isdigit, text)) for text in strips.texts()]
-        for one, steps, text in zip(said, (strips.widths // STEP).tolist(), texts, strict=True):
-            evidence = Evidence(one[:steps].numpy() / temperature)
-            best, probability = next(iter(evidence.strings(SEARCHED).items()), ("", 0.0))
-            rows.append((np.exp(evidence.is_number), probability, best == text, bool(text)))
-    return Answers(*map(np.array, zip(*rows, strict=True)))
-
-
-def accepting(confidence: NDArray[np.float64], right: NDArray[np.bool_], wanted: float = RIGHT) -> float:
-    """The lowest confidence for which the share `wanted` of the readings with at least this confidence is right; 1 if
-    there is none. A share counts only over at least `FEWEST` readings."""
-    order = np.argsort(-confidence, kind="stable")
-    shares = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero(shares >= wanted)
-    enough = good[good >= min(FEWEST, len(order)) - 1]
-    return float(confidence[order][enough[-1]]) if len(enough) else 1.0
-
-
-def share(which: NDArray[np.bool_]) -> float:
-    """The share of true values; 0 if there are no values."""
-    return float(which.mean()) if len(which) else 0.0

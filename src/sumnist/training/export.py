@@ -35,28 +35,29 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from lab.recipes.calibrate import answers, share
+from lab.recipes.cells import PRIORS, Cells
+from lab.recipes.finder_network import STRIDE, FinderNet, Step
+from lab.recipes.scenes import Scenes
+from lab.recipes.strip_network import CellLayer, CellNet, Layer, StripNet, is_number
+from lab.recipes.strips import StripBatch, Strips
+from lab.recipes.tasks import FinderTask
 from sumnist.config import Config
-from sumnist.data.cells import PRIORS, Cells
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NUMBERS
-from sumnist.data.scenes import Scenes
-from sumnist.data.strips import StripBatch, Strips
-from sumnist.data.texts import ALPHABET, CELL_CLASSES, CELL_HEIGHT, CHARACTERS, HEIGHT
 from sumnist.errors import ConfigError, ExportError, SumnistError
 from sumnist.files import ONNX, write_atomically
 from sumnist.inference import onnx as names
+from sumnist.inference.alphabet import ALPHABET, CELL_CLASSES, CELL_HEIGHT, CHARACTERS, HEIGHT
 from sumnist.inference.cells import CELL, CLASSES_KEY, KIND, PRIOR_KEYS, CellReader
 from sumnist.inference.finder import INK, KINDS_KEY, MAPS, PICTURE, Finder
 from sumnist.inference.hand import LENGTH, Hand
 from sumnist.inference.numbers import CHARACTERS_KEY, EMISSIONS, IS_NUMBER, STRIP, StripRecognizer
 from sumnist.inference.onnx import OUTPUTS, ZEROS, OnnxNetwork
 from sumnist.model.checkpoint import load_config
-from sumnist.model.finder_network import STRIDE, FinderNet, Step
 from sumnist.model.folder import INT8, SMALL, settle_if_free
 from sumnist.model.network import Network, TwoInputNet
-from sumnist.model.strip_network import CellLayer, CellNet, Layer, StripNet, is_number
-from sumnist.training.calibrate import answers, share
-from sumnist.training.tasks import TASKS, FinderTask
+from sumnist.training.tasks import TASKS
 
 BATCH = 500
 LARGEST_DIFFERENCE = {TwoInputNet: 1e-3, StripNet: 1e-3, CellNet: 1e-4, FinderNet: 1e-2}

@@ -15,39 +15,33 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
+from lab.recipes.outliers import Outliers
 from sumnist.config import NORMALISED, Config
 from sumnist.data.additions import SumBatch, SumBatches, per_sum, totals
 from sumnist.data.augment import augmentation
-from sumnist.data.cells import CellBatch, Cells
-from sumnist.data.glyphs import WRITERS
 from sumnist.data.mnist import DigitSet, load_mnist, with_soft_labels
-from sumnist.data.outliers import Outliers
 from sumnist.data.pairs import Batch, PairBatches, Pairs, smallest_batch
+from sumnist.data.pen_digits import WRITERS
 from sumnist.data.sampling import NO_DIGIT, folds, hold_out
-from sumnist.data.scenes import SceneBatch, Scenes
-from sumnist.data.strips import StripBatch, Strips
-from sumnist.data.texts import ALPHABET, STEP
 from sumnist.errors import ConfigError, RunError, TrainingError
 from sumnist.evaluation.metrics import answer_grid, answer_sums
 from sumnist.files import CONFIG
+from sumnist.inference.alphabet import ALPHABET
 from sumnist.model.checkpoint import Calibration
-from sumnist.model.finder_network import FIELDS, FinderNet, finder_losses
 from sumnist.model.fusion import Heads
-from sumnist.model.losses import MANY, Losses, joint_loss, text_nll, total_nll
+from sumnist.model.losses import MANY, Losses, joint_loss, total_nll
 from sumnist.model.network import TwoInputNet
-from sumnist.model.strip_network import CellNet, StripNet
-from sumnist.training.calibrate import calibrate, calibrate_cells, calibrate_strips, digit_logits, digits_of, figures_of
+from sumnist.training.calibrate import calibrate, digit_logits, digits_of
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.folder import Learner, lower_lr
 
@@ -396,239 +390,8 @@ def rename(learner: Learner, shift: int) -> None:
                 value.copy_(value.roll(shift, 0))
 
 
-class Composed(Task):
-    """A task whose batches are composed during training, from characters that were drawn beforehand."""
-
-    source: ClassVar[type[Strips | Cells | Scenes]]
-    least: ClassVar[tuple[int, str]]
-    """The least share of a batch for each process, as a number and in words."""
-    held_batches: ClassVar[tuple[int, int, int]]
-    """How many held-out batches measure a network, their size, and their seed, which is the same for all trainings."""
-    held_drawn: ClassVar[int | None] = None
-    """Number of digits that are drawn for the held-out batches; None for as many as for the training."""
-    least_intensity: ClassVar[float]
-    """Least intensity with which the batches of a training are disturbed."""
-    outputs: Any
-    """(network, batch) → the network's outputs."""
-    right: Any
-    """(outputs, batch) → how many strips or cells are right."""
-
-    def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
-        super().__init__(config, device, processes)
-        self.size = config.batch_size // processes.size
-        if self.size < self.least[0]:
-            raise ConfigError(f"--batch-size {config.batch_size}: expected at least {self.least[1]} for each process")
-
-    def prepare(self, progress: bool) -> None:
-        """Draw the characters."""
-        more: dict[str, Any] = {"loose": self.config.loose} if self.config.loose else {}
-        self.batches = self.source(
-            self.training, self.config.seed, watched("drawing characters", progress), writers=self.writers, **more
-        )
-
-    def steps(self) -> int:
-        """Number of batches in an epoch."""
-        return -(-self.config.strips // self.config.batch_size)
-
-    def epoch(self, epoch: int, intensity: float) -> Iterator[Any]:
-        """This process's share of the batches of an epoch, disturbed with `intensity`. Each epoch has new batches."""
-        intensity = max(intensity, self.least_intensity)
-        for step in range(epoch * self.steps(), (epoch + 1) * self.steps()):
-            yield self.batches.batch(step * self.processes.size + self.processes.rank, self.size, intensity)
-
-    def score(self, net: Any, outputs: Tensor, losses: Loss, batch: Any) -> Scores:
-        """Scores over the strips or cells."""
-        count = len(outputs)
-        return [(losses.total.item() * count, count), (self.right(outputs, batch), count)], count
-
-    @cached_property
-    def composed(self) -> list[Any]:
-        """Batches of the held-out images, fully disturbed; every training has the same ones."""
-        assert self.held is not None
-        count, size, seed = self.held_batches
-        held = self.source(self.held, seed, count=self.held_drawn, writers=self.held_writers)
-        return [held.batch(step, size) for step in range(count)]
-
-    @torch.no_grad()
-    def said(self, net: Any) -> list[Tensor]:
-        """The network's outputs for each held-out batch, in evaluation mode, on the CPU."""
-        training = net.training
-        said = [self.outputs(net.eval(), batch).cpu() for batch in self.composed]
-        net.train(training)
-        return said
-
-
-class NumberTask(Composed):
-    """Strips with numbers of any length."""
-
-    network = StripNet
-    source = Strips
-    least = 1, "a strip"
-    held_batches = 16, 64, 0x4E1D
-    least_intensity = 0.5  # real paper, unlike a data set, seldom has a plain ground
-    figures = "loss", "train_number"
-    counted = "strips"
-    shown = "loss {loss:.3f}, numbers {train_number:.2%}"
-    measured = (
-        "on strips of held-out images{when}: numbers {validation_number:.2%}",
-        "on the training strips as they came by{when}: numbers {train_number:.2%}",
-    )
-
-    @staticmethod
-    def outputs(net: StripNet, strips: StripBatch) -> Tensor:
-        """Emissions `[B, T, 14]`, on the CPU, where the sums of CTC give the same result every time."""
-        device = net.character.weight.device
-        image = strips.image.to(device, memory_format=torch.channels_last)
-        emissions: Tensor = net(image, strips.widths.to(device)).cpu()
-        return emissions
-
-    @staticmethod
-    def forward(net: StripNet, strips: StripBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
-        """Emissions, and the loss."""
-        emissions = NumberTask.outputs(net, strips)
-        return emissions, Loss(text_nll(emissions, strips).mean())
-
-    @staticmethod
-    def right(emissions: Tensor, strips: StripBatch) -> int:
-        """How many strips are read wholly right; separators do not count."""
-        read = digits_read(emissions, strips.widths // STEP)
-        written = (target[target <= DIGITS].numpy() for target in strips.target.split(strips.lengths.tolist()))
-        return sum(map(np.array_equal, read, written))
-
-    def measure(self, net: StripNet) -> dict[str, float]:
-        """The share of numbers that the best path reads wholly right, and the mean NLL of the texts in nats."""
-        pairs = list(zip(self.said(net), self.composed, strict=True))
-        count = sum(len(strips.image) for _, strips in pairs)
-        nll = sum(text_nll(emissions, strips).sum().item() for emissions, strips in pairs)
-        return {"number": sum(self.right(*pair) for pair in pairs) / count, "nll": nll / count}
-
-    def fit(self, net: StripNet) -> dict[str, Any]:
-        """Calibrate as `calibrate_strips` does."""
-        return calibrate_strips(self.said(net), self.composed)
-
-
-def digits_read(emissions: Tensor, steps: Tensor) -> list[NDArray[np.int64]]:
-    """The classes of the digits on the best path of each strip. The path takes the most probable class at each of the
-    strip's `steps`. Repetitions are merged, and blanks and separators are left out."""
-    path = emissions.detach().argmax(2).numpy()  # [B, T]
-    path[np.arange(path.shape[1]) >= steps.numpy()[:, None]] = 0
-    new = np.diff(path, axis=1, prepend=0) != 0
-    return [classes[chosen] for classes, chosen in zip(path, new & (path > 0) & (path <= DIGITS), strict=True)]
-
-
-class CellTask(Composed):
-    """Boxes and strips of forms, with their content. Each process needs at least two cells of a batch, for batch
-    normalisation."""
-
-    network = CellNet
-    source = Cells
-    least = 2, "two cells"
-    held_batches, held_drawn = (32, 128, 0xCE11), 2000
-    least_intensity = 1.0  # forms come from cameras
-    figures = "loss", "train_cell"
-    counted = "cells"
-    shown = "loss {loss:.3f}, cells {train_cell:.2%}"
-    measured = (
-        "on cells of held-out images{when}: boxes {validation_box:.2%}, strips {validation_strip:.2%}",
-        "on the training cells as they came by{when}: {train_cell:.2%}",
-    )
-
-    @staticmethod
-    def outputs(net: CellNet, cells: CellBatch) -> Tensor:
-        """Log-probabilities of the classes, `[B, 14]`."""
-        device = net.kind.weight.device
-        said: Tensor = net([part.to(device, memory_format=torch.channels_last) for part in (cells.boxes, cells.strips)])
-        return said
-
-    @staticmethod
-    def forward(net: CellNet, cells: CellBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
-        """Log-probabilities and the loss."""
-        said = CellTask.outputs(net, cells)
-        return said, Loss(functional.nll_loss(said, cells.target.to(said.device)))
-
-    @staticmethod
-    def right(said: Tensor, cells: CellBatch) -> int:
-        """The number of cells whose most probable class is right."""
-        return int((said.argmax(1).cpu() == cells.target).sum())
-
-    def measure(self, net: CellNet) -> dict[str, float]:
-        """The figures that `figures_of` gives."""
-        return figures_of(torch.cat(self.said(net)), self.composed)
-
-    def fit(self, net: CellNet) -> dict[str, Any]:
-        """Calibrate as `calibrate_cells` does."""
-        return calibrate_cells(torch.cat(self.said(net)), self.composed)
-
-
-class FinderTask(Composed):
-    """Scenes, and the characters on them."""
-
-    network = FinderNet
-    source = Scenes
-    calibrates = False
-    least = 2, "two scenes"
-    held_batches, held_drawn = (12, 16, 0xF1D), 2000
-    least_intensity = 0.7  # a finder reads photographs
-    figures = "loss", "train_kind"
-    counted = "scenes"
-    shown = "loss {loss:.3f}, characters {train_kind:.2%}"
-    measured = (
-        "on scenes of held-out images{when}: characters found {validation_found:.2%}, right {validation_kind:.2%}",
-        "on the training scenes as they came by{when}: characters right {train_kind:.2%}",
-    )
-
-    @staticmethod
-    def outputs(net: FinderNet, scenes: SceneBatch) -> tuple[Tensor, Tensor]:
-        """Maps and ink."""
-        image = scenes.image.to(net.ink.weight.device, memory_format=torch.channels_last)
-        said: tuple[Tensor, Tensor] = net(image)
-        return said
-
-    @staticmethod
-    def forward(net: FinderNet, scenes: SceneBatch, config: Config, smoothing: float = 0.0) -> tuple[Any, Loss]:
-        """Maps and ink, and the loss."""
-        maps, ink = FinderTask.outputs(net, scenes)
-        with torch.autocast(maps.device.type, enabled=False):
-            return maps, Loss(sum(finder_losses(maps, ink, scenes, smoothing).values(), torch.zeros(())))
-
-    @staticmethod
-    def kinds(maps: Tensor, scenes: SceneBatch) -> tuple[Tensor, Tensor]:
-        """For each character whose middle is in view: the logit that a character is there, and whether its class is
-        right."""
-        scene, row, column = (scenes.heat >= 1).nonzero(as_tuple=True)
-        said = maps.detach().cpu()[scene, :, row, column]
-        truth = scenes.characters[scenes.owner[scene, row, column].clamp_min(0), 6].long()
-        return said[:, 0], said[:, len(FIELDS) :].argmax(1) == truth
-
-    def score(self, net: Any, outputs: Tensor, losses: Loss, batch: Any) -> Scores:
-        """Scores over the scenes and their characters."""
-        _, right = self.kinds(outputs, batch)
-        count = len(batch.image)
-        return [(losses.total.item() * count, count), (int(right.sum()), max(len(right), 1))], count
-
-    @torch.no_grad()
-    def measure(self, net: FinderNet) -> dict[str, float]:
-        """The mean losses, and the shares of the characters in view that are found and whose class is right."""
-        training = net.training
-        net.eval()
-        found, right, losses = [], [], []
-        for scenes in self.composed:
-            maps, ink = self.outputs(net, scenes)
-            there, good = self.kinds(maps, scenes)
-            found.append(there > 0)
-            right.append(good)
-            losses.append(finder_losses(maps, ink, scenes))
-        net.train(training)
-        means = {name: float(sum(one[name] for one in losses)) / len(losses) for name in losses[0]}
-        shares = {"found": torch.cat(found), "kind": torch.cat(right)}
-        return {name: float(values.float().mean()) for name, values in shares.items()} | {
-            f"{name}_loss": value for name, value in means.items()
-        }
-
-
-TASKS: Mapping[str, type[Task]] = {
-    "digits": DigitTask, "numbers": NumberTask, "cells": CellTask, "finder": FinderTask, "addition": AdditionTask,
-}  # fmt: skip
+TASKS: dict[str, type[Task]] = {"digits": DigitTask, "addition": AdditionTask}
+"""The tasks by name."""
 
 
 def watched(title: str, progress: bool) -> Any:

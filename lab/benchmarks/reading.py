@@ -1,0 +1,357 @@
+"""Measure how fast pictures are read.
+
+Digits are read by the packaged network: as a reader (ONNX Runtime, fp32 and int8), in torch (eager and compiled), and
+as a command. Numbers of any length are read by all programs that are installed, on the same pictures, with one thread
+each: the engines of `Reader.read_number`; Tesseract; and the network of single digits on connected components, which is
+what many would write first. torch is imported late, because its memory would count as that of the engines.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from io import BytesIO
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+import sumnist
+from lab.benchmarks.timing import SUMNIST, Row, alternating, seconds, seconds_each, status_of
+from lab.suites.photographs import photograph
+from lab.suites.strips import SPACINGS, strings
+from sumnist.config import ReadingEngine
+from sumnist.data.mnist import load_mnist
+from sumnist.files import ONNX, PRETRAINED
+from sumnist.inference.numbers import Numbers, file_of
+from sumnist.inference.onnx import OnnxNetwork
+from sumnist.inference.reader import Reader
+from sumnist.pictures.decode import intensities_of
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUNDS, CALLS = 5, 500
+BATCHES = (1, 4, 16, 64, 256, 1024)
+MOMENT = 0.4
+"""Each measurement of throughput takes at least so many seconds."""
+LARGE = 4000, 3000
+"""Pixels of a picture of twelve megapixels."""
+
+Answer = Callable[[NDArray[np.uint8]], object]
+
+
+@cache
+def int8_model() -> Path:
+    """Export the packaged network in int8, and return its path."""
+    return sumnist.export(PRETRAINED, Path(tempfile.mkdtemp()) / "model.int8.onnx", int8=True).path
+
+
+def torch_network(compiled: bool) -> Any:
+    """Load the packaged network in torch, and compile it if `compiled`."""
+    import torch
+
+    torch.set_num_threads(1)
+    net = sumnist.TwoInputNet.from_pretrained().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return torch.compile(net, dynamic=False) if compiled else net
+
+
+def in_torch(net: Any) -> Answer:
+    """Return a function that reads an array, as a user of torch would write it."""
+    import torch
+
+    def answer(pixels: NDArray[np.uint8]) -> object:
+        with torch.inference_mode():
+            digit, total = net(torch.from_numpy(pixels)[None, None].float().div_(255), torch.tensor([7]))
+            return int(digit.argmax()), int(total.argmax()), digit.exp().tolist()
+
+    return answer
+
+
+def latency() -> Iterator[Row]:
+    """Read one 28×28 uint8 array at a time, on one thread: the median and the 99th percentile of each round."""
+    images = load_mnist("test").images
+
+    def case(answer: Answer, turn: int) -> Row:
+        times = seconds_each(answer, images[turn * CALLS : (turn + 1) * CALLS] if turn >= 0 else images[:100])
+        return {"calls": CALLS, "p50": float(np.quantile(times, 0.5)), "p99": float(np.quantile(times, 0.99))}
+
+    answers: dict[str, Answer] = {
+        "Reader": partial(Reader().read, number=7), "Reader, int8": partial(Reader(int8_model()).read, number=7),
+        "torch": in_torch(torch_network(False)), "torch.compile": in_torch(torch_network(True)),
+    }  # fmt: skip
+    return alternating({name: partial(case, answer) for name, answer in answers.items()}, ROUNDS, warm=1)
+
+
+def encoded(picture: Image.Image, kind: str) -> bytes:
+    """Encode a picture as a file."""
+    stream = BytesIO()
+    picture.save(stream, kind)
+    return stream.getvalue()
+
+
+def pictures() -> Iterator[Row]:
+    """Read one picture file at a time, on one thread: from a drawing to what a telephone takes."""
+    ink, reader = load_mnist("train").images[0], Reader()
+    taken = Image.open(BytesIO(photograph(ink)))
+    drawing = Image.fromarray(255 - np.kron(np.pad(ink, 6), np.ones((7, 7), np.uint8)))
+    files: dict[str, Any] = {
+        "28×28 array": ink, "PNG of 280×280": encoded(drawing, "PNG"),
+        f"JPEG of {taken.width}×{taken.height}": encoded(taken, "JPEG"),
+        "JPEG of 12 megapixels": encoded(taken.resize(LARGE, Image.Resampling.BICUBIC), "JPEG"),
+    }  # fmt: skip
+    read = partial(reader.read, number=7)
+    cases = {name: lambda _, file=file: {"p50": float(np.median(seconds_each(read, 20 * [file])))}
+             for name, file in files.items()}  # fmt: skip
+    return alternating(cases, ROUNDS)
+
+
+def throughput() -> Iterator[Row]:
+    """Run the network alone: images a second, by batch size and threads."""
+    import torch
+
+    images = load_mnist("test").images[: max(BATCHES), None].astype(np.float32) / np.float32(255)
+    number = np.zeros(len(images), np.int64)
+
+    def through_torch(net: Any, batch: int) -> object:
+        return net(torch.from_numpy(images[:batch]), torch.from_numpy(number[:batch]))
+
+    def through_onnx(network: OnnxNetwork, batch: int) -> object:
+        return network(images[:batch], number[:batch])
+
+    runs: dict[tuple[str, int], Callable[[int], object]] = {}
+    for threads in (1, 2):
+        for name, path in (("ONNX Runtime", PRETRAINED / ONNX), ("ONNX Runtime, int8", int8_model())):
+            runs[name, threads] = partial(through_onnx, OnnxNetwork(path, threads))
+    for name, net in (("torch", torch_network(False)), ("torch.compile", torch_network(True))):
+        runs |= {(name, threads): partial(through_torch, net) for threads in (1, 2)}
+
+    def case(run: Callable[[int], object], threads: int, batch: int, _: int) -> Row:
+        torch.set_num_threads(threads)
+        with torch.inference_mode():
+            return {"images_per_second": batch * rate(partial(run, batch))}
+
+    for batch in BATCHES:
+        yield from alternating({
+            (("name", name), ("threads", threads), ("batch", batch)): partial(case, run, threads, batch)
+            for (name, threads), run in runs.items()
+        }, 3)  # fmt: skip
+
+
+def rate(run: Callable[[], object]) -> float:
+    """Return calls per second."""
+    run()
+    calls, began = 0, time.perf_counter()
+    while time.perf_counter() - began < MOMENT:
+        run()
+        calls += 1
+    return calls / (time.perf_counter() - began)
+
+
+def readings() -> Iterator[Row]:
+    """Read a list of 10,000 arrays on two threads: readings a second."""
+    images = list(load_mnist("test").images)
+    numbers = list(np.arange(len(images)) % 10)
+    readers = {"Reader": Reader(threads=2), "Reader, int8": Reader(int8_model(), threads=2)}
+
+    def case(reader: Reader, _: int) -> Row:
+        return {"readings_per_second": len(images) / seconds(reader.read, images, numbers)}
+
+    return alternating({name: partial(case, reader) for name, reader in readers.items()}, ROUNDS)
+
+
+def size() -> Iterator[Row]:
+    """Tell the size of the network in bytes, and its accuracy on the grid."""
+    from sumnist.training.export import grid_accuracy
+
+    test = load_mnist("test")
+    for name, path in (("fp32", PRETRAINED / ONNX), ("int8", int8_model())):
+        digit, total = grid_accuracy(OnnxNetwork(path), test)
+        yield {"name": name, "bytes": path.stat().st_size, "digit": digit, "sum": total}
+
+
+def cold_start() -> Iterator[Row]:
+    """Time commands from start to end, with the most memory that they held; also Python doing nothing, and importing
+    torch."""
+
+    def case(command: list[str], _: int) -> Row:
+        began, peak = time.perf_counter(), 0
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        while process.poll() is None:
+            peak = max(peak, status_of(process.pid, "VmHWM"))  # `wait4` would include the memory of its parent
+            time.sleep(0.002)
+        assert process.returncode == 0
+        return {"seconds": time.perf_counter() - began, "peak_bytes": peak}
+
+    with tempfile.TemporaryDirectory() as place:
+        training = [*SUMNIST, "train", "--preset", "fast", "--validation", "0", "--overwrite", "--out", f"{place}/run"]
+        yield from alternating({
+            "sumnist predict five.png --number 7":
+                partial(case, [*SUMNIST, "predict", str(ROOT / "examples/five.png"), "--number", "7"]),
+            "sumnist train --preset fast --validation 0": partial(case, training),
+            "python -c pass": partial(case, [sys.executable, "-c", "pass"]),
+            "python -c 'import torch'": partial(case, [sys.executable, "-c", "import torch"]),
+        }, 10)  # fmt: skip
+
+
+# Numbers of any length.
+
+STRINGS, LENGTHS = 100, (2, 3, 5, 8)
+"""`STRINGS`: how many strings of each number of digits and spacing are read, the first ones of the suite's reported
+half. `LENGTHS`: these numbers of digits."""
+NUMBER_CALLS = 20
+SECONDS = 3.0
+"""Seconds of each measurement of throughput."""
+WIDTH, HEIGHT = 600, 100
+SOLID, SPECK = 0.5, 0.25
+"""`SOLID`: the least darkness of ink. `SPECK`: the least height of a component that counts as a digit, as a share of
+the tallest component's."""
+GROUND = 4
+"""Least pixels of ground around a component: without ground it would be no picture."""
+TESSERACT = ["tesseract", "-", "-", "--psm", "7", "-c", "tessedit_char_whitelist=0123456789"]
+"""Reads one line of text that has only digits."""
+CHILD = """
+import sys
+from pathlib import Path
+from lab.benchmarks.reading import engines
+engines()[sys.argv[1]](Path(sys.argv[2]))
+print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
+"""
+
+Read = Callable[[bytes | Path], str]
+"""A picture file → the digits on it."""
+
+
+def engines() -> dict[str, Read]:
+    """Return the programs that read numbers, by name, with their networks loaded."""
+    numbers, reader = Numbers(), Reader()
+    found: dict[str, Read] = {}
+    for engine in get_args(ReadingEngine):
+        try:
+            numbers.reader(engine)
+        except ImportError as error:
+            print(f"{engine} is left out: {error}", file=sys.stderr)
+        else:
+            found[engine] = lambda picture, engine=engine: digits_of(numbers, picture, engine)  # type: ignore[misc]
+    if shutil.which(TESSERACT[0]):
+        found["tesseract"] = tesseract
+    found["digit by digit"] = lambda picture: one_by_one(reader, picture)
+    return found
+
+
+def digits_of(numbers: Numbers, picture: bytes | Path, engine: ReadingEngine) -> str:
+    """Return what an engine of the package reads."""
+    (reading,) = numbers.read_each([picture], engine)
+    return getattr(reading, "digits", "")
+
+
+def tesseract(picture: bytes | Path) -> str:
+    """Return what Tesseract reads with one thread."""
+    content = picture if isinstance(picture, bytes) else picture.read_bytes()
+    environment = os.environ | {"OMP_THREAD_LIMIT": "1"}
+    done = subprocess.run(TESSERACT, input=content, capture_output=True, check=False, env=environment)
+    return "".join(character for character in done.stdout.decode(errors="replace") if character.isdigit())
+
+
+def one_by_one(reader: Reader, picture: bytes | Path) -> str:
+    """Read each connected component of dark ink as one digit, from left to right, with the network of single digits."""
+    from scipy import ndimage
+
+    dark = 1 - intensities_of(picture).grey
+    boxes = ndimage.find_objects(ndimage.label(dark >= SOLID, np.ones((3, 3)))[0])
+    tallest = max((rows.stop - rows.start for rows, _ in boxes), default=0)
+    boxes = [box for box in boxes if box[0].stop - box[0].start >= SPECK * tallest]
+    inks = [(255 * dark[box]).astype(np.uint8) for box in sorted(boxes, key=lambda box: box[1].start)]
+    cuts = [np.pad(one, max(GROUND, max(one.shape) // 4)) for one in inks]
+    return "".join(str(reading.digit) for reading in reader.read(cuts, 0, "light"))
+
+
+def drawn(ink: NDArray[np.uint8]) -> bytes:
+    """Encode a string as a PNG, dark on light."""
+    return encoded(Image.fromarray(255 - ink), "PNG")
+
+
+def number_accuracy() -> Iterator[Row]:
+    """Measure the share of strings that each program reads right, dark on light, by number of digits and spacing."""
+    reads = engines()
+    for digits in LENGTHS:
+        for spacing in SPACINGS:
+            made = strings("reported", digits, spacing, STRINGS)
+            files = [drawn(picture) for picture in made.pictures]
+            for name, read in reads.items():
+                right = [read(file) == text for file, text in zip(files, made.texts, strict=True)]
+                yield {"name": name, "digits": digits, "spacing": spacing, "strings": len(files),
+                       "right": float(np.mean(right))}  # fmt: skip
+
+
+def number_latency() -> Iterator[Row]:
+    """Read one picture of a number at a time, on one thread: the median of each round."""
+
+    def case(read: Read, pictures: Sequence[bytes | Path], _: int) -> Row:
+        return {"p50": float(np.median(seconds_each(read, pictures)))}
+
+    with tempfile.TemporaryDirectory() as folder:
+        kinds: dict[str, Sequence[bytes | Path]] = {
+            "4-digit strip": [drawn(picture) for picture in strings("reported", 4, "spaced", NUMBER_CALLS).pictures],
+            f"PNG of {WIDTH}×{HEIGHT}, from file": large_files(Path(folder)),
+        }
+        yield from alternating({
+            (("name", name), ("kind", kind)): partial(case, read, pictures)
+            for name, read in engines().items() for kind, pictures in kinds.items()
+        }, ROUNDS, warm=1)  # fmt: skip
+
+
+def large_files(folder: Path) -> list[Path]:
+    """Write pictures of 600×100 pixels with six digits each, enlarged in their proportions, and return the files."""
+    files = []
+    for place, picture in enumerate(strings("reported", 6, "spaced", NUMBER_CALLS).pictures):
+        files.append(folder / f"{place}.png")
+        page = Image.new("L", (WIDTH, HEIGHT), "white")
+        page.paste(ImageOps.contain(Image.fromarray(255 - picture), page.size, Image.Resampling.BICUBIC))
+        page.save(files[-1])
+    return files
+
+
+def number_rate() -> Iterator[Row]:
+    """Read strips of four digits on two threads that share a program: strips a second."""
+    files = [drawn(picture) for picture in strings("reported", 4, "spaced").pictures]
+
+    def case(read: Read, _: int) -> Row:
+        began = time.perf_counter()
+
+        def work(place: int) -> int:
+            done = 0
+            while time.perf_counter() - began < SECONDS:
+                read(files[(place + done) % len(files)])
+                done += 1
+            return done
+
+        with ThreadPoolExecutor(2) as pool:
+            done = sum(pool.map(work, (0, len(files) // 2)))
+        return {"strips_per_second": done / (time.perf_counter() - began)}
+
+    return alternating({name: partial(case, read) for name, read in engines().items()}, ROUNDS, warm=1)
+
+
+def number_size() -> Iterator[Row]:
+    """Tell the size of the networks in bytes, if they are files of the package's kind, and the most memory that a
+    process held to read one picture of 600×100 pixels. Tesseract is a process of its own and has neither."""
+    numbers, here = Numbers(), Path(__file__).parent
+    with tempfile.TemporaryDirectory() as folder:
+        picture = large_files(Path(folder))[0]
+        for name in engines():
+            ours = name in get_args(ReadingEngine)
+            networks = numbers.reader(name).networks if ours else [Reader().network]  # type: ignore[arg-type]
+            known = [len(file_of(network)) for network in networks]
+            child = subprocess.run([sys.executable, "-c", CHILD, name, str(picture)], capture_output=True, text=True,
+                                   check=True, cwd=here)  # fmt: skip
+            own = name != "tesseract"
+            yield {"name": name, "network_bytes": sum(known) if own and all(known) else None,
+                   "peak_bytes": 1024 * int(child.stdout) if own else None}  # fmt: skip

@@ -1,0 +1,595 @@
+"""Make the figures of the pages that a query cannot express: tables whose columns depend on each other, sentences,
+plots.
+
+A mark `<!-- figure:NAME -->` in a page names one of `FIGURES`. Each is a function of all rows, as `evidence.py` reads
+them.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import re
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from functools import partial
+from itertools import pairwise
+from typing import Any, TypeVar
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+
+from lab.evidence import (
+    FORMATS,
+    NOT_MEASURED,
+    PICKS,
+    ROOT,
+    Row,
+    Rows,
+    agreeing,
+    answered,
+    by_date,
+    first_of,
+    grouped,
+    last_of,
+    median,
+    newest,
+    part,
+    table,
+    value_of,
+)  # fmt: skip
+from lab.measure import config_of, sum_plan
+from lab.study.designs import VARIANTS
+from lab.study.report import Results, points, with_interval
+from sumnist.arithmetic.relations import KINDS, MISTAKE, WEIGHTS, Kind, Posterior, Relations, Writer
+from sumnist.arithmetic.values import Values
+from sumnist.config import PRESETS
+from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
+from sumnist.evaluation.text import percent
+from sumnist.formulas import Relation
+from sumnist.inference.numbers import TRUST
+from sumnist.sheets.check import SURE, WRONG, verdict
+
+__all__ = ["FIGURES", "PLOTS"]
+
+Figure = Callable[[Rows], str]
+FIGURES: dict[str, Figure] = {}
+PLOTS: dict[str, Figure] = {}
+
+
+Made = TypeVar("Made", bound=Callable[..., Any])
+
+
+def entered(where: dict[str, Any], name: str) -> Callable[[Made], Made]:
+    """Return a decorator that enters a function in `FIGURES`, `PLOTS` or `PICKS`."""
+
+    def enter(make: Made) -> Made:
+        where[name] = make
+        return make
+
+    return enter
+
+
+# Queries of several pages, or of the README, which has little room for them.
+
+SECONDS = """
+from = "run"
+where = {{plan = "{plan}", "config.threads" = 2}}
+newest = "machine.processor"
+text = "{{median seconds:seconds}}"
+"""
+COMMAND = """
+from = "commands"
+where = {{command = "{command}"}}
+text = "{{seconds:duration}} on {{machine.cores}} cores of {{machine.processor}}{more}"
+"""
+QUERIES = {
+    "fast-seconds": SECONDS.format(plan="fast-exact"),
+    "fast-concat-time": SECONDS.format(plan="fast-concat"),
+    "make": COMMAND.format(command="make", more=""),
+    "make-test": COMMAND.format(command="make test", more=", {passed:,} tests"),
+    "packaged-per-mille": """
+        from = "run"
+        where = {plan = "packaged", seed = 0}
+        text = "{evaluation.joint.value * 1000:.0f}"
+    """,
+}
+FIGURES |= {name: partial(answered, query) for name, query in QUERIES.items()}
+FIGURES["original-epochs"] = lambda _: str(PRESETS["original"].epochs)
+for _name, _share in (("mistake", MISTAKE), ("sure", SURE), ("wrong", WRONG)):
+    FIGURES[f"sheet-{_name}"] = lambda _, share=_share: f"{100 * share:g} %"  # type: ignore[misc]
+
+
+@entered(FIGURES, "modules")
+def modules(_: Rows) -> str:
+    """Write a table of every module of the package by wing, with the first paragraph of its docstring."""
+    source = ROOT / "src/sumnist"
+    body = []
+    for path in sorted(source.rglob("*.py"), key=lambda path: (len(path.relative_to(source).parts) > 1, path)):
+        text = " ".join((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0].split())
+        body.append([f"`{path.relative_to(source).with_suffix('').as_posix()}`", text.rstrip(".").replace("|", "\\|")])
+    return table(["module", "what lives there"], [row for row in body if "__" not in row[0]])
+
+
+# Runs and the study.
+
+LOSSES = ("reference", "ten-numbers", "bits", "ordinal", "value", "softmax", "weights-5-1", "weights-1-5", "digit-only",
+          "sum-only", "scalar", "scalar-bits", "to-8")  # fmt: skip
+"""Variants of the study that compare losses, for the page about the task."""
+FUSIONS = ("exact", "reference", "deep", "logits", "argmax", "outer", "film", "plane", "linear-logits", "original")
+"""Variants of the study that compare ways to combine the inputs."""
+
+
+def study(names: tuple[str, ...], rows: Rows) -> str:
+    """Write a table of some variants of the study."""
+    results = Results(part(rows, "study"), VARIANTS)
+    body = [[results.titles[name], *(with_interval(results.mean(name, o)) for o in ("digit", "sum", "joint")),
+             points(results.effect(name, "reference", "sum")) if name != "reference" else "",
+             str(results.count(name))] for name in names if name in results]  # fmt: skip
+    return table(["design", "digit %", "sum %", "joint %", "sum, points against the reference", "seeds"], body)
+
+
+FIGURES |= {"study-losses": partial(study, LOSSES), "study-fusions": partial(study, FUSIONS)}
+
+
+@entered(PICKS, "recipes")
+def recipes(rows: Rows) -> Rows:
+    """Return the runs with two threads; a run without a setting for epochs gets one epoch."""
+    return [row | {"config": {"epochs": 1} | row["config"]} for row in rows if row["config"]["threads"] == 2]
+
+
+# Learning from sums.
+
+CHANGED = ("encoder", "lr", "epochs", "batch_size", "weight_decay", "warmup", "lr_floor", "ema", "schedule", "augment",
+           "precision")  # fmt: skip
+"""Settings that are chosen by their results on held-out images."""
+
+
+@entered(PICKS, "planned")
+def planned(rows: Rows) -> Rows:
+    """Return the rows of test images whose settings are those of their current plan; the kind of sums and of labels,
+    the seed and the threads do not matter. `told` says what the sums are."""
+    found = []
+    for row in agreeing(rows, set="test"):
+        given = config_of(row)
+        asked = ("digits", "addends", "operation", "supervision", "seed", "threads")
+        if given == replace(sum_plan(row["name"]), validation=0, **{key: getattr(given, key) for key in asked}):
+            told = "the difference of 2 numbers" if given.operation == "sub" else f"{given.addends:,} numbers added"
+            found.append(row | {"told": told})
+    return found
+
+
+@entered(PICKS, "tried")
+def tried(rows: Rows) -> Rows:
+    """Return the rows of held-out images, with the settings that were tried, in words."""
+    found = []
+    for row in agreeing(rows, set="held out"):
+        config, dropped = config_of(row), row.get("dropout", {}).items()
+        words = [f"{key} {getattr(config, key)}" for key in CHANGED]
+        words += [f"strength {config.augment_strength:g}"] if config.augment != "none" else []
+        words += [f"dropout {share:g} {where}" for where, share in dropped] or ["no dropout"]
+        others = replace(config, seed=0, threads=0)
+        found.append(row | {"settings": ", ".join(words), "told": config.supervision, "others": others})
+    return found
+
+
+FORMATS |= {
+    "computed": lambda is_so: "computed" if is_so else "learned",
+    "after": lambda engine: f" read with {engine}" if engine else "triples",
+    "kind": lambda part: part.partition("-")[2],
+    "trust": lambda trust: f"{trust:g}{', used' * (trust == TRUST)}",
+}
+
+
+@entered(FIGURES, "arithmetic-slope")
+def slope(rows: Rows, least: int = 100) -> str:
+    """Write with which power of the number of digits the time of exact sums grows: the slope of the logarithms, from
+    `least` digits on. With fewer digits, most of the time is the fixed cost of a call."""
+    here = part(rows, "addition-growth")
+    here = agreeing(here, addends=min((row["addends"] for row in here), default=0))
+    sizes = [size for size in sorted({row["digits"] for row in here}) if size >= least]
+    if len(sizes) < 2:
+        return NOT_MEASURED
+    told = []
+    for question in ("log_prob", "posterior"):
+        times = [median(here, "seconds", question=question, digits=size) for size in sizes]
+        told.append(f"{np.polyfit(np.log(sizes), np.log(times), 1)[0]:.2f} (`{question}`)")
+    return f"{' and '.join(told)} from {sizes[0]:,} to {sizes[-1]:,} digits"
+
+
+# Numbers.
+
+ENGINES = "ours", "ocr", "ocr alone", "both"
+
+
+def reader_of(row: Row) -> tuple[str, int]:
+    """Return the digest of a row's networks, and the generation of its path from the picture."""
+    return row["model_sha256"], row.get("path", 1)
+
+
+@entered(FIGURES, "misses")
+def misses(rows: Rows) -> str:
+    """List the scanned digits of the reported half that are misread, with the cause as far as a program can tell."""
+    last = last_of([row for row in agreeing(part(rows, "real"), half="reported") if "misread" in row], "name")
+    scans = [row for row in last if row["name"] == "scanned digits"]
+    body = [[one["cause"], one["picture"], str(one["digit"]), f"{one['read']} ({one['probability']:.0%})",
+             f"{one['of_the_truth']:.1%}", "yes" if one["accepted"] else "no"]
+            for row in scans for one in row["misread"]]  # fmt: skip
+    return table(["cause", "picture", "written", "read", "probability of what is written", "accepted"], body)
+
+
+@entered(PICKS, "quoted")
+def quoted(rows: Rows) -> Rows:
+    """Return, for the newest network of each engine, the first measurement of the reported half and the last of the
+    development half."""
+    now = {row["engine"]: reader_of(row) for row in first_of(rows, "engine", "model_sha256", "path")}
+    found = [row for row in rows if reader_of(row) == now[row["engine"]]]
+    groups = grouped(by_date(found), "engine", "kind", "set", "half", "name")
+    quoted = [group[-1 if group[0]["half"] == "development" else 0] for group in groups.values()]
+    return sorted(quoted, key=lambda row: ENGINES.index(row["engine"]))
+
+
+@entered(PICKS, "longer")
+def longer(rows: Rows) -> Rows:
+    """Return the rows of the weights after longer training, and the rows of the packaged weights with the settings that
+    the package uses."""
+    used = agreeing(part(rows, "strips-closer"), engine="ours", trust=TRUST)
+    return [*(row | {"weights": "packaged"} for row in used), *part(rows, "strips-longer")]
+
+
+@entered(FIGURES, "numbers-labels")
+def relabelled(rows: Rows) -> str:
+    """Write the figures of real strips by engine, without the misread strips whose label a person found wrong."""
+    body = []
+    for row in sorted(quoted(part(rows, "strips")), key=lambda row: (row["name"], row["half"])):
+        wrong = {one["picture"] for one in agreeing(part(rows, "strips-labels"), set=row["set"], half=row["half"])}
+        if row["kind"] == "real" and wrong and row["accuracy_accepted"] is not None:
+            out = [one for one in row.get("misread", ()) if one["picture"] in wrong]
+            count, left = row["pictures"], row["pictures"] - len(out)
+            accepted = row["accepted"] * count
+            kept = accepted - sum(one["accepted"] for one in out)
+            right = (
+                row["accuracy"] * count / left,
+                row["accuracy_accepted"] * accepted / kept if kept else None,
+                (row["in_candidates"] * count - sum(one["in_candidates"] for one in out)) / left,
+            )
+            body.append([row["name"], row["half"], row["engine"], str(len(out)), *map(percent, right)])
+    head = ["right, %", "right of the accepted, %", "truth among the candidates, %"]
+    return table(["real strips", "half", "read with", "left out", *head], body)
+
+
+@entered(PICKS, "causes")
+def causes(rows: Rows) -> Rows:
+    """Return why numbers of the development half of real strips were misread, as a person sorted them."""
+    why = {(row["set"], row["picture"]): row["cause"] for row in part(rows, "strips-misses")}
+    ours = agreeing(quoted(part(rows, "strips")), kind="real", half="development", engine="ours")
+    return [{"set": row["set"], "cause": why.get((row["set"], one["picture"]), "nobody has looked at it yet")}
+            for row in ours if row["set"] in {name for name, _ in why} for one in row["misread"]]  # fmt: skip
+
+
+# Pictures.
+
+SURE_SHARE = 0.99
+"""The coverage at which the tables give the risk."""
+LEAST_COVERAGE = 0.9
+"""The coverage at which the plot of risk against coverage begins."""
+
+
+@entered(PICKS, "packaged")
+def packaged(rows: Rows) -> Rows:
+    """Return the runs of the packaged network, with the risk at `SURE_SHARE`."""
+    return [row | {"risk": risk_at(row["evaluation"])} for row in agreeing(rows, plan="packaged")]
+
+
+@entered(PICKS, "calibrated")
+def calibrated(rows: Rows) -> Rows:
+    """Return the last calibration, with its risk and that of each fold at `SURE_SHARE`."""
+    return [row | {"risk": risk_at(row), "folds": [fold | {"risk": risk_at(fold)} for fold in row["folds"]]}
+            for row in rows[-1:]]  # fmt: skip
+
+
+@entered(PICKS, "reported")
+def reported(rows: Rows) -> Rows:
+    """Return the first measurement of the reported half by the newest reader: the one whose first measurement is
+    latest."""
+    firsts = by_date(first_of(rows, "model_sha256", "path"))
+    found = [row for row in agreeing(rows, half="reported") if reader_of(row) == reader_of(firsts[-1])]
+    return by_date(found)[:1]
+
+
+@entered(PICKS, "halves")
+def halves(rows: Rows) -> Rows:
+    """Return a row for each figure of the development half, as it was measured last, and of the reported half."""
+    found = []
+    for row in (*last_of(agreeing(rows, half="development")), *reported(rows)):
+        said = {f"{title}, {answering}, right %": percent(row[f"{answering}_{key}"])
+                for title, key in (("corruptions", "mean"), ("unseen corruptions", "mean_unseen"))
+                for answering in ("network", "reader")}  # fmt: skip
+        for digits in (row["mnist"], *row["digits"]):
+            name = re.sub("MNIST (training|test) images", "MNIST images", digits["name"])
+            said[f"{name}, right %"] = percent(digits["accuracy"])
+        said |= {f"{kind['name']}, AUROC": f"{kind['auroc']:.4f}" for kind in row["out_of_distribution"]}
+        found += [{"half": row["half"], "what": what, "said": words} for what, words in said.items()]
+    return found
+
+
+def curve(figures: Row) -> list[tuple[float, float]]:
+    """Return the risk–coverage curve of an evaluation or a calibration, if it has one."""
+    return [(coverage, risk) for coverage, risk in figures.get("digit_risk") or figures.get("risk_coverage") or []]
+
+
+def risk_at(figures: Row, share: float = SURE_SHARE) -> float | None:
+    """Return the share of wrong answers among the `share` that the network is surest of, None if it is unknown."""
+    if share == SURE_SHARE and figures.get("risk_at_99") is not None:
+        return float(figures["risk_at_99"])
+    return next((risk for coverage, risk in curve(figures) if math.isclose(coverage, share)), None)
+
+
+# The server.
+
+
+@entered(PICKS, "both")
+def now_and_before(rows: Rows) -> Rows:
+    """Return the rows of the last run of a part: `now` for this checkout, `before` for the one beside it."""
+    return [row | {"which": "now" if row["of"] == row["commit"] else "before",
+                   "refusals": row["not_200"] / row["seconds"] if "not_200" in row else None}
+            for row in newest(rows, "date")]  # fmt: skip
+
+
+# Filled forms. Rows that differ only in their seed are added up.
+
+SOURCES = {"cells": "cells", "photographed": "photographs", "scanned": "scans"}
+BANDS = {
+    "longer side, pixels": ("longer", (0, 1500, 2300, 5000)),
+    "seen from aside, degrees": ("tilt", (0, 10, 20, 31)),
+    "blur, mm": ("blur", (0, 0.1, 0.16, 1)),
+    "shaken, mm": ("motion", (0, 0.01, 0.3, 1)),
+    "bent, mm": ("bend", (0, 0.01, 1, 2, 4.1)),
+}
+"""The figures by which photographs are grouped, and the edges of the groups."""
+
+
+@entered(PICKS, "sheets")
+def sheets(rows: Rows) -> Rows:
+    """Return the rows of each part that agree with its last row in path, half, networks and probability of mistakes;
+    each measurement once, the last one.
+
+    Outcomes and fields get two keys: `as`, how the sheets came to the reader, and `added`, which for an outcome says
+    whether all totals are right.
+    """
+    found = []
+    for here in grouped(rows, "part").values():
+        ordered = by_date(here)
+        same = {key: ordered[-1][key] for key in ("path", "half", "model_sha256", "mistakes")}
+        found += last_of(agreeing(ordered, **same), "layout", "source", "ink", "engine", "seed", "wrong", "factor")
+    return [row | {key: [one | {"as": SOURCES[row["source"]], "added": one.get("mistake") is None} for one in row[key]]
+                   for key in ("outcomes", "fields") if key in row} for row in found]  # fmt: skip
+
+
+@entered(FIGURES, "sheet-registration")
+def registration(rows: Rows) -> str:
+    """Write the errors of boxes and the share of refused photographs, by properties of the photographs. A pixel is one
+    of a page at 200 pixels per inch."""
+    found = [one for row in sheets(part(rows, "sheet-registration")) for one in row["photographs"]]
+    groups = [("all", "", found)]
+    for name, (key, edges) in BANDS.items():
+        for least, most in pairwise(edges):
+            ones = [one for one in found if least <= one[key] < most]
+            ends = [f"{end:.2g}" if end < 100 else f"{end:.0f}" for end in sorted(one[key] for one in ones)]
+            groups.append((name, " – ".join(dict.fromkeys(ends[:1] + ends[-1:])), ones))
+    body = []
+    for name, between, ones in groups:
+        if ones:
+            errors = [one["error"] for one in ones if one["error"] is not None]
+            sizes = [f"{size:.2f}" for size in np.quantile(errors, (0.5, 0.95, 1.0))] if errors else ["–"] * 3
+            body.append([name, between, f"{len(ones):,}", percent(1 - len(errors) / len(ones)), *sizes])
+    head = ["photographs by", "from – to", "photographs", "refused, %", "error, median, px", "95 %, px", "largest, px"]
+    return table(head, body)
+
+
+# A small sheet as a worked example, and the model of slips.
+
+LARGEST = {"q1": 9, "q2": 9, "q3": 9, "total": 27}
+FORMULA = Relation.of("total = q1 + q2 + q3")
+FIRST, LAST = 4, 8
+"""Numbers of the first and the last cell, which are read beyond doubt."""
+MIDDLE: dict[int | Decimal, float] = {1: 0.55, 7: 0.45}
+"""What the reader says about the middle cell."""
+TOTALS = 19, 13, 18, 16
+"""Totals that may be written: right if the cell is a 7, right if it is a 1, nearly right for a 7, right for neither."""
+TERMS = 8, 12, 7
+SLIPS: dict[Kind, tuple[int, str]] = {
+    "off by one": (26, "a slip of counting: one more or one less; with halves, also a half"),
+    "carry": (17, "a carry was lost, or counted twice: ten, or a hundred, more or less"),
+    "skipped": (20, "one of the numbers was left out, each as probable"),
+    "swapped": (72, "two neighbouring digits of the total changed places"),
+    "anything": (33, "any other total, each as probable; also what the kinds above cannot be on that sheet"),
+}
+"""For each kind, the total that is written instead of the sum of `TERMS`, and what happened."""
+
+
+def posterior(total: int) -> Posterior:
+    """Return the posterior of the small sheet if this total is written."""
+    read: dict[str, dict[int | Decimal, float]] = {
+        "q1": {FIRST: 1.0}, "q2": MIDDLE, "q3": {LAST: 1.0}, "total": {total: 1.0},
+    }  # fmt: skip
+    return Relations(LARGEST, [FORMULA]).posterior({name: Values(values, 0.0) for name, values in read.items()})
+
+
+def chance(probability: float) -> str:
+    """Write a probability in percent."""
+    is_near = 0 < probability < 0.0005 or 0.9995 < probability < 1
+    return f"{100 * probability:.{2 if is_near else 1}f} %"
+
+
+@entered(FIGURES, "sheet-example")
+def example(_: Rows) -> str:
+    """Write the probabilities of the middle cell before and after each total."""
+    body = [["none yet", *map(chance, MIDDLE.values()), "", ""]]
+    for total in TOTALS:
+        found = posterior(total)
+        numbers, probabilities = found.numbers["q2"]
+        told = [chance(float(probabilities[numbers == value].sum())) for value in MIDDLE]
+        body.append(
+            [
+                f"{FIRST} + ? + {LAST} = {total}",
+                *told,
+                chance(next(iter(found.kinds.values()))["right"]),
+                verdict(found).outcome,
+            ]
+        )
+    return table(["what is written", *(f"the cell is a {value}" for value in MIDDLE), "the total is added up right",
+                  "the sheet"], body)  # fmt: skip
+
+
+@entered(FIGURES, "sheet-example-steps")
+def steps(_: Rows) -> str:
+    """Write how the first total of that table is computed by hand."""
+    total, writer = TOTALS[0], Writer(LARGEST["total"], len(FORMULA.terms))
+    text, weights = "\n", {}
+    for value, read in MIDDLE.items():
+        terms = np.array([[FIRST, value, LAST]])
+        written = float(writer.kinds(np.array([total]), terms).sum())
+        weights[value] = read * written
+        text += (
+            f"- a {value}: read with {read:g}; the sum is {terms.sum()}, and who has that sum writes {total} with "
+            f"{written:.3g}; together {read:g} × {written:.3g} = {weights[value]:.3g}\n"
+        )
+    value, weight = max(weights.items(), key=lambda one: one[1])
+    whole = sum(weights.values())
+    return f"{text}- so it is a {value} with {weight:.4g} / {whole:.4g} = {chance(weight / whole)}\n"
+
+
+@entered(FIGURES, "sheet-channel")
+def channel(_: Rows) -> str:
+    """Write the kinds of wrong totals, how frequent they are, and an example of each."""
+    weights = {KINDS[kind]: f"{100 * weight:g} %" for kind, weight in WEIGHTS.items()}
+    body = [[name, meaning, str(written), weights[name]] for name, (written, meaning) in SLIPS.items()]
+    terms = " + ".join(map(str, TERMS))
+    return table(["kind", "what happened", f"such as, for {terms} = {sum(TERMS)}", "share of wrong totals"], body)
+
+
+# Plots.
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
+PLOTTED = {
+    "nano-exact": "nano", "micro-exact": "micro", "small-exact": "small", "fast-exact": "fast",
+    "fast-concat": "fast, concat", "default-exact": "default", "default-concat": "default, concat",
+    "robust-exact": "robust", "original": "original", "reference": "reference recipe",
+    "example": "the usual example",
+}  # fmt: skip
+TIMES = {1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min", 300: "5 min", 900: "15 min"}
+SIZES = {1e3: "1,000", 1e4: "10,000", 1e5: "100,000", 1e6: "1 million", 1e7: ""}
+BEST_OF_700 = "697: best of ~700"
+LATE, LARGE = 200, 2e6
+LEFT, BELOW = ("micro", "reference recipe", "robust", "default"), ("default, concat", BEST_OF_700)
+"""Beyond these seconds of training, or parameters, a label stands on the left of its point, where there is room. So do
+the labels of some networks beside others with as many parameters; other such labels stand below."""
+PUBLISHED = {BEST_OF_700: (697, 99.03), "7,070": (7_070, 99.4), "4.7 million": (4.73e6, 99.738)}
+"""Published networks, with their parameters and the share of the test images that they read right, in percent. The page
+names their sources."""
+
+
+@entered(PLOTS, "bench-accuracy")
+@matplotlib.rc_context(STYLE)
+def accuracy_plot(rows: Rows) -> str:
+    """Plot the errors of each measured network against the seconds of its training, and against its parameters, beside
+    published networks."""
+    drawn = new_figure(11, 4.7, "Longer training makes fewer errors; more parameters do not by themselves")
+    left, right = drawn.subplots(1, 2, sharey=True)
+    left.set(xlabel="seconds of training (median)", ylabel="digit errors, %", xscale="log", yscale="log")
+    right.set(xlabel="parameters (blue: this package, means over seeds; grey: others)", xscale="log")
+
+    def errors_of(here: Rows) -> float:
+        return 100 - float(statistics.mean(100 * value_of(row, "evaluation.digit.value") for row in here))
+
+    def labelled(axes: Axes, x: float, y: float, label: str, colour: str, late: bool) -> None:
+        axes.plot(x, y, "o", ms=8, color=colour)
+        axes.annotate(label, (x, y), xytext=(-7 if late else 7, -13 if late or label in BELOW else 6),
+                      textcoords="offset points", fontsize=8.5, color="#333333",
+                      ha="right" if late else "left")  # fmt: skip
+
+    for plan, label in PLOTTED.items():
+        colour = GREY if plan in ("reference", "example") else COLOURS[0]
+        measured = agreeing(part(rows, "run"), plan=plan)
+        if timed := newest(agreeing(measured, **{"config.threads": 2})):
+            spent = median(timed, "seconds")
+            labelled(left, spent, errors_of(timed), label, colour, spent > LATE)
+        if measured:
+            size = measured[0]["evaluation"]["parameters"]
+            labelled(right, size, errors_of(measured), label, colour, size > LARGE or label in LEFT)
+    for label, (size, share) in PUBLISHED.items():
+        labelled(right, size, 100 - share, label, GREY, size > LARGE)
+    left.set_xticks(list(TIMES), list(TIMES.values()))
+    right.set_xticks(list(SIZES), list(SIZES.values()))
+    left.set_yticks([0.25, 0.5, 1], ["0.25", "0.5", "1"])
+    for axes in (left, right):
+        axes.minorticks_off()
+        axes.margins(0.14, 0.2)
+    return as_svg(drawn)
+
+
+@entered(PLOTS, "bench-throughput")
+@matplotlib.rc_context(STYLE)
+def throughput_plot(rows: Rows) -> str:
+    """Plot throughput against batch size, on both threads; the title says how far ours is ahead of torch."""
+    measured = agreeing(part(rows, "throughput"), threads=2)
+    rates = {key: median(group, "images_per_second") for key, group in grouped(measured, "name", "batch").items()}
+    title = "Throughput: not measured yet"
+    if rates:
+        name, batch = max(rates, key=lambda key: rates[key])
+        ahead = rates[name, batch] / rates["torch", batch]
+        title = f"{name}: {ahead:.1f} times torch's throughput in batches of {batch}"
+    drawn = new_figure(9, 4.6, title)
+    axes = drawn.subplots()
+    axes.set(xlabel="batch size (two threads, the network alone)", ylabel="images a second")
+    batches = list(dict.fromkeys(batch for _, batch in rates))
+    for name, colour in zip(dict.fromkeys(name for name, _ in rates), COLOURS, strict=False):
+        axes.plot(batches, [rates[name, batch] for batch in batches], "o-", color=colour, label=name)
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log")
+    axes.set_yticks([3e3, 1e4, 3e4, 6e4], ["3,000", "10,000", "30,000", "60,000"])
+    axes.minorticks_off()
+    if rates:
+        axes.set_xticks(batches, [f"{batch:,}" for batch in batches])
+        axes.legend(fontsize=9)
+    return as_svg(drawn)
+
+
+@entered(PLOTS, "risk-coverage")
+@matplotlib.rc_context(STYLE)
+def risk_plot(rows: Rows) -> str:
+    """Plot risk against coverage: for the training images, each out of fold, and for the test images, the mean over
+    seeds."""
+    tested = [run["evaluation"] for run in agreeing(part(rows, "run"), plan="packaged") if curve(run["evaluation"])]
+    title, lines = "Risk and coverage: not measured yet", []
+    for row in (calibrated := part(rows, "calibration")[-1:]):
+        title = (f"Without the least sure {percent(1 - SURE_SHARE, 0)} %, {percent(risk_at(row))} % are wrong instead "
+                 f"of {percent(risk_at(row, 1.0))} %")  # fmt: skip
+        lines.append((f"{row['images']:,} training images, out of fold", curve(row)))
+    drawn = new_figure(9, 4.6, title)
+    axes = drawn.subplots()
+    axes.set(xlabel="share of the images answered, the surest first", ylabel="wrong answers among them, %")
+    if tested:
+        seeds = f"mean of {len(tested)} seeds" if len(tested) > 1 else "one seed"
+        lines.append((f"{tested[0]['images']:,} test images, {seeds}", mean_curve([curve(e) for e in tested])))
+    for row in calibrated:
+        axes.axvline(row["accepted"], color=GREY, lw=1, ls=(0, (4, 2)), label="share that the thresholds accept")
+    for (label, ends), colour in zip(lines, COLOURS, strict=False):
+        x, y = zip(*(end for end in ends if end[0] >= LEAST_COVERAGE), strict=True)
+        axes.plot(x, [100 * risk for risk in y], "o-", ms=3, color=colour, label=label, clip_on=False)
+    axes.set_xlim(LEAST_COVERAGE, 1.001)
+    axes.set_ylim(bottom=0)
+    if lines:
+        axes.legend(fontsize=9, loc="upper left")
+    return as_svg(drawn)
+
+
+def mean_curve(curves: Sequence[list[tuple[float, float]]]) -> list[tuple[float, float]]:
+    """Return the mean risk at each coverage that all of `curves` have."""
+    known = [dict(ends) for ends in curves]
+    common = [coverage for coverage, _ in curves[0] if all(coverage in risks for risks in known)]
+    return [(coverage, statistics.fmean(risks[coverage] for risks in known)) for coverage in common]

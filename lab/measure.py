@@ -1,0 +1,1354 @@
+"""Measure what the docs claim, and append rows to the files of docs/results, from which `make docs` writes the pages.
+
+    python -m lab.measure runs fast-exact reference --seeds 0 1 2      train, and evaluate on the grid
+    python -m lab.measure committee default-concat --seeds 0 1 2       finished runs that answer together
+    python -m lab.measure addition lenet own --digits 1 2 --seeds 0    train on sums alone, and evaluate
+    python -m lab.measure robustness reported                          pictures outside MNIST
+    python -m lab.measure real NAME FOLDER reported                    real pictures of digits
+    python -m lab.measure numbers --suite --engines ours both          numbers of any length
+    python -m lab.measure sheets cells photographs --folder FOLDER     filled forms
+    python -m lab.measure find --folder cells=FOLDER --systems ours    numbers found on whole pictures
+    python -m lab.measure tables --table PICTURE --tsv FILE --count 50 whole tables
+    python -m lab.measure hands STROKES                                the digits of pen writers, and their hands
+    python -m lab.measure page                                         the page, in a browser
+
+The package must be committed, and its commit is in the rows. We make choices on training images and on the development
+half. The test images and the reported half are looked at once for each network and for each design of the path from a
+picture to its reading: a measurement that has a row is not repeated. The real pictures are not in the project. They are
+in folders 0 to 9 or have a `labels.csv`; the last number in a file's name says which half the file is in: even numbers
+are for development, odd ones for the report.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import inspect
+import json
+import math
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cache, partial
+from io import BytesIO
+from itertools import pairwise, product
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, default_collate
+
+import sumnist
+from lab.evidence import RESULTS, ROOT, Row, Rows, add, clean_commit, once, with_envelope
+from lab.study.rows import read_jsonl
+from lab.suites import found as finding
+from lab.suites import measure as suite
+from lab.suites import pages
+from lab.suites import tables as table_suite
+from lab.suites.digits import HALVES, Half
+from lab.suites.out_of_distribution import draw_stroke
+from lab.suites.sheet_truth import LAYOUTS, Truth
+from lab.suites.sheets import Ink, Sheets
+from sumnist.arithmetic.relations import MISTAKE
+from sumnist.batch.sources import pictures_in
+from sumnist.cli import parse
+from sumnist.cli.commands import Train
+from sumnist.config import Config, Operation, ReadingEngine, Supervision, preset
+from sumnist.data import pen_digits
+from sumnist.data.mnist import load_mnist
+from sumnist.data.pairs import as_image
+from sumnist.environment import commit
+from sumnist.errors import DataError, ImageError, SumnistError
+from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
+from sumnist.files import CELLS, FINDER, NUMBERS, ONNX, PRETRAINED
+from sumnist.formulas import Relation
+from sumnist.inference.ctc import CHARACTERS
+from sumnist.inference.finder import Finder
+from sumnist.inference.numbers import TRUST, Numbers, OcrRecognizer, file_of
+from sumnist.inference.reader import Reader
+from sumnist.memory import keep_freed_memory
+from sumnist.model.encoders import count_parameters
+from sumnist.model.folder import METRICS, RECORD
+from sumnist.model.fusion import Heads, Outputs
+from sumnist.model.network import Network, TwoInputNet, load_network
+from sumnist.pictures.decode import intensities_of
+from sumnist.sheets.layout import Page
+from sumnist.sheets.reading import SheetReader, SheetReading
+from sumnist.sheets.registration import corners_of, register, settled
+from sumnist.tables.layout import TableLayout
+from sumnist.tables.reading import CANDIDATES, SURE, Table, TableReader, read_cells
+from sumnist.tables.rules import Rule
+from sumnist.training.export import export_run
+from sumnist.training.folder import read_metrics
+from sumnist.training.loop import train
+from sumnist.training.tasks import split
+
+PATHS = {"tables": 5, "hands": 1, "robustness": 7, "numbers": 14, "sheets": 5, "find": 8}
+"""The generation of each path from a picture to its reading. It rises when the path is redesigned; each network may
+then be measured on the reported half once more."""
+MODEL = PRETRAINED / ONNX
+ENGINES: tuple[ReadingEngine, ...] = get_args(ReadingEngine)
+
+
+def sha256(*contents: bytes) -> str:
+    """Return the SHA-256 of files, joined end to end."""
+    return hashlib.sha256(b"".join(contents)).hexdigest()
+
+
+def half_of(path: str | Path) -> Half:
+    """Return the half that a file is in, by the last number in its name. Raises `DataError` if there is no number."""
+    found = re.findall(r"\d+", Path(path).stem)
+    if not found:
+        raise DataError(f"{path}: no number in its name, which says its half: name it so, or take it out")
+    return HALVES[int(found[-1]) % 2]
+
+
+# Training, and evaluating on the test grid.
+
+
+def reference(seed: int, threads: int) -> Row:
+    """Run a recipe for 99 % in one epoch.
+
+    5×5 convolution (24), pool, ReLU; 3×3 convolution (32), pool, ReLU; linear 256; Adam at 1e-2 with betas 0.7 and 0.9,
+    OneCycle, batches of 256, fp32. It uses the memory format and the allocator settings of `sumnist train`.
+    """
+    torch.set_num_threads(threads)
+    keep_freed_memory()
+    torch.manual_seed(seed)
+    data = load_mnist("train")
+    net = nn.Sequential(
+        nn.Conv2d(1, 24, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(24, 32, 3), nn.MaxPool2d(2), nn.ReLU(),
+        nn.Flatten(), nn.Linear(800, 256), nn.ReLU(), nn.Linear(256, 10),
+    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fmt: skip
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2, betas=(0.7, 0.9), fused=True)
+    began = clocks()
+    images, digits = torch.tensor(data.images), torch.tensor(data.digits)
+    batches = torch.randperm(len(images)).split(256)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=len(batches), cycle_momentum=False)
+    for index in batches:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(as_image(images[index])), digits[index]).backward()
+        optimizer.step()
+        schedule.step()
+    return run_of({"seed": seed, "threads": threads}, clocks() - began, digit_figures(net))
+
+
+GOAL, MOST_EPOCHS = 0.99, 14
+"""Share of right test images at which the usual example stops, and number of epochs after which it gives up."""
+MEAN, SPREAD = 0.1307, 0.3081
+"""Mean and standard deviation of MNIST's pixels, as that example has them."""
+
+
+def example(seed: int, threads: int) -> Row:
+    """Run the example that most people start from, until an epoch ends with 99 % of the test images right.
+
+    3×3 convolutions 32 and 64, pool, dropout 0.25, linear 128, dropout 0.5; Adadelta at 1.0, times 0.7 an epoch;
+    batches of 64 from a DataLoader, which converts and normalises each image by itself when it is needed. The example
+    looks at the test set after each epoch to know when to stop, which is to its advantage.
+    """
+    torch.set_num_threads(threads)
+    torch.manual_seed(seed)
+    data = load_mnist("train")
+    net = nn.Sequential(
+        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
+        nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.Adadelta(net.parameters(), lr=1.0)
+    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
+
+    def one(place: int) -> tuple[Tensor, Tensor]:
+        image = torch.from_numpy(data.images[place]).float().div(255)[None]
+        return (image - MEAN) / SPREAD, torch.tensor(data.digits[place])
+
+    def batch_of(places: list[int]) -> list[Tensor]:
+        batch: list[Tensor] = default_collate([*map(one, places)])
+        return batch
+
+    places: Any = range(len(data))
+    loader: DataLoader[Any] = DataLoader(places, 64, shuffle=True, collate_fn=batch_of)
+    spent, epoch = np.zeros(2), 0
+    figures: Row = {"digit": {"value": 0.0}}
+    while epoch < MOST_EPOCHS and figures["digit"]["value"] < GOAL:
+        net.train()
+        began = clocks()
+        for image, digit in loader:
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(image), digit).backward()
+            optimizer.step()
+        schedule.step()
+        spent += clocks() - began
+        figures = digit_figures(net.eval(), MEAN, SPREAD)
+        epoch += 1
+    return run_of({"seed": seed, "threads": threads, "epochs": epoch}, spent, figures)
+
+
+def clocks() -> NDArray[np.float64]:
+    """Return the seconds of the wall clock, and the processor seconds of this process."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def run_of(
+    config: Row, spent: Iterable[float], evaluation: Row, head: str | None = None, precision: str = "fp32"
+) -> Row:
+    """Return a run: its settings, its cost, and the figures of its network."""
+    seconds, cpu_seconds = map(float, spent)
+    return {"config": config, "seconds": seconds, "cpu_seconds": cpu_seconds, "commit": head or commit(),
+            "evaluation": evaluation, "precision": precision}  # fmt: skip
+
+
+@torch.inference_mode()
+def digit_figures(net: nn.Module, mean: float = 0.0, scale: float = 1.0) -> Row:
+    """Return the share of test images whose digit is right, in the form of an evaluation."""
+    test = load_mnist("test")
+    answers = [net((as_image(part) - mean) / scale).argmax(1) for part in torch.tensor(test.images).split(500)]
+    accuracy = float((torch.cat(answers) == torch.tensor(test.digits)).float().mean())
+    return {"data": "MNIST test", "digit": {"value": accuracy}, "parameters": count_parameters(net)}
+
+
+Recipe = Callable[[int, int], Row]
+"""Seed and threads → the run of a recipe from outside this package."""
+PLANS: dict[str, Config | Recipe] = {
+    "fast-exact": preset("fast", validation=0),
+    "fast-graph": preset("fast", graph=True, validation=0),
+    "fast-concat": preset("fast", fusion="concat", epochs=4, validation=0),
+    "nano-exact": preset("nano", validation=0),
+    "micro-exact": preset("micro", validation=0),
+    "small-exact": preset("small", validation=0),
+    "default-exact": preset("default", validation=0),
+    "robust-exact": preset("robust", validation=0),
+    "default-concat": preset("default", fusion="concat", numbers_per_image=10, validation=0),
+    "original": preset("original", validation=0),
+    "original-as-written": preset("original-as-written", validation=0),
+    "reference": reference,
+    "example": example,
+}
+TRIED = "robust-exact, tried"
+"""The plan of rows about trainings of `robust` that were measured on the test set and not installed."""
+
+
+def runs(given: argparse.Namespace) -> Iterator[Row]:
+    """Train and evaluate plans, seed by seed, so that a noisy machine treats the plans alike. Rows of outdated
+    configurations stay in the file; the pages quote the current ones."""
+    done = {(row["plan"], row["seed"]) for row in current(read_jsonl(given.rows))}
+    for seed, name in product(given.seeds, given.plans):
+        plan = PLANS[name]
+        if (name, seed) in done:
+            print(f"{name}, seed {seed}: measured already")
+        else:
+            config = isinstance(plan, Config) and replace(plan, seed=seed, threads=given.threads)
+            run = trained(config, given.runs / f"{name}-{seed}") if config else plan(seed, given.threads)  # type: ignore[operator]
+            yield with_envelope("run", plan=name, seed=seed) | run
+
+
+def trained(config: Config, folder: Path) -> Row:
+    """Train into a folder, unless it holds the finished run already, and evaluate the last weights."""
+    if not ((folder / RECORD).exists() and record_of(folder).get("finished")):
+        train(config, folder, overwrite=True)
+    torch.set_num_threads(2)
+    net, config = load_network(folder)
+    if config.outliers:  # calibrated like the packaged network, from predictions out of fold
+        last = read_jsonl(RESULTS / "calibration.jsonl")[-1]
+        net.calibration.set(last["temperature"], last["least_is_digit"], last["least_confidence"])
+    figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
+    figures["parameters"] = count_parameters(net)
+    exported = export_run(folder)
+    tensors = onnx.load(exported.path).graph.initializer
+    figures |= {"numbers": sum(math.prod(tensor.dims) for tensor in tensors), "bytes": exported.bytes}
+    small = export_run(folder, small=True)
+    assert small.accuracy is not None
+    figures["small"] = {"bytes": small.bytes, "digit": small.accuracy["small"][0]}
+    record = record_of(folder)
+    spent = record["seconds"], record["cpu_seconds"]
+    run = run_of(json.loads(config.to_json()), spent, figures, record["commit"], record["precision"])
+    return run | {"device": record["device"]}
+
+
+def record_of(run: Path) -> Row:
+    """Return the record in the folder of a run."""
+    record: Row = json.loads((run / RECORD).read_text(encoding="utf-8"))
+    return record
+
+
+def current(rows: Rows) -> Rows:
+    """Return the rows whose configuration and network are those of a current plan, with any seed and number of
+    threads."""
+
+    def is_current(row: Row) -> bool:
+        plan = PLANS.get(row["plan"])
+        if not isinstance(plan, Config):
+            return plan is not None
+        measured = Config.from_json(json.dumps(row["config"]), row["plan"])
+        same = replace(measured, seed=0, threads=0) == replace(plan, seed=0, threads=0)
+        return same and row["evaluation"]["parameters"] == parameters_of(plan)
+
+    return [row for row in rows if is_current(row)]
+
+
+class Committee(Network):
+    """Networks that answer together: each probability is the mean of theirs."""
+
+    def __init__(self, members: Sequence[TwoInputNet]) -> None:
+        super().__init__()
+        self.members: Any = nn.ModuleList(members)
+        self.fusion = members[0].fusion
+
+    def encoder(self, image: Tensor) -> Tensor:  # type: ignore[override]  # as a method it needs no class of its own
+        """Join the features of all members."""
+        return torch.cat([net.encoder(image) for net in self.members], 1)
+
+    def fuse(self, features: Tensor, number: Tensor) -> Heads:
+        """Join the log-probabilities of the members, from the features of all of them `[B, F]` and the number `[B]`."""
+        shares = zip(self.members, features.chunk(len(self.members), 1), strict=True)
+        each = [net.outputs(net.fuse(share, number), number) for net, share in shares]
+        return Heads(*(torch.stack(one).logsumexp(0) - math.log(len(each)) for one in zip(*each, strict=True)))
+
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        """Return the log-probabilities as they are."""
+        assert heads.sum is not None
+        return Outputs(heads.digit, heads.sum)
+
+
+def committee(given: argparse.Namespace) -> Iterator[Row]:
+    """Evaluate finished runs of a plan, one for each seed, as a committee."""
+    who = {"plan": given.plan, "seeds": given.seeds}
+    if any(row.items() >= who.items() for row in read_jsonl(given.rows)):
+        print(f"{given.plan}, seeds {given.seeds}: measured already")
+        return
+    folders = [given.runs / f"{given.plan}-{seed}" for seed in given.seeds]
+    net = Committee([load_network(folder)[0] for folder in folders])
+    figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
+    commits = [record_of(folder)["commit"] for folder in folders]
+    yield with_envelope("committee", **who, commits=commits) | {
+        "evaluation": figures | {"parameters": count_parameters(net)}
+    }
+
+
+@cache
+def parameters_of(config: Config) -> int:
+    """Count the trainable numbers of the network that `config` describes."""
+    return count_parameters(TwoInputNet.from_config(config))
+
+
+# Learning from sums alone. Networks that learned from all 60,000 images were measured on the test images once, at the
+# end. With --choose, 10,000 images are held out and measured instead. These rows serve to choose settings, so any flag
+# of `sumnist train` may be given.
+
+SUM_PLANS = {"lenet": "--preset addition", "own": "--preset addition-best",
+             "varied": "--preset addition --augment elastic --augment-strength 0.5 --epochs 60",
+             "many": "--preset addition --encoder centred --sums 5000 --batch-size 4096 --epochs 5 --lr 3e-3 "
+                     "--weight-decay 0"}  # fmt: skip
+"""The plans, and the flags of each: `lenet` has the encoder and the data of published systems, `varied` changes its
+images at random, `own` has our encoder, and `many` is for sums of many single digits."""
+HELD_OUT = 10_000
+"""Images that are held out for choices."""
+
+
+def sum_plan(name: str, *changes: str) -> Config:
+    """Return the configuration of a plan, with the `changes` that further flags make."""
+    command = parse("train", [*SUM_PLANS[name].split(), *changes])
+    assert isinstance(command, Train)
+    return command.config
+
+
+def addition(given: argparse.Namespace) -> Iterator[Row]:
+    """Train networks from sums alone, and measure them on the test images, seed by seed."""
+    if given.changes and not given.choose:
+        raise SystemExit(f"measure: {' '.join(given.changes)}: settings are changed to choose by; add --choose")
+    own = {"addends": given.addends, "operation": given.operation, "supervision": given.supervision,
+           "validation": HELD_OUT if given.choose else 0, "threads": given.threads}  # fmt: skip
+    for seed, digits, name in product(given.seeds, given.digits, given.plans):
+        config = replace(sum_plan(name, *given.changes), digits=digits, seed=seed, **own)
+        if any(replace(config_of(row), threads=0) == replace(config, threads=0) for row in read_jsonl(given.rows)):
+            print(f"{name}, {digits} digits, seed {seed}: measured already", flush=True)
+            continue
+        row = with_envelope("addition", name=name)
+        yield row | learned(config, given.runs / str(row["commit"])[:9])
+
+
+def learned(config: Config, runs: Path) -> Row:
+    """Train, or finish a training that was begun at the same commit, and measure the last weights."""
+    digest = sha256(replace(config, threads=0).to_json().encode())
+    folder = runs / f"{config.preset}-{config.digits}-{config.supervision}-seed{config.seed}-{digest[:8]}"
+    result = train(config, folder, resume=True)
+    if not result.finished:
+        raise SystemExit(f"measure: {folder}: stopped; the same command goes on")
+    _, held = split(load_mnist("train", config.data_dir), config)
+    images = load_mnist("test", config.data_dir) if held is None else held
+    record = record_of(folder)
+    return {
+        "set": "test" if held is None else "held out", "seed": config.seed,
+        "config": json.loads(config.to_json()), "dropout": dropout_of(result.net),
+        "parameters": count_parameters(result.net),
+        **{key: record[key] for key in ("seconds", "cpu_seconds", "precision", "restarts")},
+        "renamed": sum("renamed_by" in row for row in read_metrics(folder / METRICS)),
+        "evaluation": SumEvaluation.of(answer_sums(result.net, images, config), images.name).as_dict(),
+    }  # fmt: skip
+
+
+def dropout_of(net: TwoInputNet) -> dict[str, float]:
+    """Return the shares that an encoder drops, by their place: before a linear layer, or before the fusion."""
+    found = {}
+    for layer, after in pairwise([*net.encoder, nn.Identity()]):
+        if isinstance(layer, nn.Dropout):
+            where = f"{after.in_features}→{after.out_features}" if isinstance(after, nn.Linear) else "the fusion"
+            found[f"before {where}"] = layer.p
+    return found
+
+
+def config_of(row: Row) -> Config:
+    """Return the configuration in a row; settings that an older row lacks have their defaults."""
+    return Config.from_json(json.dumps(row["config"]), "a row")
+
+
+# Pictures of digits.
+
+
+def robustness(given: argparse.Namespace) -> Iterator[Row]:
+    """Read the suites with the packaged network. This takes some ten minutes."""
+    about = {"model_sha256": sha256(MODEL.read_bytes()), "path": PATHS["robustness"]}
+    once(read_jsonl(given.rows), half=given.half, **about)
+    figures = suite.robustness(Reader(MODEL.read_bytes()), given.half).values
+    yield with_envelope("robustness", model="shipped", **about, mnist_images=figures["mnist"]["pictures"],
+                        photographs=suite.PHOTOGRAPHS, **figures)  # fmt: skip
+
+
+def real(given: argparse.Namespace) -> Iterator[Row]:
+    """Read real pictures with the packaged network; the folder has sub-folders 0 to 9, each named for its digit."""
+    about = {"half": given.half, "name": given.name, "model_sha256": sha256(MODEL.read_bytes()),
+             "path": PATHS["robustness"]}  # fmt: skip
+    if given.half == HALVES[1]:
+        once(read_jsonl(given.rows), **about)
+    pictures = [(path / name, digit) for digit in range(10) if (path := given.folder / str(digit)).is_dir()
+                for name in pictures_in(path) if half_of(name) == given.half]  # fmt: skip
+    if not pictures:
+        raise SystemExit(f"{given.folder}: no pictures of the {given.half} half in sub-folders 0 to 9")
+    paths, digits = zip(*pictures, strict=True)
+    reader = Reader(MODEL.read_bytes())
+    answers = suite.answers_of(reader, paths)
+    wrong = np.flatnonzero(answers.digits != digits).tolist()
+    misread = [miss(paths[place], digits[place], reader.read(paths[place], 0)) for place in wrong]
+    result = suite.digit_result(given.name, answers, np.array(digits))
+    yield with_envelope("real") | about | result | {"misread": sorted(misread, key=lambda row: row["cause"])}
+
+
+def miss(path: Path, digit: int, reading: Any) -> Row:
+    """Describe a picture that is misread, and why, as far as a program can tell."""
+    shares = np.array(reading.digit_probabilities)
+    second = int((shares > shares[digit]).sum()) == 1 and shares[digit] >= SECOND
+    cause = (
+        reading.reason if reading.reason not in (None, "unsure") else "a close second" if second else "sure of another"
+    )
+    return {"picture": path.stem, "digit": digit, "read": reading.digit, "probability": float(shares.max()),
+            "of_the_truth": float(shares[digit]), "accepted": reading.accepted, "cause": cause}  # fmt: skip
+
+
+SECOND = 0.05
+"""Least probability with which the truth counts as a close second."""
+
+
+# Numbers of any length. FOLDER holds real strips, with a `labels.csv` as `sumnist evaluate --labels` takes it. Each set
+# and engine gives one row. With `--trusts 0 0.35 1` the development half is measured with each of these weights of
+# rescoring, to choose one.
+
+ALONE = "ocr alone"
+"""The network of `ocr` as one would use it without this package: it sees each picture whole, and its best path may
+contain only digits. For folders only."""
+SUITE = "suite"
+"""The name of the suite among the sets."""
+LABELS = "labels.csv"
+TABLE_CELLS, CHOSEN = "cells.tsv", "203"
+"""The file that lists the cells of weather tables, and the station whose sheets are the development half."""
+
+
+def named(text: str) -> tuple[str, Path]:
+    """Split NAME=PATH into a name and a path. Raises `ArgumentTypeError`."""
+    name, equals, path = text.partition("=")
+    if not (name and equals and path) or name == SUITE:
+        raise argparse.ArgumentTypeError(f"{text}: expected NAME=PATH, such as cells=../cells")
+    return name, Path(path)
+
+
+def labels_in(folder: Path, half: Half) -> list[suite.Label]:
+    """Return the labels of the pictures of a half, or of the cells of weather tables, whose station says which half
+    they are in. Raises `DataError` if there are no labels, or one of them is broken."""
+    if (folder / TABLE_CELLS).exists():
+        return [suite.Label(row["file"], row["tenths"], int(row["tenths"])) for row in cells_of(folder / TABLE_CELLS)
+                if row["sheet"].startswith(CHOSEN) == (half == HALVES[0])]  # fmt: skip
+    labels = suite.labels_of(folder / LABELS)
+    for label in labels:
+        if label.error is not None:
+            raise DataError(f"{label.error}: mend {LABELS}")
+    found = [label for label in labels if half_of(label.path) == half]
+    if not found:
+        raise DataError(f"no pictures with {'odd' if half == HALVES[1] else 'even'} numbers in {LABELS}")
+    return found
+
+
+def numbers(given: argparse.Namespace) -> Iterator[Row]:
+    """Read numbers, one engine after the other."""
+    if not given.folder and not given.suite:
+        raise SystemExit("measure: nothing to measure on, expected --suite or --folder")
+    if given.trusts and given.half != HALVES[0]:
+        raise SystemExit("measure: --trusts: choices are made by the development half: add --half development")
+    if given.trusts and ALONE in given.engines:
+        raise SystemExit(f"measure: --trusts with {ALONE}, which does not rescore: leave that engine out")
+    reader, rows = Numbers(), read_jsonl(given.rows)
+    networks = {}
+    for engine in given.engines:
+        used = reader.of("ocr") if engine == ALONE else reader.reader(engine).networks
+        networks[engine] = sha256(*map(file_of, used))
+    labels = {name: labels_in(folder, given.half) for name, folder in given.folder}
+    for engine, network in networks.items() if given.half == HALVES[1] else ():
+        for name in [*labels, *[SUITE] * given.suite]:
+            once(rows, part="strips", half=given.half, set=name, engine=engine, model_sha256=network,
+                 path=PATHS["numbers"])  # fmt: skip
+    for trust, (engine, network) in product(given.trusts or [TRUST], networks.items()):
+        reader.trust = trust
+        about = with_envelope("strips-closer" if given.trusts else "strips", engine=engine, model_sha256=network)
+        about |= {"path": PATHS["numbers"], "half": given.half} | ({"trust": trust} if given.trusts else {})
+        for name, folder in given.folder:
+            figures = alone if engine == ALONE else partial(labelled, reader, engine)
+            yield about | {"set": name, "kind": "real"} | figures(name, folder, labels[name])
+        if given.suite and engine != ALONE:
+            found = suite.numbers(reader, given.half, engine, given.count).values
+            for kind, results in (("strings", found["strings"]), ("no number", found["no_numbers"])):
+                for row in results:
+                    if not given.trusts or (kind == "strings" and row["digits"] in (None, 1)):  # these are enough
+                        yield about | {"set": SUITE, "kind": kind} | row
+
+
+def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, labels: list[suite.Label]) -> Row:
+    """Measure an engine on a folder.
+
+    In a cell of a weather table, the point before tenths may be written or not. There only the digits count, and
+    figures that depend on values are None.
+    """
+    answers = list(suite.labelled_answers(reader, folder, labels, engine))
+    unknown: Row = {}
+    if (folder / TABLE_CELLS).exists():
+        unknown = {"in_candidates": None, "nll": None}
+        answers = [(label, answer._replace(right=finding.digits_of(answer.text or "") == finding.digits_of(label.text)))
+                   for label, answer in answers]  # fmt: skip
+    misread = [{"picture": Path(label.path).stem, "read": answer.text, "accepted": answer.accepted,
+                "in_candidates": answer.in_candidates} for label, answer in answers if not answer.right]  # fmt: skip
+    return suite.number_result(name, [answer for _, answer in answers]) | unknown | {"misread": misread}
+
+
+def alone(name: str, folder: Path, labels: list[suite.Label]) -> Row:
+    """Measure how many pictures of a folder `ALONE` reads right; it gives no probabilities."""
+    recognizer, right = OcrRecognizer(), []
+    digits = [0, *(place for place, character in enumerate(CHARACTERS, 1) if character.isdigit())]
+    for label in labels:
+        (line,) = recognizer.lines([1 - intensities_of(folder / label.path).grey])
+        path = np.array(digits)[line.emissions[:, digits].argmax(1)]
+        read = path[(np.diff(path, prepend=0) != 0) & (path > 0)]
+        right.append("".join(CHARACTERS[one - 1] for one in read).lstrip("0") == str(label.value))
+    unknown = dict.fromkeys(("accepted", "accuracy_accepted", "in_candidates", "nll", "ece"))
+    return {"name": name, "pictures": len(right), "accuracy": float(np.mean(right)), **unknown}
+
+
+# Hands. The writers are those of the half in a file of pen strokes; no network has learned from them. Each digit is
+# drawn by pens of three widths and in two sizes, and read alone. Numbers by one writer are composed of such digits.
+# Readers are adapted to some of each writer's digits, and read the others.
+
+HEIGHTS, PEN_WIDTHS = (24, 90), (0.05, 0.1, 0.16)
+"""Heights of a digit in pixels, and widths of pens as shares of the height."""
+GAPS = {"spaced": (0.15, 0.4), "touching": (-0.1, 0.0)}
+"""Gaps between digits as shares of their height: least and most."""
+STRINGS = 40
+"""Strings of each length and writer."""
+EXAMPLES = (1, 2, 3, 5, 10)
+"""Examples of each digit to which a reader is adapted."""
+AGAIN = 3
+"""How often examples are chosen anew."""
+
+
+def pen_picture(strokes: Sequence[NDArray[Any]], height: int, width: float) -> NDArray[np.uint8]:
+    """Draw a digit, dark on light, with paper around it."""
+    every = np.concatenate(strokes)
+    low, size = every.min(0), np.ptp(every, 0)
+    factor, room = height / max(size[1], size[0] / 1.1, 1), height * (width + 0.3)
+    wide, high = (4 * round(factor * side + 2 * room) for side in size.tolist())
+    ink = Image.new("L", (wide, high))
+    for one in strokes:
+        points = [(4 * x, 4 * y) for x, y in (factor * (one - low) + room).tolist()]
+        draw_stroke(ImageDraw.Draw(ink), points if len(points) > 1 else points * 2, 4 * width * height)
+    return np.asarray(ink.reduce(4).point(lambda light: 250 - 0.8 * light))
+
+
+def line_by(pictures: Sequence[NDArray[np.uint8]], gap: tuple[float, float], height: int, random: Any) -> Any:
+    """Put digits of one writer on a line; the gaps are between their ink."""
+    inks = []
+    for picture in pictures:
+        columns = np.flatnonzero((picture < 200).any(0))
+        inks.append(picture[:, columns[0] : columns[-1] + 1])
+    high, room = max(ink.shape[0] for ink in inks), height // 2
+    places, x = [], float(room)
+    for ink in inks:
+        places.append(round(x))
+        x += ink.shape[1] + height * random.uniform(*gap)
+    line = np.full((high, round(x) + room), 250, np.uint8)
+    for place, ink in zip(places, inks, strict=True):
+        top = (high - ink.shape[0]) // 2
+        part = line[top : top + ink.shape[0], place : place + ink.shape[1]]
+        np.minimum(part, ink, out=part)
+    return line
+
+
+def hands(given: argparse.Namespace) -> Iterator[Row]:
+    """Read the digits and numbers of pen writers, and adapt readers to them."""
+    writers = pages.Strokes(given.strokes, given.half).writers
+    networks = sha256(*(path.read_bytes() for path in (MODEL, NUMBERS, CELLS)))
+    about = {"half": given.half, "model_sha256": networks, "path": PATHS["hands"], "writers": len(writers)}
+    if given.half == HALVES[1]:
+        once(read_jsonl(given.rows), **about)
+    reader, random = Reader(), np.random.default_rng(0)
+    known = {
+        writer: [([np.array(one) for one in strokes if len(one)], int(digit))
+                 for digit, many in digits.items() for strokes in many]
+        for writer, digits in writers.items()
+    }  # fmt: skip
+    for height, width in product(HEIGHTS, PEN_WIDTHS):
+        right, accepted = {}, {}
+        for writer, digits in known.items():
+            read = reader.read([pen_picture(strokes, height, width) for strokes, _ in digits], 0)
+            right[writer] = np.array([one.digit == digit for one, (_, digit) in zip(read, digits, strict=True)])
+            accepted[writer] = np.array([one.accepted for one in read])
+        good, taken = np.concatenate([*right.values()]), np.concatenate([*accepted.values()])
+        yield with_envelope("hands-digits", **about, height=height, width=width, digits=len(good)) | {
+            "right": float(good.mean()), "accepted": float(taken.mean()), "right_accepted": float(good[taken].mean()),
+            "worst": min(float(one.mean()) for one in right.values()),
+        }  # fmt: skip
+    for spacing, length in product(GAPS, range(2, 7)):
+        answers = []
+        for digits in known.values():
+            for _ in range(STRINGS):
+                chosen = [digits[place] for place in random.integers(0, len(digits), length)]
+                width, height = random.uniform(PEN_WIDTHS[0], PEN_WIDTHS[-1]), HEIGHTS[1] // 2
+                line = line_by([pen_picture(one, height, width) for one, _ in chosen], GAPS[spacing], height, random)
+                said = reader.read_number(line)
+                answers.append((said.digits == "".join(str(digit) for _, digit in chosen), said.accepted))
+        right_, taken_ = np.array(answers).T
+        yield with_envelope("hands-strings", **about, spacing=spacing, length=length, strings=len(answers)) | {
+            "right": float(right_.mean()), "accepted": float(taken_.mean()),
+            "right_accepted": float(right_[taken_].mean()),
+        }  # fmt: skip
+    pictures = {
+        writer: [np.rint(255 * pen_digits.drawn(scaled(strokes), random, 6)).astype(np.uint8) for strokes, _ in digits]
+        for writer, digits in known.items()
+    }
+    for each, wrong in product(EXAMPLES, (False, True)):
+        yield with_envelope("hands", **about, each=each, wrong_label=wrong) | adapted(
+            reader, {writer: (pictures[writer], [digit for _, digit in known[writer]]) for writer in known}, each, wrong
+        )
+
+
+def scaled(strokes: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Prepare strokes for `pen_digits.drawn`: a dot gets a second point."""
+    return [np.concatenate([one, one + 1e-3]) if len(one) == 1 else one for one in strokes]
+
+
+def adapted(
+    reader: Reader, writers: dict[int, tuple[list[NDArray[np.uint8]], list[int]]], each: int, wrong: bool
+) -> Row:
+    """Measure what learning a hand does, from `each` examples of each digit, of which one has a wrong label if `wrong`.
+
+    Returns the errors on the writer's other digits before and after, and how the share of right digits of other writers
+    and of MNIST changes.
+    """
+    random, training = np.random.default_rng([each, wrong]), load_mnist("train")
+    mnist = random.permutation(len(training.digits))[:2000]
+    others_of_mnist = [*training.images[mnist]], training.digits[mnist]
+    rows, seconds = [], []
+
+    def right(one: Reader, pictures: Sequence[Any], digits: Any) -> NDArray[np.bool_]:
+        good: NDArray[np.bool_] = np.equal([said.digit for said in one.read(list(pictures), 0)], digits)
+        return good
+
+    of_mnist = right(reader, *others_of_mnist).mean()
+    for writer, (pictures, digits) in writers.items():
+        known = np.array(digits)
+        others = [(picture, digit) for name, (some, theirs) in writers.items() if name != writer
+                  for picture, digit in zip(some, theirs, strict=True)]  # fmt: skip
+        strange, their = zip(*(others[place] for place in random.permutation(len(others))[:500]), strict=True)
+        before, plain = right(reader, pictures, known), right(reader, strange, their).mean()
+        for _ in range(AGAIN):
+            chosen = np.concatenate([random.permutation(np.flatnonzero(known == one))[:each] for one in range(10)])
+            labels, rest = known[chosen].copy(), np.setdiff1d(np.arange(len(known)), chosen)
+            if wrong:
+                labels[random.integers(len(labels))] += random.integers(1, 10)
+                labels %= 10
+            start = time.perf_counter()
+            mine = reader.adapt([pictures[place] for place in chosen], labels.tolist())
+            seconds.append(time.perf_counter() - start)
+            after = right(mine, [pictures[place] for place in rest], known[rest])
+            rows.append({
+                "writer": writer, "digits": len(rest), "wrong_before": int((~before[rest]).sum()),
+                "wrong_after": int((~after).sum()), "others": float(right(mine, strange, their).mean() - plain),
+                "mnist": float(right(mine, *others_of_mnist).mean() - of_mnist),
+            })  # fmt: skip
+    total = sum(row["digits"] for row in rows)
+    by_writer = [[row for row in rows if row["writer"] == writer] for writer in writers]
+    return {
+        "digits": total, "seconds": float(np.median(seconds)), "runs": rows,
+        **{f"wrong_{when}": sum(row[f"wrong_{when}"] for row in rows) / total for when in ("before", "after")},
+        **{f"worst_{when}": min(1 - sum(row[f"wrong_{when}"] for row in some) / sum(row["digits"] for row in some)
+                                for some in by_writer) for when in ("before", "after")},
+        **{name: float(np.mean([row[name] for row in rows])) for name in ("others", "mnist")},
+    }  # fmt: skip
+
+
+# Simulated filled forms. The digits on them are MNIST's test images and, with FOLDER, the scans in its folders 0 to 9.
+# Each part, form, ink and seed gives one row, which counts the sheets by their outcome. A measurement that has a row is
+# skipped, so an interrupted one can go on.
+
+FACTORS = 0.2, 1.0, 5.0
+"""The factors by which the probability of a mistake is multiplied before the reader gets it."""
+UNIT = 200 / 25.4
+"""Pixels per millimetre of a page at 200 pixels per inch: errors of registration are given in these pixels."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A measurement.
+
+    Attributes:
+        layout: The name of the form.
+        source: How its sheets come to the reader: "cells", "photographed" or "scanned".
+        count: How many sheets are read for each ink and seed.
+        wrong: The share of sheets with a wrong total.
+        factor: The factor by which the probability of a mistake is multiplied before the reader gets it.
+    """
+
+    layout: str
+    source: str
+    count: int
+    wrong: float = 0.05
+    factor: float = 1.0
+
+
+PARTS: dict[str, tuple[Job, ...]] = {
+    "cells": (Job("cover", "cells", 1000),),
+    "photographs": (
+        Job("cover", "photographed", 100), Job("cover in strips", "photographed", 100),
+        Job("treasurer's slip", "photographed", 20), Job("cover", "scanned", 20),
+    ),
+    "mistakes": tuple(Job(name, "cells", 400, wrong=1.0) for name in LAYOUTS),
+    "epsilon": tuple(Job("cover", "cells", 400, wrong=0.1, factor=factor) for factor in FACTORS),
+    "engines": tuple(Job(name, "cells", 100) for name in ("cover in strips", "treasurer's slip")),
+    "registration": (Job("cover", "photographed", 100),),
+}  # fmt: skip
+"""The parts. With five seeds and both inks there are 10,000 covers in cells, and 2,000 photographs of covers. Engines
+have a part of their own, since they matter only for strips."""
+
+
+def sheets(given: argparse.Namespace) -> Iterator[Row]:
+    """Read simulated sheets, part by part and seed by seed."""
+    inks = [Ink.mnist(given.half)] + ([Ink.scanned(given.folder, given.half)] if given.folder else [])
+    networks = sha256(*(path.read_bytes() for path in sorted(Path(sumnist.__file__).parent.rglob("*.onnx"))))
+    for seed, part in product(given.seeds, given.parts):
+        for job, ink, engine in product(PARTS[part], inks, given.engines if part == "engines" else ENGINES[:1]):
+            count = given.count or job.count
+            row = with_envelope(f"sheet-{part}", model_sha256=networks, path=PATHS["sheets"], half=given.half) | {
+                **asdict(job), "mistakes": given.mistakes, "count": count, "seed": seed, "engine": engine,
+                "ink": ink.name,
+            }  # fmt: skip
+            if is_measured(read_jsonl(given.rows), {key: row[key] for key in row if key not in ("date", "machine")}):
+                print(f"{part}, {job.layout}, {ink.name}, seed {seed}, {engine}: measured already", flush=True)
+                continue
+            made = Sheets(LAYOUTS[job.layout], ink, given.half, seed, job.wrong)
+            if part == "registration":
+                yield row | registrations(made, range(count))
+            else:
+                reader = SheetReader(made.layout, mistake=given.mistakes * job.factor, engine=engine)
+                yield row | outcomes_of(reader, made, range(count), job.source)
+
+
+def is_measured(rows: Iterable[Row], what: Row) -> bool:
+    """Whether there is a row with these values. On the reported half, the commit does not matter."""
+    keys = what.keys() - ({"commit"} if what["half"] == HALVES[1] else set())
+    return any(all(row.get(key) == what[key] for key in keys) for row in rows)
+
+
+class Outcome(NamedTuple):
+    """The outcome of a sheet.
+
+    Attributes:
+        state: The state that the reader gave it, or "unreadable".
+        before: Whether all numbers are right if each is read alone.
+        after: Whether all numbers are right if they are read together, even on a doubtful sheet.
+        mistake: The kind of its wrong total, None if it has none.
+        told: Whether the reader reports exactly the wrong totals.
+    """
+
+    state: str
+    before: bool
+    after: bool
+    mistake: str | None
+    told: bool
+
+
+def outcomes_of(reader: SheetReader, sheets: Sheets, places: Sequence[int], source: str) -> Row:
+    """Read sheets, and count the outcomes.
+
+    Also counts the fields by how they are written, and how many of them are read wrong, alone and together. Also
+    returns the seconds of reading.
+    """
+    outcomes, seconds = Counter[Outcome](), 0.0
+    fields, before, after = Counter[str](), Counter[str](), Counter[str]()
+    for place in places:
+        truth = sheets.truth(place)
+        if source == "cells":
+            look = partial(reader.of_cells, sheets.cells(place))
+        else:
+            photograph = sheets.photographed(place) if source == "photographed" else sheets.scanned(place)
+            look = partial(reader.read, photograph.data)
+        start = time.perf_counter()
+        try:
+            reading: SheetReading | None = look()
+        except ImageError:
+            reading = None
+        seconds += time.perf_counter() - start
+        outcomes[outcome_of(truth, reading)] += 1
+        for name, entry in truth.entries.items() if reading else ():
+            assert reading is not None
+            fields[entry.manner] += 1
+            before[entry.manner] += reading.read[name] != entry.value
+            after[entry.manner] += reading.values[name] != entry.value
+    return {
+        "outcomes": [outcome._asdict() | {"sheets": count} for outcome, count in sorted(outcomes.items(), key=str)],
+        "fields": [{"manner": manner, "fields": count, "wrong_before": before[manner], "wrong_after": after[manner]}
+                   for manner, count in sorted(fields.items())],
+        "seconds": round(seconds, 3),
+    }  # fmt: skip
+
+
+def outcome_of(truth: Truth, reading: SheetReading | None) -> Outcome:
+    """Return the outcome of a sheet."""
+    mistake = truth.mistake.kind if truth.mistake else None
+    if reading is None:
+        return Outcome("unreadable", False, False, mistake, False)
+    before, after = (
+        all(found[name] == value for name, value in truth.values.items()) for found in (reading.read, reading.values)
+    )
+    told = {one.field for one in reading.wrong} == ({truth.mistake.field} if truth.mistake else set())
+    return Outcome(reading.state, before, after, mistake, told)
+
+
+def registrations(sheets: Sheets, places: Sequence[int]) -> Row:
+    """Describe each photograph, with the error of the worst corner of a box in pixels at 200 pixels per inch, None if
+    the photograph is refused."""
+    page = Page.of(sheets.layout)
+    boxes = [box for place in page.places for box in (*place.boxes, *place.correction)]
+    corners = np.concatenate([corners_of(box) for box in boxes])
+    found = []
+    for place in places:
+        photograph = sheets.photographed(place)
+        view = photograph.view
+        known = {"longer": max(photograph.size), "tilt": photograph.tilt, "quarter": photograph.quarter,
+                 "blur": photograph.blur, "motion": photograph.motion, "bend": abs(view.bend)}  # fmt: skip
+        try:
+            sheet = settled(register(np.asarray(Image.open(BytesIO(photograph.data))), page, str(place)))
+        except ImageError as error:
+            found.append(known | {"error": None, "reason": str(error).partition(":")[2].strip()[:80]})
+            continue
+        seen = np.concatenate([sheet.corners(box) for box in boxes])
+        off = np.linalg.norm(view.unseen(seen) - corners, axis=1).max() * UNIT
+        found.append({key: round(value, 3) for key, value in (known | {"error": float(off)}).items()})
+    return {"photographs": found}
+
+
+# Numbers found on whole pictures. FOLDER holds real pictures, with a `labels.csv` or in sub-folders 0 to 9 and `blank`.
+# Of a table the columns D, E and F are known, from a file of tab-separated values: sheet (it begins with the picture's
+# name), column, row, and the number in tenths. Pages and signs are composed; STROKES is `pendigits-orig.tes`. Each set
+# and system gives one row; a measurement that has a row is skipped.
+
+SYSTEMS = (*ENGINES, "PP-OCRv6")
+COLUMNS = "DEF"
+Asked = tuple[str, Any, list[finding.There]]
+"""The name of a picture, the picture, and the numbers on it."""
+Found = tuple[str, Row, Callable[[], Sequence[Asked]], Callable[[list[finding.Answer]], Row]]
+"""A measurement: its part, what its row says about it, a function that returns the pictures, and one that computes the
+figures."""
+
+
+def find(given: argparse.Namespace) -> Iterator[Row]:
+    """Find and read numbers, one system after the other."""
+    reader, sets = Reader(), [*found_sets(given)]
+    reader.numbers.finder = Finder(given.finder)
+    others = (path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx")) if path != FINDER)
+    networks = sha256(given.finder.read_bytes(), *others)
+    for system in given.systems:
+        theirs = system == SYSTEMS[-1]
+        ask = finding.ppocr() if theirs else finding.ours(reader, system)
+        about = {"system": system, "model_sha256": None if theirs else networks, "half": given.half}
+        for name, what, pictures, figures in sets:
+            row = with_envelope(name, path=PATHS["find"], **about, **what)
+            if is_measured(read_jsonl(given.rows), {key: row[key] for key in row if key not in ("date", "machine")}):
+                print(f"{name}, {what}, {system}: measured already", flush=True)
+                continue
+            asked = pictures()
+            answers = [finding.answered(ask, *one) for one in asked]
+            yield row | figures(answers)
+            if given.show:
+                words = [str(value) for key, value in what.items() if key != "count"]
+                title = re.sub(r"[^\w-]", "_", "-".join([system, name, *words]))
+                keep(given, title, [(picture, answer) for (_, picture, _), answer in zip(asked, answers, strict=True)])
+
+
+def found_sets(given: argparse.Namespace) -> Iterator[Found]:
+    """Yield the measurements of finding numbers. Raises `DataError`."""
+    writers: list[pages.Writers] = [pages.Images(Ink.mnist(given.half))] if given.pages or given.signs else []
+    writers += [pages.Strokes(given.strokes, given.half)] if given.strokes else []
+
+    def made(make: Callable[[int], tuple[bytes, list[finding.There]]], count: int) -> list[Asked]:
+        return [(str(place), *make(place)) for place in range(count)]
+
+    for ink, turn in product(writers, given.turns if given.pages else ()):
+        page, what = partial(pages.seen, given.half, ink, turn=turn), {"ink": ink.name, "turn": turn}
+        yield "find-pages", what | {"count": given.pages}, partial(made, page, given.pages), finding.page_figures
+    for ink, kind in product(writers, pages.KINDS if given.signs else ()):
+        sign, what = partial(pages.sign, given.half, ink, kind), {"ink": ink.name, "kind": kind}
+        yield "find-signs", what | {"count": given.signs}, partial(made, sign, given.signs), finding.sign_figures
+    for name, folder in given.folder:
+        some = sample(pictures_of(folder, given.half), given.seed, given.count)
+        what = {"set": name, "count": given.count}
+        yield "find-folder", what, partial(list, some), partial(finding.folder_figures, name)
+    for path in given.table:
+        columns = columns_of(given.tsv, path.stem)
+        yield ("find-table", {"set": path.stem}, partial(list, [(path.stem, path, [])]),
+               partial(finding.table_figures, columns))  # fmt: skip
+
+
+def pictures_of(folder: Path, half: Half) -> list[Asked]:
+    """Return the pictures of a half, each with the number on it, if there is one. Raises `DataError`."""
+    if (folder / LABELS).exists():
+        return [(one.path, folder / one.path, [finding.There(finding.digits_of(one.text), one.value)])
+                for one in labels_in(folder, half)]  # fmt: skip
+    there = {"blank": [], **{str(digit): [finding.There(str(digit), digit)] for digit in range(10)}}
+    return [(f"{path.name}/{name}", path / name, there[path.name])
+            for path in (folder / name for name in there) if path.is_dir()
+            for name in pictures_in(path) if half_of(name) == half]  # fmt: skip
+
+
+def sample(every: Sequence[Any], seed: int, count: int | None) -> list[Any]:
+    """Choose `count` of the items by the seed, all if None."""
+    places = np.random.default_rng(seed).permutation(len(every))[:count]
+    return [every[place] for place in sorted(places)]
+
+
+def cells_of(tsv: Path) -> Iterator[dict[str, str]]:
+    """Read what people transcribed from the cells of weather tables."""
+    return csv.DictReader(tsv.read_text("utf-8").splitlines(), delimiter="\t")
+
+
+def columns_of(tsv: Path | None, sheet: str) -> list[dict[int, str]]:
+    """Return the true columns of a sheet, by their rows. Raises `DataError` if there are none, `SystemExit` without a
+    file."""
+    if not tsv:
+        raise SystemExit("measure: --table: nobody knows what is in it: add --tsv")
+    rows = [row for row in cells_of(tsv) if row["sheet"].startswith(sheet)]
+    columns = [{int(row["row"]): finding.digits_of(row["tenths"]) for row in rows if row["column"] == column}
+               for column in COLUMNS]  # fmt: skip
+    if not all(columns):
+        raise DataError(f"{tsv}: nothing of the columns {', '.join(COLUMNS)} of {sheet}: check the names")
+    return columns
+
+
+def keep(given: argparse.Namespace, name: str, answers: Sequence[tuple[Any, finding.Answer]]) -> None:
+    """Write a picture of some answers, chosen by the seed, and one of all misses."""
+    given.out.mkdir(parents=True, exist_ok=True)
+    finding.shown(sample(answers, given.seed, given.show)).save(given.out / f"{name}.png")
+    finding.shown_misses(answers).save(given.out / f"{name}-misses.png")
+
+
+# Whole tables. Of a real table the columns D, E and F are known, as above; labels say which rows are totals (Tot.) and
+# means (Moy.) of the rows above. Of a simulated table everything is known. A real page is read with and without
+# learning the hand; a simulated one with its rules, and without them.
+
+TOTALS, MEANS = "Tot.", "Moy."
+MOST_LEFT = 6
+"""How many columns of a table are tried as the first known one, from the left."""
+Known = dict[int, tuple[str, list[str | None]]]
+"""For each row of a table, its label and the digits in the known columns."""
+
+
+def tables(given: argparse.Namespace) -> Iterator[Row]:
+    """Read whole tables."""
+    about = {"half": given.half, "path": PATHS["tables"],
+             "model_sha256": sha256(*(path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx"))))}  # fmt: skip
+    reader, before = Reader(), read_jsonl(given.rows) if given.half == HALVES[1] else Rows()
+    for path, engine in product(given.table, ENGINES[:2]):
+        once(before, part="table-cut", set=path.stem, engine=engine, **about)
+        yield with_envelope("table-cut", **about, set=path.stem, engine=engine) | table_cut(
+            given.tsv, path.stem, engine
+        )
+    for path, learn in product(given.table, (False, True)):
+        known = rows_of_table(given.tsv, path.stem)
+        once(before, part="table-page", set=path.stem, learn=learn, **about)
+        yield with_envelope("table-page", **about, set=path.stem, learn=learn) | table_page(reader, path, known, learn)
+    digits = Ink.scanned(given.folder, given.half) if given.folder else Ink.mnist(given.half)
+    ink = pages.Images(digits)
+    for kind, told in product(table_suite.KINDS if given.count else (), (False, True)):
+        what = {"ink": ink.name, "kind": kind, "told": told, "count": given.count}
+        once(before, part="table-simulated", **what, **about)
+        yield with_envelope("table-simulated", **about, **what) | simulated_tables(reader, ink, given, kind, told)
+
+
+def table_cut(tsv: Path | None, sheet: str, engine: ReadingEngine) -> Row:
+    """Measure the reading of a sheet's known cells, which were cut out before: each cell alone, and all cells with the
+    rules that the labels of the rows give."""
+    known = rows_of_table(tsv, sheet)
+    assert tsv
+    files = {(int(row["row"]), COLUMNS.index(row["column"])): tsv.parent / row["file"]
+             for row in cells_of(tsv) if row["sheet"].startswith(sheet)}  # fmt: skip
+    truth = {place: known[place[0]][1][place[1]] for place in files}
+    read: Any = dict(zip(files, Reader().numbers.read_each([*files.values()], engine, count=CANDIDATES), strict=True))
+    read = {place: one for place, one in read.items() if one.candidates}
+    rules = [Rule.of(text) for text in cut_rules(known)]
+    table = TableReader(TableLayout(rules=tuple(rules)))
+    solved = table.solved({place: partial(lambda one, asked=(): one, one) for place, one in read.items()}, read)
+    best = {place: solved.best(place) for place in read}
+    sure = [place for place, (_, share) in best.items() if share >= SURE]
+    digits = {place: finding.digits_of(one.text) for place, one in read.items()}
+    return {
+        "numbers": len(files), "alone": sum(digits.get(place) == text for place, text in truth.items()),
+        "accepted": sum(one.accepted for one in read.values()),
+        "accepted_right": sum(one.accepted and digits[place] == truth[place] for place, one in read.items()),
+        "right": sum(str(value) == truth[place] for place, (value, _) in best.items()), "sure": len(sure),
+        "sure_right": sum(str(best[place][0]) == truth[place] for place in sure), "rules": len(rules),
+    }  # fmt: skip
+
+
+def cut_rules(known: Known) -> Iterator[str]:
+    """Yield the rules that the labels of a sheet's rows give: totals and means of the days above; the third column is
+    the mean of the first two."""
+    days, total = list[int](), 0
+    for row, (label, _) in known.items():
+        if label == TOTALS and days:
+            yield f"r{row + 1} = " + " + ".join(f"r{day + 1}" for day in days)
+            total = row
+        elif label == MEANS and days:
+            yield f"r{row + 1} = r{total + 1} / {len(days)}"
+            days = []
+        elif label not in (TOTALS, MEANS):
+            days.append(row)
+    yield "C = (A + B) / 2"
+
+
+def rows_of_table(tsv: Path | None, sheet: str) -> Known:
+    """Return the known rows of a sheet. Raises `SystemExit`, `DataError`."""
+    columns, labels = columns_of(tsv, sheet), dict[int, str]()
+    assert tsv
+    for row in cells_of(tsv):
+        if row["sheet"].startswith(sheet):
+            labels[int(row["row"])] = row["label"]
+    return {row: (labels[row], [column.get(row) for column in columns]) for row in sorted(labels)}
+
+
+def digits_in(cell: Any, of: str) -> str:
+    """Return the digits of a cell without leading zeros: as it was read if `of` is "read", else those of its value."""
+    text = "" if cell is None else cell.read if of == "read" else "" if cell.value is None else str(cell.value)
+    return finding.digits_of(text)
+
+
+def matched(table: Table, known: Known, left: int) -> list[tuple[int, int]]:
+    """Match known rows to rows of a table, in their order, so that most numbers agree; `left`: the column that is the
+    first known one."""
+    rows = list(known)
+    alike = np.array([
+        [sum(text is not None and digits_in(table.cells.get((row, left + at)), "value") == text
+             for at, text in enumerate(known[one][1])) for row in range(table.rows)]
+        for one in rows
+    ])  # fmt: skip
+    best = np.zeros((len(rows) + 1, table.rows + 1), np.int64)
+    for i, j in np.ndindex(len(rows), table.rows):
+        best[i + 1, j + 1] = max(best[i, j + 1], best[i + 1, j], best[i, j] + alike[i, j])
+    i, j, pairs = len(rows), table.rows, list[tuple[int, int]]()
+    while i and j:
+        if best[i, j] == best[i - 1, j - 1] + alike[i - 1, j - 1] and alike[i - 1, j - 1]:
+            i, j = i - 1, j - 1
+            pairs.append((rows[i], j))
+        elif best[i, j] == best[i - 1, j]:
+            i -= 1
+        else:
+            j -= 1
+    return pairs[::-1]
+
+
+def table_page(reader: Reader, path: Path, known: Known, learn: bool) -> Row:
+    """Measure the reading of a whole page."""
+    start = time.perf_counter()
+    table = TableReader(reader=reader, learn=learn).read(path)
+    seconds = time.perf_counter() - start
+    left = max(range(MOST_LEFT), key=lambda one: len(matched(table, known, one)))
+    pairs = matched(table, known, left)
+    place = dict(pairs)
+    numbers = [(text, table.cells.get((place[row], left + at)) if row in place else None)
+               for row, (_, texts) in known.items() for at, text in enumerate(texts) if text is not None]  # fmt: skip
+    sure = [(text, cell) for text, cell in numbers if cell is not None and cell.state in SURE_STATES]
+    wrong = [{"cell": cell.name, "label": text, "said": str(cell.value), "read": cell.read, "state": cell.state}
+             for text, cell in numbers if cell is not None and digits_in(cell, "value") != text]  # fmt: skip
+    taught = again(reader, table, path) if table.hand else {}
+    relations = [one for rule in table.rules for one in rule.rule.grounded(table.cells)]
+    of_rows = [one.rule.relation for one in table.rules if one.rule.of_rows]
+    true, found = true_rules(known, place), set(map(rule_key, of_rows))
+    return {
+        "rows": table.rows, "columns": table.columns, "known_rows": len(known), "matched_rows": len(pairs),
+        "numbers": len(numbers), "alone": sum(digits_in(cell, "read") == text for text, cell in numbers),
+        "right": sum(digits_in(cell, "value") == text for text, cell in numbers), "sure": len(sure),
+        "sure_right": sum(digits_in(cell, "value") == text for text, cell in sure), "wrong": wrong,
+        "cells": len(table.cells), "states": dict(table.states), "exact": table.exact,
+        "learned": table.hand is not None, "alone_taught": None if table.hand is None else sum(
+            taught.get((place[row], left + at)) == text for row, (_, texts) in known.items() if row in place
+            for at, text in enumerate(texts) if text is not None
+        ),
+        "relations": len(relations), "hold_as_read": sum(holds_in(one, table, "read") for one in relations),
+        "hold": sum(holds_in(one, table, "value") for one in relations), "true_rules": len(true),
+        "found_rules": len(found & true),
+        "false_rules": [one.text for one in of_rows if rule_key(one) not in true],
+        "column_rules": [one.rule.relation.text for one in table.rules if not one.rule.of_rows],
+        "seconds": round(seconds, 2),
+    }  # fmt: skip
+
+
+def again(reader: Reader, table: Table, path: Path) -> dict[tuple[int, int], str]:
+    """Read all cells again with the learned hand, but without relations, and return their digits."""
+    page = TableReader(reader=reader).page(path, None)
+    _, readings = read_cells(reader.with_hand(table.hand), page, page.cells)
+    return {place: finding.digits_of(one.text) for place, one in readings.items()}
+
+
+def rule_key(relation: Relation) -> tuple[int, frozenset[int]]:
+    """Return a rule of rows as its total and, for a sum, its terms."""
+    terms = frozenset(int(name[1:]) for _, name in relation.terms) if relation.divisor == 1 else frozenset[int]()
+    return int(relation.total[1:]), terms
+
+
+def true_rules(known: Known, place: Mapping[int, int]) -> set[tuple[int, frozenset[int]]]:
+    """Return the rules that a sheet's labels give, for matched rows: a total adds up the days above it."""
+    true, days = set[tuple[int, frozenset[int]]](), list[int]()
+    for row, (label, _) in known.items():
+        if label in (TOTALS, MEANS):
+            if row in place:
+                true.add((place[row] + 1, frozenset(days) if label == TOTALS else frozenset()))
+            days = days if label == TOTALS else []
+        elif row in place:
+            days.append(place[row] + 1)
+    return true
+
+
+def holds_in(relation: Relation, table: Table, of: str) -> bool:
+    """Whether a relation holds among the numbers of a table, up to rounding."""
+    cells = {cell.name: cell for cell in table.cells.values()}
+    texts = [digits_in(cells[name], of) for name in relation.names]
+    if not all(texts):
+        return False
+    total, *terms = map(int, texts)
+    return bool(abs(relation.value(terms) - relation.divisor * total) <= relation.divisor * (relation.divisor > 1))
+
+
+def simulated_tables(reader: Reader, ink: Any, given: argparse.Namespace, kind: str, told: bool) -> Row:
+    """Measure the reading of simulated tables: how many numbers are wrong without a flag, how many need a person, and
+    how many tables are wholly right, at once and after a person has answered."""
+    count: Counter[str] = Counter()
+    seconds = 0.0
+    for place in range(given.count):
+        shown = table_suite.photograph(given.half, ink, kind, place)
+        layout = shown.layout if told else TableLayout()
+        began = time.perf_counter()
+        try:
+            table = TableReader(layout, reader).read(shown.picture)
+        except SumnistError:
+            count["unreadable"] += 1
+            count["numbers"] += int((shown.numbers > table_suite.EMPTY).sum())
+            count["person"] += int((shown.numbers > table_suite.EMPTY).sum())
+            continue
+        seconds += time.perf_counter() - began
+        same = (table.rows, table.columns) == shown.numbers.shape
+        wrong = person = 0
+        for at, value in np.ndenumerate(shown.numbers):
+            cell = table.cells.get((int(at[0]), int(at[1])))
+            sure = cell is not None and cell.state in SURE_STATES
+            if value == table_suite.EMPTY:
+                wrong += sure
+                continue
+            count["numbers"] += 1
+            count["alone"] += digits_in(cell, "read") == str(value)
+            count["right"] += cell is not None and cell.value == value
+            wrong += sure and cell is not None and cell.value != value
+            person += not sure
+        count.update(tables=1, grid=same, wrong=wrong, person=person, whole=not (wrong or person), answered=not wrong)
+        count["rules"] += len(table.rules)
+    return {name: int(count[name]) for name in COUNTED} | {"seconds": round(seconds, 2)}
+
+
+SURE_STATES = "read", "checked", "corrected", "struck out"
+COUNTED = (
+    "tables", "unreadable", "grid", "numbers", "alone", "right", "wrong", "person", "whole", "answered",
+    "rules",
+)  # fmt: skip
+
+# The page, in a browser.
+
+ANSWERED = "performance.getEntriesByName('stroke-to-answer').find((one) => one.startTime >= last)?.duration ?? null"
+FIRST = "A 3"
+"""The example that is clicked as soon as the page is there."""
+
+
+def page(given: argparse.Namespace) -> Iterator[Row]:
+    """Measure the page: its bytes; the time from the end of a stroke to both answers, with a server and without, with
+    the inside shown and not; and how soon the page without a server has read an example."""
+    from lab.page_driver import chromium, hosting, served
+
+    sizes = json.loads((given.static / "sizes.json").read_text(encoding="utf-8"))
+    together = with_envelope("page-bytes")
+    yield together | sizes["all"] | {"files": sizes["files"]}
+    with served() as server, hosting(given.static) as static, chromium() as browser:
+        for round_ in range(given.rounds):
+            for (engine, url), inside in product((("server", server), ("browser", static)), (False, True)):
+                yield together | {"part": "page-stroke", "engine": engine, "inside": inside, "round": round_,
+                                  "milliseconds": strokes(browser, url, inside)}  # fmt: skip
+            yield together | {"part": "page-load", "round": round_, **first_answer(browser, static)}
+
+
+def strokes(browser: Any, url: str, inside: bool) -> list[float]:
+    """Return the milliseconds from the end of each digit's last stroke to both answers, as the page measures them."""
+    from lab.page_driver import DIGITS, draw, until
+
+    page = browser.new_page()
+    page.goto(url)
+    page.evaluate("addEventListener('pointerup', (event) => { window.last = event.timeStamp; }, true)")
+    if inside:
+        page.locator("#inside summary").click()
+        page.evaluate("scrollTo(0, 0)")
+    times: list[float] = []
+    for drawing in (DIGITS[3], *DIGITS):  # the first one warms up
+        draw(page, drawing)
+        times.append(until(page, ANSWERED))
+        page.wait_for_timeout(200)  # until the page has done everything else with the answer
+        page.keyboard.press("Escape")
+    page.close()
+    return times[1:]
+
+
+def first_answer(browser: Any, url: str) -> Row:
+    """Return the seconds from an empty cache until the page can be drawn on, and until it has read an example."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        began = time.perf_counter()
+        page.goto(url, wait_until="commit")
+        example = page.get_by_role("button", name=FIRST, exact=True)
+        example.wait_for()
+        there = time.perf_counter() - began
+        example.click()
+        page.wait_for_selector("#main[data-state=answer]")
+        return {"seconds_until_there": there, "seconds_until_answer": time.perf_counter() - began}
+
+
+# The program.
+
+Flag = tuple[str, dict[str, Any]]
+
+
+def flag(name: str, **options: Any) -> Flag:
+    """Return a flag or an argument, as argparse takes it."""
+    return name, options
+
+
+SEEDS = flag("--seeds", nargs="+", type=int, default=[0])
+TOLD_SEEDS = flag("--seeds", nargs="+", type=int, required=True)
+RUNS = flag("--runs", type=Path, default=Path("runs/measured"), help="folder of the runs")
+HALF, CHOSEN_HALF = flag("half", choices=HALVES), flag("--half", choices=HALVES, default=HALVES[1])
+TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]]] = {
+    "runs": (runs, [
+        flag("plans", nargs="+", choices=sorted(PLANS)), TOLD_SEEDS, RUNS, flag("--threads", type=int, default=2),
+    ]),
+    "committee": (committee, [flag("plan", choices=sorted(PLANS)), TOLD_SEEDS, RUNS]),
+    "addition": (addition, [
+        flag("plans", nargs="+", choices=sorted(SUM_PLANS)), TOLD_SEEDS, RUNS, flag("--threads", type=int, default=1),
+        flag("--digits", nargs="+", type=int, required=True, help="of each number"),
+        flag("--addends", type=int, default=2), flag("--operation", choices=get_args(Operation), default="add"),
+        flag("--supervision", choices=get_args(Supervision), default="sums"),
+        flag("--choose", action="store_true", help=f"hold out {HELD_OUT:,} images, and measure on these"),
+    ]),
+    "robustness": (robustness, [HALF]),
+    "real": (real, [flag("name", help="what the pages call the pictures"), flag("folder", type=Path), HALF]),
+    "numbers": (numbers, [
+        flag("--suite", action="store_true", help="measure on the suite of numbers"), CHOSEN_HALF,
+        flag("--folder", action="append", default=[], type=named, metavar="NAME=PATH",
+             help="measure on real numbers; NAME is what the pages call them"),
+        flag("--engines", nargs="+", choices=(*ENGINES, ALONE), default=["ours"]),
+        flag("--count", type=int, help="strings of each set of the suite, at most"),
+        flag("--trusts", nargs="+", type=float, help="of rescoring; of the development half alone"),
+    ]),
+    "sheets": (sheets, [
+        flag("parts", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS)), CHOSEN_HALF, SEEDS,
+        flag("--folder", type=Path, help="scans of digits, in folders 0 to 9"),
+        flag("--count", type=int, help="sheets of each form, ink and seed; by default as many as a part has"),
+        flag("--mistakes", type=float, default=MISTAKE, help="the probability of one, as the reader has it"),
+        flag("--engines", nargs="+", choices=ENGINES, default=["ours"]),
+    ]),
+    "hands": (hands, [flag("strokes", type=Path, help="pen strokes of writers in UNIPEN's format"), HALF]),
+    "find": (find, [
+        flag("--folder", action="append", default=[], type=named, metavar="NAME=PATH",
+             help="real pictures of one number each, or none; NAME is what the pages call them"),
+        flag("--table", action="append", default=[], type=Path, metavar="PICTURE", help="a whole table"),
+        flag("--tsv", type=Path, help="what is in the tables"), CHOSEN_HALF,
+        flag("--pages", type=int, default=0, help="composed pages of each ink and turn"),
+        flag("--turns", nargs="+", type=int, default=pages.TURNS, help="degrees by which they are turned"),
+        flag("--signs", type=int, default=0, help="composed pictures of each kind of sign"),
+        flag("--strokes", type=Path, help="pen strokes, of which more pages and signs are composed"),
+        flag("--systems", nargs="+", choices=SYSTEMS, default=["ours"]), flag("--seed", type=int, default=0),
+        flag("--count", type=int, help="pictures of each folder, at most"),
+        flag("--show", type=int, help="of each set write a picture of so many"),
+        flag("--out", type=Path, default=Path("runs/found"), help="where these go"),
+        flag("--finder", type=Path, default=FINDER, help="another network than the packaged one"),
+    ]),
+    "tables": (tables, [
+        CHOSEN_HALF, flag("--table", action="append", default=[], type=Path, metavar="PICTURE", help="a whole table"),
+        flag("--tsv", type=Path, help="what is in the tables"),
+        flag("--count", type=int, default=0, help="simulated tables of each kind"),
+        flag("--folder", type=Path, help="scans of digits, in folders 0 to 9, of which they are made instead"),
+    ]),
+    "page": (page, [
+        flag("--rounds", type=int, default=5),
+        flag("--static", type=Path, default=ROOT / "build/static", help="the page without a server, of `make static`"),
+    ]),
+}  # fmt: skip
+"""Each task, by name: the function that yields its rows, which go to the file of that name; and its flags."""
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
+    for name, (measure, flags) in TASKS.items():
+        said = inspect.getdoc(measure)
+        task = tasks.add_parser(name, help=said, description=said)
+        for flag_name, options in flags:
+            task.add_argument(flag_name, **options)
+        task.add_argument("--rows", type=Path, default=RESULTS / f"{name}.jsonl", help="the file to append to")
+    given, changes = parser.parse_known_args(words)
+    if changes and given.task != "addition":
+        parser.error(f"unrecognized arguments: {' '.join(changes)}")
+    given.changes = changes
+    clean_commit("measure")
+    given.rows.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        for row in TASKS[given.task][0](given):
+            add(given.rows, row)
+    except SumnistError as error:
+        raise SystemExit(f"measure: {given.task}: {error}") from None
+
+
+if __name__ == "__main__":
+    main()

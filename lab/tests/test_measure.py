@@ -1,0 +1,543 @@
+"""What is measured for the pages, by fakes that read as they are told: which pictures, which rows, and that what is
+reported is looked at once."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from finding import Finding
+from lab import evidence, measure
+from lab.measure import Committee, Outcome, is_measured, outcome_of, outcomes_of, registrations
+from lab.suites import found as finding
+from lab.suites import measure as suite
+from lab.suites import pages
+from lab.suites.found import Said
+from lab.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
+from lab.suites.sheets import Ink, Sheets
+from lab.suites.strips import NO_NUMBERS
+from sumnist.config import PRESETS, preset
+from sumnist.environment import describe_machine
+from sumnist.errors import ImageError
+from sumnist.inference.ctc import Candidate
+from sumnist.inference.numbers import Line, NumberReader, NumberReading
+from sumnist.model.network import TwoInputNet
+from sumnist.sheets.layout import Page
+from sumnist.sheets.registration import corners_of
+
+HEAD = "c" * 40
+
+Row = dict[str, Any]
+Run = Callable[..., list[Row]]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The rows that there are after `measure.py` was given these words, at a commit without changes."""
+    monkeypatch.setattr(measure, "clean_commit", lambda program: HEAD)
+    described = describe_machine() | {"commit": HEAD}
+    monkeypatch.setattr(evidence, "describe_machine", lambda: dict(described))
+    rows = tmp_path / "rows.jsonl"
+
+    def measured(*words: object) -> list[Row]:
+        measure.main([*map(str, words), "--rows", str(rows)])
+        return [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
+
+    return measured
+
+
+def test_a_package_with_changes_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evidence, "commit", lambda: f"{HEAD}+changes")
+    with pytest.raises(SystemExit, match=r"expected a clean commit"):
+        measure.main(["robustness", "development"])
+
+
+def test_every_task_has_a_file_of_rows_and_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        measure.main(["--help"])
+    said = capsys.readouterr().out
+    assert all(f"measure.py {task}" in said for task in measure.TASKS)
+    assert all((evidence.RESULTS / f"{task}.jsonl").exists() for task in measure.TASKS)
+    with pytest.raises(SystemExit, match="2"):
+        measure.main(["robustness", "development", "--epochs", "3"])
+
+
+# Runs and pictures.
+
+
+@pytest.mark.long
+def test_a_plan_is_trained_evaluated_and_not_measured_twice(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(measure.PLANS, "fast-exact", preset("tiny", validation=0))
+    words = "runs", "fast-exact", "--seeds", 3, "--threads", 1, "--runs", tmp_path / "runs"
+    (row,) = run(*words)
+    assert (row["part"], row["plan"], row["seed"], row["commit"]) == ("run", "fast-exact", 3, row["commit"])
+    assert row["evaluation"]["digit"]["value"] > 0.8
+    assert (row["config"]["threads"], row["evaluation"]["parameters"] > 0) == (1, True)
+    assert run(*words) == [row]
+    assert "fast-exact, seed 3: measured already" in capsys.readouterr().out
+    together = "committee", "fast-exact", "--seeds", 3, "--runs", tmp_path / "runs"
+    _, alone = run(*together)
+    assert (alone["part"], alone["seeds"], alone["commits"]) == ("committee", [3], [row["commit"]])
+    assert alone["evaluation"]["digit"]["value"] == row["evaluation"]["digit"]["value"]
+    assert run(*together) == [row, alone]
+
+
+def test_a_committee_answers_with_the_mean_of_its_members_probabilities() -> None:
+    members = [TwoInputNet("tiny", fusion="concat").eval() for _ in range(3)]
+    image, number = torch.rand(4, 1, 28, 28), torch.tensor([0, 3, 9, 7])
+    together = Committee(members).eval()(image, number)
+    for name in ("digit", "sum"):
+        mean = np.mean([getattr(one(image, number), name).exp().detach().numpy() for one in members], axis=0)
+        assert np.allclose(getattr(together, name).exp().detach().numpy(), mean, atol=1e-6)
+
+
+def test_real_pictures_are_read_by_half_and_the_reported_one_once(run: Run, tmp_path: Path) -> None:
+    for digit, place in ((5, 1), (5, 2), (7, 4)):
+        (tmp_path / f"scans/{digit}").mkdir(parents=True, exist_ok=True)
+        Image.open(evidence.ROOT / "examples/five.png").save(tmp_path / f"scans/{digit}/{place}.png")
+    words = "real", "scans", tmp_path / "scans"
+    even, odd = run(*words, "development")[0], run(*words, "reported")[1]
+    assert (even["pictures"], even["accuracy"], odd["pictures"], odd["accuracy"]) == (2, 0.5, 1, 1.0)
+    assert len(run(*words, "development")) == 3
+    with pytest.raises(SystemExit, match="measured already, and to be looked at once: half reported, name scans"):
+        run(*words, "reported")
+    with pytest.raises(SystemExit, match="no pictures of the reported half in sub-folders 0 to 9"):
+        run("real", "none", tmp_path, "reported")
+
+
+# Learning from sums.
+
+
+@pytest.fixture
+def learn(run: Run, tmp_path: Path, idx_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run`, with presets of a second."""
+    small = preset(
+        "addition", encoder="tiny", data_dir=idx_folder, epochs=1, validation=5, batch_size=64, device="cpu"
+    )  # fmt: skip
+    monkeypatch.setitem(PRESETS, "addition", small)
+    monkeypatch.setitem(PRESETS, "addition-best", replace(small, preset="addition-best", augment="shift"))
+    monkeypatch.setattr(measure, "HELD_OUT", 200)
+    return lambda *words: run("addition", *words, "--runs", tmp_path / "runs")
+
+
+def test_a_row_says_what_was_learned_and_is_not_measured_twice_whatever_the_threads(
+    learn: Run, idx_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "lenet", "own", "--digits", "1", "2", "--seeds", "3"
+    rows = learn(*words)
+    assert [(row["name"], row["config"]["digits"]) for row in rows] == [
+        ("lenet", 1), ("own", 1), ("lenet", 2), ("own", 2),
+    ]  # fmt: skip
+    one = rows[0]
+    assert (one["part"], one["set"], one["commit"], one["seed"]) == ("addition", "test", HEAD, 3)
+    assert (one["config"]["validation"], one["config"]["threads"], one["config"]["supervision"]) == (0, 1, "sums")
+    assert (one["evaluation"]["data"], one["evaluation"]["sums"]) == (f"{idx_folder} test", 100)
+    assert (one["restarts"], one["renamed"]) == (0, 0)
+    capsys.readouterr()
+    assert learn(*words, "--threads", "2") == rows
+    assert capsys.readouterr().out.startswith("lenet, 1 digits, seed 3: measured already\n")
+    others = (["--supervision", "digits"], ["--operation", "sub"], ["--choose"])
+    assert [len(learn("lenet", "--digits", "1", "--seeds", "3", *other)) for other in others] == [5, 6, 7]
+
+
+def test_a_row_tells_what_its_encoder_drops_and_where() -> None:
+    for encoder, dropped in (("lenet", {"before 256→120": 0.3}), ("default", {"before the fusion": 0.3}), ("tiny", {})):
+        assert measure.dropout_of(TwoInputNet.from_config(preset("addition", encoder=encoder))) == dropped
+
+
+def test_settings_are_chosen_by_images_that_are_held_out(learn: Run, idx_folder: Path) -> None:
+    words = "lenet", "--digits", "1", "--seeds", "0"
+    for wrong, message in (
+        (("--lr", "0.01"), "--lr 0.01: settings are changed to choose by; add --cho"),
+        (("--choose", "--learning", "1"), "addition: .*--learning: no such flag"),
+        (("--digits", "1001"), "addition: --digits 1001: expected"),
+    ):
+        with pytest.raises(SystemExit, match=f"^measure: {message}"):
+            learn(*words, *wrong)
+    learn(*words, "--choose", "--lr", "0.01", "--no-soft-labels")
+    one, two = learn(*words, "--choose", "--lr", "0.02")
+    assert [row["config"]["lr"] for row in (one, two)] == [0.01, 0.02]
+    assert one["set"] == two["set"] == "held out"
+    assert (one["evaluation"]["images"], one["dropout"]) == (200, {})
+    assert one["evaluation"]["data"] == f"{idx_folder} train"
+
+
+# Numbers.
+
+
+class Engine:
+    """A reader of one network, or of two with "both"."""
+
+    content = b"network"
+
+    def of(self, engine: str) -> list[Any]:
+        return [self] * (2 if engine == "both" else 1)
+
+    def reader(self, engine: str) -> NumberReader:
+        return NumberReader(self.of(engine), Finding())
+
+
+class Twelve(Engine):
+    """A reader that reads 12 everywhere."""
+
+    def __init__(self) -> None:
+        self.trust = 1.0
+        self.seen: list[tuple[str, str]] = []
+        self.said: tuple[str, Any] = ("12", 12)
+
+    def read_each(self, pictures: list[Any], engine: str, **_: Any) -> list[NumberReading]:
+        self.seen += [(engine, getattr(picture, "name", "strip")) for picture in pictures]
+        one = Candidate(*self.said, 0.75)
+        return [NumberReading(*self.said, 0.75, (one,), 0.25, True, None, 1.0) for _ in pictures]
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Twelve:
+    found = Twelve()
+    monkeypatch.setattr(measure, "Numbers", lambda: found)
+    monkeypatch.setattr(suite, "STRINGS", {1: 2, 2: 2})
+    monkeypatch.setattr(suite, "COUNTS", dict.fromkeys(NO_NUMBERS, 2))
+    return found
+
+
+@pytest.fixture
+def strips(tmp_path: Path) -> Path:
+    """A folder with labels: the pictures with even numbers show 12, those with odd ones 13."""
+    rows = [f"{place:03}.png,{12 + place % 2}" for place in range(8)]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,text", *rows]))
+    return tmp_path
+
+
+def test_a_row_says_what_was_measured_with_what_and_what_is_misread(run: Run, fake: Twelve, strips: Path) -> None:
+    """The numbers in the names of the pictures say which half they are in."""
+    words = "numbers", "--folder", f"real cells={strips}"
+    (odd,) = run(*words)
+    assert [name for _, name in fake.seen] == [f"00{place}.png" for place in (1, 3, 5, 7)]
+    assert (odd["half"], odd["pictures"], odd["accuracy"]) == ("reported", 4, 0.0)
+    named = {"read": "12", "accepted": True, "in_candidates": False}
+    assert odd["misread"] == [{"picture": f"00{place}", **named} for place in (1, 3, 5, 7)]
+    _, one, two = run(*words, "--half", "development", "--engines", "ours", "both")
+    assert [name for _, name in fake.seen[4:]] == [f"00{place}.png" for place in (0, 2, 4, 6)] * 2
+    assert (one["half"], one["pictures"], one["accuracy"], one["misread"]) == ("development", 4, 1.0, [])
+    assert (one["set"], one["kind"], one["name"]) == ("real cells", "real", "real cells")
+    assert (one["commit"], one["part"], one["path"]) == (HEAD, "strips", measure.PATHS["numbers"])
+    assert one["machine"]["processor"]
+    assert one["model_sha256"].startswith("3009be769fb8f956")  # printf network | sha256sum
+    assert one["model_sha256"] != two["model_sha256"]
+    assert (one["engine"], two["engine"]) == ("ours", "both")
+    assert one["accuracy_accepted"] == 1.0
+    assert one["ece"] == pytest.approx(0.25)
+
+
+def test_of_cells_of_weather_tables_the_station_says_the_half_and_a_point_counts_for_nothing(
+    run: Run, fake: Twelve, tmp_path: Path
+) -> None:
+    rows = "203_196905_SF\tD\t4\t1\t12\tcells/a4.png\n601_196705_SF\tD\t4\t1\t13\tcells/b4.png\n"
+    (tmp_path / "cells.tsv").write_text("sheet\tcolumn\trow\tlabel\ttenths\tfile\n" + rows)
+    fake.said = "1.2", 1.2
+    words = "numbers", "--folder", f"cells={tmp_path}"
+    (reported,) = run(*words)
+    (_, chosen) = run(*words, "--half", "development")
+    assert [name for _, name in fake.seen] == ["b4.png", "a4.png"]
+    assert (reported["accuracy"], chosen["accuracy"]) == (0.0, 1.0)
+    assert reported["misread"] == [{"picture": "b4", "read": "1.2", "accepted": True, "in_candidates": False}]
+
+
+def test_the_network_of_ocr_alone_is_shown_whole_pictures_and_says_the_digits_of_its_best_path(
+    run: Run, fake: Twelve, strips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[NDArray[np.float32]] = []
+
+    class Said:
+        def lines(self, pictures: list[NDArray[np.float32]]) -> list[Line]:
+            shown.extend(pictures)
+            path = [1, 0, 2, 2, 11, 0, 3]  # 0, 1, a stop, 2
+            return [Line(np.log(0.01 + np.eye(14, dtype=np.float32)[path]), 1.0) for _ in pictures]
+
+    monkeypatch.setattr(measure, "OcrRecognizer", Said)
+    for place in range(8):
+        Image.fromarray(np.full((6, 10), 51 * (place % 2), np.uint8)).save(strips / f"{place:03}.png")
+    (row,) = run("numbers", "--folder", f"cells={strips}", "--engines", "ocr alone", "--half", "development", "--suite")
+    assert (row["engine"], row["pictures"], row["accuracy"], row["nll"]) == ("ocr alone", 4, 1.0, None)
+    assert [picture.shape for picture in shown] == [(6, 10)] * 4
+    assert all((picture == 1).all() for picture in shown)
+    assert not fake.seen
+    assert run("numbers", "--folder", f"cells={strips}", "--engines", "ocr alone")[1]["accuracy"] == 0.0
+
+
+def test_the_suite_has_a_row_for_each_set_and_kind(run: Run, fake: Twelve) -> None:
+    words = "numbers", "--suite", "--half", "development", "--engines"
+    rows = run(*words, "ours", "ocr")
+    counts = Counter((row["set"], row["engine"], row["kind"]) for row in rows)
+    sets = {"strings": 7, "no number": len(NO_NUMBERS)}
+    assert counts == {("suite", engine, kind): sets[kind] for engine in ("ours", "ocr") for kind in sets}
+    assert {row["pictures"] for row in run(*words, "ours", "--count", 1)[len(rows) : len(rows) + 4]} == {1}
+
+
+def test_how_much_rescoring_counts_is_chosen_by_the_development_half_alone(
+    run: Run, fake: Twelve, strips: Path, tmp_path: Path
+) -> None:
+    words = "numbers", "--folder", f"cells={strips}", "--suite", "--trusts", 0, 0.5
+    with pytest.raises(SystemExit, match="development half: add --half development"):
+        run(*words)
+    with pytest.raises(SystemExit, match="ocr alone, which does not rescore: leave that engine out"):
+        run(*words, "--half", "development", "--engines", "ocr alone")
+    rows = run(*words, "--half", "development")
+    assert [row["trust"] for row in rows] == [0.0] * 5 + [0.5] * 5
+    assert {(row["part"], row["half"]) for row in rows} == {("strips-closer", "development")}
+    assert fake.trust == 0.5
+    assert [row["name"] for row in rows[:5]] == [
+        "cells", "1 digit", "2 to 12 digits, spaced", "2 to 12 digits, close", "2 to 12 digits, touching",
+    ]  # fmt: skip
+
+
+def test_a_reported_set_is_looked_at_once_for_each_network_engine_and_path(
+    run: Run, fake: Twelve, strips: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "numbers", "--folder", f"cells={strips}"
+    run(*words)
+    assert len(run(*words, "--engines", "ocr")) == 2
+    looked = len(fake.seen)
+    with pytest.raises(SystemExit, match=r"measured already, .* set cells, engine ours"):
+        run(*words, "--engines", "both", "ours")
+    with pytest.raises(SystemExit, match=r"measured already, .* set cells, engine ours"):
+        run(*words, "--suite")
+    assert len(fake.seen) == looked
+    assert len(run(*words, "--half", "development")) == 3
+    assert len(run(*words, "--half", "development")) == 4
+    fake.content = b"another network"
+    assert len(run(*words)) == 5
+    monkeypatch.setitem(measure.PATHS, "numbers", measure.PATHS["numbers"] + 1)  # designed anew
+    assert len(run(*words)) == 6
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ("path,text\n000.png,twelve\n", r"line 2: text 'twelve': expected a number in digits"),
+        ("path,text\na.png,12\n", r"a\.png: no number in its name, which says its half: name it so, or take it out"),
+        ("path,text\n000.png,12\n", r"no pictures with odd numbers in labels\.csv"),
+    ],
+)
+def test_labels_that_are_no_good_end_it_before_anything_is_read(
+    run: Run, fake: Twelve, strips: Path, labels: str, message: str
+) -> None:
+    (strips / "labels.csv").write_text(labels)
+    with pytest.raises(SystemExit, match=rf"^measure: numbers: .*{message}"):
+        run("numbers", "--folder", f"cells={strips}")
+    assert not fake.seen
+    assert not (strips / "rows.jsonl").exists()
+
+
+# Numbers found.
+
+
+@pytest.fixture
+def finder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file of a network that finds 12 in the middle of every picture, and 3 in the columns of every table."""
+    corners = np.array([(30, 10), (70, 10), (70, 40), (30, 40)], float)
+    monkeypatch.setattr(measure, "Finder", lambda path: None)
+    monkeypatch.setattr(measure, "Reader", lambda: SimpleNamespace(numbers=SimpleNamespace()))
+    monkeypatch.setattr(finding, "ours", lambda reader, engine: lambda picture: [Said("12", 12, True, corners)])
+    (tmp_path / "finder.onnx").write_bytes(b"network")
+    return tmp_path / "finder.onnx"
+
+
+def test_what_is_found_in_folders_has_a_row_and_a_picture_for_each_and_is_reported_once(
+    run: Run, finder: Path, strips: Path
+) -> None:
+    for place in range(8):
+        Image.new("RGB", (100, 50), "white").save(strips / f"{place:03}.png")
+    (strips / "cells/blank").mkdir(parents=True)
+    (strips / "cells/7").mkdir()
+    for name in ("blank/001.png", "7/003.png", "7/004.png"):
+        Image.new("RGB", (100, 50), "white").save(strips / "cells" / name)
+    words = "find", "--folder", f"rows={strips}", "--folder", f"cells={strips / 'cells'}", "--finder", finder
+    rows, cells = run(*words, "--show", 3, "--out", strips / "shown")
+    assert (rows["set"], rows["pictures"], rows["accuracy"], rows["half"]) == ("rows", 4, 0, "reported")
+    assert rows["causes"] == {"other digit": 4}
+    assert (cells["pictures"], cells["accuracy"], cells["blank"], cells["blank_accepted"]) == (1, 0, 1, 1)
+    assert sorted(path.name for path in (strips / "shown").iterdir()) == [
+        f"ours-find-folder-{name}.png" for name in ("cells-misses", "cells", "rows-misses", "rows")
+    ]  # fmt: skip
+    assert len(run(*words)) == 2  # measured already
+    assert run(*words, "--half", "development", "--count", 2)[2]["accuracy"] == 1
+
+
+def test_pages_signs_and_tables_have_a_row_each(run: Run, finder: Path, tmp_path: Path) -> None:
+    head = "sheet\tcolumn\trow\ttenths\n"
+    cells = "".join(f"one_SF\t{column}\t{row}\t12\n" for column in "DEF" for row in (1, 2))
+    (tmp_path / "cells.tsv").write_text(head + cells)
+    words = "--half", "development", "--finder", finder
+    rows = run("find", "--pages", 1, "--turns", 0, "--signs", 1, "--table", "one.png", "--tsv",
+               tmp_path / "cells.tsv", *words)  # fmt: skip
+    assert [row["part"] for row in rows] == ["find-pages", *["find-signs"] * len(pages.KINDS), "find-table"]
+    assert (rows[0]["pages"], rows[0]["ink"], rows[0]["turn"]) == (1, "MNIST", 0)
+    assert all(row["wrong"] == 1 for row in rows[1:-1])
+    assert (rows[-1]["numbers"], rows[-1]["found"]) == (6, 1)
+    with pytest.raises(SystemExit, match="nothing of the columns D, E, F of two"):
+        run("find", "--table", "two.png", "--tsv", tmp_path / "cells.tsv", *words)
+
+
+# Filled forms.
+
+BLOCKS = Ink("MNIST", ((np.full((20, 12), 255, np.uint8),),) * 10)
+
+
+def reading(
+    state: str, values: Mapping[str, int | None], read: Mapping[str, int | None] | None = None, wrong: str = ""
+) -> Any:
+    """A reading, in which one total is said to be wrong or none."""
+    told = [SimpleNamespace(field=wrong)] if wrong else []
+    return SimpleNamespace(state=state, values=values, read=values if read is None else read, wrong=told)
+
+
+def sheet(mistake: Mistake | None = None) -> Truth:
+    """One on which 4 and 5 make 9, or something else."""
+    values = {"a": 4, "b": 5, "total": 19 if mistake else 9}
+    entries = {name: Entry(value, "number", (str(value),), ("",)) for name, value in values.items()}
+    return Truth(LAYOUTS["cover"], "000000", entries, mistake)
+
+
+RIGHT = {"a": 4, "b": 5, "total": 9}
+CARRY = Mistake("total", "carry", 9)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "given", "before", "after", "told"),
+    [
+        (None, reading("adds up", RIGHT), True, True, True),
+        (None, reading("corrected", RIGHT, RIGHT | {"a": 9}), False, True, True),
+        (None, reading("adds up", {"a": 3, "b": 6, "total": 9}, RIGHT), True, False, True),
+        (None, reading("doubtful", RIGHT | {"b": None}), False, False, True),
+        (None, reading("does not add up", RIGHT | {"a": 9}, wrong="total"), False, False, False),
+        (None, None, False, False, False),
+        (CARRY, reading("adds up", RIGHT), False, False, False),
+        (CARRY, reading("does not add up", RIGHT | {"total": 19}, wrong="total"), True, True, True),
+        (CARRY, reading("does not add up", RIGHT | {"total": 19}, wrong="subtotal"), True, True, False),
+    ],
+)
+def test_an_outcome_says_what_was_right_before_and_after_and_whether_the_mistake_is_told(
+    mistake: Mistake | None, given: Any, before: bool, after: bool, told: bool
+) -> None:
+    state = given.state if given else "unreadable"
+    expected = Outcome(state, before, after, mistake.kind if mistake else None, told)
+    assert outcome_of(sheet(mistake), given) == expected
+
+
+class Knowing:
+    """A reader that knows the truth, sheet by sheet; every fourth sheet it cannot read, and every other one it reads
+    with the first number wrong, alone and together."""
+
+    def __init__(self, sheets: Sheets) -> None:
+        self.sheets, self.place = sheets, -1
+
+    def of_cells(self, cells: Mapping[str, Any]) -> Any:
+        assert cells.keys() == set(self.sheets.layout.names)
+        return self.read(b"\xff\xd8")
+
+    def read(self, picture: bytes) -> Any:
+        assert picture.startswith(b"\xff\xd8")
+        self.place += 1
+        truth = self.sheets.truth(self.place)
+        if self.place % 4 == 3:
+            raise ImageError("no sheet")
+        values = truth.values
+        wrong = values | {"q1": values["q1"] + 1} if self.place % 2 else values
+        return reading("adds up", wrong)
+
+
+@pytest.mark.parametrize(
+    "source", ["cells", *(pytest.param(name, marks=pytest.mark.long) for name in ("photographed", "scanned"))]
+)
+def test_outcomes_are_counted_whatever_the_sheets_are_read_from(source: Any) -> None:
+    made = Sheets(LAYOUTS["cover"], BLOCKS, "development")
+    fake: Any = Knowing(made)
+    row = outcomes_of(fake, made, range(4), source)
+    told = {"mistake": None}
+    assert row["outcomes"] == [
+        {"state": "adds up", "before": False, "after": False, **told, "told": True, "sheets": 1},
+        {"state": "adds up", "before": True, "after": True, **told, "told": True, "sheets": 2},
+        {"state": "unreadable", "before": False, "after": False, **told, "told": False, "sheets": 1},
+    ]
+    entries = [entry for place in range(3) for entry in made.truth(place).entries.values()]
+    counts = {row["manner"]: (row["fields"], row["wrong_before"], row["wrong_after"]) for row in row["fields"]}
+    assert {manner: count[0] for manner, count in counts.items()} == {
+        manner: sum(entry.manner == manner for entry in entries) for manner in {entry.manner for entry in entries}
+    }
+    assert [sum(count[place] for count in counts.values()) for place in (1, 2)] == [1, 1]
+
+
+@pytest.mark.long
+def test_registration_is_measured_where_boxes_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    sheets = Sheets(LAYOUTS["cover"], BLOCKS, "development")
+
+    def off_by_a_millimetre(grey: NDArray[np.uint8], page: Page, name: str) -> Any:
+        if name == "9":
+            raise ImageError("9: no tags, expected four: take it again")
+        view = sheets.photographed(int(name)).view
+        return SimpleNamespace(corners=lambda box: view.seen(np.add(corners_of(box), (0.6, 0.8))))
+
+    monkeypatch.setattr(measure, "register", off_by_a_millimetre)
+    monkeypatch.setattr(measure, "settled", lambda sheet: sheet)
+    flat, none, *bent = registrations(sheets, range(8, 12))["photographs"]
+    assert (none["error"], none["reason"]) == (None, "no tags, expected four: take it again")
+    assert [row["error"] for row in (flat, *bent)] == pytest.approx([200 / 25.4] * 3, abs=0.01)
+    assert (flat["bend"], flat["longer"]) == (0, 1280)
+    assert all(row["bend"] > 0.5 for row in bent)
+
+
+@pytest.fixture
+def fill(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run`, with a reader that reads every number as 0."""
+    monkeypatch.setattr(Ink, "mnist", lambda half: BLOCKS)
+
+    def reader(layout: Any, *, mistake: float, engine: str) -> Any:
+        said = reading(f"{mistake:g} {engine}", dict.fromkeys(layout.names, 0))
+        return SimpleNamespace(of_cells=lambda cells: said, read=lambda picture: said)
+
+    monkeypatch.setattr(measure, "SheetReader", reader)
+    return lambda *words: run("sheets", *words)
+
+
+def test_a_part_is_measured_for_each_form_and_seed_and_what_is_there_is_left_out(fill: Run) -> None:
+    rows = fill("cells", "epsilon", "--count", 2, "--seeds", 0, 1)
+    assert [(row["part"], row["seed"], row["factor"]) for row in rows] == [
+        ("sheet-" + part, seed, factor)
+        for seed in (0, 1)
+        for part, factor in (("cells", 1.0), ("epsilon", 0.2), ("epsilon", 1.0), ("epsilon", 5.0))
+    ]
+    states = [row["outcomes"][0]["state"] for row in rows]
+    assert states == ["0.02 ours", "0.004 ours", "0.02 ours", "0.1 ours"] * 2
+    first = rows[0]
+    assert (first["commit"], first["half"], first["ink"], first["layout"]) == (HEAD, "reported", "MNIST", "cover")
+    assert first["machine"]["processor"]
+    assert sum(outcome["sheets"] for outcome in first["outcomes"]) == first["count"] == 2
+    assert len(fill("cells", "--count", 2, "--seeds", 0, 1, 2)) == 9
+
+
+def test_engines_are_compared_in_a_part_of_their_own(fill: Run) -> None:
+    rows = fill("engines", "cells", "--count", 1, "--half", "development", "--engines", "ours", "both")
+    assert [(row["part"], row["engine"]) for row in rows] == [
+        *[("sheet-engines", "ours"), ("sheet-engines", "both")] * 2, ("sheet-cells", "ours"),
+    ]  # fmt: skip
+
+
+def test_the_reported_half_is_looked_at_once_whatever_the_commit() -> None:
+    row = {"half": "reported", "commit": "a", "seed": 0}
+    assert is_measured([row], row | {"commit": "b"})
+    assert not is_measured([row], row | {"seed": 1})
+    assert not is_measured([row | {"half": "development"}], row | {"half": "development", "commit": "b"})

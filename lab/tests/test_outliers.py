@@ -1,0 +1,145 @@
+"""Outliers: how many join a batch, what they show, and what they teach."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from copy import copy
+
+import numpy as np
+import pytest
+import torch
+
+from lab.recipes.outliers import DRAWN_DIGITS, MADE, Outliers, inverted, quarters
+from sumnist.config import preset
+from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.pairs import PairBatches, as_image
+from sumnist.data.sampling import NO_DIGIT
+from sumnist.model.fusion import Heads
+from sumnist.model.losses import IS_DIGIT_WEIGHT, joint_loss
+
+TRAIN = load_mnist("train")
+IMAGE, DIGIT = as_image(torch.tensor(TRAIN.images[:200])), torch.tensor(TRAIN.digits[:200])
+
+
+@pytest.fixture(scope="module")
+def outliers() -> Outliers:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lab.recipes.outliers.DRAWN", 500)
+        return Outliers(0.3, 0, torch.device("cpu"))
+
+
+def test_as_many_images_join_as_the_shares_say_and_the_generator_decides(outliers: Outliers) -> None:
+    (images, digits), again, other = (
+        outliers(IMAGE, DIGIT, torch.Generator().manual_seed(seed), 0.0) for seed in (1, 1, 2)
+    )
+    assert images.shape == (60, 1, 28, 28)
+    assert 0 <= float(images.min()) < float(images.max()) <= 1
+    assert (digits[-round(MADE * 60) :] == NO_DIGIT).all()  # what is made of the batch's own
+    expected = MADE + (1 - MADE) * (1 - DRAWN_DIGITS)
+    assert float((digits == NO_DIGIT).float().mean()) == pytest.approx(expected, abs=0.15)
+    assert torch.equal(images, again[0])
+    assert not torch.equal(images, other[0])
+    assert len(outliers(IMAGE[:1], DIGIT[:1], torch.Generator())[0]) == 0
+
+
+def test_watching_the_drawing_changes_nothing_and_meets_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.recipes.outliers.DRAWN", 40)
+    met: list[int] = []
+
+    def watch(labels: Iterable[int]) -> Iterator[int]:
+        for label in labels:
+            met.append(label)
+            yield label
+
+    plain = Outliers(0.3, 0, torch.device("cpu"))
+    watched = Outliers(0.3, 0, torch.device("cpu"), watch)
+    (images, digits), (_, loose) = plain.pools
+    assert torch.equal(images, watched.pools[0][0])
+    assert digits.tolist() == watched.pools[0][1].tolist()
+    assert sorted(met) == sorted([*digits.tolist(), *loose.tolist()])  # those by pens come first
+
+
+def test_loose_digits_join_as_much_as_images_are_changed_even_more_than_there_are_images(outliers: Outliers) -> None:
+    for intensity, expected in ((0.0, 60), (0.5, 82), (1.0, 105)):
+        _, digits = outliers(IMAGE, DIGIT, torch.Generator().manual_seed(1), intensity)
+        assert len(digits) == expected
+        assert (digits[39:-21] != NO_DIGIT).all()  # behind the others of all kinds, before what is made of the batch
+    many = copy(outliers)
+    many.share = 1.0
+    some = DigitSet(TRAIN.images[:100], TRAIN.digits[:100], "part")
+    assert len(next(PairBatches(some, 50, 0, torch.device("cpu"), outliers=many).epoch(0)).number) == 50 + 50 + 38
+
+
+def test_quarters_move_round_by_one_place() -> None:
+    image = torch.zeros(1, 1, 28, 28)
+    image[0, 0, :14, :14] = 1  # upper left
+    moved = quarters(image)[0, 0]
+    assert float(moved[:14, 14:].min()) == 1  # upper right
+    assert float(moved.sum()) == 14 * 14
+
+
+def test_inverted_images_have_ink_exactly_where_the_box_had_ground() -> None:
+    ink = (IMAGE > 0.5).float()
+    for before, after in zip(ink[:, 0].numpy(), inverted(ink)[:, 0].numpy(), strict=True):
+        rows, columns = np.flatnonzero(before.any(1)), np.flatnonzero(before.any(0))
+        expected = np.zeros((28, 28))
+        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        expected[box] = 1 - before[box]
+        assert np.array_equal(after, expected)
+
+
+def test_what_is_made_of_the_batch_has_all_six_kinds_in_equal_parts(outliers: Outliers) -> None:
+    made = outliers.made(IMAGE, DIGIT, 60, torch.Generator().manual_seed(0))
+    assert made.shape == (60, 1, 28, 28)
+    inside = made[40:50, 0].numpy()  # the fifth kind: dark fields with light digits
+    assert (inside.mean((1, 2)) > 0.15).all()
+    assert len(outliers.made(IMAGE, DIGIT, 0, torch.Generator())) == 0
+
+
+def test_ones_are_not_inverted() -> None:
+    ones = IMAGE[DIGIT == 1]
+    made = Outliers.made(None, ones, torch.ones(len(ones), dtype=torch.long), 6, torch.Generator())  # type: ignore[arg-type]
+    assert not any(torch.equal(image, other) for image in made for other in inverted(ones))
+
+
+@pytest.mark.parametrize("numbers", [1, 10])
+def test_outliers_in_a_batch_have_no_sum_and_leave_the_pairs_as_they_are(outliers: Outliers, numbers: int) -> None:
+    digits = DigitSet(TRAIN.images[:100], TRAIN.digits[:100], "part")
+    given = (digits, 50, 0, torch.device("cpu"))
+    plain = next(PairBatches(*given, numbers_per_image=numbers).epoch(0))
+    more = next(PairBatches(*given, numbers_per_image=numbers, outliers=outliers).epoch(0, 0.0))
+    assert (len(plain.image), len(more.image)) == (50, 65)
+    assert (len(plain.digit), len(more.digit)) == (50 * numbers, 65 * numbers)
+    for name in ("image", "number", "digit", "sum"):
+        before = getattr(plain, name)
+        assert torch.equal(getattr(more, name)[: len(before)], before)
+    none = more.digit == NO_DIGIT
+    assert none.any()
+    assert (more.sum[none] == NO_DIGIT).all()
+    assert torch.equal(more.sum[~none], (more.digit + more.number)[~none])
+
+
+def test_the_loss_of_outliers_is_the_cross_entropy_of_there_being_a_digit() -> None:
+    config = preset("tiny", outliers=0.5)
+    logits = np.random.default_rng(0).normal(size=(5, 10))
+    digit = np.array([3, NO_DIGIT, 7, NO_DIGIT, 0])
+    losses = joint_loss(Heads(torch.tensor(logits), None), torch.tensor(digit), torch.tensor(digit), config)
+    energy = np.log(np.exp(logits).sum(1))
+    there = 1 / (1 + np.exp(-energy))
+    is_digit = -np.log(np.where(digit == NO_DIGIT, 1 - there, there)).mean()
+    shown = digit != NO_DIGIT
+    logs = logits[shown] - energy[shown, None]
+    right = -logs[np.arange(3), digit[shown]].mean()
+    assert losses.digit.item() == pytest.approx(right, rel=1e-5)
+    assert losses.total.item() == pytest.approx(right + IS_DIGIT_WEIGHT * is_digit, rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["tiny", "original"])
+def test_outliers_count_in_no_sum(name: str) -> None:
+    config = preset(name, outliers=0.5, **({"fusion": "concat"} if name == "tiny" else {}))
+    digits, sums = torch.randn(4, 10), torch.randn(4, 19 if name == "tiny" else 5)
+    digit, total = torch.tensor([1, 2, NO_DIGIT, NO_DIGIT]), torch.tensor([4, 9, NO_DIGIT, NO_DIGIT])
+    alone = joint_loss(Heads(digits[:2], sums[:2]), digit[:2], total[:2], config)
+    both = joint_loss(Heads(digits, sums), digit, total, config)
+    assert both.sum.item() == pytest.approx(alone.sum.item())
+    assert both.digit.item() == pytest.approx(alone.digit.item())

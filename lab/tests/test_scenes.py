@@ -1,0 +1,220 @@
+"""Training scenes: what is known of their characters is true, targets are those of a slow oracle, and losses tell what
+is wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from copy import copy
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from finding import Character, maps_of, written
+from lab.recipes import scenes
+from lab.recipes.finder_network import FIELDS, finder_losses
+from lab.recipes.scenes import CELL, MOST_NEAR, NEAR, OTHER, SIZES, SceneBatch, Scenes, targets
+from sumnist.data.mnist import load_mnist
+from sumnist.inference.alphabet import CHARACTERS
+
+PART = load_mnist("train").part(np.arange(1000))
+Few = Callable[[pytest.MonkeyPatch], None]
+
+
+@pytest.fixture(scope="module")
+def made(few_scenes: Few) -> Iterator[Scenes]:
+    with pytest.MonkeyPatch.context() as patch:
+        few_scenes(patch)
+        patch.setattr(scenes, "SIZES", SIZES)
+        yield Scenes(PART, seed=3, count=100)
+
+
+@pytest.fixture(scope="module")
+def batches(made: Scenes) -> list[SceneBatch]:
+    return [made.batch(step, 16) for step in range(8)]
+
+
+def of_numbers(batch: SceneBatch) -> list[int]:
+    """The places of the characters that some cell answers for, but for those of words."""
+    words = {place for place, kind in enumerate(batch.characters[:, 6].tolist()) if kind == OTHER}
+    for _ in range(12):  # the longest word, and its digits
+        words |= {place for place, after in enumerate(batch.characters[:, 7].tolist()) if after in words}
+        words |= {int(batch.characters[place, 7]) for place in words if batch.characters[place, 7] >= 0}
+    return [place for place in batch.owner[batch.owner >= 0].unique().tolist() if place not in words]
+
+
+# What is composed.
+
+
+def test_a_batch_is_a_function_of_the_seed_the_step_and_the_size(made: Scenes) -> None:
+    def alike(one: SceneBatch, other: SceneBatch) -> bool:
+        return all(map(torch.equal, vars(one).values(), vars(other).values()))
+
+    first = [made.batch(step, 4) for step in (0, 7)]
+    assert all(alike(one, made.batch(step, 4)) for one, step in zip(first[::-1], (7, 0), strict=True))
+    assert alike(first[0], Scenes(PART, seed=3, count=100).batch(0, 4))
+    other_seed = copy(made)
+    other_seed.seed = 4
+    for other in (made.batch(8, 4), made.batch(0, 5), other_seed.batch(0, 4)):
+        assert not any(torch.equal(one.image[:4], other.image[:4]) for one in first)
+
+
+def test_scenes_have_the_shapes_and_ranges_of_the_contract_and_some_are_empty(batches: list[SceneBatch]) -> None:
+    seen = set()
+    for batch in batches:
+        count, _, high, wide = batch.image.shape
+        seen.add((high, wide))
+        assert batch.ink.shape == batch.image.shape == (16, 1, high, wide)
+        assert batch.heat.shape == batch.owner.shape == (16, high // CELL, wide // CELL)
+        for part in (batch.image, batch.ink, batch.heat):
+            assert part.dtype == torch.float32
+            assert 0 <= float(part.min()) <= float(part.max()) <= 1
+        assert int(batch.owner.max()) < len(batch.characters)
+        scene, *_, kind, _, struck = batch.characters.T
+        assert set(scene.tolist()) <= set(range(count))
+        assert set(kind.tolist()) <= set(range(len(CHARACTERS)))
+        assert set(struck.tolist()) <= {0, 1}
+    assert len(seen) >= 2
+    assert seen <= {size for size, _ in SIZES}
+    assert 0.02 < np.mean([not batch.ink[place].any() for batch in batches for place in range(16)]) < 0.4
+
+
+def test_the_middle_of_every_character_in_view_lies_on_or_near_ink(batches: list[SceneBatch]) -> None:
+    near, count = 0, 0
+    for batch in batches:
+        for place in of_numbers(batch):
+            scene, x, y, em, *_ = batch.characters[place].tolist()
+            reach = max(0.55 * em, 3)
+            part = batch.ink[
+                int(scene), 0, max(0, int(y - reach)) : int(y + reach) + 1, max(0, int(x - reach)) : int(x + reach) + 1
+            ]
+            count += 1
+            near += float(part.max()) > 0.05
+    assert count > 300
+    assert near / count > 0.995  # some of it lies under the edge of a desk
+
+
+def test_links_lead_along_the_line_to_a_character_that_follows_no_other(batches: list[SceneBatch]) -> None:
+    off: list[float] = []
+    for batch in batches:
+        characters = batch.characters.double().numpy()
+        after = characters[:, 7].astype(int)
+        ends = after[after >= 0]
+        assert len(set(ends.tolist())) == len(ends) > 0
+        one, other = characters[after >= 0], characters[ends]
+        assert (one[:, [0, 3, 5, 8]] == other[:, [0, 3, 5, 8]]).all()  # scene, height, angle, struck out
+        angle = one[:, 5]
+        ways = (other[:, 1:3] - one[:, 1:3]) / one[:, 3:4]
+        along = ways[:, 0] * np.cos(angle) + ways[:, 1] * np.sin(angle)
+        across = ways[:, 1] * np.cos(angle) - ways[:, 0] * np.sin(angle)
+        assert (along > 0).all()
+        off += np.abs(across).tolist()
+    assert len(off) > 100
+    assert np.quantile(off, 0.95) < 0.3
+    assert np.quantile(off, 0.99) < 0.6
+
+
+def test_all_ink_of_numbers_and_no_other_is_in_the_map_of_ink(made: Scenes, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = made.batch(1, 32, 0.0)  # nothing becomes of its pictures
+    light = torch.where(plain.image.flatten(1).mean(1)[:, None, None, None] < 0.5, plain.image, 1 - plain.image)
+    assert (light >= plain.ink - 0.02).all()
+    assert (light > plain.ink + 0.2).any()
+    for name in ("beside", "around", "ground"):
+        monkeypatch.setattr(scenes, name, lambda *_: None)
+    monkeypatch.setattr(scenes.Sketch, "strike", lambda *_: None)
+    monkeypatch.setattr(scenes, "THEMES", ((scenes.alone, 1.0),))
+    alone = made.batch(1, 32, 0.0)
+    light = torch.where(alone.image.flatten(1).mean(1)[:, None, None, None] < 0.5, alone.image, 1 - alone.image)
+    assert torch.allclose(light, alone.ink, atol=0.02)
+
+
+# Targets and losses.
+
+
+def random_characters(random: np.random.Generator, count: int, high: int, wide: int) -> NDArray[np.float32]:
+    """Rows of characters of three scenes, some of them outside."""
+    return np.stack([
+        random.integers(0, 3, count), random.uniform(-10, wide + 10, count), random.uniform(-10, high + 10, count),
+        random.uniform(7, 110, count), random.uniform(2, 60, count), random.uniform(-3, 3, count),
+        random.integers(0, 22, count), np.full(count, -1), random.integers(0, 2, count),
+    ], 1).astype(np.float32)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_targets_are_those_of_a_slow_oracle(seed: int) -> None:
+    random, (high, wide) = np.random.default_rng(seed), (64, 96)
+    characters = random_characters(random, 25, high, wide)
+    clear = (random.random((3, high, wide)) < 0.8).astype(np.float32)
+    heat, owner = (part.numpy() for part in targets(characters, clear))
+    for scene in range(3):
+        for row in range(high // CELL):
+            for column in range(wide // CELL):
+                best, most, mine = 0.0, 0.5, -1
+                for place, (of, x, y, em, *_) in enumerate(characters.tolist()):
+                    if of != scene or not (0 <= x < wide and 0 <= y < high) or not clear[scene, int(y), int(x)]:
+                        continue
+                    spread = min(max(NEAR * em / CELL, 0.6), MOST_NEAR)
+                    down, across = row - y // CELL, column - x // CELL
+                    if max(abs(down), abs(across)) > int(2 * spread) + 1:
+                        continue
+                    near = math.exp(-(down**2 + across**2) / (2 * spread**2))
+                    best = max(best, near)
+                    if near > most:
+                        most, mine = near, place
+                assert heat[scene, row, column] == pytest.approx(best, abs=1e-6)
+                assert owner[scene, row, column] == mine
+
+
+def perfect() -> tuple[Tensor, Tensor, SceneBatch]:
+    """Maps and logits of ink that are right, and the scenes of which they are."""
+    lines: list[list[Character]] = [written("12", 20, 30, 30), written("-3", 30, 40, 16, 0.3, struck=1.0)]
+    second = [one._replace(following=one.following + 2 if one.following >= 0 else -1) for one in lines[1]]
+    rows = np.array([(scene, *one) for scene, line in enumerate((lines[0], second)) for one in line], np.float32)
+    heat, owner = targets(rows, np.ones((2, 64, 96), np.float32))
+    ink = (torch.rand(2, 1, 64, 96, generator=torch.Generator().manual_seed(0)) < 0.2).float()
+    maps = np.stack([maps_of([*lines[0], *second], one.numpy()) for one in owner])
+    batch = SceneBatch(torch.zeros(2, 1, 64, 96), ink, heat, owner, torch.from_numpy(rows))
+    return torch.from_numpy(maps), 30 * ink - 15, batch
+
+
+WRONG: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    **{name: ("place", lambda values: values + 0.5) for name in ("em", "width", "off_x", "off_y")},
+    **{name: ("place", lambda values: -values) for name in ("cos",)},
+    **{name: ("next", lambda values: values + 0.5) for name in ("next_x", "next_y")},
+    **{name: (name, lambda values: -values) for name in ("heat", "linked", "struck")},
+}
+
+
+def test_losses_are_next_to_nothing_for_perfect_maps_and_only_the_one_that_something_is_about_grows() -> None:
+    maps, ink, batch = perfect()
+    good = finder_losses(maps, ink, batch)
+    assert set(good) == {"heat", "place", "next", "linked", "struck", "kind", "ink"}
+    assert max(map(float, good.values())) < 1e-3
+
+    def grown(maps: Tensor, ink: Tensor) -> set[str]:
+        losses = finder_losses(maps, ink, batch)
+        return {name for name in good if float(losses[name]) > float(good[name]) + 0.05}
+
+    for name, (about, change) in WRONG.items():
+        wrong = maps.clone()
+        wrong[:, FIELDS.index(name)] = change(wrong[:, FIELDS.index(name)])
+        assert grown(wrong, ink) == {about}, name
+    wrong = maps.clone()
+    wrong[:, len(FIELDS) :] = wrong[:, len(FIELDS) :].roll(1, 1)
+    assert grown(wrong, ink) == {"kind"}
+    assert grown(maps, -ink) == {"ink"}
+    unlinked = maps.clone()
+    unlinked[:, FIELDS.index("next_x") : FIELDS.index("next_y") + 1, batch.owner[0] == 1] += 3  # nothing follows it
+    assert grown(unlinked, ink) == set()
+
+
+def test_scenes_without_characters_have_losses_too() -> None:
+    maps, ink, batch = perfect()
+    nothing = SceneBatch(batch.image, batch.ink, batch.heat * 0, batch.owner * 0 - 1, batch.characters[:0])
+    losses = finder_losses(maps, ink, nothing)
+    assert float(losses["heat"]) > 1  # four are seen
+    assert [float(losses[name]) for name in ("place", "next", "linked", "struck", "kind")] == [0] * 5

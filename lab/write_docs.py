@@ -1,0 +1,217 @@
+"""Write the generated parts of the docs from the rows of docs/results, the presets, and the command line's parsers.
+
+These parts are the figures in the README and in docs/, the pictures of networks, the plots, the report of the study,
+and the page of the command line.
+
+    python -m lab.write_docs            rewrite the pages
+    python -m lab.write_docs --check    exit with 1 if a page does not say what the rows say
+
+A page or picture that says the same is left as it is: drawings differ in their last digits from build to build.
+
+A page marks where a figure goes, in a line or around a table: `<!-- figure:NAME -->…<!-- /figure -->` with the name of
+one of `figures.FIGURES`, or `<!-- figure` with a query (see `evidence.py`). The program replaces whatever stands behind
+the mark, so nobody types it by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import inspect
+import math
+import re
+import sys
+from itertools import zip_longest
+from pathlib import Path
+from xml.etree import ElementTree
+
+from lab.evidence import RESULTS, ROOT, Rows, answered, part, read_results
+from lab.figures import FIGURES, PLOTS
+from lab.measure import TRIED, current
+from lab.study.designs import VARIANTS
+from lab.study.report import report
+from sumnist.cli import USAGE, parser_of
+from sumnist.cli.commands import COMMANDS
+from sumnist.config import preset
+from sumnist.model.diagram import draw
+
+COMMAND_LINE = ROOT / "docs/command-line.md"
+MARK = re.compile(r"(<!-- figure(?::([\w-]+)|\n(.*?))\s*-->)(.*?)(<!-- /figure -->)", re.DOTALL)
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+         if MARK.search(page.read_text(encoding="utf-8"))]  # fmt: skip
+
+
+def filled(page: str, rows: Rows) -> str:
+    """Return `page` with every marked figure written anew from `rows`. Raises `KeyError` for a mark with an unknown
+    name."""
+
+    def figure(mark: re.Match[str]) -> str:
+        return mark[1] + (FIGURES[mark[2]](rows) if mark[2] else answered(mark[3], rows)) + mark[5]
+
+    return MARK.sub(figure, page)
+
+
+def pictures(rows: Rows) -> dict[Path, str]:
+    """Draw the networks that the pages show, from the current presets, and the plots of `rows`."""
+    shown = {"default": preset("default"), "default-concat": preset("default", fusion="concat"),
+             "original": preset("original")}  # fmt: skip
+    drawn = {name: draw(config) for name, config in shown.items()} | {name: plot(rows) for name, plot in PLOTS.items()}
+    return {ROOT / f"docs/images/{name}.svg": text for name, text in drawn.items()}
+
+
+def all_rows(folder: Path = RESULTS) -> Rows:
+    """Return every row that a page can quote. Of the runs these are: the runs of current plans, the last run of the
+    packaged network, and the trainings that were measured but not installed."""
+    rows = read_results(folder)
+    runs = part(rows, "run")
+    shipped, tried = ([row for row in runs if row["plan"] == plan] for plan in ("packaged", TRIED))
+    return [*current(runs), *shipped[-1:], *tried, *(row for row in rows if row["part"] != "run")]
+
+
+def study_report(rows: Rows) -> dict[Path, str]:
+    """Write the report of the study: its two pages, its pictures, and the one HTML file."""
+    return {ROOT / "docs" / name: text for name, text in report(part(rows, "study"), VARIANTS).files.items()}
+
+
+def stale(wanted: dict[Path, str]) -> list[Path]:
+    """Return the files that are missing, or that do not say what they should."""
+    return [path for path, text in wanted.items()
+            if not path.exists() or not say_the_same(path.read_text(encoding="utf-8"), text)]  # fmt: skip
+
+
+def main() -> int:
+    """Write the pages and pictures, or check them."""
+    check = "--check" in sys.argv[1:]
+    rows = all_rows()
+    pages = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES}
+    wanted = pages | pictures(rows) | study_report(rows) | {COMMAND_LINE: command_line()}
+    outdated = stale(wanted)
+    for path in outdated:
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(wanted[path], encoding="utf-8")
+        print(f"{path.relative_to(ROOT)}: {'stale: run make docs' if check else 'written'}")
+    return 1 if outdated and check else 0
+
+
+# The page of the command line.
+
+HEAD = """\
+# Command line
+
+Every command with its flags, as `sumnist COMMAND --help` has them. A program writes this page from the parsers.
+
+| command | what it does |
+| --- | --- |
+{commands}
+
+```text
+{rest}
+```
+"""
+GROUPS = {"positional arguments": "", "options": ""}
+"""argparse's own groups, which need no title."""
+
+
+def command_line() -> str:
+    """Write the page of the command line, in Markdown."""
+    commands = "\n".join(f"| [`{name}`](#sumnist-{name.replace(' ', '-')}) | {first(name)} |" for name in COMMANDS)
+    rest = USAGE.partition("{commands}")[2].strip()
+    return "\n".join([HEAD.format(commands=commands, rest=rest), *map(section, COMMANDS)])
+
+
+def first(name: str) -> str:
+    """Return the first sentence of a command's docstring."""
+    return re.split(r"[.:] |\.$", " ".join(str(inspect.getdoc(COMMANDS[name])).split()))[0]
+
+
+def section(name: str) -> str:
+    """Write the section of a command: what it does, and a table of flags for each group."""
+    parser = parser_of(name, preset("default"))
+    tables = [flags_of(group) for group in parser._action_groups if wanted(group)]
+    return "\n".join([f"## sumnist {name}\n", f"{inspect.getdoc(COMMANDS[name])}\n", *tables])
+
+
+def wanted(group: argparse._ArgumentGroup) -> list[argparse.Action]:
+    """Return the flags of a group, without `--help`."""
+    return [action for action in group._group_actions if "--help" not in action.option_strings]
+
+
+def flags_of(group: argparse._ArgumentGroup) -> str:
+    """Write the table of a group's flags: what each takes, and what it is for."""
+    title = GROUPS.get(str(group.title), f"**{str(group.title).capitalize()}**\n\n")
+    rows = [f"| {called(action)} | {described(action)} |" for action in wanted(group)]
+    return f"{title}| flag | what it is |\n| --- | --- |\n" + "\n".join(rows) + "\n"
+
+
+def called(action: argparse.Action) -> str:
+    """Write how an argument is typed."""
+    names = ", ".join(f"`{name}`" for name in action.option_strings)
+    takes = action.metavar or ("" if action.choices or action.nargs == 0 else action.dest)
+    return f"{names} `{takes}`".strip() if takes else names
+
+
+def described(action: argparse.Action) -> str:
+    """Write the help of an argument, and the words that it takes."""
+    text = " ".join((action.help or "").replace("%%", "%").split())
+    text = text.replace("<", "&lt;").replace("|", "\\|").replace("_", "\\_").replace("*", "\\*")
+    choices = " · ".join(f"`{choice}`" for choice in action.choices or ())
+    return f"{text}<br>{choices}" if choices else text
+
+
+# Whether two generated pages say the same. Text is compared letter by letter. In a library's drawings, the last digits
+# of coordinates differ from build to build, and so do the names that the library makes from them.
+
+NEAR = 0.1
+"""Largest distance between equal coordinates of two drawings, in points."""
+INSIDE = re.compile(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)")
+NUMBER = re.compile(r"(?<![#\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?")
+"""A number by itself: no digits of a colour or a name."""
+GENERATED = re.compile(r"(?<=[#\"])[a-z]{1,2}[0-9a-f]{10}(?=[\")]|$)")
+"""A name that matplotlib makes from a digest of what it names."""
+
+
+def say_the_same(page: str, other: str) -> bool:
+    """Whether two pages, or two SVG drawings, say the same."""
+    if page == other:
+        return True
+    if page.lstrip().startswith("<?xml") and other.lstrip().startswith("<?xml"):
+        return same_drawing(page, other)
+    drawings, others = ([base64.b64decode(one).decode() for one in INSIDE.findall(text)] for text in (page, other))
+    return (
+        len(drawings) == len(others)
+        and INSIDE.sub("", page) == INSIDE.sub("", other)
+        and all(map(say_the_same, drawings, others))
+    )
+
+
+def same_drawing(drawing: str, other: str) -> bool:
+    """Whether two SVG drawings have the same elements, in the same places."""
+    pairs = zip_longest(*(ElementTree.fromstring(named_anew(svg)).iter() for svg in (drawing, other)))
+    return all(ours is not None and theirs is not None and same_element(ours, theirs) for ours, theirs in pairs)
+
+
+def named_anew(drawing: str) -> str:
+    """Replace the generated names in a drawing by their order."""
+    order: dict[str, str] = {}
+    return GENERATED.sub(lambda name: order.setdefault(name[0], f"name-{len(order)}"), drawing)
+
+
+def same_element(ours: ElementTree.Element, theirs: ElementTree.Element) -> bool:
+    """Whether two elements agree: all words, all of the text, and nearly the numbers of their attributes."""
+    words = [(e.tag, (e.text or "").strip(), len(e), [*e.attrib]) for e in (ours, theirs)]
+    return words[0] == words[1] and all(map(same_attribute, ours.attrib.values(), theirs.attrib.values()))
+
+
+def same_attribute(ours: str, theirs: str) -> bool:
+    """Whether two attributes have the same words, and nearly the same numbers."""
+    numbers, others = (list(map(float, NUMBER.findall(text))) for text in (ours, theirs))
+    return (
+        NUMBER.sub("", ours) == NUMBER.sub("", theirs)
+        and len(numbers) == len(others)
+        and all(math.isclose(a, b, abs_tol=NEAR, rel_tol=0) for a, b in zip(numbers, others, strict=True))
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,21 @@
+"""What the networks of text lines, boxes and pages can say, and the sizes of the pictures they are shown."""
+
+from __future__ import annotations
+
+ALPHABET = "0123456789.,-"
+"""Characters of targets, in the order of their classes, from 1; class 0 is the blank of CTC."""
+HEIGHT = 32
+"""Height of a strip in pixels."""
+STEP = 4
+"""Pixels along a strip for one step of the network; the widths of strips are multiples of it."""
+CHARACTERS = "0123456789-.,'/+×=%:¤?"
+"""Characters that a finder distinguishes: digits, signs, a sign of a currency (¤), and any other character (?)."""
+CELL_CLASSES = (*"0123456789", "number", "empty", "filler", "crossed")
+"""A digit; "number": a number of several digits; "empty"; "filler": an X, a dash or a slash, a sign for nothing;
+"crossed": digits that were crossed out or scribbled over, and no longer count."""
+CELL_SCALE = 3.0
+"""Pixels of a cell's picture for one millimetre of paper."""
+CELL_MARGIN = 1.0
+"""Millimetres of paper around a cell that its picture shows."""
+CELL_HEIGHT = 36
+"""Height of a cell's picture in pixels: a cell is 10 mm high, and its margins add 2 mm."""
