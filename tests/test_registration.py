@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from simulated_sheets import rendered, sheets
 from sumnist.errors import SheetError
 from sumnist.sheets.layout import Layout, Page, Person, Rectangle
-from sumnist.sheets.pictures import PdfPage, grey_of
+from sumnist.sheets.pictures import FilePage, grey_of
 from sumnist.sheets.printing import pdf
 from sumnist.sheets.registration import (
     UNIT,
@@ -397,8 +397,8 @@ def test_messages_name_the_file_and_pages_are_read_one_by_one(tmp_path: Path) ->
         registered(path, CODED, PAGE)
     Image.new("L", (50, 50), "white").save(path.with_suffix(".pdf"))
     with pytest.raises(SheetError, match=r"photo\.pdf#page=1: no corner tag is found"):
-        registered(PdfPage(str(path.with_suffix(".pdf")), 1), CODED, PAGE)
+        registered(FilePage(str(path.with_suffix(".pdf")), 1), CODED, PAGE)
     (tmp_path / "all.pdf").write_bytes(pdf(CODED, [Person("17"), Person("18", "Ann")]))
-    pages = [registered(PdfPage(str(tmp_path / "all.pdf"), number), CODED, PAGE) for number in (1, 2)]
+    pages = [registered(FilePage(str(tmp_path / "all.pdf"), number), CODED, PAGE) for number in (1, 2)]
     assert [identity for *_, identity in pages] == ["17", "18"]
     assert all(sheet.error < 0.1 and round(sheet.dpi) == 200 for sheet, *_ in pages)

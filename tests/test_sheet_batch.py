@@ -58,6 +58,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "broken.pdf").write_bytes(whole[:999])
     blank = Image.new("L", (800, 600), "white")
     blank.save(folder / "blank.pdf", save_all=True, append_images=[blank, blank])
+    pages = [Image.open(BytesIO(photograph(index).data)).convert("L") for index in (1, 2)]
+    pages[0].save(folder / "scan.tif", save_all=True, append_images=[pages[1]])
+    pages[0].save(folder / "single.tif")
     (folder / "notes.txt").write_text("none of the sheets")
     (folder / ".hidden.jpg").write_text("nor is this")
     (folder / "other.jpg").write_bytes(photograph_of("x", 0, OTHER))
@@ -81,7 +84,8 @@ def test_there_is_a_row_for_each_picture_and_page_with_its_numbers_or_with_one_e
     assert (done.rows, done.failed, done.read_now) == (len(rows), len(ERRORS), len(rows))
     assert [path.name for path in tmp_path.iterdir()] == ["marks.jsonl"]
     found = {row["path"].removeprefix(f"{folder}{os.sep}"): row for row in rows}
-    readable = {"a.jpg": 0, "b.PDF#page=1": 1, "b.PDF#page=2": 2, "deeper/c.jpg": 3}
+    readable = {"a.jpg": 0, "b.PDF#page=1": 1, "b.PDF#page=2": 2, "deeper/c.jpg": 3, "scan.tif#page=1": 1,
+                "scan.tif#page=2": 2, "single.tif": 1}  # fmt: skip
     assert list(found) == sorted([*readable, *ERRORS])
     for name, index in readable.items():
         row = found[name]

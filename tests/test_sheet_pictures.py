@@ -17,8 +17,8 @@ from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
 from sumnist.errors import ImageError, MissingExtraError, SizeError
-from sumnist.pictures.decode import intensities_of
-from sumnist.sheets.pictures import PdfPage, colours_of, grey_of, is_pdf, pages_of
+from sumnist.pictures.decode import intensities_of, size_of
+from sumnist.sheets.pictures import FilePage, colours_of, grey_of, has_pages, pages_of
 
 
 def scene(height: int = 300, width: int = 200) -> NDArray[np.uint8]:
@@ -90,7 +90,7 @@ def document(path: Path, width: float = 210, height: float = 297, pages: int = 1
 def test_a_page_has_200_pixels_to_an_inch_and_its_colours_at_the_same_pixels(tmp_path: Path) -> None:
     path = document(tmp_path / "a.pdf", pages=3)
     assert pages_of(path) == 3
-    pixels, found = grey_of(PdfPage(path, 3)), colours_of(PdfPage(path, 1))
+    pixels, found = grey_of(FilePage(path, 3)), colours_of(FilePage(path, 1))
     assert pixels.dtype == np.uint8
     assert pixels.shape == (2339, 1654)
     square = round(50 * 200 / 25.4)
@@ -105,7 +105,7 @@ def test_a_page_has_200_pixels_to_an_inch_and_its_colours_at_the_same_pixels(tmp
 def test_without_the_extra_pictures_are_opened_and_pdf_files_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pypdfium2", None)
     assert colours_of(scene()).size == (200, 300)
-    for call in (pages_of, lambda path: colours_of(PdfPage(path, 1))):
+    for call in (pages_of, lambda path: colours_of(FilePage(path, 1))):
         with pytest.raises(MissingExtraError, match=r'^a\.pdf is a PDF; .* pip install "sumnist\[sheets\]"$'):
             call("a.pdf")
 
@@ -117,7 +117,7 @@ def test_without_the_extra_pictures_are_opened_and_pdf_files_ask_for_it(monkeypa
 def test_a_page_that_is_not_as_large_as_paper_has_a_useful_size(
     sides: tuple[float, float], shape: tuple[int, int], tmp_path: Path
 ) -> None:
-    pixels = grey_of(PdfPage(document(tmp_path / "a.pdf", *sides), 1))
+    pixels = grey_of(FilePage(document(tmp_path / "a.pdf", *sides), 1))
     assert np.abs(np.subtract(pixels.shape, shape)).max() <= 1
 
 
@@ -145,7 +145,7 @@ def test_a_page_that_is_of_no_use_is_refused_with_the_mend(
 ) -> None:
     make(path := tmp_path / "a.pdf")
     with pytest.raises(error) as caught:
-        grey_of(PdfPage(str(path), page))
+        grey_of(FilePage(str(path), page))
     assert str(caught.value) == f"{path}{message}"
 
 
@@ -159,7 +159,7 @@ def test_a_pdf_that_is_damaged_anywhere_is_read_or_refused(tmp_path: Path) -> No
             data[place] = rng.integers(256)
         path.write_bytes(bytes(data[: rng.integers(len(data) // 2, len(data))]))
         try:
-            assert grey_of(PdfPage(str(path), 1)).ndim == 2
+            assert grey_of(FilePage(str(path), 1)).ndim == 2
         except ImageError as error:
             assert str(error).startswith(str(path))  # noqa: PT017
 
@@ -178,13 +178,60 @@ def test_of_many_pages_one_is_open_at_a_time_and_none_afterwards(
 
     monkeypatch.setattr(pypdfium2, "PdfDocument", Counted)
     assert pages_of(path) == 500
-    assert grey_of(PdfPage(path, 499)).shape == (2339, 1654)
+    assert grey_of(FilePage(path, 499)).shape == (2339, 1654)
     assert len(opened) == 2
     assert all(not document.raw for document in opened)
 
 
 def test_a_page_has_a_name_and_can_be_sent_to_another_process() -> None:
-    page = PdfPage("scans/a.pdf", 3)
+    page = FilePage("scans/a.pdf", 3)
     assert str(page) == "scans/a.pdf#page=3"
     assert pickle.loads(pickle.dumps(page)) == page
-    assert [is_pdf(name) for name in ("a.pdf", Path("b.PDF"), "pdf", "a.pdf.png")] == [True, True, False, False]
+    names = "a.pdf", Path("b.PDF"), "c.TIFF", "pdf", "a.pdf.png"
+    assert [has_pages(name) for name in names] == [True, True, True, False, False]
+
+
+# TIFF files.
+
+
+def scan(path: Path, shades: tuple[int, ...] = (10, 90, 200), small_copy: bool = False) -> Path:
+    """A TIFF file with a page of each shade, and perhaps with a smaller copy of the first one, as some cameras add."""
+    pages = [Image.new("RGB", (60 + shade, 80), (shade, shade, 255)) for shade in shades]
+    if small_copy:
+        pages.append(pages[0].resize((7, 8)))
+        pages[-1].encoderinfo = {"tiffinfo": {254: 1}}
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    return path
+
+
+def test_every_page_of_a_tiff_is_read_from_a_file_and_from_its_bytes(tmp_path: Path) -> None:
+    path = scan(tmp_path / "a.tif", small_copy=True)
+    for name, content in ((str(path), None), ("picture 1", path.read_bytes())):
+        assert has_pages(name, content)
+        assert pages_of(name, content) == 3
+        for number, shade in enumerate((10, 90, 200), 1):
+            page = FilePage(name, number, content)
+            assert colours_of(page).size == (60 + shade, 80)
+            assert colours_of(page).getpixel((5, 5)) == (shade, shade, 255)
+            assert (grey_of(page) == grey_of(colours_of(page))).all()
+        with pytest.raises(ImageError, match="#page=4: there is no such page, expected 1 to 3: name one of these"):
+            grey_of(FilePage(name, 4, content))
+
+
+def test_where_one_picture_is_read_a_tiff_of_several_pages_is_refused(tmp_path: Path) -> None:
+    path = scan(tmp_path / "a.tif")
+    for picture, name in ((path, str(path)), (path.read_bytes(), "picture")):
+        for read in (grey_of, colours_of, intensities_of, size_of):
+            with pytest.raises(ImageError) as caught:
+                read(picture)
+            assert str(caught.value) == (
+                f"{name}: has 3 pages, expected a single picture: save each page as a file of its own"
+            )
+    assert grey_of(scan(tmp_path / "b.tif", (10,), small_copy=True)).shape == (80, 70)
+    with Image.open(path) as opened:  # whoever opens the file names a page
+        opened.seek(1)
+        assert grey_of(opened).shape == (80, 150)
+    for damaged in (b"II*\0", path.read_bytes()[:2000]):
+        path.write_bytes(damaged)
+        with pytest.raises(ImageError, match=r"a\.tif: (corrupt or cut short|not a picture), expected"):
+            pages_of(path)

@@ -59,6 +59,8 @@ HEIC_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"
 """Brands in the first bytes of a HEIC file."""
 ORIENTATION = 0x0112
 """The EXIF tag that says how the camera was held."""
+SUBFILE_TYPE, REDUCED_COPY = 254, 1
+"""The TIFF tag that says what a frame is, and its bit for a smaller copy of another frame."""
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
@@ -202,7 +204,23 @@ def opened(stream: BinaryIO, name: str, decode: Decoder[Decoded]) -> Decoded:
     with Image.open(stream) as picture:
         if picture.format == "EPS":
             raise UnidentifiedImageError("a program, which Pillow would have another program run")
+        if picture.format == "TIFF" and (pages := len(tiff_pages(picture))) > 1:
+            raise ImageError(
+                f"{name}: has {pages} pages, expected a single picture: save each page as a file of its own"
+            )
         return decode(picture, name)
+
+
+def tiff_pages(picture: Image.Image) -> list[int]:
+    """The frames of an opened TIFF file that are pages: all but those that are small copies of another frame. The first
+    frame is opened again at the end."""
+    frames = list[int]()
+    for frame in range(getattr(picture, "n_frames", 1)):
+        picture.seek(frame)
+        if not int(picture.tag_v2.get(SUBFILE_TYPE, 0)) & REDUCED_COPY:  # type: ignore[attr-defined]
+            frames.append(frame)
+    picture.seek(0)
+    return frames or [0]
 
 
 @contextmanager

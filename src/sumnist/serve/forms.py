@@ -23,7 +23,7 @@ from sumnist.serve.problems import Problem
 from sumnist.serve.reading import ACCEPTED, Found, Job, is_internal, knowing
 from sumnist.sheets.batch import SheetTask, pages_in, state
 from sumnist.sheets.layout import Layout
-from sumnist.sheets.pictures import PdfPage, colours_of
+from sumnist.sheets.pictures import FilePage, colours_of, has_pages
 from sumnist.sheets.reading import SheetReader
 from sumnist.sheets.review import BOOK_SCALE, Views
 from sumnist.tables.batch import numbers_of, workbook_of
@@ -31,8 +31,8 @@ from sumnist.tables.reading import ANY, TableReader
 
 MOST_SHEETS = 10
 """The most forms in a request."""
-PDF, BEFORE = b"%PDF-", 1024
-"""How a PDF file begins, and within how many bytes."""
+PDF = b"%PDF-"
+"""How a PDF file begins."""
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def read_table(job: Job, reader: Reader, *_: Reader | None) -> Found:
     if "workbook" in job.wanted:
         with installed("writing .xlsx"):  # report it before the work begins
             import xlsxwriter  # noqa: F401
-    picture = colours_of(page.picture) if isinstance(page.picture, PdfPage) else page.picture
+    picture = colours_of(page.picture) if isinstance(page.picture, FilePage) else page.picture
     table = TableReader(ANY, knowing(reader, asked, job.kept), learn="learn" in job.wanted).read(picture, page.path)
     answer = {"path": page.path} | table.as_dict()
     if "workbook" in job.wanted:
@@ -103,12 +103,12 @@ def read_table(job: Job, reader: Reader, *_: Reader | None) -> Found:
 
 
 def pages_of(asked: AskedPage, name: str) -> list[Row]:
-    """A row for a picture, or for each page of a PDF file. A picture without a name is called `name`. A row that cannot
-    be read has an error."""
+    """A row for a picture, or for each page of a PDF or TIFF file. A picture without a name is called `name`. A row that
+    cannot be read has an error."""
     name, picture = asked.name or name, asked.picture
     if isinstance(picture, Problem):
         return [Row(name, None, error=picture.detail)]
-    return pages_in(name, picture) if PDF in picture[:BEFORE] else [Row(name, None, picture)]
+    return pages_in(name, picture) if has_pages(name, picture) else [Row(name, None, picture)]
 
 
 def read_page(reader: SheetReader, page: Row) -> dict[str, Any]:

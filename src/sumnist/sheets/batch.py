@@ -24,7 +24,7 @@ from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
 from sumnist.inference.hand import Hand
 from sumnist.sheets.check import Outcome
 from sumnist.sheets.layout import UNPRINTED, Layout, Person
-from sumnist.sheets.pictures import PdfPage, is_pdf, pages_of
+from sumnist.sheets.pictures import FilePage, has_pages, is_tiff, pages_of
 from sumnist.sheets.reading import SheetReader, finder
 
 
@@ -86,9 +86,9 @@ def told(candidates: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def read_one(reader: SheetReader, picture: str | PdfPage) -> Result:
+def read_one(reader: SheetReader, picture: str | FilePage) -> Result:
     """Read one sheet: its reading as a dict, or the reason why it cannot be read."""
-    file = picture.path if isinstance(picture, PdfPage) else picture
+    file = picture.path if isinstance(picture, FilePage) else picture
     try:
         return {"file": os.path.abspath(file), **reader.read(picture).as_dict()}
     except SumnistError as error:
@@ -96,8 +96,8 @@ def read_one(reader: SheetReader, picture: str | PdfPage) -> Result:
 
 
 def sheets_in(paths: Sequence[Path]) -> Source:
-    """The pictures of sheets as rows: picture files, the pages of PDF files, and all pictures and PDF files in folders.
-    A PDF file that cannot be opened becomes one row with the error.
+    """The pictures of sheets as rows: picture files, the pages of PDF and TIFF files, and all of these in folders. A
+    file of pages that cannot be opened becomes one row with the error.
 
     Raises:
         DataError: A path is neither a file nor a folder, or a folder has no pictures.
@@ -113,17 +113,19 @@ def sheets_in(paths: Sequence[Path]) -> Source:
         else:
             state = "is a device or a pipe" if path.exists() else "does not exist"
             raise DataError(f"{path}: {state}, expected a picture, a PDF file or a folder of them: check the name")
-    rows = [row for file in files for row in (pages_in(file) if is_pdf(file) else [Row(file, None, file)])]
+    rows = [row for file in files for row in (pages_in(file) if has_pages(file) else [Row(file, None, file)])]
     return Source((row for row in rows), len(rows), files, listing("", files))
 
 
 def pages_in(file: str, content: bytes | None = None) -> list[Row]:
-    """A row for each page of a PDF file, or one row with the reason why there are no pages; `content` as for
-    `PdfPage`."""
+    """A row for each page of a PDF or TIFF file, or one row with the reason why there are no pages; a TIFF file of one
+    page is a picture. `content` as for `FilePage`."""
     try:
-        pages = [PdfPage(file, page, content) for page in range(1, pages_of(file, content) + 1)]
+        pages = [FilePage(file, page, content) for page in range(1, pages_of(file, content) + 1)]
     except ImageError as error:
         return [Row(file, None, error=str(error))]
+    if is_tiff(file, content) and len(pages) == 1:
+        return [Row(file, None, file if content is None else content)]
     none = Row(file, None, error=f"{file}: has no pages, expected some: save it again")
     return [Row(str(page), None, page) for page in pages] or [none]
 

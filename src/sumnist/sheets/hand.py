@@ -17,7 +17,7 @@ from sumnist.inference.alphabet import CELL_MARGIN, CELL_SCALE
 from sumnist.inference.cells import CellReader
 from sumnist.pictures.decode import Picture
 from sumnist.sheets.layout import Field, Identity, Layout, Page
-from sumnist.sheets.pictures import PdfPage
+from sumnist.sheets.pictures import FilePage
 from sumnist.sheets.reading import EMPTY, LINES, finder
 from sumnist.sheets.review import Corrections, Views, beside, read_rows
 
@@ -39,7 +39,7 @@ def layout() -> Layout:
     return Layout("My digits", tuple(fields), (), identity=Identity("none"))
 
 
-def of_form(picture: Picture | PdfPage) -> list[Example]:
+def of_form(picture: Picture | FilePage) -> list[Example]:
     """The examples on a photograph or scan of the form, without empty boxes. If all correction boxes of a row are
     filled in, they are used instead of the row's own boxes. Raises `SheetError`, `ImageError`, `HandError`,
     `MissingExtraError`."""

@@ -1,4 +1,4 @@
-"""Decodes any picture of a sheet, or page of a PDF, to all its pixels, in grey or in colour.
+"""Decodes any picture of a sheet, or page of a PDF or TIFF file, to all its pixels, in grey or in colour.
 
 PDFium, which renders the PDFs, is not thread-safe: one page is rendered at a time, under the lock of all decoders.
 """
@@ -17,7 +17,7 @@ from PIL import Image
 
 from sumnist.errors import ImageError, MissingExtraError, SizeError
 from sumnist.pictures import decode
-from sumnist.pictures.decode import MOST_PIXELS, Picture, decoding, pixels_of, plain_file
+from sumnist.pictures.decode import MOST_PIXELS, Picture, decoding, plain_file
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -34,12 +34,17 @@ SIDES = 5.0, 5_080.0
 MOST_INSIDE = 2 * MOST_PIXELS
 """The most pixels of a picture inside a page, which PDFium decodes as a whole. An A3 page at 600 pixels per inch has
 fewer."""
+TIFF_SUFFIXES = ".tif", ".tiff"
+TIFF_STARTS = b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"
+"""The first bytes of a TIFF file, by its byte order and the size of its offsets."""
+PDF_MARK, PDF_MARK_WITHIN = b"%PDF-", 1024
+"""What a PDF file begins with; viewers allow so many bytes up to its end."""
 PASSWORD = 4
 """PDFium's error code for a document that is locked."""
 
 
-class PdfPage(NamedTuple):
-    """A page of a PDF file.
+class FilePage(NamedTuple):
+    """A page of a PDF file, or of a TIFF file, as scanners write it.
 
     Attributes:
         path: The path of the file, or its name if there is `content`.
@@ -55,22 +60,34 @@ class PdfPage(NamedTuple):
         return f"{self.path}#page={self.page}"
 
 
-def is_pdf(path: str | os.PathLike[str]) -> bool:
-    """Whether a file's name ends in .pdf."""
-    return os.fsdecode(path).lower().endswith(".pdf")
+def has_pages(path: str | os.PathLike[str], content: bytes | None = None) -> bool:
+    """Whether a file may have several pages: a PDF or TIFF file, by the bytes in `content`, or else by its name."""
+    if content is None:
+        return os.fsdecode(path).lower().endswith((".pdf", *TIFF_SUFFIXES))
+    return is_tiff(path, content) or PDF_MARK in content[:PDF_MARK_WITHIN]
+
+
+def is_tiff(path: str | os.PathLike[str], content: bytes | None = None) -> bool:
+    """Whether a file is a TIFF file, by the first bytes in `content`, or else by its name."""
+    return os.fsdecode(path).lower().endswith(TIFF_SUFFIXES) if content is None else content[:4] in TIFF_STARTS
 
 
 def pages_of(path: str | os.PathLike[str], content: bytes | None = None) -> int:
-    """How many pages a PDF file has; the arguments are those of `PdfPage`. Raises `ImageError`."""
-    with opened(os.fsdecode(path), content) as document:
+    """How many pages a PDF or TIFF file has; the arguments are those of `FilePage`. Raises `ImageError`."""
+    path = os.fsdecode(path)
+    if is_tiff(path, content):
+        with open_tiff(path, content) as picture:
+            return len(decode.tiff_pages(picture))
+    with open_pdf(path, content) as document:
         return len(document)
 
 
-def grey_of(picture: Picture | PdfPage, name: str | None = None) -> NDArray[np.uint8]:
-    """All pixels of a picture, upright, or of a page of a PDF file, at 200 per inch if the page has the size of paper.
+def grey_of(picture: Picture | FilePage, name: str | None = None) -> NDArray[np.uint8]:
+    """All pixels of a picture, upright, or of a page of a file; a page of a PDF has 200 per inch if it is as large as
+    paper.
 
     Args:
-        picture: A picture as `intensities_of` takes it, or a page of a PDF file.
+        picture: A picture as `intensities_of` takes it, or a page of a PDF or TIFF file.
         name: The name that messages use for a picture without a path.
 
     Returns:
@@ -80,19 +97,25 @@ def grey_of(picture: Picture | PdfPage, name: str | None = None) -> NDArray[np.u
         ImageError: It cannot be read: `FormatError` if it is no picture, `SizeError` if it is too large.
         MissingExtraError: It is a PDF or HEIC file, and the library for those is not installed.
     """
-    return np.asarray(page_of(picture, "L")) if isinstance(picture, PdfPage) else pixels_of(picture, name)
+    return np.asarray(page_of(picture, "L")) if isinstance(picture, FilePage) else decode.pixels_of(picture, name)
 
 
-def colours_of(picture: Picture | PdfPage) -> Image.Image:
+def colours_of(picture: Picture | FilePage) -> Image.Image:
     """The same pixels as from `grey_of`, but in colour: an RGB picture."""
-    return page_of(picture, "RGB") if isinstance(picture, PdfPage) else decode.colours_of(picture)
+    return page_of(picture, "RGB") if isinstance(picture, FilePage) else decode.colours_of(picture)
 
 
-def page_of(page: PdfPage, mode: str) -> Image.Image:
+def page_of(page: FilePage, mode: str) -> Image.Image:
     """A page as a picture of mode "L" or "RGB". Raises `ImageError`."""
-    with opened(page.path, page.content) as document:
-        if not 1 <= page.page <= len(document):
-            raise ImageError(f"{page}: there is no such page, expected 1 to {len(document)}: name one of these")
+    if is_tiff(page.path, page.content):
+        with open_tiff(page.path, page.content) as picture:
+            frames = decode.tiff_pages(picture)
+            check_page(page, len(frames))
+            picture.seek(frames[page.page - 1])
+            colours = decode.colours_of if mode == "RGB" else decode.pixels_of
+            return Image.fromarray(np.asarray(colours(picture, str(page))))
+    with open_pdf(page.path, page.content) as document:
+        check_page(page, len(document))
         from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
 
         sheet = document[page.page - 1]
@@ -113,14 +136,31 @@ def page_of(page: PdfPage, mode: str) -> Image.Image:
                 )
             pixels = min(max(LONGER_SIDE[0], DPI / 72 * max(sides)), LONGER_SIDE[1])
             bitmap = sheet.render(scale=float(pixels / max(sides)), grayscale=mode == "L")
-            picture: Image.Image = bitmap.to_pil().convert(mode)  # a copy: the bitmap ends with the document
-            return picture
+            rendered: Image.Image = bitmap.to_pil().convert(mode)  # a copy: the bitmap ends with the document
+            return rendered
         finally:
             sheet.close()
 
 
+def check_page(page: FilePage, count: int) -> None:
+    """Raise `ImageError` if a file of `count` pages has no such page."""
+    if not 1 <= page.page <= count:
+        raise ImageError(f"{page}: there is no such page, expected 1 to {count}: name one of these")
+
+
 @contextmanager
-def opened(path: str, content: bytes | None = None) -> Iterator[pypdfium2.PdfDocument]:
+def open_tiff(path: str, content: bytes | None = None) -> Iterator[Image.Image]:
+    """Open a TIFF file while no other thread decodes. Raises `ImageError` for any fault of the file."""
+    with (
+        plain_file(path) if content is None else BytesIO(content) as stream,
+        decoding(path),
+        Image.open(stream, formats=["TIFF"]) as picture,
+    ):
+        yield picture
+
+
+@contextmanager
+def open_pdf(path: str, content: bytes | None = None) -> Iterator[pypdfium2.PdfDocument]:
     """Open a PDF file while no other thread decodes. Raises `ImageError` for any fault of the file."""
     try:
         import pypdfium2

@@ -50,7 +50,7 @@ from sumnist.inference.reader import Judge
 from sumnist.pictures.decode import Grey, Intensities, Picture
 from sumnist.sheets.check import Cell, Correction, Outcome, WrongTotal, verdict
 from sumnist.sheets.layout import Field, Layout, Page
-from sumnist.sheets.pictures import PdfPage
+from sumnist.sheets.pictures import FilePage
 
 if TYPE_CHECKING:
     from sumnist.sheets.registration import Registered
@@ -460,7 +460,7 @@ class SheetReader:
         strips = any(one.kind == "strip" for one in layout.fields)
         self.strips = reading.reader(engine) if strips else None
 
-    def read(self, picture: Picture | PdfPage, name: str | None = None) -> SheetReading:
+    def read(self, picture: Picture | FilePage, name: str | None = None) -> SheetReading:
         """Read the sheet in a picture, or on a page of a PDF file; messages call a picture without a path `name`.
         Raises `SheetError`, `ImageError`."""
         sheet, version, whose = finder()(picture, self.layout, self.page, name)

@@ -30,7 +30,7 @@ from sumnist.errors import SheetError
 from sumnist.pictures.decode import Grey, Picture
 from sumnist.pictures.filters import box_mean, closing
 from sumnist.sheets.layout import FORMAT, QUIET, SIZES, Layout, Page, Rectangle, tags_on
-from sumnist.sheets.pictures import PdfPage, grey_of
+from sumnist.sheets.pictures import FilePage, grey_of
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -53,7 +53,7 @@ DARKEST_PAPER = 0.1
 
 
 def registered(
-    picture: Picture | PdfPage, layout: Layout, page: Page, name: str | None = None
+    picture: Picture | FilePage, layout: Layout, page: Page, name: str | None = None
 ) -> tuple[Registered, int, str]:
     """Find the sheet in a picture, or on a page of a PDF file, and read its code.
 
@@ -70,7 +70,7 @@ def registered(
         ImageError: The picture cannot be read; `SheetError` if it shows no sheet of that layout.
         MissingExtraError: It is a HEIC file, and the library for those is not installed.
     """
-    name = str(picture) if isinstance(picture, PdfPage | str | os.PathLike) else name or "picture"
+    name = str(picture) if isinstance(picture, FilePage | str | os.PathLike) else name or "picture"
     sheet = register(grey_of(picture, name), page, name)
     version, identity = code_of(sheet, layout, name)
     return settled(sheet), version, identity

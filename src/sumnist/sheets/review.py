@@ -29,7 +29,7 @@ from sumnist.files import Journal, fits, parse_json
 from sumnist.formulas import rounded
 from sumnist.sheets.batch import BY_HAND, Summary
 from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle, read_or
-from sumnist.sheets.pictures import PdfPage, colours_of
+from sumnist.sheets.pictures import FilePage, colours_of
 
 Row = dict[str, Any]
 """A line of `marks.jsonl`."""
@@ -335,7 +335,7 @@ class Views:
 
 
 def picture_of(
-    row: Mapping[str, Any], folder: Path, opened: Callable[[Path | PdfPage], Image.Image] = colours_of
+    row: Mapping[str, Any], folder: Path, opened: Callable[[Path | FilePage], Image.Image] = colours_of
 ) -> Image.Image:
     """The whole picture of a row in RGB, upright; it may also be in `folder`. Raises `ImageError`."""
     match = PAGE_OF_PDF.fullmatch(row["path"])
@@ -346,7 +346,7 @@ def picture_of(
         raise ImageError(
             f"{name}: is not there any more, expected the picture that was read: put it back, or into {folder}"
         )
-    return opened(PdfPage(str(path), int(match[2])) if match else path)
+    return opened(FilePage(str(path), int(match[2])) if match else path)
 
 
 def around(place: Place) -> Rectangle:

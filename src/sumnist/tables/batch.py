@@ -26,7 +26,7 @@ from sumnist.inference.hand import Hand
 from sumnist.inference.reader import Reader
 from sumnist.sheets.batch import sheets_in
 from sumnist.sheets.layout import read_or
-from sumnist.sheets.pictures import PdfPage, colours_of
+from sumnist.sheets.pictures import FilePage, colours_of
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.reading import ANY, TableReader
 from sumnist.tables.rules import Rule, letters
@@ -97,11 +97,11 @@ class TableTask:
         return lambda pictures, numbers: list(map(partial(read_one, reader), pictures))
 
 
-def read_one(reader: TableReader, picture: str | PdfPage) -> Result:
+def read_one(reader: TableReader, picture: str | FilePage) -> Result:
     """Read one page: its table as a dict, or the reason why it cannot be read."""
-    file = picture.path if isinstance(picture, PdfPage) else picture
+    file = picture.path if isinstance(picture, FilePage) else picture
     try:
-        shown = colours_of(picture) if isinstance(picture, PdfPage) else picture
+        shown = colours_of(picture) if isinstance(picture, FilePage) else picture
         return {"file": os.path.abspath(file), **reader.read(shown, str(picture)).as_dict()}
     except SumnistError as error:
         return str(error)
@@ -202,14 +202,14 @@ def decimal_of(value: Any) -> Any:
 
 
 def write_parquet(lines: Sequence[tuple[Any, ...]], out: Path) -> None:
-    """Write numbers as Parquet; values are texts, which keep their decimals."""
+    """Write numbers as Parquet; values are texts, which keep their decimals, and null where there is no number."""
     import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
     from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
-    columns = list(zip(*lines, strict=True)) or [()] * len(HEAD)
-    values = {name: list(map(str, column)) if name == "value" else list(column)
-              for name, column in zip(HEAD, columns, strict=True)}  # fmt: skip
-    parquet.write_table(pyarrow.table(values), stream := io.BytesIO())
+    columns = {name: [line[place] for line in lines] for place, name in enumerate(HEAD)}
+    values = [None if value is None else str(value) for value in columns["value"]]
+    table = pyarrow.table(columns | {"value": pyarrow.array(values, pyarrow.string())})
+    parquet.write_table(table, stream := io.BytesIO())
     write_atomically(out, stream.getvalue())
 
 
