@@ -1,1 +1,1 @@
-"""The measuring code: suites of test pictures, and the study of designs. The product never imports it."""
+"""The laboratory: what only makes evidence, pages or packaged networks. It runs from a clone: `python -m lab`."""
