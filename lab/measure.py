@@ -58,6 +58,8 @@ from lab.suites.out_of_distribution import draw_stroke
 from lab.suites.sheet_truth import LAYOUTS, Truth
 from lab.suites.sheets import Ink, Sheets
 from sumnist.arithmetic.relations import MISTAKE
+from sumnist.batch import measure as labelled_figures
+from sumnist.batch.labels import Label, labels_of
 from sumnist.batch.sources import pictures_in
 from sumnist.cli import parse
 from sumnist.cli.commands import Train
@@ -432,10 +434,10 @@ def real(given: argparse.Namespace) -> Iterator[Row]:
         raise SystemExit(f"{given.folder}: no pictures of the {given.half} half in sub-folders 0 to 9")
     paths, digits = zip(*pictures, strict=True)
     reader = Reader(MODEL.read_bytes())
-    answers = suite.answers_of(reader, paths)
+    answers = labelled_figures.answers_of(reader, paths)
     wrong = np.flatnonzero(answers.digits != digits).tolist()
     misread = [miss(paths[place], digits[place], reader.read(paths[place], 0)) for place in wrong]
-    result = suite.digit_result(given.name, answers, np.array(digits))
+    result = labelled_figures.digit_result(given.name, answers, np.array(digits))
     yield with_envelope("real") | about | result | {"misread": sorted(misread, key=lambda row: row["cause"])}
 
 
@@ -476,13 +478,13 @@ def named(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def labels_in(folder: Path, half: Half) -> list[suite.Label]:
+def labels_in(folder: Path, half: Half) -> list[Label]:
     """Return the labels of the pictures of a half, or of the cells of weather tables, whose station says which half
     they are in. Raises `DataError` if there are no labels, or one of them is broken."""
     if (folder / TABLE_CELLS).exists():
-        return [suite.Label(row["file"], row["tenths"], int(row["tenths"])) for row in cells_of(folder / TABLE_CELLS)
+        return [Label(row["file"], row["tenths"], int(row["tenths"])) for row in cells_of(folder / TABLE_CELLS)
                 if row["sheet"].startswith(CHOSEN) == (half == HALVES[0])]  # fmt: skip
-    labels = suite.labels_of(folder / LABELS)
+    labels = labels_of(folder / LABELS)
     for label in labels:
         if label.error is not None:
             raise DataError(f"{label.error}: mend {LABELS}")
@@ -525,13 +527,13 @@ def numbers(given: argparse.Namespace) -> Iterator[Row]:
                         yield about | {"set": SUITE, "kind": kind} | row
 
 
-def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, labels: list[suite.Label]) -> Row:
+def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, labels: list[Label]) -> Row:
     """Measure an engine on a folder.
 
     In a cell of a weather table, the point before tenths may be written or not. There only the digits count, and
     figures that depend on values are None.
     """
-    answers = list(suite.labelled_answers(reader, folder, labels, engine))
+    answers = list(labelled_figures.labelled_answers(reader, folder, labels, engine))
     unknown: Row = {}
     if (folder / TABLE_CELLS).exists():
         unknown = {"in_candidates": None, "nll": None}
@@ -539,10 +541,10 @@ def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, la
                    for label, answer in answers]  # fmt: skip
     misread = [{"picture": Path(label.path).stem, "read": answer.text, "accepted": answer.accepted,
                 "in_candidates": answer.in_candidates} for label, answer in answers if not answer.right]  # fmt: skip
-    return suite.number_result(name, [answer for _, answer in answers]) | unknown | {"misread": misread}
+    return labelled_figures.number_result(name, [answer for _, answer in answers]) | unknown | {"misread": misread}
 
 
-def alone(name: str, folder: Path, labels: list[suite.Label]) -> Row:
+def alone(name: str, folder: Path, labels: list[Label]) -> Row:
     """Measure how many pictures of a folder `ALONE` reads right; it gives no probabilities."""
     recognizer, right = OcrRecognizer(), []
     digits = [0, *(place for place, character in enumerate(CHARACTERS, 1) if character.isdigit())]

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageOps
 
-from lab.suites.measure import Row, shares
+from sumnist.batch.measure import Row, shares
 from sumnist.config import ReadingEngine
 from sumnist.inference.reader import Reader
 

@@ -200,7 +200,8 @@ class Evaluate:
     def measured(self) -> tuple[Any, str]:
         """The figures, and the table of them."""
         if self.suite is not None or self.folder is not None:
-            from lab.suites.measure import folder, labelled, numbers, robustness
+            from lab.suites.measure import numbers, robustness
+            from sumnist.batch.measure import folder, labelled
             from sumnist.inference.numbers import Numbers
             from sumnist.inference.reader import Reader, model_file
 
@@ -842,7 +843,7 @@ class OfExamples(OfModel):
 
     def examples(self) -> tuple[list[Any], list[str]]:
         """Pictures and their labels. Raises `DataError`, `HandError`, `ImageError`, `LayoutError`."""
-        from lab.suites.measure import examples_in
+        from sumnist.batch.labels import examples_in
 
         if self.source.is_dir() or self.source.suffix == ".csv":
             found: list[tuple[Any, str]] = [*examples_in(self.source)]

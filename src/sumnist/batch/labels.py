@@ -1,0 +1,107 @@
+"""Reads labelled pictures: a folder with sub-folders 0 to 9, or a CSV with the columns path and text."""
+
+from __future__ import annotations
+
+import reprlib
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+from sumnist.batch.sources import LONGEST_PATH, csv_header, csv_records, open_text, pictures_in, reading
+from sumnist.errors import DataError
+from sumnist.inference.ctc import value_of
+
+COLUMNS = ["path", "text"]
+DIGITS = frozenset("0123456789")
+SEPARATORS = frozenset(" .,-'’_\u00a0\u2009\u202f")
+"""What may stand between the digits of a text."""
+MOST_DIGITS = 600
+"""Most digits of a text: Python cannot convert more than a few thousand to a whole number."""
+
+
+class Label(NamedTuple):
+    """A row of `labels.csv`.
+
+    Attributes:
+        path: The path of the picture, relative to the folder.
+        text: The number written on it.
+        value: The value of the number; None if the row is broken.
+        error: What is wrong with a broken row.
+    """
+
+    path: str
+    text: str
+    value: int | Decimal | None
+    error: str | None = None
+
+
+def labels_of(file: Path, decimal: str | None = None) -> list[Label]:
+    """Read the rows of a CSV file with the columns `path` and `text`; broken rows are returned with their error.
+
+    Args:
+        file: The file.
+        decimal: The decimal sign, "." or ","; if None, all separators are ignored.
+
+    Raises:
+        DataError: The file cannot be read, lacks one of the columns, or has no rows.
+    """
+    if not file.is_file():
+        state = "is no file" if file.exists() else "does not exist"
+        raise DataError(f"--labels {file}: {state}, expected a CSV with the columns path and text: check the name")
+    with reading(file):
+        header = csv_header(file, f"--labels {file}", "path,text")
+        if any(header.count(name) != 1 for name in COLUMNS):
+            shown = ", ".join(header)[:200] or "(none)"
+            raise DataError(
+                f"--labels {file}: its first line has the columns {shown}, expected path and text, each once: name "
+                "them so"
+            )
+        with open_text(file) as stream:
+            _, *records = csv_records(stream, [header.index(name) for name in COLUMNS])
+    if not records:
+        raise DataError(f"--labels {file}: no rows, expected one for each picture: add them")
+    found = []
+    for line, values in records:
+        if isinstance(values, str):
+            found.append(Label("", "", None, values))
+            continue
+        path, text = (value or "" for value in values)
+        try:
+            if not path or len(path) > LONGEST_PATH:
+                path = ""
+                raise DataError("no path of a picture, expected a name such as 0001.png")
+            found.append(Label(path, text, value_written(text, decimal)))
+        except DataError as error:
+            found.append(Label(path, text, None, f"line {line}: {error}"))
+    return found
+
+
+def pictures_by_digit(path: Path) -> list[tuple[Path, int]]:
+    """Return the pictures in the sub-folders 0 to 9 of a folder, with the digit on each. Raises `DataError` if there
+    are none."""
+    folders = [(path / str(digit), digit) for digit in range(10)]
+    pictures = [(place / name, digit) for place, digit in folders if place.is_dir() for name in pictures_in(place)]
+    if not pictures:
+        raise DataError(
+            f"{path}: no pictures in sub-folders 0 to 9, expected those of each digit in a folder of its name"
+        )
+    return pictures
+
+
+def examples_in(source: Path) -> list[tuple[Path, str]]:
+    """Return labelled pictures: of a folder with sub-folders 0 to 9, or of a CSV file with `path`, relative to its
+    folder, and `text`. Raises `DataError`, also for a broken row."""
+    if source.is_dir():
+        return [(picture, str(digit)) for picture, digit in pictures_by_digit(source)]
+    rows = labels_of(source)
+    if broken := next((row.error for row in rows if row.error), None):
+        raise DataError(f"{source}: {broken}")
+    return [(source.parent / row.path, row.text) for row in rows]
+
+
+def value_written(text: str, decimal: str | None = None) -> int | Decimal:
+    """Return the number in a text, whatever separates its digits. Raises `DataError` if the text is no number."""
+    digits = sum(character in DIGITS for character in text)
+    if not 1 <= digits <= MOST_DIGITS or set(text) - DIGITS - SEPARATORS:
+        raise DataError(f"text {reprlib.repr(text)}: expected a number in digits, such as 1,480: mend it")
+    return value_of("".join(character for character in text if character in DIGITS or character == decimal), decimal)
