@@ -27,15 +27,13 @@ from PIL import Image
 import sumnist as package
 from conftest import write_idx
 from drawings import TEST, line_of
-from lab.study.report import Report
-from lab.study.runs import read_rows
 from sumnist.cli import GROUPS, POSITIONAL, docs_of, main, parse
-from sumnist.cli.commands import COMMANDS, Compare, Demo, Evaluate, Score, Serve, Study, Train
+from sumnist.cli.commands import COMMANDS, Demo, Evaluate, Score, Serve, Train
 from sumnist.cli.words import Style, demo, described, drawing, number_described
 from sumnist.config import PRESETS, Config, flag, preset
 from sumnist.data.mnist import FILES, DigitSet
 from sumnist.data.sampling import draw_numbers
-from sumnist.errors import ConfigError, StudyError
+from sumnist.errors import ConfigError, RunError
 from sumnist.evaluation.text import duration
 from sumnist.files import LEARNED, PRETRAINED
 from sumnist.inference.reader import ADVICE, Reader, Reading
@@ -48,6 +46,7 @@ from sumnist.pictures.normalize import picture_of
 from sumnist.pictures.steps import as_png
 from sumnist.serve.settings import Settings
 from sumnist.training.devices import launched
+from sumnist.training.evaluate import compare_runs
 
 FIVE = Path(__file__).parents[1] / "examples/five.png"
 CODES = {0, 1, 2, 70, 130, 141}
@@ -172,7 +171,8 @@ PRESETS_ARE = f"expected one of {', '.join(PRESETS)}; did you mean"
     [
         ("trian", f"command trian: expected one of {', '.join(COMMANDS)}; did you mean train?"),
         ("train --preset defualt", f"--preset defualt: {PRESETS_ARE} default?"),
-        ("train --resume --overwrite", "--resume --overwrite: one goes on with the run, the other replaces it; choose"),
+        ("train --resume --overwrite", "--resume --overwrite: one excludes the other: leave one out"),
+        ("sheet new 9 --from a.toml --out x.pdf", "MARKS --from: one excludes the other: leave one out"),
         ("predict FIVE --number 3.5", "number '3.5': expected a whole number, such as 7"),
         ("predict FIVE --number -1 --model LEARNED",
          "number -1: expected a whole number from 0 to 9: this model learned its sums, and for those numbers only; a "
@@ -187,12 +187,11 @@ PRESETS_ARE = f"expected one of {', '.join(PRESETS)}; did you mean"
         ("predict FIVE --show steps.jpg", "--show steps.jpg: expected a name that ends in .png"),
         ("predict five.png 7", "predict: 7 is no picture; did you mean --number 7?"),
         ("predict five.png --json -3", "predict: -3 is no picture; did you mean --number -3?"),
-        ("evaluate", "evaluate: no RUN, expected a run folder, --suite or --folder"),
-        ("evaluate --folder x --suite robustness", "--suite --folder: two things to measure on; choose one"),
-        ("evaluate --labels l.csv", "--labels l.csv: is of the pictures of --folder; add that flag"),
-        ("evaluate --folder f --decimal ,", "--decimal ,: is of the texts in --labels; add that flag, or leave it out"),
-        ("evaluate --suite robustness --read-with both", "--read-with both: is of numbers; add --suite"),
-        ("evaluate x --ink dark", "--ink dark: is of the pictures of --folder; add that flag, or leave --ink out"),
+        ("evaluate", "evaluate: nothing to measure, expected a run folder, or --folder: name one"),
+        ("evaluate --folder x --data-dir y", "--data-dir --folder: one excludes the other: leave one out"),
+        ("evaluate a b --folder f", "evaluate --folder: 2 runs, expected one: name them one at a time"),
+        ("evaluate x --labels l.csv", "--labels l.csv: only beside --folder: add that, or leave --labels out"),
+        ("evaluate --folder f --decimal ,", "--decimal ,: only beside --labels: add that, or leave --decimal out"),
     ],
 )  # fmt: skip
 def test_nonsense_is_answered_with_one_message_and_status_2(sumnist: Run, line: str, message: str) -> None:
@@ -229,8 +228,6 @@ WORDS = {
     "export": ["none"],
     "demo": ["--count", "1"],
     "graph": ["--preset", "tiny"],
-    "compare": ["none"],
-    "study": ["--report", "--rows", "none.jsonl", "--out", "study"],
 }
 """What each command is given beside the bad value, so that it does no work."""
 
@@ -240,12 +237,11 @@ def test_no_value_of_any_flag_leads_to_a_traceback_and_every_number_has_both_its
     sumnist: Run, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sumnist.model.diagram.draw", lambda config: "<svg/>")  # these two take a second
-    monkeypatch.setattr("lab.study.report.report", lambda rows, variants: Report({}))
     hints = get_type_hints(COMMANDS[name], include_extras=True)
     for part in (Config, Settings):
         if part in hints.values():
             hints |= get_type_hints(part, include_extras=True)
-    for key in hints.keys() - {"config", "settings", "repeat"}:  # the last one trains
+    for key in hints.keys() - {"config", "settings"}:
         parts = {hints[key], *get_args(hints[key])}
         number = key == "betas" or {int, float} & parts or any(get_origin(part) is Annotated for part in parts)
         for value in BAD if {str, Path} & parts else BAD[:1] + BAD[2:4] + BAD[5:8]:
@@ -261,13 +257,9 @@ def test_no_value_of_any_flag_leads_to_a_traceback_and_every_number_has_both_its
 
 def test_the_values_of_every_kind_of_flag_arrive(small_run: Path, tmp_path: Path) -> None:
     for line, expected in (
-        ("study --only a b --quick --workers 2", Study(only=("a", "b"), quick=True, workers=2)),
-        ("study", Study()),
-        ("evaluate run --suite robustness --half=development",
-         Evaluate(run_folder=Path("run"), suite="robustness", half="development")),
+        ("evaluate a b --data-dir=c", Evaluate(runs=(Path("a"), Path("b")), data_dir=Path("c"))),
         ("score in --out o.csv -n -7", Score(source=Path("in"), out=Path("o.csv"), number="-7")),
         ("serve --port 0 --drain-seconds 1.5", Serve(settings=Settings(port=0, drain_seconds=1.5))),
-        ("compare a b", Compare(runs=(Path("a"), Path("b")))),
         ("train --preset tiny --betas 0.5 0.6 --no-smoothing-fades --seed=3 --sum-weight 2.5",
          Train(config=preset("tiny", betas=(0.5, 0.6), smoothing_fades=False, seed=3, sum_weight=2.5))),
         ("train --preset tiny --smoothing-fades", Train(config=preset("tiny", smoothing_fades=True))),
@@ -298,8 +290,7 @@ def test_a_place_that_is_no_file_is_refused_and_stays(sumnist: Run, monkeypatch:
 
 def test_what_is_no_file_is_not_read_as_one(sumnist: Run) -> None:
     for place in (".", "/dev/full", "x" * 300):
-        for line in (f"predict {FIVE} -n 7 --model", "study --report --rows", "export", "compare", "evaluate",
-                     "predict -n 7"):  # fmt: skip
+        for line in (f"predict {FIVE} -n 7 --model", "export", "evaluate", "predict -n 7"):
             result = sumnist(*line.split(), place)
             assert (result.status, place in result.err) == (1, True)
 
@@ -324,7 +315,7 @@ SPOILT = [DEEP, '{"a":' * 100_000, "", "\0", "{", "null", "[]", "5", "1e999", "N
 
 
 def test_a_configuration_that_is_none_is_named_by_every_command_that_reads_one(sumnist: Run, run_folder: Path) -> None:
-    lines = f"predict {FIVE} -n 7 --model", "evaluate", "export", "compare", "train --resume --out"
+    lines = f"predict {FIVE} -n 7 --model", "evaluate", "export", "train --resume --out"
     for text in (*SPOILT, '{"betas": 7}', '{"seed": []}', '{"preset": {}}', '{"data_dir": 5}', "\udcff"):
         (run_folder / "config.json").write_bytes(text.encode(errors="surrogateescape"))
         for line in lines:
@@ -348,41 +339,26 @@ def spoilt(value: Any) -> list[str]:
 
 
 def test_figures_that_are_none_are_named_when_runs_are_compared(
-    sumnist: Run, run_folder: Path, monkeypatch: pytest.MonkeyPatch
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sumnist.evaluation.text.count_of", lambda config: 5)  # builds a network
     path, refused = run_folder / "evaluation.json", 0
     for text in spoilt(json.loads(path.read_text(encoding="utf-8"))):
         path.write_text(text, encoding="utf-8")
-        result = sumnist("compare", run_folder)
-        assert result.status == 0 or "evaluation.json" in result.err
-        refused += result.status
+        said = "evaluation.json"
+        try:
+            compare_runs([run_folder])
+        except RunError as error:
+            said, refused = str(error), refused + 1
+        assert "evaluation.json" in said
     assert refused > 100
 
 
-def test_seconds_that_are_none_are_a_dash(sumnist: Run, run_folder: Path) -> None:
+def test_seconds_that_are_none_are_a_dash(run_folder: Path) -> None:
     for seconds in ("1e999", "NaN", "-1e999", '"x"', "true", "-5", "9" * 300):
         (run_folder / "record.json").write_text('{"seconds": ' + seconds + "}", encoding="utf-8")
-        assert sumnist("compare", run_folder).status == 0
+        assert compare_runs([run_folder])
     assert [duration(seconds) for seconds in (float("nan"), float("inf"), -float("inf"))] == ["–"] * 3
-
-
-def test_rows_that_are_none_are_named_with_their_line(sumnist: Run, tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    good = (Path(__file__).parents[1] / "docs/results/study.jsonl").read_text(encoding="utf-8").splitlines()[0]
-    refusal = f"{path}, line 2: not a row of a study: take it out, or choose another file"
-    for text in filter(None, spoilt(json.loads(good))):
-        path.write_text(f"{good}\n{text}\n", encoding="utf-8")
-        complaint = refusal
-        try:
-            read_rows(path)
-        except StudyError as error:
-            complaint = str(error)
-        assert complaint == refusal
-    path.write_text(f"{good}\n{DEEP}\n", encoding="utf-8")
-    assert sumnist("study", "--report", "--rows", path).err.startswith(f"sumnist: {path}, line 2: ")
-    path.write_text(f"{good}\n", encoding="utf-8")
-    assert sumnist("study", "--report", "--rows", path, "--out", "report").status == 0
 
 
 # The environment and the streams.
@@ -477,7 +453,7 @@ def test_a_current_folder_that_is_gone_is_said(sumnist: Run, monkeypatch: pytest
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
     said = "sumnist: the current folder is gone: change to one that is there\n"
-    for line in ("compare run", "predict five.png -n 7"):
+    for line in ("evaluate run", "predict five.png -n 7"):
         assert sumnist(*line.split()) == (1, "", said)
 
 
@@ -691,7 +667,8 @@ def test_evaluate_prints_a_table_or_json_and_leaves_plots(
     assert f"{100 * figures['digit']['value']:.2f} %" in text
     assert figures["images"] == 200
     assert Path("run/plots/mistakes.png").exists()
-    assert "Sum computed from the digit: run." in sumnist("compare", "run").out
+    shutil.copytree("run", "other")
+    assert "Sum computed from the digit: run and other." in sumnist("evaluate", "run", "other").out
     assert sumnist("evaluate", ".").err == (
         "sumnist: .: no run, expected a run folder, as `sumnist train --out .` writes it\n"
     )
@@ -774,7 +751,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(
         assert err.startswith(f"sumnist: predict: {words[0]}: invalid choice: '{words[1]}' (choose from ")
     for name, value in (("--digits", "4"), ("--decimal", ","), ("--read-with", "both")):
         assert main(["predict", str(amount), "-n", "7", name, value]) == 2
-        message = f"sumnist: {name} {value}: is of numbers; add --numbers, or leave {name} out\n"
+        message = f"sumnist: {name} {value}: only beside --numbers: add that, or leave {name} out\n"
         assert capsys.readouterr() == ("", message)
 
 

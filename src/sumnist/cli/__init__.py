@@ -148,12 +148,28 @@ def parse(name: str, words: list[str]) -> Command:
     parts: dict[str, Any] = {"config": config, "settings": Settings()}
     command = kind(**own, **{part: replace(parts[part], **given) for part in parts.keys() & kind.__dataclass_fields__})
     check_fields(command)
+    check_together(command)
     if isinstance(command, Train) and command.resume and (begun(command.folder) / CONFIG).exists():
         from sumnist.model.checkpoint import read_config
 
         config = read_config(begun(command.folder))  # flags of the first start need not be given again
         command = replace(command, config=replace(config, **given), out=command.folder)
     return command
+
+
+def check_together(command: Command) -> None:
+    """Raise `ConfigError` for a flag without the one that it needs, or beside one that excludes it."""
+    fields = command.__dataclass_fields__.items()
+    given = {key: getattr(command, key) for key, field in fields if getattr(command, key) != field.default}
+    names = {key: POSITIONAL.get(key, flag(key)) for key, _ in fields}
+    for key, other in getattr(command, "NEEDS", {}).items():
+        if key in given and other not in given:
+            raise ConfigError(
+                f"{names[key]} {given[key]}: only beside {names[other]}: add that, or leave {names[key]} out"
+            )
+    for key, other in getattr(command, "EITHER", ()):
+        if key in given and other in given:
+            raise ConfigError(f"{names[key]} {names[other]}: one excludes the other: leave one out")
 
 
 class Parser(argparse.ArgumentParser):
@@ -197,7 +213,7 @@ def parser_of(name: str, config: Config) -> Parser:
             elif key in POSITIONAL:
                 names, options["metavar"] = [options.pop("dest")], POSITIONAL[key]
                 if "nargs" in options:
-                    options["nargs"] = "+"
+                    options["nargs"] = "+" if default is MISSING else "*"
                 elif default is None:
                     options |= {"nargs": "?", "default": None}
             elif default is MISSING:

@@ -14,7 +14,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from sumnist.cli.door import complain, say
-from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine, flag
+from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, HandError, ImageError, LayoutError, OutputError, SumnistError
 from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, check_suffix, read_whole, write_atomically
 from sumnist.serve.settings import Settings
@@ -22,9 +22,11 @@ from sumnist.serve.settings import Settings
 if TYPE_CHECKING:
     from PIL import Image
 
+    from sumnist.batch.measure import Figures
     from sumnist.batch.score import NumberOptions
+    from sumnist.evaluation.metrics import Evaluation, SumEvaluation
     from sumnist.inference.hand import Hand
-    from sumnist.inference.numbers import FoundNumber
+    from sumnist.inference.numbers import FoundNumber, Numbers
     from sumnist.sheets.layout import Layout, Person
 
 Shown = tuple[dict[str, Any], str, "Image.Image | None"]
@@ -42,12 +44,22 @@ def check_new(out: Path, replace: bool) -> None:
         raise OutputError(f"--out {out}: is there already: name another file or add --overwrite")
 
 
+# What several commands share. `NEEDS`: flags that make sense only beside another one. `EITHER`: pairs that exclude each
+# other.
+
+
 @dataclass(frozen=True, kw_only=True)
 class OfModel:
-    """The flags of commands that read with a network."""
+    """The flag of commands that read with a network."""
 
     model: Path = PRETRAINED
     """ONNX file or run folder of the network to use (default: the packaged network)"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfHand:
+    """The flag of commands that can read one writer's hand."""
+
     hand: Path | None = None
     """hand file of one writer, from `sumnist hand learn`"""
 
@@ -59,7 +71,7 @@ class OfModel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfStrips(OfModel):
+class OfLines(OfModel, OfHand):
     """The flags of commands that read numbers of any length."""
 
     read_with: ReadingEngine = "ours"
@@ -83,21 +95,53 @@ class OfStrips(OfModel):
             )
         return NumberOptions(self.read_with, digits, self.decimal)
 
+    def reader_of_numbers(self, what: str) -> Numbers:
+        """The reader of numbers, for the command `what`. Raises `ConfigError`, `HandError` and `RunError`."""
+        from sumnist.batch.score import strips_file
+        from sumnist.inference.numbers import Numbers
+
+        return Numbers(strips_file(self.model, self.read_with, what)).with_hand(self.known_hand())
+
 
 @dataclass(frozen=True, kw_only=True)
-class OfNumbers(OfStrips):
+class OfNumbers(OfLines):
     """The flags of commands that can read numbers instead of digits."""
+
+    NEEDS = {"read_with": "numbers", "digits": "numbers", "decimal": "numbers"}  # noqa: RUF012
 
     numbers: bool = False
     """read a number of any length, on one line, from each picture instead of one digit"""
 
-    def options(self) -> NumberOptions | None:
-        """How to read numbers; None if digits are to be read. Raises `ConfigError`."""
-        for name in ("read_with", "digits", "decimal") if not self.numbers else ():
-            given = getattr(self, name)
-            if given != getattr(OfNumbers, name):
-                raise ConfigError(f"{flag(name)} {given}: is of numbers; add --numbers, or leave {flag(name)} out")
-        return self.number_options() if self.numbers else None
+
+@dataclass(frozen=True, kw_only=True)
+class OfMany:
+    """The flags of commands that read many pictures into a table."""
+
+    engine: Engine = "local"
+    """local (the cores of this machine) or ray (the Ray cluster that RAY_ADDRESS names, else one on this machine)"""
+    workers: WorkerCount = 0
+    """number of processes that read; 0 is one for each core"""
+    overwrite: bool = False
+    """replace the content of --out"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfReview:
+    """The flags of commands that show a page in the browser for a review."""
+
+    port: Annotated[int, Range(0, 65_535)] = 0
+    """port of this machine for the page; 0 takes a free one"""
+    no_browser: bool = False
+    """print the address of the page, and open no browser"""
+
+    def opened(self, what: str, url: str, left: int) -> None:
+        """Print the address of a review's page, and open the page."""
+        from threading import Thread
+        from webbrowser import open as show
+
+        say(f"{url}: {left:,} {what}{'s' * (left != 1)} to look at; Ctrl-C ends this")
+        if not self.no_browser:  # a browser in the terminal would hold up the server
+            Thread(target=show, args=(url,), daemon=True).start()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +159,8 @@ class Train:
     resume: bool = False
     """go on with the run in --out where it stopped, to the same result; start a run if there is none"""
 
+    EITHER = (("resume", "overwrite"),)
+
     @property
     def folder(self) -> Path:
         """The folder for the run."""
@@ -127,8 +173,6 @@ class Train:
         from sumnist.training.devices import launched
         from sumnist.training.loop import train
 
-        if self.resume and self.overwrite:
-            raise ConfigError("--resume --overwrite: one goes on with the run, the other replaces it; choose one")
         out = self.folder
         result = train(self.config, out, overwrite=self.overwrite, resume=self.resume)
         if launched()[0]:  # only the first of torchrun's processes prints
@@ -143,27 +187,25 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Measure a trained network, or a reader on other pictures.
+    """Measure trained networks, or a reader on your own pictures.
     A network is measured on every test image with every number, or on sums if it learned from sums; this writes
-    evaluation.json and plots into the run. With --suite or --folder, a reader is measured on other pictures, by default
-    the packaged network's."""
+    evaluation.json and plots into the run. Several runs are measured and put side by side in one table. With --folder,
+    a reader is measured on other pictures, by default the packaged network's."""
 
-    run_folder: Path | None = None
-    """folder that `sumnist train` wrote; with --suite or --folder also an ONNX file"""
+    NEEDS = {"ink": "folder", "labels": "folder", "decimal": "labels", "read_with": "labels"}  # noqa: RUF012
+    EITHER = (("data_dir", "folder"),)
+
+    runs: tuple[Path, ...] = ()
+    """folders that `sumnist train` wrote; with --folder one, or an ONNX file"""
     data_dir: Path | None = None
     """IDX folder to measure on (default: the data set that the run was trained on)"""
-    suite: Literal["robustness", "numbers"] | None = None
-    """robustness: corrupted images, other people's digits, synthetic photographs, and pictures without a digit;
-    numbers: strings of 1 to 12 test digits, and pictures without a number; takes minutes"""
-    half: Literal["development", "reported"] = "reported"
-    """half of the suite: use development to make choices, and reported for figures"""
     folder: Path | None = None
     """folder of pictures to measure on; its sub-folders 0 to 9, or --labels, say what they show"""
     labels: Path | None = None
     """CSV with the columns path (a picture in --folder) and text (the number on it, of any length)"""
-    read_with: ReadingEngine | None = None
+    read_with: ReadingEngine = "ours"
     """engine that reads the numbers: ours (the package's network), ocr (a general text reader, from the extra [ocr]) or
-    both (default: ours)"""
+    both"""
     decimal: Literal[".", ","] | None = None
     """decimal sign in --labels (default: the numbers are whole, and separators between digits are ignored)"""
     ink: InkColour = "auto"
@@ -173,58 +215,45 @@ class Evaluate:
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
-        self.check()
-        result, text = self.measured()
-        say(json.dumps(result.as_dict(), indent=2) if self.json else text)
-        return 1 if getattr(result, "bad_rows", ()) else 0
+        if self.folder is not None:
+            figures = self.of_pictures(self.folder)
+            say(json.dumps(figures.values, indent=2) if self.json else figures.table())
+            return 1 if figures.bad_rows else 0
+        if not self.runs:
+            raise ConfigError("evaluate: nothing to measure, expected a run folder, or --folder: name one")
+        from sumnist.training.evaluate import compare_runs
 
-    def check(self) -> None:
-        """Raise `ConfigError` for flags that do not go together."""
-        alone = self.folder is None
-        for wrong, message in (
-            (self.ink != "auto" and alone,
-             f"--ink {self.ink}: is of the pictures of --folder; add that flag, or leave --ink out"),
-            (self.suite is not None and not alone, "--suite --folder: two things to measure on; choose one"),
-            (self.labels is not None and alone,
-             f"--labels {self.labels}: is of the pictures of --folder; add that flag"),
-            (self.decimal is not None and self.labels is None,
-             f"--decimal {self.decimal}: is of the texts in --labels; add that flag, or leave it out"),
-            (self.read_with is not None and self.labels is None and self.suite != "numbers",
-             f"--read-with {self.read_with}: is of numbers; add --suite numbers or --labels, or leave it out"),
-            (self.suite is None and alone and self.run_folder is None,
-             "evaluate: no RUN, expected a run folder, --suite or --folder"),
-        ):  # fmt: skip
-            if wrong:
-                raise ConfigError(message)
+        measured = [self.of_run(run) for run in self.runs]
+        if self.json:
+            values = [result.as_dict() for result, _ in measured]
+            say(json.dumps(values if len(values) > 1 else values[0], indent=2))
+        else:
+            say(compare_runs(self.runs) if len(measured) > 1 else measured[0][1])
+        return 0
 
-    def measured(self) -> tuple[Any, str]:
-        """The figures, and the table of them."""
-        if self.suite is not None or self.folder is not None:
-            from lab.suites.measure import numbers, robustness
-            from sumnist.batch.measure import folder, labelled
-            from sumnist.inference.numbers import Numbers
-            from sumnist.inference.reader import Reader, model_file
+    def of_pictures(self, folder: Path) -> Figures:
+        """The figures of a reader on the pictures of a folder."""
+        from sumnist.batch import measure
+        from sumnist.inference.numbers import Numbers
+        from sumnist.inference.reader import Reader, model_file
 
-            engine = self.read_with or "ours"
-            if self.labels is None and self.suite != "numbers":
-                reader = Reader(self.run_folder or PRETRAINED)
-                figures: Any = folder(reader, self.folder, self.ink) if self.folder else robustness(reader, self.half)
-            else:
-                lines = Numbers(model_file(self.run_folder) if self.run_folder else NUMBERS)
-                if self.folder is None or self.labels is None:
-                    figures = numbers(lines, self.half, engine)
-                else:
-                    figures = labelled(lines, self.folder, self.labels, engine, self.decimal, self.ink)
-            return figures, figures.table()
+        if len(self.runs) > 1:
+            raise ConfigError(f"evaluate --folder: {len(self.runs)} runs, expected one: name them one at a time")
+        if self.labels is None:
+            return measure.folder(Reader(*self.runs), folder, self.ink)
+        numbers = Numbers(model_file(self.runs[0]) if self.runs else NUMBERS)
+        return measure.labelled(numbers, folder, self.labels, self.read_with, self.decimal, self.ink)
+
+    def of_run(self, run: Path) -> tuple[Evaluation | SumEvaluation, str]:
+        """The figures of a run, and the table of them."""
         from sumnist.evaluation.text import sum_table, table
         from sumnist.model.checkpoint import load_config
         from sumnist.training.evaluate import evaluate_run, evaluate_sums
 
-        assert self.run_folder is not None
-        if load_config(self.run_folder).task == "addition":
-            sums = evaluate_sums(self.run_folder, self.data_dir)
+        if load_config(run).task == "addition":
+            sums = evaluate_sums(run, self.data_dir)
             return sums, sum_table(sums)
-        grid = evaluate_run(self.run_folder, self.data_dir)
+        grid = evaluate_run(run, self.data_dir)
         return grid, table(grid)
 
 
@@ -271,8 +300,7 @@ class Predict(OfNumbers):
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
-        options = self.options()
-        read = self.digits_read() if options is None else self.numbers_read(options)
+        read = self.numbers_read(self.number_options()) if self.numbers else self.digits_read()
         return each(self.pictures, read, self.json, self.show)
 
     def digits_read(self) -> Callable[[Path], Shown]:
@@ -298,14 +326,12 @@ class Predict(OfNumbers):
     def numbers_read(self, options: NumberOptions) -> Callable[[Path], Shown]:
         """The function that reads a number of any length from a picture."""
         from sumnist.arithmetic.values import plain
-        from sumnist.batch.score import strips_file
         from sumnist.batch.sources import addend
         from sumnist.cli.words import number_described
-        from sumnist.inference.numbers import Numbers
         from sumnist.pictures.decode import intensities_of
         from sumnist.pictures.marks import marked
 
-        reader = Numbers(strips_file(self.model, options.engine)).with_hand(self.known_hand()).reader(options.engine)
+        reader = self.reader_of_numbers("--numbers").reader(options.engine)
         number = None if self.number is None else addend(self.number, exact=True)
 
         def read(picture: Path) -> Shown:
@@ -324,7 +350,7 @@ class Predict(OfNumbers):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OfPages(OfStrips):
+class OfPages(OfLines):
     """The flags of commands that find numbers."""
 
     pictures: tuple[Path, ...]
@@ -337,11 +363,7 @@ class OfPages(OfStrips):
     def finding(self, what: str) -> Callable[[Path], list[FoundNumber]]:
         """The function that finds the numbers on a picture, for the command `what`. It raises `ImageError` if there are
         none."""
-        from sumnist.batch.score import strips_file
-        from sumnist.inference.numbers import Numbers
-
-        how = self.number_options()
-        numbers = Numbers(strips_file(self.model, how.engine, what)).with_hand(self.known_hand())
+        how, numbers = self.number_options(), self.reader_of_numbers(what)
 
         def find(picture: Path) -> list[FoundNumber]:
             found = numbers.find(picture, how.engine, how.digits, how.decimal)
@@ -408,7 +430,7 @@ class Add(OfPages):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Solve(OfStrips):
+class Solve(OfLines):
     """Solve an equation of pictures of numbers, as in `sumnist solve five.png + _ = 12`.
     Write + or - between terms, and one =, with spaces around each sign. A term is a picture, in quotes if its path has
     spaces; a whole number; a pattern such as 1_3, in which each _ is an unknown digit; or _, one unknown number, at
@@ -425,20 +447,17 @@ class Solve(OfStrips):
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
-        from sumnist.batch.score import strips_file
         from sumnist.cli.words import solution_described
-        from sumnist.inference.numbers import Numbers
         from sumnist.inference.solve import solve, words_in
 
-        how = self.number_options()
-        numbers = Numbers(strips_file(self.model, how.engine, "solve")).with_hand(self.known_hand())
+        how, numbers = self.number_options(), self.reader_of_numbers("solve")
         found = solve(words_in(*self.equation), numbers, how.engine, how.digits, how.decimal, self.ink)
         say(json.dumps(found.as_dict(self.count)) if self.json else solution_described(found, self.count))
         return 1 if found.contradicted else 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score(OfNumbers):
+class Score(OfNumbers, OfMany):
     """Read many pictures, from a folder or a table, into a table.
     If it was stopped, the same command goes on from there."""
 
@@ -450,26 +469,21 @@ class Score(OfNumbers):
     """number to add to every picture (a CSV or JSONL has its own numbers; --numbers needs none)"""
     ink: InkColour = "auto"
     """whether the ink of all pictures is darker (dark) or lighter (light) than its ground, if known"""
-    engine: Engine = "local"
-    """local (the cores of this machine) or ray (the Ray cluster that RAY_ADDRESS names, else one on this machine)"""
-    workers: WorkerCount = 0
-    """number of processes that read; 0 is one for each core"""
-    overwrite: bool = False
-    """replace the content of --out"""
     same_hand: bool = False
     """all pictures are by one writer: first learn the writer's hand from sure readings, and use it if it helps"""
+
+    EITHER = (("hand", "same_hand"),)
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
         from sumnist.batch.score import score
         from sumnist.batch.sources import whole
 
-        if self.same_hand and self.hand is not None:
-            raise ConfigError("--hand --same-hand: one is known, the other is learned; choose one")
         number = None if self.number is None else whole(self.number)
         done = score(
             self.source, self.out, number, self.model, self.engine, self.workers, self.overwrite,
-            progress=sys.stderr.isatty(), ink=self.ink, numbers=self.options(), hand=self.known_hand(),
+            progress=sys.stderr.isatty(), ink=self.ink,
+            numbers=self.number_options() if self.numbers else None, hand=self.known_hand(),
             same_hand=self.same_hand,
         )  # fmt: skip
         rate = done.read_now / max(done.seconds, 1e-9)
@@ -485,6 +499,8 @@ class SheetNew:
     """Print a form for handwritten numbers, with a total that checks them.
     As in `sumnist sheet new 9,7,13,12 --out cover.pdf`: questions with these largest marks, and their total. It also
     writes the layout, cover.toml, which you can change and print with --from. Needs the extra [sheets]."""
+
+    EITHER = tuple((key, "from_") for key in ("marks", "title", "paper", "lines"))
 
     marks: str | None = None
     """largest mark of each question, such as 9,7.5,13 (required, unless --from)"""
@@ -509,16 +525,11 @@ class SheetNew:
         from sumnist.sheets.layout import Layout, read_people
         from sumnist.sheets.printing import pdf
 
-        if (self.marks is None) == (self.from_ is None):
-            raise ConfigError(
-                "sheet new: expected either MARKS, such as 9,7,13,12, or --from layout.toml: give one of them"
-            )
+        if self.marks is None and self.from_ is None:
+            raise ConfigError("sheet new: expected MARKS, such as 9,7,13,12, or --from layout.toml: give one of them")
         check_replaceable(self.out)
         beside = self.out.with_suffix(".toml")
         if self.from_ is not None:
-            for name in ("title", "paper", "lines"):
-                if getattr(self, name) is not None:
-                    raise ConfigError(f"{flag(name)} {getattr(self, name)}: is in {self.from_}: change it there")
             layout = Layout.load(self.from_)
         else:
             layout = Layout.of_line(self.marks or "", self.title or "Exam", self.paper or "A4")
@@ -550,7 +561,7 @@ class SheetNew:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SheetRead:
+class SheetRead(OfHand, OfMany):
     """Read photographed or scanned forms, and check them by their totals.
     As in `sumnist sheet read photos/ scans.pdf --layout cover.toml --out marks.xlsx`, which also writes marks.jsonl and
     marks.toml for `sumnist sheet review`. If it was stopped, the same command goes on from there. Needs the extra
@@ -568,18 +579,9 @@ class SheetRead:
     """probability that a person adds up a total wrongly"""
     read_with: ReadingEngine = "ours"
     """engine that reads numbers in strips: ours (the package's network), ocr (a general text reader) or both"""
-    hand: Path | None = None
-    """hand file of the sheets' writer, from `sumnist hand learn`"""
-    engine: Engine = "local"
-    """local (the cores of this machine) or ray (the Ray cluster that RAY_ADDRESS names, else one on this machine)"""
-    workers: WorkerCount = 0
-    """number of processes that read; 0 is one for each core"""
-    overwrite: bool = False
-    """replace the content of --out"""
 
     def run(self) -> int:
         """Read all sheets, and print a summary. Returns the exit code."""
-        from sumnist.inference.hand import Hand
         from sumnist.sheets.batch import read_batch
         from sumnist.sheets.layout import Layout, read_people
 
@@ -593,7 +595,7 @@ class SheetRead:
         done = read_batch(
             self.pictures, layout, self.rows, self.mistakes, self.read_with, self.engine, self.workers, self.overwrite,
             progress=sys.stderr.isatty(), then=lambda: self.finish(layout, people),
-            hand=None if self.hand is None else Hand.load(self.hand),
+            hand=self.known_hand(),
         )  # fmt: skip
         counts = f"{done.rows:,} sheet{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
         review = "" if self.out.suffix == ".csv" else f"; next: sumnist sheet review {quote(str(self.rows))}"
@@ -646,7 +648,7 @@ class SheetRead:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SheetReview:
+class SheetReview(OfReview):
     """Review the sheets that need a person, on a page in the browser.
     As in `sumnist sheet review marks.jsonl`, with a file from `sumnist sheet read`. Each correction is saved at once in
     marks.corrections.jsonl. Ctrl-C ends the review, and the next one goes on from there. Needs the extra [serve]."""
@@ -657,10 +659,6 @@ class SheetReview:
     """TOML file of the layout (default: the .toml file of the same name beside MARKS)"""
     people: Path | None = None
     """CSV file of the people whose sheets are expected, for the workbook"""
-    port: Annotated[int, Range(0, 65_535)] = 0
-    """port of this machine for the page; 0 takes a free one"""
-    no_browser: bool = False
-    """print the address of the page, and open no browser"""
 
     def run(self) -> int:
         """Serve the page until Ctrl-C. Returns the exit code."""
@@ -674,26 +672,16 @@ class SheetReview:
             )
         layout = Layout.load(self.layout or self.marks.parent / f"{self.marks.stem}.toml")
         people = [] if self.people is None else read_people(self.people)
-        if not review(self.marks, layout, self.port, partial(opened, "sheet", self.no_browser), people=people):
+        if not review(self.marks, layout, self.port, partial(self.opened, "sheet"), people=people):
             say(f"{self.marks}: no sheet in it needs a person: nothing to do")
         return 0
-
-
-def opened(what: str, no_browser: bool, url: str, left: int) -> None:
-    """Print the address of a review's page, and open the page."""
-    from threading import Thread
-    from webbrowser import open as show
-
-    say(f"{url}: {left:,} {what}{'s' * (left != 1)} to look at; Ctrl-C ends this")
-    if not no_browser:  # a browser in the terminal would hold up the server
-        Thread(target=show, args=(url,), daemon=True).start()
 
 
 # Tables.
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableRead:
+class TableRead(OfHand, OfMany):
     """Read tables that others wrote, on photographs or scans, and check them by the relations of their numbers.
     As in `sumnist table read scans/ --out tables.xlsx`, which also writes tables.jsonl. The program finds the relations
     (totals, means, differences, balances), unless --layout gives them. If it was stopped, the same command goes on from
@@ -707,20 +695,11 @@ class TableRead:
     """TOML file with what is known about these tables (default: the program finds it out on each page)"""
     mistakes: Annotated[float, Range(0, 0.5, "a probability from 0 to 0.5, such as 0.02")] = MISTAKE
     """probability that a relation does not hold, since people make mistakes"""
-    hand: Path | None = None
-    """hand file of the tables' writer, from `sumnist hand learn`"""
     no_learning: bool = False
     """do not learn the hand of a page from the numbers that its totals settle"""
-    engine: Engine = "local"
-    """local (the cores of this machine) or ray (the Ray cluster that RAY_ADDRESS names, else one on this machine)"""
-    workers: WorkerCount = 0
-    """number of processes that read; 0 is one for each core"""
-    overwrite: bool = False
-    """replace the content of --out"""
 
     def run(self) -> int:
         """Read all pages, and print a summary of their numbers. Returns the exit code."""
-        from sumnist.inference.hand import Hand
         from sumnist.tables.batch import pages_of, read_tables, rows_beside, summary_of
         from sumnist.tables.layout import TableLayout
 
@@ -730,8 +709,8 @@ class TableRead:
             check_new(self.out, self.overwrite or rows.exists())
         done = read_tables(
             self.pictures, self.out, TableLayout() if self.layout is None else TableLayout.load(self.layout),
-            self.mistakes, not self.no_learning, None if self.hand is None else Hand.load(self.hand), self.engine,
-            self.workers, self.overwrite, progress=sys.stderr.isatty(),
+            self.mistakes, not self.no_learning, self.known_hand(), self.engine, self.workers, self.overwrite,
+            progress=sys.stderr.isatty(),
         )  # fmt: skip
         say(summary_of(pages_of(rows)))
         counts = f"{done.rows:,} page{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
@@ -768,7 +747,7 @@ class TableRelations:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableReview:
+class TableReview(OfReview):
     """Review the doubtful numbers of tables that were read, one column at a time, on a page in the browser.
     As in `sumnist table review tables.jsonl`, with a file from `sumnist table read`. After each number that you type,
     the relations of the page are used again, and may settle other numbers. Each correction is saved at once in
@@ -781,10 +760,6 @@ class TableReview:
     """TOML file with what is known about the tables, for the names of columns"""
     out: Path | None = None
     """file that the review writes: .xlsx, .csv, .parquet, or .zip for a station (default: tables.xlsx)"""
-    port: Annotated[int, Range(0, 65_535)] = 0
-    """port of this machine for the page; 0 takes a free one"""
-    no_browser: bool = False
-    """print the address of the page, and open no browser"""
 
     def run(self) -> int:
         """Serve the page until Ctrl-C. Returns the exit code."""
@@ -803,8 +778,8 @@ class TableReview:
             )
         if self.out is not None and self.out.suffix == ".zip":
             station_of(layout)  # what it lacks is said before anybody reviews
-        asked = partial(opened, "column", self.no_browser)
-        if not served(self.tables, partial(Answers, self.tables, layout, out=self.out), self.port, asked):
+        answers = partial(Answers, self.tables, layout, out=self.out)
+        if not served(self.tables, answers, self.port, partial(self.opened, "column")):
             say(f"{self.tables}: no number in it needs a person: nothing to do")
             if self.out is not None:
                 export(pages_of(self.tables), self.out, layout)
@@ -871,8 +846,6 @@ class HandLearn(OfExamples):
         from sumnist.inference.adaptation import Lesson, helps
         from sumnist.inference.reader import Reader
 
-        if self.hand is not None:
-            raise ConfigError(f"--hand {self.hand}: a hand is learned of examples alone: leave --hand out")
         check_replaceable(self.out)
         lesson = Lesson(Reader(self.model), *self.examples())
         trials = lesson.trials()
@@ -890,7 +863,7 @@ class HandLearn(OfExamples):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HandTest(OfExamples):
+class HandTest(OfExamples, OfHand):
     """Measure how much a hand helps: by cross-validation, or, with --hand, on pictures it was not learned from."""
 
     def run(self) -> int:
@@ -960,7 +933,7 @@ class Export:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Demo(OfModel):
+class Demo(OfModel, OfHand):
     """Draw random test images in the terminal, with random numbers and both answers, right or wrong."""
 
     count: Annotated[int, Range(1, 10_000)] = 6
@@ -1001,68 +974,9 @@ class Graph:
         return 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Compare:
-    """Put evaluated runs side by side in one table."""
-
-    runs: tuple[Path, ...]
-    """run folders that `sumnist evaluate` has measured"""
-
-    def run(self) -> int:
-        """Run the command. Returns the exit code."""
-        from sumnist.training.evaluate import compare_runs
-
-        say(compare_runs(self.runs))
-        return 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Study:
-    """Train many designs of the network in the same way, and write a report of the results.
-    Adds a row for each run, and writes design-choices.md, study.html and images. If it was stopped, the same command
-    goes on after the last row."""
-
-    rows: Path = Path("runs/study/rows.jsonl")
-    """file of rows, one for each run"""
-    out: Path = Path("runs/study")
-    """folder for the report"""
-    only: tuple[str, ...] = ()
-    """variants to run (default: all)"""
-    quick: bool = False
-    """a few variants, one epoch, one seed: minutes instead of hours"""
-    report: bool = False
-    """run nothing, and write the report from the existing rows"""
-    repeat: str | None = None
-    """repeat the run of this variant with --seed, and compare it with its row"""
-    seed: Annotated[int, SEEDS] = 0
-    """seed of the run to repeat"""
-    engine: Engine = "local"
-    """local (the cores of this machine) or ray (the Ray cluster that RAY_ADDRESS names, else one on this machine)"""
-    workers: WorkerCount = 0
-    """number of runs at once, each on one thread; 0 is one for each core"""
-
-    def run(self) -> int:
-        """Run the command. Returns the exit code."""
-        from lab.study.designs import VARIANTS, quick, variant
-        from lab.study.report import report
-        from lab.study.runs import conduct, jobs_of, read_rows, repeat
-
-        if self.repeat is not None:
-            different = repeat(self.rows, variant(self.repeat).name, self.seed)
-            say(f"{self.repeat}, seed {self.seed}: " + (f"differs in {', '.join(different)}" if different else
-                                                          "the same to the bit"))  # fmt: skip
-            return 1 if different else 0
-        variants = quick() if self.quick else [variant(name) for name in self.only] or VARIANTS
-        done = 0 if self.report else conduct(jobs_of(variants), self.rows, self.engine, self.workers)
-        shown = variants if self.quick else VARIANTS
-        report(read_rows(self.rows), shown).write(self.out)
-        say(f"{self.rows}: {done:,} runs added\n{self.out / 'study.html'}: the report")
-        return 0
-
-
 Command = (
     Train | Evaluate | Predict | Find | Add | Solve | Score | SheetNew | SheetRead | SheetReview | TableRead
-    | TableRelations | TableReview | HandNew | HandLearn | HandTest | Serve | Export | Demo | Graph | Compare | Study
+    | TableRelations | TableReview | HandNew | HandLearn | HandTest | Serve | Export | Demo | Graph
 )  # fmt: skip
 COMMANDS: dict[str, type[Command]] = {
     re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)
