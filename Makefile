@@ -47,10 +47,10 @@ bench: setup  ## measure speed, size and growth, and rewrite docs/benchmarks.md 
 	$(BIN)/python -m lab.write_docs
 
 study: setup  ## train every design of the study that has no row yet (hours), and write docs/design-choices.md
-	$(SUMNIST) study --rows docs/results/study.jsonl --out docs
+	$(BIN)/python -m lab study --rows docs/results/study.jsonl --out docs
 
 study-quick: setup  ## a few designs, one epoch each, in minutes
-	$(SUMNIST) study --quick --rows runs/study-quick/rows.jsonl --out runs/study-quick
+	$(BIN)/python -m lab study --quick --rows runs/study-quick/rows.jsonl --out runs/study-quick
 
 ship: setup  ## train the network that comes with the package anew, verify it and install it
 	$(BIN)/python -m lab.ship digits
