@@ -7,7 +7,6 @@ them.
 
 from __future__ import annotations
 
-import ast
 import math
 import re
 import statistics
@@ -26,7 +25,6 @@ from lab.evidence import (
     FORMATS,
     NOT_MEASURED,
     PICKS,
-    ROOT,
     Row,
     Rows,
     agreeing,
@@ -101,17 +99,6 @@ FIGURES |= {name: partial(answered, query) for name, query in QUERIES.items()}
 FIGURES["original-epochs"] = lambda _: str(PRESETS["original"].epochs)
 for _name, _share in (("mistake", MISTAKE), ("sure", SURE), ("wrong", WRONG)):
     FIGURES[f"sheet-{_name}"] = lambda _, share=_share: f"{100 * share:g} %"  # type: ignore[misc]
-
-
-@entered(FIGURES, "modules")
-def modules(_: Rows) -> str:
-    """Write a table of every module of the package by wing, with the first paragraph of its docstring."""
-    source = ROOT / "src/sumnist"
-    body = []
-    for path in sorted(source.rglob("*.py"), key=lambda path: (len(path.relative_to(source).parts) > 1, path)):
-        text = " ".join((ast.get_docstring(ast.parse(path.read_text("utf-8"))) or "").split("\n\n")[0].split())
-        body.append([f"`{path.relative_to(source).with_suffix('').as_posix()}`", text.rstrip(".").replace("|", "\\|")])
-    return table(["module", "what lives there"], [row for row in body if "__" not in row[0]])
 
 
 # Runs and the study.
@@ -210,17 +197,6 @@ def reader_of(row: Row) -> tuple[str, int]:
     return row["model_sha256"], row.get("path", 1)
 
 
-@entered(FIGURES, "misses")
-def misses(rows: Rows) -> str:
-    """List the scanned digits of the reported half that are misread, with the cause as far as a program can tell."""
-    last = last_of([row for row in agreeing(part(rows, "real"), half="reported") if "misread" in row], "name")
-    scans = [row for row in last if row["name"] == "scanned digits"]
-    body = [[one["cause"], one["picture"], str(one["digit"]), f"{one['read']} ({one['probability']:.0%})",
-             f"{one['of_the_truth']:.1%}", "yes" if one["accepted"] else "no"]
-            for row in scans for one in row["misread"]]  # fmt: skip
-    return table(["cause", "picture", "written", "read", "probability of what is written", "accepted"], body)
-
-
 @entered(PICKS, "quoted")
 def quoted(rows: Rows) -> Rows:
     """Return, for the newest network of each engine, the first measurement of the reported half and the last of the
@@ -238,27 +214,6 @@ def longer(rows: Rows) -> Rows:
     the package uses."""
     used = agreeing(part(rows, "strips-closer"), engine="ours", trust=TRUST)
     return [*(row | {"weights": "packaged"} for row in used), *part(rows, "strips-longer")]
-
-
-@entered(FIGURES, "numbers-labels")
-def relabelled(rows: Rows) -> str:
-    """Write the figures of real strips by engine, without the misread strips whose label a person found wrong."""
-    body = []
-    for row in sorted(quoted(part(rows, "strips")), key=lambda row: (row["name"], row["half"])):
-        wrong = {one["picture"] for one in agreeing(part(rows, "strips-labels"), set=row["set"], half=row["half"])}
-        if row["kind"] == "real" and wrong and row["accuracy_accepted"] is not None:
-            out = [one for one in row.get("misread", ()) if one["picture"] in wrong]
-            count, left = row["pictures"], row["pictures"] - len(out)
-            accepted = row["accepted"] * count
-            kept = accepted - sum(one["accepted"] for one in out)
-            right = (
-                row["accuracy"] * count / left,
-                row["accuracy_accepted"] * accepted / kept if kept else None,
-                (row["in_candidates"] * count - sum(one["in_candidates"] for one in out)) / left,
-            )
-            body.append([row["name"], row["half"], row["engine"], str(len(out)), *map(percent, right)])
-    head = ["right, %", "right of the accepted, %", "truth among the candidates, %"]
-    return table(["real strips", "half", "read with", "left out", *head], body)
 
 
 @entered(PICKS, "causes")

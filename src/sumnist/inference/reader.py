@@ -544,7 +544,7 @@ class Reader:
         are clearest. A find that the reading networks take for no number is left out. Signs count: -123 is negative,
         12.50 and 12,50 have decimals, 1'234 and 1 234 have none. A date, an expression or something struck out is not a
         number alone. It is found but not accepted, and its `reason` says what it is, as far as the finder sees that.
-        docs/appendix-numbers.md says how often the finder misses it.
+        docs/results-numbers.md says how often the finder misses it.
 
         Args:
             picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of these.
