@@ -10,12 +10,11 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
-from lab.suites.sheets import photographed, printed
-from simulated_sheets import EXAM, write
+from photographs import seen_by_camera
+from simulated_sheets import EXAM, SCALE, printed, write
 from sumnist.serve import review
 from sumnist.serve.app import TellingServer
 from sumnist.sheets.layout import Layout, Page
@@ -27,9 +26,9 @@ def photographed_as(path: Path, *digits: str) -> list[float]:
     page = printed(EXAM).copy()
     for place, written in zip(Page.of(EXAM).places, digits, strict=True):
         write(page, place.boxes, written)
-    taken = photographed(page, np.random.default_rng(3), (2100, 1600), 0)
+    taken = seen_by_camera(page, SCALE, (2100, 1600), 3)
     path.write_bytes(taken.data)
-    return [float(number) for number in taken.view.matrix.ravel()]
+    return [float(number) for number in taken.matrix.ravel()]
 
 
 def row_of(number: int = 0, layout: Layout = EXAM, folder: Path = Path(), **changes: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def rows_of(path: Path | str) -> list[dict[str, Any]]:
 
 
 def marks_of(index: int) -> dict[str, float]:
-    return as_people_write(EXAM, sheets().truth(index).values)
+    return as_people_write(EXAM, sheets().values(index))
 
 
 def as_pdf(path: Path, *photographs: bytes) -> Path:

@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import sumnist.sheets
-from lab.suites.sheets import Sheets, filled, photographed, printed
-from simulated_sheets import EXAM, SIZE, as_people_write, ink, jpeg_of_page, photograph, sheets, write
+from photographs import seen_by_camera
+from simulated_sheets import (
+    EXAM, SCALE, SIZE, Sheets, as_people_write, jpeg_of_page, photograph, printed, sheets, write,
+)  # fmt: skip
 from sumnist.errors import LayoutError
 from sumnist.files import fits
 from sumnist.inference.alphabet import CELL_CLASSES
@@ -40,15 +42,14 @@ def reader(layout: Layout = EXAM) -> SheetReader:
 
 @pytest.mark.parametrize("index", [0, 3])
 def test_a_photograph_is_read_as_it_was_meant(index: int) -> None:
-    truth, found = sheets().truth(index), reader().read(photograph(index).data)
-    assert found.values == truth.values  # in the units of each field: 15 is 7½
-    assert found.read == truth.values
+    meant, found = sheets().values(index), reader().read(photograph(index).data)
+    assert found.values == meant  # in the units of each field: 15 is 7½
+    assert found.read == meant
     assert (found.state, found.identity, found.version) == ("adds up", f"{index:06}", 1)
-    ways = {"number": "number", "empty": "empty", "filler": "filler", "corrected": "correction"}
-    assert found.how == {name: ways[entry.manner] for name, entry in truth.entries.items()}
+    assert found.how == dict.fromkeys(meant, "number")
     assert 0.95 < found.probability <= 1
     told = checked(found)
-    assert told["values"] == as_people_write(EXAM, truth.values)
+    assert told["values"] == as_people_write(EXAM, meant)
     assert (told["layout"], told["identity"], len(told["matrix"])) == (EXAM.id, f"{index:06}", 9)
 
 
@@ -56,13 +57,13 @@ def test_the_matrix_puts_the_page_where_it_is_on_the_photograph() -> None:
     shot = photograph(0)
     with Image.open(BytesIO(shot.data)) as picture:
         found = reader().read(picture.rotate(180))
-    assert found.values == sheets().truth(0).values
+    assert found.values == sheets().values(0)
     assert found.matrix is not None
     assert found.offset is not None
     assert 0 <= found.offset < 3
     points = np.array([[30.0, 40.0], [180.0, 40.0], [100.0, 150.0], [30.0, 260.0]])
     seen = np.c_[points, np.ones(4)] @ found.matrix.T
-    assert np.abs(seen[:, :2] / seen[:, 2:] - (np.array(shot.size) - shot.view.seen(points))).max() < 1.5
+    assert np.abs(seen[:, :2] / seen[:, 2:] - (np.array(shot.size) - shot.seen(points))).max() < 1.5
 
 
 def test_pictures_of_any_kind_and_layouts_by_name_are_read_alike(tmp_path: Path) -> None:
@@ -73,42 +74,39 @@ def test_pictures_of_any_kind_and_layouts_by_name_are_read_alike(tmp_path: Path)
     with Image.open(path) as picture:
         found = [read(path, EXAM), read(str(path), str(toml)), read(data, toml), read(np.asarray(picture), EXAM)]
     assert all(one == found[0] for one in found)
-    assert found[0].values == sheets().truth(1).values
+    assert found[0].values == sheets().values(1)
 
 
 def test_what_is_printed_and_written_below_the_fields_is_not_read() -> None:
-    truth, found = sheets().truth(0), []
+    meant, found = sheets().values(0), []
     for lines in ((), ("Course", "Date", "Marked by", "Signature")):
         layout = replace(EXAM, note="", lines=lines)
-        page = filled(layout, "Ann", sheets().marks(0)).copy()
+        page = Sheets(layout).page(0, "Ann")
         for area in Page.of(layout).free if lines else ():
             write(page, [replace(area, x=x) for x in range(50, 170, 10)], "17052024" * 2)
         found.append(reader(layout).read(jpeg_of_page(page)))
-    assert [(one.values, one.state, one.identity) for one in found] == [(truth.values, "adds up", "Ann")] * 2
+    assert [(one.values, one.state, one.identity) for one in found] == [(meant, "adds up", "Ann")] * 2
     assert found[0].probability == pytest.approx(found[1].probability, abs=0.01)
 
 
 def test_totals_that_are_wrong_are_told_with_what_they_should_be() -> None:
     told = []
     for index in range(2):
-        truth, reading = sheets(EXAM, 1.0).truth(index), reader().read(photograph(index, EXAM, 1.0).data)
-        assert truth.mistake is not None
-        assert reading.values == truth.values
+        wrong, reading = sheets(EXAM, True), reader().read(photograph(index, EXAM, True).data)
+        assert reading.values == wrong.values(index)
         assert reading.state in ("does not add up", "doubtful")
-        told += [(one, truth) for one in checked(reading)["wrong"]]
+        told += [(one, index) for one in checked(reading)["wrong"]]
     assert told
-    for one, truth in told:
-        assert truth.mistake is not None
-        expected = as_people_write(EXAM, {"total": truth.mistake.sum})
-        assert (one["field"], one["sum"]) == ("total", expected["total"])
-        assert one["written"] == as_people_write(EXAM, truth.values)["total"]
+    for one, index in told:
+        assert (one["field"], one["sum"]) == ("total", as_people_write(EXAM, sheets().values(index))["total"])
+        assert one["written"] == as_people_write(EXAM, sheets(EXAM, True).values(index))["total"]
 
 
 def test_numbers_in_strips_are_read_with_halves_and_without() -> None:
     layout = replace(EXAM, fields=tuple(replace(field, kind="strip") for field in EXAM.fields))
     for index in range(2):
         found = reader(layout).read(photograph(index, layout).data)
-        assert found.values == sheets(layout).truth(index).values
+        assert found.values == sheets(layout).values(index)
         assert found.state in ("adds up", "corrected")
 
 
@@ -116,8 +114,8 @@ def test_numbers_in_strips_are_read_with_halves_and_without() -> None:
 def test_a_form_on_which_nothing_is_written_is_blank_and_nobody_is_asked_of_it(kind: Kind) -> None:
     layout = EXAM if kind == "strip" else Layout.of_line(",".join(["13"] * 12))
     layout = replace(layout, fields=tuple(replace(field, kind=kind) for field in layout.fields))
-    page = filled(layout, "Ann", {})
-    for data in (jpeg_of_page(page), photographed(page, np.random.default_rng(2), SIZE, 0).data):
+    page = printed(layout, "Ann")
+    for data in (jpeg_of_page(page), seen_by_camera(page, SCALE, SIZE, 2).data):
         found = reader(layout).read(data)
         assert (found.state, found.identity, found.look) == ("blank", "Ann", ())
         assert found.values == dict.fromkeys(layout.names)
@@ -418,9 +416,9 @@ def drawn(seed: int) -> Layout:
 def assert_readable(layout: Layout, seed: int) -> None:
     """A sheet is printed and filled in, and most of its numbers are read."""
     assert pdf(layout).startswith(b"%PDF")
-    made = Sheets(layout, ink(), "development", seed=seed)
-    reading = SheetReader(layout).of_cells(made.cells(0))
-    meant = made.truth(0).values
+    made = Sheets(layout, seed=seed)
+    reading = SheetReader(layout).read(jpeg_of_page(made.page(0)))
+    meant = made.values(0)
     assert reading.values.keys() == meant.keys()
     right = sum(reading.values[name] == value for name, value in meant.items())
     assert right >= len(meant) / 2, (right, meant, reading.values)
@@ -443,5 +441,5 @@ def test_layouts_drawn_at_random_are_read(seed: int) -> None:
 
 def test_a_layout_of_long_numbers_is_read_on_a_photograph() -> None:
     layout = Layout.of_line(HARD["sums just too many for ranges"])
-    found, meant = reader(layout).read(photograph(0, layout).data), sheets(layout).truth(0).values
+    found, meant = reader(layout).read(photograph(0, layout).data), sheets(layout).values(0)
     assert sum(found.values[name] == value for name, value in meant.items()) >= len(meant) - 1
