@@ -42,12 +42,12 @@ from lab.evidence import (
 from lab.measure import config_of, sum_plan
 from lab.study.designs import VARIANTS
 from lab.study.report import Results, points, with_interval
-from sumnist.arithmetic.relations import KINDS, MISTAKE, WEIGHTS, Kind, Posterior, Relations, Writer
+from sumnist.arithmetic.relations import KINDS, WEIGHTS, Kind, Posterior, Relations, Writer
 from sumnist.arithmetic.values import Values
 from sumnist.config import PRESETS
 from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
 from sumnist.evaluation.text import percent
-from sumnist.formulas import Relation
+from sumnist.formulas import MISTAKE, Relation
 from sumnist.inference.numbers import TRUST
 from sumnist.sheets.check import SURE, WRONG, verdict
 

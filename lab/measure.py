@@ -57,7 +57,6 @@ from lab.suites.digits import HALVES, Half
 from lab.suites.out_of_distribution import draw_stroke
 from lab.suites.sheet_truth import LAYOUTS, Truth
 from lab.suites.sheets import Ink, Sheets
-from sumnist.arithmetic.relations import MISTAKE
 from sumnist.batch import measure as labelled_figures
 from sumnist.batch.labels import Label, labels_of
 from sumnist.batch.sources import pictures_in
@@ -71,7 +70,7 @@ from sumnist.environment import commit
 from sumnist.errors import DataError, ImageError, SumnistError
 from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
 from sumnist.files import CELLS, FINDER, NUMBERS, ONNX, PRETRAINED
-from sumnist.formulas import Relation
+from sumnist.formulas import MISTAKE, Relation
 from sumnist.inference.ctc import CHARACTERS
 from sumnist.inference.finder import Finder
 from sumnist.inference.numbers import TRUST, Numbers, OcrRecognizer, file_of

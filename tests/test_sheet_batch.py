@@ -20,7 +20,7 @@ from PIL import Image
 
 import workbooks
 from simulated_sheets import EXAM, as_people_write, photograph, photograph_of, sheets
-from sumnist.arithmetic.relations import MISTAKE
+from sumnist.formulas import MISTAKE
 from sumnist.cli import main
 from sumnist.cli.commands import SheetRead
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError

@@ -30,13 +30,13 @@ from lab.suites.photographs import scene
 from lab.suites.strips import NO_NUMBERS
 from page_checks import need, refusal
 from sumnist.arithmetic import Sum, Values
-from sumnist.arithmetic.relations import KINDS, LISTED, MISTAKE, WEIGHTS, Posterior, Relations
+from sumnist.arithmetic.relations import KINDS, LISTED, WEIGHTS, Posterior, Relations
 from sumnist.arithmetic.values import plain
 from sumnist.config import InkColour
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.errors import NumberError
 from sumnist.files import NUMBERS
-from sumnist.formulas import Relation
+from sumnist.formulas import MISTAKE, Relation
 from sumnist.inference.ctc import CHARACTERS, Candidate, Evidence, candidates_by, without_separators
 from sumnist.inference.numbers import (
     NUMBER_ADVICE,

@@ -9,8 +9,10 @@ import tempfile
 import weakref
 from collections.abc import Iterator
 from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +24,12 @@ from PIL import Image
 
 from review_sheets import row_of
 from simulated_sheets import EXAM
+from sumnist.arithmetic.values import Values
 from sumnist.errors import OutputError
 from sumnist.sheets import workbook as tables
+from sumnist.sheets.check import verdict
 from sumnist.sheets.layout import Identity, Layout, Person
+from sumnist.sheets.reading import SheetReader
 from sumnist.sheets.review import IDENTITY, by_hand
 from sumnist.sheets.workbook import COLOURS, write_workbook
 from workbooks import MAIN, Sheet, opened, worked_out
@@ -84,53 +89,61 @@ def test_a_line_has_whose_it_is_its_state_its_numbers_and_its_file(tmp_path: Pat
     ]
 
 
-NUMBER = st.none() | st.integers(0, 200).map(lambda halves: halves / 2)
+SUMS = {
+    "t = a + b": lambda a, b: a + b, "t = 2 * a - b": lambda a, b: 2 * a - b, "t = (a + b) / 2": lambda a, b: (a + b) / 2,
+    "t = (2 * a + b) / 3": lambda a, b: (2 * a + b) / 3, "t = a / 4": lambda a, b: a / 4, "t = a * b": lambda a, b: a * b,
+    "t = (a * b) / 2": lambda a, b: a * b / 2,
+}  # fmt: skip
+"""Formulas, and the same as functions of fractions."""
 
 
-@settings(max_examples=25, deadline=None)
-@given(values=st.fixed_dictionaries(dict.fromkeys(NESTED.names, NUMBER)))
-def test_what_a_formula_comes_to_is_written_beside_it(values: dict[str, float | None]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        marks = written(Path(folder), row(layout=NESTED, values=values), layout=NESTED)["Marks"]
-    terms = {"part": (("a", "b"), ()), "change": (("paid",), ("price",)), "all": (("part", "change"), ())}
-    for total, (plus, minus) in terms.items():
-        label = NESTED.field(total).label
-        parts = [values[name] for name in (*plus, *minus)]
-        known = [part for part in parts if part is not None]
-        right = sum(known[: len(plus)]) - sum(known[len(plus) :]) if len(known) == len(parts) else ""
-        agrees = "" if right == "" or values[total] is None else "yes" if right == values[total] else "no"
-        for title, expected in ((f"{label}, added up", right), (f"{label} agrees?", agrees)):
-            place = f"{marks.column(title)}2"
-            assert marks.values[place] == expected
-            assert worked_out(marks, marks.formulas[place]) == expected
+def rounded(value: Fraction, units: int) -> Fraction:
+    return Fraction(math.floor(value * units + Fraction(1, 2)), units)
 
 
-WEIGHED = Layout.of_toml(b"""
-title = "Weights"
-identity = {kind = "none"}
-field = [{name = "a", largest = 9}, {name = "b", largest = 9}, {name = "c", largest = 9}]
-total = [
-  {name = "points", formula = "points = 2 * a + 3 * b - c"}, {name = "mean", formula = "mean = (a + b) / 2"},
-  {name = "amount", formula = "amount = a * b"},
-]
-""")
+@pytest.mark.parametrize("formula", SUMS)
+@pytest.mark.parametrize(("terms", "total"), [(True, True), (False, True), (False, False)])  # which have halves
+def test_a_total_is_right_for_the_check_after_a_review_and_in_the_workbook_alike(
+    formula: str, terms: bool, total: bool, tmp_path: Path
+) -> None:
+    if terms and "*" in formula.replace("2 *", ""):
+        return  # halves are not multiplied
+    layout = Layout.of_toml(f"""
+        title = "One total"
+        field = [{{name = "a", halves = {terms}, digits = 1}}, {{name = "b", halves = {terms}, digits = 1}}]
+        total = [{{name = "t", halves = {total}, formula = "{formula}"}}]
+    """.lower().encode())
+    units, known = 1 + total, [Fraction(one, 1 + terms) for one in (0, 1, 7, 11, 9)]
+    rows, expected = [], []
+    for a, b in product([one for one in known if one < 10], repeat=2):
+        exact = Fraction(SUMS[formula](a, b))
+        for step in (-2, -1, 0, 1, 2):
+            there = rounded(exact, units) + Fraction(step, units)
+            is_right = abs(there - exact) < Fraction(1, units) if "/" in formula else there == exact
+            if 0 <= there <= layout.field("t").largest / units:
+                values = {name: plain(one) for name, one in (("a", a), ("b", b), ("t", there))}
+                rows.append(row(len(rows), layout=layout, values=values, identity=None))
+                expected.append((rounded(exact, units), is_right))
+    unknown = row(len(rows), layout=layout, values={"a": None, "b": 1, "t": 1}, identity=None)
+    marks, reader = written(tmp_path, *rows, unknown, layout=layout)["Marks"], SheetReader(layout)
+    for title in ("t, added up", "t agrees?"):
+        place = f"{marks.column(title)}{len(rows) + 2}"
+        assert marks.values[place] == worked_out(marks, marks.formulas[place]) == ""
+    for line, (one, (due, is_right)) in enumerate(zip(rows, expected, strict=True), 2):
+        found = by_hand(one, {"a": one["values"]["a"]}, layout)
+        assert found["state"] == ("by hand" if is_right else "does not add up")
+        assert [(told["sum"], told["written"]) for told in found["wrong"]] == [(due, one["values"]["t"])] * (not is_right)
+        for title, value in (("t, added up", float(due)), ("t agrees?", "yes" if is_right else "no")):
+            place = f"{marks.column(title)}{line}"
+            assert (marks.values[place], worked_out(marks, marks.formulas[place])) == (value, value)
+        sure = {name: Values({int(value * 2 // layout.field(name).step): 1.0}, 0.0)
+                for name, value in one["values"].items()}  # fmt: skip
+        said = verdict(reader.check.posterior(sure))
+        assert said.outcome == ("adds up" if is_right else "does not add up")
 
 
-@settings(max_examples=20, deadline=None)
-@given(values=st.fixed_dictionaries(dict.fromkeys(WEIGHED.names, st.integers(0, 9))))
-def test_weights_means_and_products_are_worked_out_as_they_are_written(values: dict[str, int]) -> None:
-    a, b, c = (values[name] for name in "abc")
-    due = {"points": 2 * a + 3 * b - c, "mean": math.floor((a + b) / 2 + 0.5), "amount": a * b}
-    with tempfile.TemporaryDirectory() as folder:
-        marks = written(Path(folder), row(layout=WEIGHED, identity=None, values=values), layout=WEIGHED)["Marks"]
-    for total, expected in due.items():
-        place = f"{marks.column(f'{total}, added up')}2"
-        assert marks.values[place] == expected
-        assert worked_out(marks, marks.formulas[place]) == expected
-    found = by_hand(row(layout=WEIGHED, values=values), {"a": a}, WEIGHED)["wrong"]
-    assert {one["field"]: one["sum"] for one in found} == {
-        name: sums for name, sums in due.items() if values[name] != sums
-    }
+def plain(value: Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)
 
 
 def test_long_numbers_are_shown_in_full_and_identities_keep_zeros_that_lists_lack(

@@ -61,8 +61,8 @@ def worked_out(sheet: Sheet, formula: str) -> Any:
     def count(*values: Any) -> int:
         return sum(isinstance(value, (int, float)) and not isinstance(value, Blank) for value in values)
 
-    text = PLACE.sub(r'cell("\1")', formula.removeprefix("=")).replace("=", "==")
-    functions = {"COUNT": count, "INT": math.floor, "IF": lambda asked, yes, no: yes if asked else no}
+    text = re.sub(r"(?<![<>])=", "==", PLACE.sub(r'cell("\1")', formula.removeprefix("=")))
+    functions = {"COUNT": count, "INT": math.floor, "ABS": abs, "IF": lambda asked, yes, no: yes if asked else no}
     return eval(text, {"cell": cell, **functions})
 
 

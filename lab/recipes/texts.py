@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.inference.alphabet import ALPHABET
+from sumnist.inference.alphabet import ALPHABET, LENGTHS
 
 # Texts of lines.
 
@@ -20,8 +20,6 @@ NONE, STOP, COMMA, DASH = 0, 11, 12, 13
 """Classes of the signs between digits; `NONE` is no sign."""
 MOST = 12
 """Largest number of digits of a line."""
-LENGTHS = (0.09, 0.16, 0.15, 0.16, 0.15, 0.10, 0.06, 0.04, 0.03, 0.025, 0.02, 0.015)
-"""Shares of the lines with 1, 2, ... 12 digits, relative to their sum."""
 NUMBER, BLANK, WORD, SCRIBBLE, CROSSED = range(5)
 KINDS = (0.86, 0.04, 0.04, 0.03, 0.03)
 """Shares of the lines that show a number, nothing, a word of letters, a scribble, and a number that is crossed out. All

@@ -26,8 +26,12 @@ DIVIDED = re.compile(r"\s*\((.*)\)\s*[/:÷]\s*([0-9]{1,6})\s*|([^()+−-]*)[/:÷
 """A division: the dividend, in brackets unless it has no sign, and the divisor."""
 LONGEST_FORMULA = 2_000
 """The most characters of a formula: ten times what a formula needs for all the fields that fit on a page."""
+LARGEST_FACTOR = 999_999
+"""The largest factor of a term, and the largest divisor."""
 WIDEST = 200
 """The most fields that three dots may stand for."""
+MISTAKE = 0.02
+"""ε: the probability that a total is wrong, unless the user knows better."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,8 @@ class Relation:
                 raise LayoutError(
                     f"{shown}: {name[:40]!r} where a field is named, expected {NAME_EXPECTED}: correct it"
                 )
-        if not divisor or not all(weight for weight, _ in terms):
-            raise LayoutError(f"{shown}: a 0 as a factor or divisor, expected 1 or more: correct it")
-        return cls(total.strip(), tuple(terms), divisor, times)
+        check_relation(relation := cls(total.strip(), tuple(terms), divisor, times))
+        return relation
 
     @property
     def text(self) -> str:
@@ -133,6 +136,21 @@ class Relation:
         """The weighted sum or product of terms, before the division: numbers, or arrays of them."""
         parts = [weight * one for (weight, _), one in zip(self.terms, terms, strict=True)]
         return prod(parts) if self.times else sum(parts)
+
+
+def check_relation(relation: Relation) -> None:
+    """Raise `LayoutError` for a relation whose text could not be parsed again."""
+    factors = relation.divisor, *(abs(weight) for weight, _ in relation.terms)
+    if not relation.terms or not all(0 < factor <= LARGEST_FACTOR for factor in factors):
+        raise LayoutError(
+            f"formula of {relation.total}: {str(relation.terms)[:80]} by {relation.divisor}, expected terms with factors, "
+            f"and a divisor, of 1 to {LARGEST_FACTOR:,}: correct them"
+        )
+    if (length := len(relation.text)) > LONGEST_FORMULA:
+        raise LayoutError(
+            f"formula of {relation.total}: {length:,} characters when written out, expected at most "
+            f"{LONGEST_FORMULA:,}: give its fields shorter names"
+        )
 
 
 def rounded(sums: Any, divisor: int) -> Any:

@@ -73,15 +73,13 @@ from sumnist.arithmetic.known import Support, found, points_of
 from sumnist.arithmetic.sumproduct import Added, Chain, Ring, Sums, Weights
 from sumnist.arithmetic.values import Values
 from sumnist.errors import EquationError, NumberError
-from sumnist.formulas import Relation, in_order, rounded
+from sumnist.formulas import MISTAKE, Relation, in_order, rounded
 
 Kind = Literal["right", "off by one", "carry", "swapped", "skipped", "anything", "unknown"]
 """How a total came about; "unknown" if one of its terms is unknown, so that the total says nothing."""
 KINDS: tuple[Kind, ...] = get_args(Kind)
 RIGHT, OFF_BY_ONE, CARRY, SWAPPED, SKIPPED, ANYTHING, UNSEEN = range(len(KINDS))
 """The indices of the kinds in `KINDS`."""
-MISTAKE = 0.02
-"""ε: the probability that a total is wrong, unless the user knows better."""
 WEIGHTS = {OFF_BY_ONE: 0.25, CARRY: 0.25, SWAPPED: 0.05, SKIPPED: 0.2, ANYTHING: 0.25}
 """The mixture q, set by judgement, not estimated. Slips of counting and carrying are the most frequent. A total that
 has nothing to do with its terms must not be too rare, or else misread terms would explain it away. Swapped digits are a

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from sumnist.cli.door import complain, say
 from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, HandError, ImageError, LayoutError, OutputError, SumnistError
-from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, check_suffix, read_whole, write_atomically
+from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, check_suffix, make_folder, read_whole, write_atomically
+from sumnist.formulas import MISTAKE
 from sumnist.serve.settings import Settings
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ Shown = tuple[dict[str, Any], str, "Image.Image | None"]
 """A reading to be shown: as JSON, as text, and as a drawing of how it came about, or None."""
 WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is one for each core, to 1,024")]
 """Processes that share the work."""
-MISTAKE = 0.02
-"""A copy of `MISTAKE` in `arithmetic/relations`, which needs NumPy."""
 
 
 def check_new(out: Path, replace: bool) -> None:
@@ -545,6 +544,7 @@ class SheetNew:
                         "another --out"
                     )
         people = [] if self.people is None else read_people(self.people)
+        make_folder(self.out.parent)
         write_atomically(self.out, pdf(layout, people, self.font))
         pages = f"{max(1, len(people)):,} page{'s' * (len(people) > 1)}"
         if self.from_ is not None:
@@ -803,6 +803,7 @@ class HandNew:
         from sumnist.sheets.printing import pdf
 
         check_replaceable(self.out)
+        make_folder(self.out.parent)
         write_atomically(self.out, pdf(layout()))
         say(f"{self.out}: fill it in and photograph it, then `sumnist hand learn PHOTO --out my.hand`")
         return 0

@@ -19,3 +19,5 @@ CELL_MARGIN = 1.0
 """Millimetres of paper around a cell that its picture shows."""
 CELL_HEIGHT = 36
 """Height of a cell's picture in pixels: a cell is 10 mm high, and its margins add 2 mm."""
+LENGTHS = (0.09, 0.16, 0.15, 0.16, 0.15, 0.10, 0.06, 0.04, 0.03, 0.025, 0.02, 0.015)
+"""Shares of the lines with 1, 2, ... 12 digits, relative to their sum."""

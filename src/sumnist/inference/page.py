@@ -21,7 +21,7 @@ from sumnist.arithmetic.solutions import Answer, Query, Solution, solution_of
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import ConfigError, EquationError
 from sumnist.inference.finder import warped
-from sumnist.inference.numbers import UNSURE, FoundNumber
+from sumnist.inference.numbers import UNSURE, FoundNumber, decimals_of
 from sumnist.inference.solve import COMBINATIONS
 from sumnist.pictures.decode import Grey, Intensities, Picture, size_of
 from sumnist.pictures.filters import spread
@@ -30,6 +30,8 @@ FORMAT = 1
 """The version of the format of `Column.as_dict`."""
 KEPT = 1000
 """How many sums are kept while numbers are added, the most probable ones. The others count as `other`."""
+MOST_KNOWN = 1_200
+"""The most characters of a total that is given as a text."""
 FLOORS = 1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0
 """Least probabilities of the candidates that the check may choose. The check uses the first one that leaves few enough
 combinations."""
@@ -144,9 +146,10 @@ def known(total: str) -> Value | None:
     """The known total; None if `total` says how to find it. Raises `ConfigError`."""
     if total in ("auto", "last", "none"):
         return None
-    if not (parts := re.fullmatch(r"([+-]?\d{1,600})(?:[.,](\d{1,600}))?", total, re.ASCII)):
+    if len(total) > MOST_KNOWN or not re.fullmatch(r"[+-]?\d+([.,']\d+)*", total, re.ASCII):
         raise ConfigError(f"--total {total}: expected auto, last, none, or the total itself, such as 1485 or 14.85")
-    return Decimal(f"{parts[1]}.{parts[2]}") if parts[2] else int(parts[1])
+    value, decimals = int(re.sub("[.,']", "", total)), decimals_of(total.lstrip("+-"))  # as the reader takes the same text
+    return Decimal(value).scaleb(-decimals) if decimals else value
 
 
 def added(numbers: Sequence[FoundNumber]) -> Values:

@@ -26,7 +26,8 @@ from PIL import Image, UnidentifiedImageError
 from sumnist.errors import FormatError, ImageError, MissingExtraError, SizeError, SumnistError
 
 __all__ = [
-    "Grey", "Intensities", "Picture", "colours_of", "decoding", "intensities_of", "pixels_of", "plain_file", "size_of",
+    "Grey", "Intensities", "Picture", "check_shape", "colours_of", "decoding", "intensities_of", "pixels_of", "plain_file",
+    "size_of",
 ]  # fmt: skip
 
 Decoded = TypeVar("Decoded")
@@ -40,6 +41,9 @@ Grey = NDArray[np.float32]
 
 SMALLEST_SIDE = 8
 """The least longer side of a picture in pixels."""
+MOST_SLENDER = 50
+"""A page is at most this many times as long as wide. Of narrower ones, the libraries that look at pages crash, or take
+minutes."""
 MOST_PIXELS = 64_000_000
 """The most pixels of a picture. docs/results/hostile.jsonl says how much memory so many pixels take."""
 COPYING = "WEBP", "AVIF", "HEIF", "JPEG2000"
@@ -274,6 +278,7 @@ def decoded(picture: Image.Image, name: str) -> Intensities:
 
 def pixels(picture: Image.Image, name: str) -> NDArray[np.uint8]:
     """All pixels of an opened picture, uint8 `[H, W]`, turned upright; transparent parts are white."""
+    check_shape(picture.size, name)
     load(picture, name, 1)
     if picture.mode == "L" and not picture.has_transparency_data:
         return np.asarray(turned(picture, picture))
@@ -434,6 +439,16 @@ def check_size(height: int, width: int, name: str, most: int = MOST_PIXELS) -> N
         )
     if height * width > most:
         raise too_large(name, most)
+
+
+def check_shape(size: tuple[int, int], name: str) -> None:
+    """Raise `SizeError` for a picture that is too narrow for a page."""
+    shorter, longer = sorted(size)
+    if shorter < SMALLEST_SIDE or longer > MOST_SLENDER * shorter:
+        raise SizeError(
+            f"{name}: {size[0]:,}×{size[1]:,} pixels, expected sides of at least {SMALLEST_SIDE}, one of them at most "
+            f"{MOST_SLENDER} times the other: crop it"
+        )
 
 
 def too_large(name: str, most: int = MOST_PIXELS) -> SizeError:

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, get_args
 
-from sumnist.arithmetic.relations import MISTAKE
 from sumnist.batch.score import Read, Result, Scored, fingerprint, fingerprint_of, tabulate
 from sumnist.batch.sources import Row, Source, listing, pictures_in
 from sumnist.config import Engine, ReadingEngine
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
+from sumnist.formulas import MISTAKE
 from sumnist.inference.hand import Hand
 from sumnist.sheets.check import Outcome
 from sumnist.sheets.layout import UNPRINTED, Layout, Person

@@ -41,7 +41,7 @@ from typing import Any, Literal, TypeVar, get_args
 from sumnist.config import shown, unknown
 from sumnist.errors import DataError, LayoutError, SumnistError
 from sumnist.files import read_whole
-from sumnist.formulas import NAME, NAME_EXPECTED, Relation, in_order
+from sumnist.formulas import NAME, NAME_EXPECTED, Relation, check_relation, in_order, rounded
 
 Kind = Literal["boxes", "strip"]
 """How a field is printed: a box for each digit, or one frame for the whole number."""
@@ -217,6 +217,7 @@ class Layout:
             raise LayoutError(TWICE.format(twice))
         known = {field.name: field for field in self.fields}
         for formula in in_order(self.formulas, names):
+            check_relation(formula)
             total = known[formula.total]
             halved = next((name for _, name in formula.terms if known[name].halves), None)
             if halved and formula.times:
@@ -252,6 +253,25 @@ class Layout:
         """The fields that have a formula."""
         names = {formula.total for formula in self.formulas}
         return tuple(field for field in self.fields if field.name in names)
+
+    def sum_of(self, formula: Relation, values: Mapping[str, Any]) -> int | float | None:
+        """What the terms of a formula come to, rounded to the unit of its total; None if a term is unknown. Numbers are
+        as people write them: 7.5, not 15."""
+        parts = [values.get(name) for _, name in formula.terms]
+        if None in parts:
+            return None
+        total = self.field(formula.total)
+        return total.plain(rounded(int(formula.value(parts) * 2 // total.step), formula.divisor))
+
+    def agrees(self, formula: Relation, values: Mapping[str, Any]) -> bool | None:
+        """Whether a total is what its terms come to, a mean also if it is rounded to the other side; None if one of
+        these numbers is unknown. Numbers are as people write them."""
+        written, parts = values.get(formula.total), [values.get(name) for _, name in formula.terms]
+        if None in (written, *parts):
+            return None
+        step, divisor = self.field(formula.total).step, formula.divisor
+        off = abs(divisor * written - formula.value(parts)) * 2  # in halves
+        return bool(off < divisor * step if divisor > 1 else off == 0)
 
     @property
     def id(self) -> str:
@@ -348,7 +368,7 @@ class Layout:
             lines += written(field, "name", "label", "kind", "digits", *["halves"] * field.halves)
             lines += [f"largest = {field.largest / 2 if field.halves else field.largest}"]
             if texts := formulas.get(field.name):
-                lines += [f"formula = {json.dumps(texts[0] if len(texts) == 1 else texts)}"]
+                lines += [f"formula = {toml_of(texts[0] if len(texts) == 1 else texts)}"]
         return "\n".join(lines) + "\n"
 
 
@@ -445,8 +465,15 @@ def total_of(entry: Mapping[str, Any], formulas: Sequence[Relation], known: Mapp
 
 
 def written(thing: Any, *keys: str) -> list[str]:
-    """Lines of TOML with these attributes: texts, numbers, booleans and lists, which TOML writes as JSON does."""
-    return [f"{key} = {json.dumps(getattr(thing, key), ensure_ascii=False)}" for key in keys]
+    """Lines of TOML with these attributes."""
+    return [f"{key} = {toml_of(getattr(thing, key))}" for key in keys]
+
+
+def toml_of(value: Any) -> str:
+    """A text, a number, a truth value or a list as TOML, which writes them as JSON does, but for one control character;
+    a long list gets a line for each entry."""
+    text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return text if len(text.encode()) < LONGEST_LINE - 100 else "[\n" + ",\n".join(map(toml_of, value)) + "]"
 
 
 # The geometry of a page, in millimetres: printing and reading both use it. It depends only on the values in

@@ -17,7 +17,7 @@ from PIL import Image
 
 from sumnist.errors import ImageError, MissingExtraError, SizeError
 from sumnist.pictures import decode
-from sumnist.pictures.decode import MOST_PIXELS, Picture, decoding, plain_file
+from sumnist.pictures.decode import MOST_PIXELS, Picture, check_shape, decoding, plain_file
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -137,6 +137,7 @@ def page_of(page: FilePage, mode: str) -> Image.Image:
             pixels = min(max(LONGER_SIDE[0], DPI / 72 * max(sides)), LONGER_SIDE[1])
             bitmap = sheet.render(scale=float(pixels / max(sides)), grayscale=mode == "L")
             rendered: Image.Image = bitmap.to_pil().convert(mode)  # a copy: the bitmap ends with the document
+            check_shape(rendered.size, str(page))
             return rendered
         finally:
             sheet.close()

@@ -34,14 +34,13 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from lab.recipes.texts import LENGTHS
-from sumnist.arithmetic.relations import DENSE, MISTAKE, Evidence, Relations, Whole, parts_of
-from sumnist.arithmetic.sumproduct import IMPOSSIBLE
+from sumnist.arithmetic.relations import DENSE, Evidence, Relations, Whole
 from sumnist.arithmetic.values import ordered
 from sumnist.config import ReadingEngine
 from sumnist.errors import MissingExtraError
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
-from sumnist.inference.alphabet import CELL_CLASSES, CELL_MARGIN, CELL_SCALE
+from sumnist.formulas import MISTAKE, Relation
+from sumnist.inference.alphabet import CELL_CLASSES, CELL_MARGIN, CELL_SCALE, LENGTHS
 from sumnist.inference.cells import CellReader
 from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import Numbers
@@ -163,9 +162,8 @@ class Seen:
         return HOW[int(self.ways.get(value, self.ways[None]).argmax())]
 
 
-def seen(field: Field, main: Shown, correction: Shown, is_total: bool, unit: int = 1) -> Seen:
-    """The evidence on a field's number, from its cells and from those of its correction. In `evidence`, the numbers are
-    multiplied by `unit`."""
+def seen(field: Field, main: Shown, correction: Shown, is_total: bool) -> Seen:
+    """The evidence on a field's number, from its cells and from those of its correction."""
     values = np.union1d(np.union1d(main.values, correction.values), [0])
     anew, zero = CORRECTED * main.crossed + WRITTEN_ANEW * main.mean, values == 0
     lacking = LEFT_OUT if is_total else ORDINARY * ZERO["empty"] * FORGOTTEN / field.largest
@@ -186,12 +184,10 @@ def seen(field: Field, main: Shown, correction: Shown, is_total: bool, unit: int
     known: dict[int | None, Floats] = dict(zip(values.tolist(), ways, strict=True))
     likelihoods = ways.sum(1)
     if len(values) == field.largest + 1:
-        logs = np.full(unit * field.largest + 1, IMPOSSIBLE)
-        logs[::unit] = np.log(likelihoods)
-        return Seen(logs, known | {None: other})
+        return Seen(np.log(likelihoods), known | {None: other})
     rest = float(other.sum()) * (field.largest + 1 - len(values))
     scale = likelihoods.sum() + rest
-    candidates = dict(zip((unit * values).tolist(), (likelihoods / scale).tolist(), strict=True))
+    candidates = dict(zip(values.tolist(), (likelihoods / scale).tolist(), strict=True))
     return Seen(ordered(candidates, rest / scale), known | {None: other})
 
 
@@ -416,6 +412,15 @@ def read(picture: Picture, layout: Layout | str | Path, mistake: float = MISTAKE
     return SheetReader(layout if isinstance(layout, Layout) else Layout.load(layout), mistake).read(picture)
 
 
+def in_units(formula: Relation, layout: Layout) -> Relation:
+    """A formula of numbers in the units of their fields. The factors of a product are whole numbers."""
+    step, (first, *others) = layout.field(formula.total).step, formula.terms
+    if formula.times:
+        return replace(formula, terms=((first[0] * 2 // step, first[1]), *others))
+    terms = tuple((weight * layout.field(name).step // step, name) for weight, name in formula.terms)
+    return replace(formula, terms=terms)
+
+
 class SheetReader:
     """Reads sheets of one layout.
 
@@ -443,16 +448,9 @@ class SheetReader:
         digits: str | Path | bytes = PRETRAINED / ONNX, threads: int = 1, hand: Hand | None = None,
     ) -> None:  # fmt: skip
         self.layout, self.page = layout, Page.of(layout)
-        # The factor by which a field's numbers are multiplied, so that all fields that formulas connect have one unit:
-        # ½ if one of them has halves.
-        known = {one.name: one for one in layout.fields}
-        self.units = {
-            name: 2 if any(known[one].halves for one in part.names) and not known[name].halves else 1
-            for part in parts_of(known, layout.formulas) for name in part.names
-        }  # fmt: skip
         self.check = Relations(
-            {one.name: one.largest * self.units[one.name] for one in layout.fields}, layout.formulas,
-            [one.name for one in layout.totals if one.step == self.units[one.name]], mistake,
+            {one.name: one.largest for one in layout.fields}, [in_units(one, layout) for one in layout.formulas],
+            [one.name for one in layout.totals if one.halves], mistake,
         )  # fmt: skip
         self.cells = CellReader(cells, threads).with_hand(hand)
         reading = Numbers(numbers, threads).with_hand(hand)
@@ -474,36 +472,26 @@ class SheetReader:
 
     def of_cells(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> SheetReading:
         """Read a sheet from the ink of its cells, given by the name of each field."""
-        fields, units = self.layout.fields, self.units
+        fields, names = self.layout.fields, self.layout.names
         groups = [(one, group) for one in fields for group in cells[one.name]]
         images, sizes = [image for _, group in groups for image in group], [len(group) for _, group in groups]
         logs, strips = self.cells(images), np.repeat([one.kind == "strip" for one, _ in groups], sizes)
         empty = np.exp(logs[:, EMPTY] + np.where(strips, *(self.cells.log_priors[at][EMPTY] for at in (STRIP, BOX))))
         if empty.min() >= BLANK:
-            nothing, how = dict.fromkeys(units), dict.fromkeys(units, HOW[1])
+            nothing, how = dict.fromkeys(names), dict.fromkeys(names, HOW[1])
             return SheetReading(self.layout, "blank", float(empty.prod()), nothing, nothing, how)
         boxes = np.flatnonzero(~strips)
         logs[boxes] = self.rescored([images[place] for place in boxes.tolist()], logs[boxes])
         parts = np.split(logs, np.cumsum(sizes)[:-1])
         shown = iter([self.shown(*one, part) for one, part in zip(groups, parts, strict=True)])
         totals = self.check.totals
-        found = {one.name: seen(one, next(shown), next(shown), one.name in totals, units[one.name]) for one in fields}
+        found = {one.name: seen(one, next(shown), next(shown), one.name in totals) for one in fields}
         posterior = self.check.posterior({name: one.evidence for name, one in found.items()})
         said = verdict(posterior)
 
-        def own(name: str, value: int | None) -> int | None:
-            return None if value is None else value // units[name]
-
-        def told(one: Any) -> Any:
-            return one._replace(**{key: own(one.field, getattr(one, key)) for key in OF_FIELD if key in one._fields})
-
-        values = {name: own(name, value) for name, value in said.values.items()}
         return SheetReading(
-            self.layout, said.outcome, said.probability, values,
-            {name: own(name, posterior.read[name]) for name in units},
-            {name: one.how(values[name]) for name, one in found.items()},
-            tuple(map(told, said.corrections)), tuple(map(told, said.wrong)),
-            tuple(Cell(name, tuple((own(name, value), share) for value, share in many)) for name, many in said.look),
+            self.layout, said.outcome, said.probability, said.values, {name: posterior.read[name] for name in names},
+            {name: one.how(said.values[name]) for name, one in found.items()}, said.corrections, said.wrong, said.look,
         )  # fmt: skip
 
     def rescored(self, images: Sequence[Grey], logs: Floats) -> Floats:

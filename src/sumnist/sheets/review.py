@@ -26,7 +26,6 @@ from PIL import Image, ImageOps
 
 from sumnist.errors import DataError, ImageError, MissingExtraError
 from sumnist.files import Journal, fits, parse_json
-from sumnist.formulas import rounded
 from sumnist.sheets.batch import BY_HAND, Summary
 from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle, read_or
 from sumnist.sheets.pictures import FilePage, colours_of
@@ -270,15 +269,12 @@ def by_hand(row: Mapping[str, Any], typed: Mapping[str, Value], layout: Layout) 
     said, wrong = {told["field"]: told for told in row.get("wrong") or ()}, []
     for formula in layout.formulas:
         old, written = said.get(formula.total), values[formula.total]
-        parts = [values[name] for _, name in formula.terms]
         if {formula.total, *(name for _, name in formula.terms)}.isdisjoint(fields):
             wrong += [old] if old else []
-        elif None not in (written, *parts):
-            due = rounded(formula.value(parts), formula.divisor)
-            now = {"field": formula.total, "written": written, "sum": due}
-            if now["sum"] != written:
-                same = old is not None and now.items() <= old.items()
-                wrong.append(old if same else now | {"kind": "anything", "probability": None})
+        elif layout.agrees(formula, values) is False:
+            now = {"field": formula.total, "written": written, "sum": layout.sum_of(formula, values)}
+            same = old is not None and now.items() <= old.items()
+            wrong.append(old if same else now | {"kind": "anything", "probability": None})
     settled: dict[str, Any] = {}
     if fields and not look and all(values[name] is not None for name in values.keys() - fields.keys()):
         settled = {"state": "does not add up" if wrong else BY_HAND, "probability": None, "error": None}

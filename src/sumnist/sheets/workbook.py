@@ -22,7 +22,6 @@ from xlsxwriter.utility import xl_rowcol_to_cell
 from sumnist.arithmetic.relations import Kind
 from sumnist.errors import OutputError
 from sumnist.files import replacing
-from sumnist.formulas import rounded
 from sumnist.sheets.batch import BY_HAND, STATES, UNREADABLE, Summary, state, visible
 from sumnist.sheets.layout import Field, Layout, Person
 
@@ -55,6 +54,7 @@ SLIPS: Mapping[Kind, str] = {
 """The slips that explain a wrong total, in words."""
 LIVE = 'What is "added up" on the sheet "Marks" follows what you type there.'
 BOLD, TITLE = {"bold": True}, {"bold": True, "font_size": 14}
+YES_NO = {True: "yes", False: "no", None: ""}
 EXACT = 10
 """Excel shows numbers of up to this many digits in full without a number format."""
 
@@ -145,21 +145,21 @@ class Marks:
 
     def added(self, name: str, values: Mapping[str, float | None], shape: dict[str, Any]) -> tuple[Cell, Cell]:
         """Two cells beside a total: its terms added up, and whether the written total agrees."""
-        formula, written, line = self.formulas[name], values.get(name), self.table.line
+        formula, line = self.formulas[name], self.table.line
         terms = formula.terms
         total, ours = (xl_rowcol_to_cell(line, self.columns[name] + beside) for beside in (0, 1))
         places = [xl_rowcol_to_cell(line, self.columns[term]) for _, term in terms]
         parts = [f"{weight}*{place}".removeprefix("1*").replace("-1*", "-")
                  for (weight, _), place in zip(terms, places, strict=True)]  # fmt: skip
         sums = "*".join(parts) if formula.times else "+".join(parts).replace("+-", "-")
-        if (divisor := formula.divisor) > 1:
-            sums = f"INT((2*({sums})+{divisor})/{2 * divisor})"
-        known = [value for _, term in terms if (value := values.get(term)) is not None]
-        found = rounded(formula.value(known), divisor) if len(known) == len(terms) else ""
-        agrees = "" if found == "" or written is None else "yes" if found == written else "no"
+        units, divisor, is_right = 2 // self.layout.field(name).step, formula.divisor, f"{total}={ours}"
+        if divisor > 1:
+            is_right = f"ABS({divisor}*{total}-({sums}))*{units}<{divisor}"
+            sums = f"INT(({2 * units}*({sums})+{divisor})/{2 * divisor})/{units}".removesuffix("/1")
+        found, agrees = self.layout.sum_of(formula, values), self.layout.agrees(formula, values)
         return (
-            Cell(Live(f'=IF(COUNT({",".join(places)})={len(terms)},{sums},"")', found), shape),
-            Cell(Live(f'=IF(COUNT({total},{ours})=2,IF({total}={ours},"yes","no"),"")', agrees), {"align": "center"}),
+            Cell(Live(f'=IF(COUNT({",".join(places)})={len(terms)},{sums},"")', "" if found is None else found), shape),
+            Cell(Live(f'=IF(COUNT({total},{ours})=2,IF({is_right},"yes","no"),"")', YES_NO[agrees]), {"align": "center"}),
         )
 
 

@@ -17,11 +17,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sumnist.arithmetic.relations import MISTAKE
 from sumnist.batch.score import Read, Result, Scored, csv_line, fingerprint, fingerprint_of, tabulate
 from sumnist.config import Engine
 from sumnist.errors import EXTRAS, ConfigError, DataError, MissingExtraError, SumnistError
 from sumnist.files import FINDER, NUMBERS, ONNX, PRETRAINED, check_suffix, fits, parse_json, write_atomically
+from sumnist.formulas import MISTAKE
 from sumnist.inference.hand import Hand
 from sumnist.inference.reader import Reader
 from sumnist.sheets.batch import sheets_in
@@ -74,7 +74,7 @@ class TableTask:
     learn: bool = True
     hand: Hand | None = None
     columns: ClassVar[tuple[str, ...]] = (
-        "path", "file", "rows", "columns", "cells", "rules", "broken", "exact", "beside", "learned",
+        "path", "file", "mistake", "rows", "columns", "cells", "rules", "broken", "exact", "beside", "learned",
     )  # fmt: skip
     chunk: ClassVar[int] = 1
 
@@ -102,7 +102,7 @@ def read_one(reader: TableReader, picture: str | FilePage) -> Result:
     file = picture.path if isinstance(picture, FilePage) else picture
     try:
         shown = colours_of(picture) if isinstance(picture, FilePage) else picture
-        return {"file": os.path.abspath(file), **reader.read(shown, str(picture)).as_dict()}
+        return {"file": os.path.abspath(file), "mistake": reader.mistake, **reader.read(shown, str(picture)).as_dict()}
     except SumnistError as error:
         return str(error)
 

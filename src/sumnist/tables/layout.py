@@ -28,26 +28,21 @@ rows = "1-5, 8-12"
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sumnist.errors import LayoutError
-from sumnist.formulas import NAME, NAME_EXPECTED, Relation
-from sumnist.sheets.layout import check_keys, loaded, values_of
+from sumnist.formulas import LONGEST_FORMULA, NAME, NAME_EXPECTED, Relation
+from sumnist.sheets.layout import check_keys, loaded, toml_of, values_of
 from sumnist.tables.rules import ABOVE, COLUMN, ROW, Rule, column_of, letters, moved
 
 MOST = 2_000
 """The most rows of a table."""
 DECIMALS = 6
 """The most decimals of a column."""
-
-text = partial(json.dumps, ensure_ascii=False)
-"""A text as TOML writes it."""
 
 
 class Observed(NamedTuple):
@@ -160,33 +155,33 @@ class TableLayout:
 
     def to_toml(self) -> str:
         """The layout as TOML."""
-        lines = [f"title = {text(self.title)}", ""] if self.title else []
+        lines = [f"title = {toml_of(self.title)}"] * bool(self.title) + ["rules = []"] * (self.rules == ()) + [""]
         for column in sorted({*self.names, *self.decimals, *self.observed}):
             lines.append(f"[columns.{letters(column)}]")
             if column in self.names:
-                lines.append(f"name = {text(self.names[column])}")
+                lines.append(f"name = {toml_of(self.names[column])}")
             if column in self.decimals:
                 lines.append(f"decimals = {self.decimals[column]}")
             if column in self.observed:
-                lines += [f"{key} = {text(value)}" for key, value in self.observed[column]._asdict().items()]
+                lines += [f"{key} = {toml_of(value)}" for key, value in self.observed[column]._asdict().items()]
             lines.append("")
         if self.station:
-            said = asdict(self.station) | {"days": spans_of(self.station.days, number)}
+            said, usual = (asdict(one) | {"days": spans_of(one.days, number)} for one in (self.station, Station("")))
             lines += [
                 "[station]",
-                *(f"{key} = {text(value)}" for key, value in said.items() if value not in ("", "NA")),
+                *(f"{key} = {toml_of(value)}" for key, value in said.items() if value != usual[key]),
             ]
             lines.append("")
         for rule, every, times in together(self.rules or ()):
-            lines += ["[[rules]]", f"formula = {text(renamed(rule.relation, self.names).text)}"]
+            by_name, by_letter = renamed(rule.relation, self.names).text, rule.relation.text
+            formula = by_name if len(by_name) <= LONGEST_FORMULA else by_letter
+            lines += ["[[rules]]", f"formula = {toml_of(formula)}"]
             if times > 1:
                 lines += [f"every = {every}", f"times = {times}"]
             if rule.places is not None:
                 key = "columns" if rule.of_rows else "rows"
-                lines.append(f"{key} = {text(spans_of(rule.places, letters if rule.of_rows else number))}")
+                lines.append(f"{key} = {toml_of(spans_of(rule.places, letters if rule.of_rows else number))}")
             lines.append("")
-        if self.rules == ():
-            lines.append("rules = []")
         return "\n".join(lines)
 
 
@@ -271,6 +266,8 @@ def places_in(spans: str, of_columns: bool) -> Iterable[int]:
             kind = "columns, such as 'B-D, F'" if of_columns else "rows, such as '1-5, 8-12'"
             raise LayoutError(f"{spans[:80]!r}: expected {kind}: correct it")
         low, high = (column_of(one) if of_columns else int(one) - 1 for one in ends)
+        if low > high:
+            raise LayoutError(f"{spans[:80]!r}: {part.strip()} counts down, expected it to count up: turn it round")
         yield from range(low, high + 1)
 
 

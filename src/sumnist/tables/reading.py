@@ -22,10 +22,10 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from sumnist.arithmetic.relations import MISTAKE, UNKNOWN, Posterior, Relations
+from sumnist.arithmetic.relations import UNKNOWN, Posterior, Relations
 from sumnist.arithmetic.values import Values, ordered, plain
 from sumnist.errors import HandError, SheetError, SizeError
-from sumnist.formulas import Relation
+from sumnist.formulas import MISTAKE, Relation
 from sumnist.inference.adaptation import Lesson
 from sumnist.inference.finder import Cut, Found, Sight, cut
 from sumnist.inference.hand import MOST, Hand
@@ -79,6 +79,8 @@ SPARSE, ASKED, NUMBER = 0.7, 3, (None, UNSURE, STRUCK)
 """`SPARSE`: a row or column is sparse if it has fewer numbers than this share of the usual count. `ASKED`: the reader
 first looks at about this many cells of a row or column; if all read as numbers, the others need no look. `NUMBER`: in a
 sparse row or column, a reading with one of these reasons counts as a number."""
+MOST_COLUMNS = 60
+"""The most columns among which relations are searched: the time grows with the third power of their number."""
 ROUNDS = 2
 """How often, at most, a table is read again with the learned hand."""
 LESSONS = 200
@@ -343,6 +345,11 @@ class TableReader:
         columns = real_lines(self.reader, page, 1)
         if not columns:
             raise none
+        if self.layout.rules is None and len(columns) > MOST_COLUMNS:
+            raise SizeError(
+                f"{shown}: {len(columns):,} columns, expected at most {MOST_COLUMNS} to find relations among them: crop "
+                "it into parts, or give its rules with --layout"
+            )
         edges = page.grid.edges[columns[0] : columns[-1] + 2]
         if len(edges) < len(page.grid.edges):  # so are columns without numbers, at the sides
             page = Page.of(replace(page.grid, edges=edges), page.sight, page)

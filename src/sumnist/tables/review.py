@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sumnist.arithmetic.relations import MISTAKE, UNKNOWN
+from sumnist.arithmetic.relations import UNKNOWN
 from sumnist.arithmetic.values import Values, plain
+from sumnist.formulas import MISTAKE
 from sumnist.sheets.batch import BY_HAND
 from sumnist.tables.batch import Page
 from sumnist.tables.reading import SURE, posterior_of, scaled
@@ -58,7 +59,7 @@ def resolved(page: Page, said: Said) -> Page:
              for one in page["rules"]]  # fmt: skip
     relations = [relation for rule in rules for relation in rule.grounded(numbers, holes)]
     related = {name for relation in relations for name in relation.names}
-    posterior = posterior_of(numbers, relations, MISTAKE).numbers
+    posterior = posterior_of(numbers, relations, page.get("mistake", MISTAKE)).numbers
     cells = []
     for cell in page["cells"]:
         name, place = cell["cell"], place_of(cell)
