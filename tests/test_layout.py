@@ -5,21 +5,36 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, replace
 from hashlib import sha256
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from sumnist.errors import LayoutError
-from sumnist.formulas import Relation
-from sumnist.sheets.layout import BOX, QUIET, Field, Identity, Kind, Layout, Page, Paper, Place, Rectangle
+from sumnist.formulas import LARGEST_FACTOR, Relation
+from sumnist.sheets.layout import (
+    BOX,
+    QUIET,
+    UNPRINTED,
+    Field,
+    Identified,
+    Identity,
+    Kind,
+    Layout,
+    Page,
+    Paper,
+    Place,
+    Rectangle,
+)
+from sumnist.tables.layout import Observed, Station, TableLayout
+from sumnist.tables.rules import COLUMN, ROW, Rule, letters, moved
 
 TOML = """
 title = "Mathematics"
@@ -131,6 +146,98 @@ def test_a_field_may_be_in_several_totals_and_a_total_have_several_formulas() ->
     assert [formula.text for formula in layout.formulas] == ["r = a + b", "u = 2 * a + c", "t = r + c", "t = u - a + b"]
     assert layout.field("u").largest == 27
     assert of(layout.to_toml()) == layout
+
+
+NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,31}", fullmatch=True)
+LINES = st.text(st.characters(exclude_categories=sorted(UNPRINTED)), min_size=1, max_size=20).filter(str.strip)
+
+
+@st.composite
+def formulas(draw: st.DrawFn, total: str, names: Sequence[str]) -> Relation:
+    """A sum, a mean or a product of some fields, some with the largest factors that there may be."""
+    some = draw(st.lists(st.sampled_from(names), min_size=1, unique=True))
+    factor, divisor = st.sampled_from([1, 2, LARGEST_FACTOR]), draw(st.sampled_from([1, 2, LARGEST_FACTOR]))
+    if len(some) > 1 and draw(st.booleans()):
+        return Relation(total, ((draw(factor), some[0]), *((1, name) for name in some[1:])), divisor, times=True)
+    terms = tuple((draw(factor) * draw(st.sampled_from([1, -1])), name) for name in some)
+    return Relation(total, terms, divisor)
+
+
+@st.composite
+def layouts(draw: st.DrawFn) -> Layout:
+    """A form with fields of all kinds, long names and labels, several formulas, and lines in any script."""
+    names = draw(st.lists(NAMES, min_size=2, max_size=5, unique=True))
+    texts = [draw(formulas(names[-1], names[:-1])) for _ in range(draw(st.integers(0, 2)))]
+    whole = any(text.times for text in texts)
+    fields = [
+        Field(name, draw(LINES), draw(st.sampled_from(get_args(Kind))), digits := draw(st.integers(1, 12)),
+              10**digits - 1, not whole and draw(st.booleans()))
+        for name in names[:-1]
+    ]  # fmt: skip
+    try:
+        return Layout(
+            draw(LINES), (*fields, Field(names[-1], draw(LINES), "boxes", 12, 2 * 10**12 - 1, halves=True)),
+            tuple(dict.fromkeys(texts)), draw(st.integers(1, 9_999)), draw(st.sampled_from(get_args(Paper))),
+            Identity(draw(st.sampled_from(get_args(Identified))), draw(st.integers(1, 10))), draw(st.just("") | LINES),
+            tuple(draw(st.lists(LINES, max_size=12))),
+        )  # fmt: skip
+    except LayoutError:
+        reject()
+
+
+SIGNS = st.characters(exclude_categories=["Cs"])
+STATIONS = st.builds(
+    Station, NAMES, name=st.text(SIGNS), lat=st.just("NA") | st.floats(-90, 90), lon=st.just("NA") | st.integers(-180, 180), source=st.just("NA") | st.text(SIGNS), period=st.text(SIGNS),
+    days=st.just(()) | st.just((0, 1, 2, 6)),
+)  # fmt: skip
+
+
+@st.composite
+def table_layouts(draw: st.DrawFn) -> TableLayout:
+    """A layout of a table whose columns have names, with or without rules that repeat themselves."""
+    places = st.integers(0, 701)
+    named = draw(st.lists(NAMES.filter(is_name_of_column), max_size=4, unique=True))
+    columns = draw(st.lists(places, min_size=len(named), max_size=len(named), unique=True))
+    rules = list[Rule]()
+    for _ in range(draw(st.integers(0, 3))):
+        lines = draw(st.lists(st.integers(1, 20), min_size=2, max_size=4, unique=True))
+        of_rows = draw(st.booleans())
+        first, *others = [f"r{line}" if of_rows else letters(line) for line in lines]
+        others += [f"{first}_above"] * (not of_rows and draw(st.booleans()))
+        where = draw(st.none() | st.frozensets(st.integers(0, 30), min_size=1))
+        rule = Rule(draw(formulas(first, others)), where)
+        rules += [moved(rule, 25 * time) for time in range(draw(st.integers(1, 3)))] if of_rows else [rule]
+    observed = draw(st.dictionaries(places, st.builds(Observed, NAMES, st.text(SIGNS), st.text(SIGNS)), max_size=2))
+    return TableLayout(
+        draw(st.text(SIGNS)), dict(zip(columns, named, strict=True)), draw(st.dictionaries(places, st.integers(0, 6))),
+        draw(st.none() | st.just(tuple(dict.fromkeys(rules)))), observed, draw(st.none() | STATIONS),
+    )  # fmt: skip
+
+
+def is_name_of_column(name: str) -> bool:
+    return not (ROW.fullmatch(name) or COLUMN.fullmatch(name) or name.endswith("_above"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(layouts(), table_layouts()))
+def test_every_layout_that_is_written_is_read_back_as_the_same(layout: Layout | TableLayout) -> None:
+    text = layout.to_toml()
+    again = type(layout).of_toml(text.encode())
+    assert again.to_toml() == text
+    if isinstance(layout, TableLayout):  # rules that repeat themselves are written as one
+        layout, rules = replace(layout, rules=again.rules), layout.rules
+        assert again.rules is rules is None or set(again.rules or ()) == set(rules or ())
+    assert again == layout
+
+
+def test_of_long_names_in_many_bytes_a_layout_stays_within_what_is_read() -> None:
+    lines = tuple(f"{chr(0x2A6D6) * 79}{place}" for place in range(10))
+    layout = replace(of(TOML), lines=lines)
+    assert of(layout.to_toml()) == layout
+    names = [f"{'a' * 29}{number}" for number in range(100, 199)]
+    fields = tuple(Field(name, name, "boxes", 1, 9) for name in (*names, "t"))
+    with pytest.raises(LayoutError, match=r"formula of t: 3,4\d\d characters when written out, expected at most 2,000"):
+        Layout("Long", fields, (Relation("t", tuple((1, name) for name in names)),))
 
 
 # What is refused.

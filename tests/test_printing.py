@@ -310,6 +310,11 @@ def test_lines_of_a_new_layout_are_named_in_the_command(words: str, lines: tuple
     assert Layout.load("cover.toml") == replace(Layout.of_line("9,7"), lines=lines)
 
 
+def test_the_folders_of_a_form_are_made(here: Path) -> None:
+    assert run("new", "9,7", "--out", "deeper/still/cover.pdf") == 0
+    assert Layout.load(here / "deeper/still/cover.toml") == Layout.of_line("9,7")
+
+
 @pytest.mark.usefixtures("here")
 def test_a_layout_that_was_changed_is_not_overwritten(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("new", "9,7", "--out", "cover.pdf") == run("new", "9,7", "--out", "cover.pdf") == 0

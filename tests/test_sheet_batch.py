@@ -20,10 +20,10 @@ from PIL import Image
 
 import workbooks
 from simulated_sheets import EXAM, as_people_write, photograph, photograph_of, sheets
-from sumnist.formulas import MISTAKE
 from sumnist.cli import main
 from sumnist.cli.commands import SheetRead
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError
+from sumnist.formulas import MISTAKE
 from sumnist.serve.review import Review, app_of
 from sumnist.sheets.batch import SheetTask, Summary, read_batch, roster, sheets_in, visible
 from sumnist.sheets.layout import Layout, Person

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pickle
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pypdfium2
@@ -16,8 +18,10 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
 
+from sumnist import sheets, tables
 from sumnist.errors import ImageError, MissingExtraError, SizeError
 from sumnist.pictures.decode import intensities_of, size_of
+from sumnist.sheets.layout import Layout
 from sumnist.sheets.pictures import FilePage, colours_of, grey_of, has_pages, pages_of
 
 
@@ -235,3 +239,23 @@ def test_where_one_picture_is_read_a_tiff_of_several_pages_is_refused(tmp_path: 
         path.write_bytes(damaged)
         with pytest.raises(ImageError, match=r"a\.tif: (corrupt or cut short|not a picture), expected"):
             pages_of(path)
+
+
+@pytest.mark.parametrize("size", [(20_000, 20), (20, 20_000), (1_000, 2), (2, 1_000), (8, 1), (60_000, 1_000)])
+@pytest.mark.parametrize("door", [partial(sheets.read, layout=Layout.of_line("9,7")), tables.read])
+def test_a_picture_that_is_too_narrow_is_refused_before_any_library_sees_it(
+    size: tuple[int, int], door: Callable[[Any], object]
+) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, size[::-1], np.uint8)
+    with pytest.raises(
+        SizeError, match="sides of at least 8, one of them at most 50 times the other: crop"
+    ):
+        door(picture)
+
+
+def test_a_page_of_a_file_that_is_too_narrow_is_refused(tmp_path: Path) -> None:
+    canvas = Canvas(str(tmp_path / "long.pdf"), (5_000 * mm, 10 * mm))
+    canvas.showPage()
+    canvas.save()
+    with pytest.raises(SizeError, match="one of them at most 50 times the other"):
+        grey_of(FilePage(str(tmp_path / "long.pdf"), 1))

@@ -17,13 +17,17 @@ from starlette.testclient import TestClient
 
 from page_checks import AXE, expect_nobody_hindered, need
 from review_sheets import answering
+from sumnist.arithmetic.values import Values
 from sumnist.cli import main
+from sumnist.formulas import MISTAKE, Relation
 from sumnist.serve.review import app_of, served
 from sumnist.serve.tables import TableReview, candidates_of
 from sumnist.sheets.review import Recorder, beside
 from sumnist.tables.batch import pages_of
 from sumnist.tables.layout import TableLayout
+from sumnist.tables.reading import posterior_of
 from sumnist.tables.review import resolved
+from sumnist.tables.rules import place_named
 
 TOKEN = "token"
 
@@ -212,3 +216,15 @@ def test_a_table_is_gone_through_by_the_keyboard_alone(page: Page, server: str, 
     typed = [json.loads(line) for line in beside(tables).read_text().splitlines()]
     said = {one["field"]: one["after"] for one in typed if one["field"]}
     assert said == {"A1": 7, "A3": 12, "B1": 2.5, "C2": None}
+
+
+@pytest.mark.parametrize("mistake", [0.001, 0.02, 0.5])
+def test_a_page_is_solved_again_with_the_mistakes_that_it_was_read_with(tables: Path, mistake: float) -> None:
+    page = dict(pages_of(tables)[0]) | {"mistake": mistake}
+    shares = {"A1": ({7: 0.6, 1: 0.39}, 0.01), "A2": ({5: 0.99}, 0.01), "A3": ({6: 1.0}, 0.0), "B1": ({25: 0.99}, 0.01)}
+    numbers = {place_named(name): Values(*given) for name, given in shares.items()}
+    posterior = posterior_of(numbers, [Relation.of("A3 = A1 + A2")], mistake)
+    after = {one["cell"]: one["probability"] for one in resolved(page, {"A3": 6})["cells"]}
+    assert after["A1"] == pytest.approx(posterior.numbers["A1"][1].max(), abs=1e-12)
+    if mistake == MISTAKE:  # as for pages that were read before this was kept
+        assert resolved(pages_of(tables)[0], {"A3": 6})["cells"] == resolved(page, {"A3": 6})["cells"]

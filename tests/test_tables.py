@@ -271,6 +271,7 @@ def test_a_layout_is_what_it_was_when_it_has_been_written_and_shows_what_repeats
         ("[[rules]]\nformula = 'r3 = r1 + r2'\nrows = '1-2'", "expected columns in which it holds"),
         ("[[rules]]\nformula = 'C = A + B'\nevery = 3", "expected rows in which it holds"),
         ("[[rules]]\nformula = 'C = A + B'\nrows = 'A-B'", "expected rows, such as"),
+        ("[[rules]]\nformula = 'C = A + B'\nrows = '1-3, 12-8'", "12-8 counts down, expected it to count up"),
         ("[[rules]]\nformula = 'r3 = r1 + r2'\ntimes = 4", "expected whole numbers from 1"),
         ("[[rules]]\nevery = 3", "no formula"),
         ("rules = [3]", r"expected entries as in \[\[rules\]\]"),
@@ -420,7 +421,7 @@ def tables(tally: suite.Photographed, tmp_path_factory: pytest.TempPathFactory) 
     (folder / "a.jpg").write_bytes(tally.picture)
     Image.new("L", (300, 200), 255).save(folder / "b.png")
     out = folder.parent / f"{folder.name}.xlsx"
-    done = read_tables([folder], out, tally.layout, learn=False, workers=1, progress=False)
+    done = read_tables([folder], out, tally.layout, 0.03, learn=False, workers=1, progress=False)
     assert (done.rows, done.failed) == (2, 1)
     return out.with_suffix(".jsonl")
 
@@ -430,6 +431,7 @@ def test_a_page_that_cannot_be_read_is_a_line_that_says_so_and_the_others_are_th
 ) -> None:
     good, bad = pages_of(tables)
     assert "no numbers found" in bad["error"]
+    assert good["mistake"] == 0.03
     assert len(good["cells"]) >= 0.95 * tally.numbers.size
     assert all(one["seen"] >= one["held"] > 0 for one in good["rules"])
     assert {one["formula"] for one in good["rules"]} == {rule.relation.text for rule in tally.layout.rules or ()}

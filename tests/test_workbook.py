@@ -90,9 +90,9 @@ def test_a_line_has_whose_it_is_its_state_its_numbers_and_its_file(tmp_path: Pat
 
 
 SUMS = {
-    "t = a + b": lambda a, b: a + b, "t = 2 * a - b": lambda a, b: 2 * a - b, "t = (a + b) / 2": lambda a, b: (a + b) / 2,
-    "t = (2 * a + b) / 3": lambda a, b: (2 * a + b) / 3, "t = a / 4": lambda a, b: a / 4, "t = a * b": lambda a, b: a * b,
-    "t = (a * b) / 2": lambda a, b: a * b / 2,
+    "t = a + b": lambda a, b: a + b, "t = 2 * a - b": lambda a, b: 2 * a - b,
+    "t = (a + b) / 2": lambda a, b: (a + b) / 2, "t = (2 * a + b) / 3": lambda a, b: (2 * a + b) / 3,
+    "t = a / 4": lambda a, b: a / 4, "t = a * b": lambda a, b: a * b, "t = (a * b) / 2": lambda a, b: a * b / 2,
 }  # fmt: skip
 """Formulas, and the same as functions of fractions."""
 
@@ -108,11 +108,13 @@ def test_a_total_is_right_for_the_check_after_a_review_and_in_the_workbook_alike
 ) -> None:
     if terms and "*" in formula.replace("2 *", ""):
         return  # halves are not multiplied
-    layout = Layout.of_toml(f"""
+    layout = Layout.of_toml(
+        f"""
         title = "One total"
         field = [{{name = "a", halves = {terms}, digits = 1}}, {{name = "b", halves = {terms}, digits = 1}}]
         total = [{{name = "t", halves = {total}, formula = "{formula}"}}]
-    """.lower().encode())
+    """.lower().encode()
+    )
     units, known = 1 + total, [Fraction(one, 1 + terms) for one in (0, 1, 7, 11, 9)]
     rows, expected = [], []
     for a, b in product([one for one in known if one < 10], repeat=2):
@@ -132,7 +134,8 @@ def test_a_total_is_right_for_the_check_after_a_review_and_in_the_workbook_alike
     for line, (one, (due, is_right)) in enumerate(zip(rows, expected, strict=True), 2):
         found = by_hand(one, {"a": one["values"]["a"]}, layout)
         assert found["state"] == ("by hand" if is_right else "does not add up")
-        assert [(told["sum"], told["written"]) for told in found["wrong"]] == [(due, one["values"]["t"])] * (not is_right)
+        told = [(wrong["sum"], wrong["written"]) for wrong in found["wrong"]]
+        assert told == [(due, one["values"]["t"])] * (not is_right)
         for title, value in (("t, added up", float(due)), ("t agrees?", "yes" if is_right else "no")):
             place = f"{marks.column(title)}{line}"
             assert (marks.values[place], worked_out(marks, marks.formulas[place])) == (value, value)

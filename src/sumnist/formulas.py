@@ -143,8 +143,8 @@ def check_relation(relation: Relation) -> None:
     factors = relation.divisor, *(abs(weight) for weight, _ in relation.terms)
     if not relation.terms or not all(0 < factor <= LARGEST_FACTOR for factor in factors):
         raise LayoutError(
-            f"formula of {relation.total}: {str(relation.terms)[:80]} by {relation.divisor}, expected terms with factors, "
-            f"and a divisor, of 1 to {LARGEST_FACTOR:,}: correct them"
+            f"formula of {relation.total}: {str(relation.terms)[:80]} by {relation.divisor}, expected factors and a "
+            f"divisor of 1 to {LARGEST_FACTOR:,}: correct them"
         )
     if (length := len(relation.text)) > LONGEST_FORMULA:
         raise LayoutError(

@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from sumnist.cli.door import complain, say
 from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
 from sumnist.errors import ConfigError, HandError, ImageError, LayoutError, OutputError, SumnistError
-from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, check_suffix, make_folder, read_whole, write_atomically
+from sumnist.files import (
+    NUMBERS,
+    PRETRAINED,
+    check_replaceable,
+    check_suffix,
+    make_folder,
+    read_whole,
+    write_atomically,
+)
 from sumnist.formulas import MISTAKE
 from sumnist.serve.settings import Settings
 

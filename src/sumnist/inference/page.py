@@ -148,7 +148,8 @@ def known(total: str) -> Value | None:
         return None
     if len(total) > MOST_KNOWN or not re.fullmatch(r"[+-]?\d+([.,']\d+)*", total, re.ASCII):
         raise ConfigError(f"--total {total}: expected auto, last, none, or the total itself, such as 1485 or 14.85")
-    value, decimals = int(re.sub("[.,']", "", total)), decimals_of(total.lstrip("+-"))  # as the reader takes the same text
+    # The signs mean what they mean for the reader of numbers.
+    value, decimals = int(re.sub("[.,']", "", total)), decimals_of(total.lstrip("+-"))
     return Decimal(value).scaleb(-decimals) if decimals else value
 
 

@@ -26,8 +26,8 @@ from PIL import Image, UnidentifiedImageError
 from sumnist.errors import FormatError, ImageError, MissingExtraError, SizeError, SumnistError
 
 __all__ = [
-    "Grey", "Intensities", "Picture", "check_shape", "colours_of", "decoding", "intensities_of", "pixels_of", "plain_file",
-    "size_of",
+    "Grey", "Intensities", "Picture", "check_shape", "colours_of", "decoding", "intensities_of", "pixels_of",
+    "plain_file", "size_of",
 ]  # fmt: skip
 
 Decoded = TypeVar("Decoded")

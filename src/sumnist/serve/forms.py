@@ -103,8 +103,8 @@ def read_table(job: Job, reader: Reader, *_: Reader | None) -> Found:
 
 
 def pages_of(asked: AskedPage, name: str) -> list[Row]:
-    """A row for a picture, or for each page of a PDF or TIFF file. A picture without a name is called `name`. A row that
-    cannot be read has an error."""
+    """A row for a picture, or for each page of a PDF or TIFF file. A picture without a name is called `name`. A row
+    that cannot be read has an error."""
     name, picture = asked.name or name, asked.picture
     if isinstance(picture, Problem):
         return [Row(name, None, error=picture.detail)]

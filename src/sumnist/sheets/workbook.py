@@ -156,10 +156,11 @@ class Marks:
         if divisor > 1:
             is_right = f"ABS({divisor}*{total}-({sums}))*{units}<{divisor}"
             sums = f"INT(({2 * units}*({sums})+{divisor})/{2 * divisor})/{units}".removesuffix("/1")
-        found, agrees = self.layout.sum_of(formula, values), self.layout.agrees(formula, values)
+        found, agrees = self.layout.sum_of(formula, values), YES_NO[self.layout.agrees(formula, values)]
+        terms_known, both_known = f"COUNT({','.join(places)})={len(terms)}", f"COUNT({total},{ours})=2"
         return (
-            Cell(Live(f'=IF(COUNT({",".join(places)})={len(terms)},{sums},"")', "" if found is None else found), shape),
-            Cell(Live(f'=IF(COUNT({total},{ours})=2,IF({is_right},"yes","no"),"")', YES_NO[agrees]), {"align": "center"}),
+            Cell(Live(f'=IF({terms_known},{sums},"")', "" if found is None else found), shape),
+            Cell(Live(f'=IF({both_known},IF({is_right},"yes","no"),"")', agrees), {"align": "center"}),
         )
 
 

@@ -347,8 +347,8 @@ class TableReader:
             raise none
         if self.layout.rules is None and len(columns) > MOST_COLUMNS:
             raise SizeError(
-                f"{shown}: {len(columns):,} columns, expected at most {MOST_COLUMNS} to find relations among them: crop "
-                "it into parts, or give its rules with --layout"
+                f"{shown}: {len(columns):,} columns, expected at most {MOST_COLUMNS} to find relations among them: "
+                "crop it into parts, or give its rules with --layout"
             )
         edges = page.grid.edges[columns[0] : columns[-1] + 2]
         if len(edges) < len(page.grid.edges):  # so are columns without numbers, at the sides
