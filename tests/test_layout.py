@@ -187,7 +187,8 @@ def layouts(draw: st.DrawFn) -> Layout:
 
 SIGNS = st.characters(exclude_categories=["Cs"])
 STATIONS = st.builds(
-    Station, NAMES, name=st.text(SIGNS), lat=st.just("NA") | st.floats(-90, 90), lon=st.just("NA") | st.integers(-180, 180), source=st.just("NA") | st.text(SIGNS), period=st.text(SIGNS),
+    Station, NAMES, name=st.text(SIGNS), lat=st.just("NA") | st.floats(-90, 90),
+    lon=st.just("NA") | st.integers(-180, 180), source=st.just("NA") | st.text(SIGNS), period=st.text(SIGNS),
     days=st.just(()) | st.just((0, 1, 2, 6)),
 )  # fmt: skip
 

@@ -127,8 +127,13 @@ def test_a_total_that_clear_numbers_contradict_does_not_agree() -> None:
     assert [(one.term, one.together) for one in contradicted.corrected] == [("#2", 11)]
 
 
-@pytest.mark.parametrize(("told", "value"), [("1485", 1485), ("-3", -3), ("14,85", Decimal("14.85")), ("+2.0", 2),
-                                              ("1,480", 1480), ("1.480", 1480), ("+1'480,5", Decimal("1480.5"))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("told", "value"),
+    [
+        ("1485", 1485), ("-3", -3), ("14,85", Decimal("14.85")), ("+2.0", 2), ("1,480", 1480), ("1.480", 1480),
+        ("+1'480,5", Decimal("1480.5")),
+    ],
+)  # fmt: skip
 def test_a_total_may_be_known(told: str, value: Value) -> None:
     column = column_of([CLEAR], total=told)
     assert column is not None

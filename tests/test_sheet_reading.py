@@ -17,7 +17,16 @@ from PIL import Image
 import sumnist.sheets
 from photographs import seen_by_camera
 from simulated_sheets import (
-    EXAM, SCALE, SIZE, Sheets, as_people_write, jpeg_of_page, photograph, printed, sheets, write,
+    EXAM,
+    SCALE,
+    SIZE,
+    Sheets,
+    as_people_write,
+    jpeg_of_page,
+    photograph,
+    printed,
+    sheets,
+    write,
 )  # fmt: skip
 from sumnist.errors import LayoutError
 from sumnist.files import fits
