@@ -29,7 +29,8 @@ from lab.evidence import RESULTS, Row, add, with_envelope
 from lab.measure import TRIED, record_of, run_of, sha256
 from lab.recipes.calibrate import figures_of
 from lab.recipes.cells import Cells
-from lab.recipes.finder_network import FinderNet
+from lab.recipes.export import found_by, right_of
+from lab.recipes.networks import FinderNet
 from lab.recipes.tasks import CellTask, FinderTask, NumberTask
 from lab.study.rows import read_jsonl
 from lab.suites.digits import drawn_cells, tight_crops
@@ -50,7 +51,7 @@ from sumnist.pictures.decode import Picture
 from sumnist.training.calibrate import calibrate, digit_logits, digits_of, fitted_temperature, log_probabilities, nll_of
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.evaluate import evaluate_run
-from sumnist.training.export import export_run, found_by, right_of
+from sumnist.training.export import export_run
 from sumnist.training.loop import train
 from sumnist.training.tasks import split_writers
 

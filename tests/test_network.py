@@ -27,8 +27,7 @@ from torch import Tensor, nn
 from ctc_oracle import is_number_probability
 from lab.recipes import cells, strips
 from lab.recipes.cells import PRIORS
-from lab.recipes.finder_network import FIELDS, FinderNet
-from lab.recipes.strip_network import CHANNELS, CLASSES, CellNet, StripNet
+from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, CellNet, FinderNet, StripNet
 from lab.recipes.tasks import CellTask, FinderTask, NumberTask
 from sumnist.cli import main
 from sumnist.config import PRESETS, Config, SumTarget, preset

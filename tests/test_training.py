@@ -31,8 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from conftest import write_idx
 from ctc_oracle import log_prob
 from lab.recipes import cells, strips, texts
-from lab.recipes.losses import text_nll
-from lab.recipes.strip_network import CellNet, StripNet
+from lab.recipes.networks import CellNet, StripNet, text_nll
 from lab.recipes.strips import StripBatch
 from lab.recipes.tasks import CellTask, Composed, FinderTask, NumberTask  # fmt: skip
 from sumnist.cli import main

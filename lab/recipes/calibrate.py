@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from lab.recipes.cells import NUMBER, CellBatch
-from lab.recipes.losses import text_nll
+from lab.recipes.networks import text_nll
 from lab.recipes.strips import StripBatch
 from sumnist.inference.alphabet import STEP
 from sumnist.inference.ctc import Evidence

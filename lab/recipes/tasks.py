@@ -14,10 +14,8 @@ from torch.nn import functional
 
 from lab.recipes.calibrate import calibrate_cells, calibrate_strips, figures_of
 from lab.recipes.cells import CellBatch, Cells
-from lab.recipes.finder_network import FIELDS, FinderNet, finder_losses
-from lab.recipes.losses import text_nll
+from lab.recipes.networks import FIELDS, CellNet, FinderNet, StripNet, finder_losses, text_nll
 from lab.recipes.scenes import SceneBatch, Scenes
-from lab.recipes.strip_network import CellNet, StripNet
 from lab.recipes.strips import StripBatch, Strips
 from sumnist.config import Config
 from sumnist.errors import ConfigError

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from finding import Character, maps_of, written
 from lab.recipes import scenes
-from lab.recipes.finder_network import FIELDS, finder_losses
+from lab.recipes.networks import FIELDS, finder_losses
 from lab.recipes.scenes import CELL, MOST_NEAR, NEAR, OTHER, SIZES, SceneBatch, Scenes, targets
 from sumnist.data.mnist import load_mnist
 from sumnist.inference.alphabet import CHARACTERS

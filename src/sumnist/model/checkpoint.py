@@ -56,6 +56,8 @@ class Saved(nn.Module):
 
     tasks: ClassVar[tuple[Task, ...]]
     """The tasks of the runs that hold a network of this class."""
+    scores: ClassVar[str] = ""
+    """The layer whose scores a hand corrects, by its name; empty if there is none."""
     config: Config
 
     @classmethod

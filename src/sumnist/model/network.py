@@ -3,6 +3,7 @@ joins."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -15,6 +16,7 @@ from sumnist.errors import ConfigError, ImageError, NumberError, OutputError, Ru
 from sumnist.files import PRETRAINED, make_folder
 from sumnist.model.checkpoint import Calibration, Saved, flaw, save_config, save_network
 from sumnist.model.encoders import FEATURES, build_encoder
+from sumnist.model.export_spec import ExportSpec
 from sumnist.model.folder import STATE, busy, held, remove_run, settle_if_free
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
@@ -45,6 +47,41 @@ class Network(nn.Module):
         outputs: Outputs = self.fusion.outputs(raw, number)  # type: ignore[operator]  # a method of every fusion
         return outputs
 
+    def is_digit(self, heads: Heads) -> Tensor:
+        """The log-probability that the image shows a digit at all, `[B]`. It has a meaning only if the network was
+        trained with outliers."""
+        return functional.logsigmoid(heads.digit.float().logsumexp(1))
+
+    def spec(self, metadata: Mapping[str, str], *more: str) -> ExportSpec:
+        """The description of an ONNX file with the log-probabilities of digit and sum, and `more` outputs, which
+        `Exported` computes."""
+        inputs = {"image": torch.zeros(2, 1, 28, 28), "number": torch.zeros(2, dtype=torch.int64)}
+        outputs = "digit", "sum"
+        return ExportSpec(Exported(self, more), inputs, (*outputs, *more), metadata, outputs, tolerance=1e-3)
+
+
+class Exported(nn.Module):
+    """A network that returns what its ONNX file returns.
+
+    Args:
+        net: The network.
+        more: Names of outputs besides digit and sum: `is_digit`, `features`.
+    """
+
+    def __init__(self, net: Network, more: tuple[str, ...]) -> None:
+        super().__init__()
+        self.net, self.more = net, more
+
+    def forward(self, image: Tensor, number: Tensor) -> tuple[Tensor, ...]:
+        """The log-probabilities of the digit `[B, 10]` and of the sum `[B, 19]`, and what else was asked for: the
+        log-probability that there is a digit `[B]`, and the features `[B, F]`."""
+        features = self.net.encoder(image)
+        heads = self.net.fuse(features, number)
+        values = {"features": features}
+        if "is_digit" in self.more:
+            values["is_digit"] = self.net.is_digit(heads)
+        return *self.net.outputs(heads, number), *(values[name] for name in self.more)
+
 
 class TwoInputNet(Saved, Network):
     """The network: image `[B, 1, 28, 28]` in [0, 1] and number int64 `[B]` in 0..9 → log-probabilities.
@@ -66,6 +103,7 @@ class TwoInputNet(Saved, Network):
     """
 
     tasks = "digits", "addition"
+    scores = "fusion.digit"
     encoder: nn.Sequential
     fusion: AnyFusion
 
@@ -90,10 +128,13 @@ class TwoInputNet(Saved, Network):
         """Log-probabilities from heads. The log-probabilities of the digit are calibrated."""
         return super().outputs(Heads(self.calibration(heads.digit.float()), heads.sum), number)
 
-    def is_digit(self, heads: Heads) -> Tensor:
-        """The log-probability that the image shows a digit at all, `[B]`. It has a meaning only if the network was
-        trained with outliers."""
-        return functional.logsigmoid(heads.digit.float().logsumexp(1))
+    def export_spec(self) -> ExportSpec:
+        """The description of the network's ONNX file. It has the features for a hand, unless the network learned the
+        sum from them."""
+        calibration = {name: f"{getattr(self.calibration, name).item():.9g}" for name in Calibration.NAMES}
+        more = ["is_digit"] if self.config.outliers else []
+        more += ["features"] if self.config.fusion == "exact" else []
+        return self.spec({"fusion": self.config.fusion, "encoder": self.config.encoder, **calibration}, *more)
 
     @classmethod
     def from_config(cls, config: Config) -> TwoInputNet:

@@ -1,0 +1,119 @@
+"""Export the networks of lines, of cells and of pictures, and compare their files with torch on composed images.
+
+The strips of a batch should have one width: if a narrower strip is padded with ground, the network also reads the
+ground.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from lab.recipes.calibrate import answers, share
+from lab.recipes.cells import Cells
+from lab.recipes.networks import STRIDE, CellNet, FinderNet, StripNet
+from lab.recipes.scenes import Scenes
+from lab.recipes.strips import StripBatch, Strips
+from lab.recipes.tasks import FinderTask
+from sumnist.data.mnist import load_mnist
+from sumnist.inference.alphabet import CELL_HEIGHT, HEIGHT
+from sumnist.inference.cells import CELL
+from sumnist.inference.finder import PICTURE, Finder
+from sumnist.inference.numbers import STRIP, StripRecognizer
+from sumnist.training.export import Feed, Trial
+
+RANGED = 8, 32
+"""Number of batches of strips or scenes of training digits that set the ranges of 8 bits, and their size."""
+
+
+class ComposedTrial(Trial):
+    """The trial of networks that see composed images: batches of test digits, each of another width, and blanks."""
+
+    source: ClassVar[Any]
+    given: ClassVar[str]
+    """The input."""
+    drawn: ClassVar[int]
+    """Number of digits that are drawn for these batches."""
+    size: ClassVar[tuple[int, int]]
+    """Number of batches, and their size."""
+    blanks: ClassVar[tuple[int, tuple[int, ...]]]
+    """The height of the blank images, and their widths in pixels."""
+
+    def composed(self, part: Literal["train", "test"], count: int, size: int) -> list[Any]:
+        """Batches that are composed of the digits of a part of MNIST."""
+        drawn = self.source(load_mnist(part, self.config.data_dir), self.config.seed, count=self.drawn)
+        return [drawn.batch(step, size) for step in range(count)]
+
+    @staticmethod
+    def images(batch: Any) -> list[torch.Tensor]:
+        """The images of a batch, by width."""
+        return [batch.image]
+
+    def cases(self) -> Iterator[Feed]:
+        """Composed and blank images."""
+        for batch in self.composed("test", *self.size):
+            yield from ({self.given: image.numpy()} for image in self.images(batch))
+        height, widths = self.blanks
+        yield from ({self.given: np.zeros((1, 1, height, width), np.float32)} for width in widths)
+
+    def ranges(self) -> Iterator[Feed]:
+        """Composed images of training digits."""
+        return ({self.given: batch.image.numpy()} for batch in self.composed("train", *RANGED))
+
+
+class StripTrial(ComposedTrial):
+    """The trial of networks of strips. The accuracy is the share of numbers that are read right."""
+
+    network, compared, source, given = StripNet, "strips", Strips, STRIP
+    drawn, size, blanks = 2000, (16, 8), (HEIGHT, (1, 3, 4, 31, 150, 2001))
+
+    def accuracy(self, content: bytes) -> tuple[float]:
+        """The share of numbers that the file reads right."""
+        return (right_of(content, self.composed("test", *self.size)),)
+
+
+class CellTrial(ComposedTrial):
+    """The trial of networks of cells."""
+
+    network, compared, source, given, in_8_bits = CellNet, "cells", Cells, CELL, "nothing"
+    drawn, size, blanks = 200, (8, 16), (CELL_HEIGHT, (30, 31, 54, 1001))
+
+    @staticmethod
+    def images(batch: Any) -> list[torch.Tensor]:
+        """Boxes and strips."""
+        return [batch.boxes, batch.strips]
+
+
+class FinderTrial(ComposedTrial):
+    """The trial of networks that find numbers. The accuracy is the share of characters that are found and read
+    right."""
+
+    network, compared, source, given = FinderNet, "scenes", Scenes, PICTURE
+    drawn, size, blanks = 500, (8, 8), (STRIDE, (16, 48, 320))
+
+    def accuracy(self, content: bytes) -> tuple[float]:
+        """The share of characters that the file finds and reads right."""
+        return (found_by(content, self.composed("test", *self.size)),)
+
+
+def found_by(content: bytes, batches: Sequence[Any]) -> float:
+    """The share of the characters on some scenes that the network in an ONNX file finds and reads right."""
+    finder = Finder(content)
+    pairs = [FinderTask.kinds(torch.from_numpy(finder.answer(one.image[:, 0].numpy())[0]), one) for one in batches]
+    return share(torch.cat([(there > 0) & right for there, right in pairs]).numpy())
+
+
+def right_of(content: bytes, batches: Sequence[StripBatch]) -> float:
+    """The share of the numbers on some strips that the network in an ONNX file reads right, each strip alone."""
+    recognizer = StripRecognizer(content)
+
+    def emissions(image: NDArray[np.float32], width: int) -> torch.Tensor:
+        return torch.from_numpy(recognizer.emissions(image[None, :, :, :width])[0])
+
+    logits = [list(map(emissions, strips.image.numpy(), strips.widths.tolist())) for strips in batches]
+    found = answers(logits, batches)
+    return share(found.right[found.number])

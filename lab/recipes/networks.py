@@ -1,0 +1,443 @@
+"""Define the networks of lines, of cells of forms, and of pictures, with their losses.
+
+`StripNet` takes a strip and returns log-probabilities of the characters at each step along it. `CellNet` takes a box or
+strip of a form and returns log-probabilities of its content. `FinderNet` takes a picture. For every 4×4 pixels it says
+which character has its middle there, if any, how large the character is, which way its line runs, and where the next
+character of its number stands. For every pixel it says whether the pixel is ink of a number.
+
+All are fully convolutional. The first two halve the picture early, where pixels are many, and reduce its height layer
+by layer to one row. In `StripNet`, convolutions along the width then let each step see about 20 others on each side,
+and CTC turns the steps into a number (`inference/ctc`). In `CellNet`, pooling over the whole width treats boxes and
+strips alike. In `FinderNet`, fine maps show details, and maps of a sixteenth of the picture's height and width show the
+surroundings, as in a U-net (Ronneberger and others, 2015). The middles of characters are peaks of a heat map, as in
+CenterNet (Zhou and others, 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from lab.recipes.cells import PRIORS
+from lab.recipes.scenes import CELL, OTHER, SceneBatch
+from lab.recipes.strips import StripBatch
+from sumnist.config import Config
+from sumnist.errors import ImageError
+from sumnist.inference import cells, finder, numbers
+from sumnist.inference.alphabet import ALPHABET, CELL_CLASSES, CELL_HEIGHT, CHARACTERS, HEIGHT, STEP
+from sumnist.inference.onnx import ACCEPTANCE, FEATURES
+from sumnist.model.checkpoint import Calibration, Saved
+from sumnist.model.export_spec import ExportSpec
+
+CLASSES = 1 + len(ALPHABET)
+"""The blank and the characters."""
+NO_DIGIT = [0, *(place for place, character in enumerate(ALPHABET, 1) if not character.isdigit())]
+"""The classes that are not digits."""
+LEAST = 1e-9
+"""Lower limit of a probability before its logarithm is taken."""
+CHANNELS = 208
+"""Channels of a step along a strip, once the height has collapsed."""
+DILATIONS = (1, 2, 4)
+"""Distances in steps between the five steps that each convolution along the width joins."""
+BLANK_BIAS = 5.0
+"""The blank's bias in a new network, in nats: as in a trained one, most steps are blank. Without the bias a training
+spends its first hundred steps on learning that: after 100 steps of 64 single digits the NLL was 3.1, with the bias
+2.1."""
+CELL_FEATURES = 88
+"""Channels of a step along a cell, once the height has collapsed."""
+DROPPED = 0.1
+"""Share of the pooled features that dropout leaves out in training."""
+
+
+class Layer(nn.Sequential):
+    """Convolution without bias → max-pooling over `pool` → batch normalisation → ReLU.
+
+    The convolution's padding keeps the width. It also keeps the height, unless `collapse` says that the kernel covers
+    the whole height.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: tuple[int, int], *, stride: int = 1, dilation: int = 1,
+        pool: tuple[int, int] = (1, 1), collapse: bool = False,
+    ) -> None:  # fmt: skip
+        padding = 0 if collapse else kernel[0] // 2, dilation * (kernel[1] // 2)
+        convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, (1, dilation), bias=False)
+        pooling = [nn.MaxPool2d(pool)] if pool != (1, 1) else []
+        super().__init__(convolution, *pooling, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
+
+
+class StripNet(Saved):
+    """The network: strips `[B, 1, 32, W]` in [0, 1] → log-probabilities `[B, ⌈W / 4⌉, 14]` of blank and characters.
+
+    Strips of several widths can share a batch if `width`, int64 `[B]`, gives their widths in pixels. A strip then has
+    ⌈width / 4⌉ steps. Pixels beyond its width do not change these steps, and later steps mean nothing. Raises
+    `ImageError` for pictures of another shape.
+
+    >>> StripNet().eval()(torch.zeros(2, 1, 32, 150)).shape
+    torch.Size([2, 38, 14])
+    """
+
+    tasks = ("numbers",)
+    scores = "character"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = Config(task="numbers")
+        self.picture = nn.ModuleList((
+            Layer(1, 32, (5, 5), stride=2),  # [B, 32, 16, W/2]
+            Layer(32, 48, (3, 3), pool=(2, 2)),  # [B, 48, 8, W/4]
+            Layer(48, 96, (3, 3), pool=(2, 1)),  # [B, 96, 4, W/4]
+            Layer(96, 128, (3, 3)),  # [B, 128, 4, W/4]
+            Layer(128, 160, (3, 3)),  # [B, 160, 4, W/4]
+            Layer(160, CHANNELS, (4, 3), collapse=True),  # [B, 208, 1, W/4]
+        ))  # fmt: skip
+        self.line = nn.ModuleList(Layer(CHANNELS, CHANNELS, (1, 5), dilation=dilation) for dilation in DILATIONS)
+        self.character = nn.Conv2d(CHANNELS, CLASSES, 1)
+        self.calibration = Calibration()
+        assert self.character.bias is not None
+        with torch.no_grad():
+            self.character.bias[0] = BLANK_BIAS
+
+    def forward(self, strip: Tensor, width: Tensor | None = None) -> Tensor:
+        """Log-probabilities `[B, T, 14]`, in float32 even if the rest is in bf16."""
+        return self.emissions(self.features(strip, width))
+
+    def emissions(self, features: Tensor) -> Tensor:
+        """Log-probabilities `[B, T, 14]` from features."""
+        logits: Tensor = self.character(features)  # [B, 14, 1, T]
+        scaled: Tensor = self.calibration(logits[:, :, 0].transpose(1, 2).float())
+        return scaled.log_softmax(2)
+
+    def features(self, strip: Tensor, width: Tensor | None = None) -> Tensor:
+        """The features of each step, `[B, 208, 1, T]`."""
+        if not torch.compiler.is_compiling() and (strip.ndim != 4 or strip.shape[1:3] != (1, HEIGHT)):
+            raise ImageError(f"strip of shape {list(strip.shape)}: expected [B, 1, {HEIGHT}, W]")
+        whole = (strip.shape[3] + STEP - 1) // STEP * STEP
+        features = cleared(functional.pad(strip, (0, STEP - 1))[:, :, :, :whole], width, 1)
+        width = None if width is None else -(-width // STEP) * STEP
+        for layer, pixels in zip(self.picture, (2, *(STEP,) * (len(self.picture) - 1)), strict=True):
+            features = cleared(layer(features), width, pixels)
+        for layer in self.line:
+            features = cleared(features + layer(features), width, STEP)
+        return features
+
+    def export_spec(self) -> ExportSpec:
+        """The file takes strips of any width."""
+
+        def outputs(net: StripNet, strip: Tensor) -> tuple[Tensor, ...]:
+            features = net.features(strip)
+            emissions = net.emissions(features)
+            return emissions, is_number(emissions), features[:, :, 0].transpose(1, 2)
+
+        accepted = {key: f"{getattr(self.calibration, key).item():.9g}" for key in ACCEPTANCE}
+        return spec_in_half(
+            self, outputs, {numbers.CHARACTERS_KEY: ALPHABET, **accepted},
+            inputs={numbers.STRIP: torch.zeros(2, 1, HEIGHT, 150)}, sizes={3: torch.export.Dim("width")},
+            outputs=(numbers.EMISSIONS, numbers.IS_NUMBER, FEATURES), axes=("batch", "step"),
+            compared=(numbers.EMISSIONS,), tolerance=1e-3,
+        )  # fmt: skip
+
+
+def is_number(emissions: Tensor) -> Tensor:
+    """The log-probability that there is a digit at all, `[B]`, from the emissions `[B, T, 14]` of strips of one width.
+    A strip has no digit if every step is a blank or a separator."""
+    none = emissions[:, :, NO_DIGIT].logsumexp(2).sum(1)
+    return (1 - none.exp()).clamp_min(LEAST).log()
+
+
+def cleared(features: Tensor, width: Tensor | None, pixels: int) -> Tensor:
+    """`features` `[B, F, H, W / pixels]` with 0 beyond the `width` of each strip, as if by a convolution's own
+    padding."""
+    if width is None:
+        return features
+    column = torch.arange(features.shape[3], device=features.device)
+    return features * (column * pixels < width[:, None]).to(features.dtype)[:, None, None]
+
+
+class CellLayer(nn.Module):
+    """Convolution without bias → max-pooling over `pool` → batch normalisation → ReLU, for maps of several widths.
+
+    The pixels of all maps are normalised together.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, kernel: tuple[int, int], *, stride: int = 1, pool: tuple[int, int] = (1, 1),
+        collapse: bool = False,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        padding = 0 if collapse else kernel[0] // 2, kernel[1] // 2
+        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
+        self.pool = nn.MaxPool2d(pool, ceil_mode=True) if pool != (1, 1) else nn.Identity()
+        self.norm: nn.BatchNorm2d | nn.Identity = nn.BatchNorm2d(outputs)
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Maps `[B, F, H, W]`, a batch for each width → as many batches of maps."""
+        maps = [self.pool(self.convolution(one)) for one in maps]
+        if len(maps) == 1 or not self.training:
+            return [functional.relu(self.norm(one)) for one in maps]
+        pixels = [one.permute(0, 2, 3, 1) for one in maps]  # B, H, W, F
+        flat = torch.cat([one.flatten(0, 2) for one in pixels])  # all pixels, F
+        flat = functional.relu(self.norm(flat[:, :, None, None]))[:, :, 0, 0]
+        parts = flat.split([one.shape[:3].numel() for one in pixels])
+        return [part.view(one.shape).permute(0, 3, 1, 2) for part, one in zip(parts, pixels, strict=True)]
+
+
+class CellNet(Saved):
+    """The network: cells `[B, 1, 36, W]` in [0, 1] → log-probabilities of `CELL_CLASSES`, `[B, 14]`.
+
+    For cells of several widths it takes a sequence of batches, and returns the log-probabilities of all cells, one
+    batch after the other. Raises `ImageError` for pictures of another shape.
+
+    >>> CellNet().eval()(torch.zeros(2, 1, 36, 30)).shape
+    torch.Size([2, 14])
+    """
+
+    tasks = ("cells",)
+    scores = "kind"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = Config(task="cells")
+        self.layers = nn.ModuleList((
+            CellLayer(1, 24, (5, 5), stride=2),  # [B, 24, 18, W/2]
+            CellLayer(24, 32, (3, 3), pool=(2, 2)),  # [B, 32, 9, W/4]
+            CellLayer(32, 64, (3, 3)),  # [B, 64, 9, W/4]
+            CellLayer(64, 64, (3, 3), pool=(2, 1)),  # [B, 64, 5, W/4]
+            CellLayer(64, 72, (3, 3)),  # [B, 72, 5, W/4]
+            CellLayer(72, CELL_FEATURES, (5, 3), collapse=True),  # [B, 88, 1, W/4]
+        ))  # fmt: skip
+        self.dropout = nn.Dropout(DROPPED)
+        self.kind = nn.Linear(2 * CELL_FEATURES, len(CELL_CLASSES))
+        self.calibration = Calibration()
+
+    def forward(self, cells: Tensor | Sequence[Tensor]) -> Tensor:
+        """Log-probabilities `[B, 14]`, in float32 even if the rest is in bf16."""
+        return self.classes(self.features(cells))
+
+    def classes(self, features: Tensor) -> Tensor:
+        """Log-probabilities `[B, 14]` from features."""
+        logits: Tensor = self.calibration(self.kind(self.dropout(features)).float())
+        return logits.log_softmax(1)
+
+    def features(self, cells: Tensor | Sequence[Tensor]) -> Tensor:
+        """The mean and the maximum of each channel over each cell, `[B, 176]`."""
+        maps = [cells] if isinstance(cells, Tensor) else list(cells)
+        for one in maps if not torch.compiler.is_compiling() else ():
+            if one.ndim != 4 or one.shape[1:3] != (1, CELL_HEIGHT):
+                raise ImageError(f"cells of shape {list(one.shape)}: expected [B, 1, {CELL_HEIGHT}, W]")
+        for layer in self.layers:
+            maps = layer(maps)
+        return torch.cat([torch.cat([one.mean((2, 3)), one.amax((2, 3))], 1) for one in maps])
+
+    def export_spec(self) -> ExportSpec:
+        """The file takes cells of any width. It says which share each class had in the training."""
+
+        def outputs(net: CellNet, cell: Tensor) -> tuple[Tensor, ...]:
+            features = net.features(cell)
+            return net.classes(features), features
+
+        priors = (" ".join(f"{share:.9g}" for share in prior) for prior in PRIORS)
+        return spec_in_half(
+            self, outputs,
+            {cells.CLASSES_KEY: " ".join(CELL_CLASSES), **dict(zip(cells.PRIOR_KEYS, priors, strict=True))},
+            inputs={cells.CELL: torch.zeros(2, 1, CELL_HEIGHT, 78)}, sizes={3: torch.export.Dim("width")},
+            outputs=(cells.KIND, FEATURES), compared=(cells.KIND,), tolerance=1e-4,
+        )  # fmt: skip
+
+
+def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:
+    """−log of the probability of the text on each strip, `[B]`, in nats. It is 0, without a gradient, if the strip has
+    too few steps for the text."""
+    return functional.ctc_loss(
+        emissions.transpose(0, 1), strips.target, strips.widths // STEP, strips.lengths, reduction="none",
+        zero_infinity=True,
+    )  # fmt: skip
+
+
+FIELDS = ("heat", "em", "width", "off_x", "off_y", "cos", "sin", "next_x", "next_y", "linked", "struck")
+"""Names of the maps, in their order; the logits of `CHARACTERS` follow. `heat`: the logit that a character has its
+middle here. `em`: the logarithm of the height of a digit, in units of 16 pixels. All other lengths are in units of the
+height of a digit. `width`: the logarithm of the character's width. `off_x`, `off_y`: the way from here to its middle.
+`cos`, `sin`: the direction of its line. `next_x`, `next_y`: the way from here to the next character. `linked`: the
+logit that there is a next character. `struck`: the logit that the character is struck out."""
+MAPS = len(FIELDS) + len(CHARACTERS)
+UNIT = 16.0
+"""The height of a digit in pixels whose logarithm is 0 in the map `em`."""
+STRIDE = 16
+"""The sides of pictures are multiples of this number."""
+SIGN_WEIGHT = 2.0
+"""How many times more a missed sign costs than a missed digit or letter. Signs are small, and change what a number
+means."""
+RARE = 0.01
+"""Share of the cells in which a new network expects a character."""
+
+
+class Step(nn.Sequential):
+    """Convolution of 3×3 → batch normalisation → ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, dilation: int = 1, kernel: int = 3) -> None:
+        super().__init__(
+            nn.Conv2d(inputs, outputs, kernel, stride, dilation * (kernel // 2), dilation, bias=False),
+            nn.BatchNorm2d(outputs), nn.ReLU(inplace=True),
+        )  # fmt: skip
+
+
+class FinderNet(Saved):
+    """The network: pictures `[B, 1, H, W]` in [0, 1], with sides that are multiples of 16 → maps
+    `[B, 33, H / 4, W / 4]` and logits of ink `[B, 1, H, W]`. Raises `ImageError` for pictures of another shape.
+
+    >>> maps, ink = FinderNet().eval()(torch.zeros(2, 1, 64, 96))
+    >>> maps.shape, ink.shape
+    (torch.Size([2, 33, 16, 24]), torch.Size([2, 1, 64, 96]))
+    """
+
+    tasks = ("finder",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.config = Config(task="finder")
+        self.first = Step(1, 16, stride=2, kernel=5)  # [B, 16, H/2]
+        self.quarter = nn.Sequential(Step(16, 32, stride=2), Step(32, 48))  # H/4
+        self.eighth = nn.Sequential(Step(48, 72, stride=2), Step(72, 72))  # H/8
+        self.around = nn.ModuleList((Step(72, 96, stride=2), *(Step(96, 96, dilation=d) for d in (1, 2, 4))))  # H/16
+        self.up_8 = nn.Conv2d(96, 72, 1)
+        self.at_8 = Step(72, 72)
+        self.up_4 = nn.Conv2d(72, 48, 1)
+        self.at_4 = Step(48, 64)
+        self.said = nn.Sequential(Step(64, 64), nn.Conv2d(64, MAPS, 1))
+        self.up_2 = nn.Conv2d(64, 16, 1)
+        self.at_2 = Step(16, 16)
+        self.ink = nn.Conv2d(16, 4, 3, padding=1)
+        self.calibration = Calibration()
+        with torch.no_grad():
+            bias = self.said[1].bias
+            assert isinstance(bias, Tensor)
+            bias[0] = math.log(RARE / (1 - RARE))
+
+    def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Maps and ink, in float32 even if the rest is in bf16."""
+        good = (
+            picture.ndim == 4 and picture.shape[1] == 1 and picture.shape[2] % STRIDE == picture.shape[3] % STRIDE == 0
+        )
+        if not torch.compiler.is_compiling() and not good:
+            raise ImageError(
+                f"picture of shape {list(picture.shape)}: expected [B, 1, H, W], sides multiples of {STRIDE}"
+            )
+        half = self.first(picture - 0.5)
+        quarter = self.quarter(half)
+        eighth = self.eighth(quarter)
+        around = self.around[0](eighth)
+        for step in self.around[1:]:
+            around = around + step(around)
+        eighth = self.at_8(eighth + doubled(self.up_8(around)))
+        quarter = self.at_4(quarter + doubled(self.up_4(eighth)))
+        half = self.at_2(half + doubled(self.up_2(quarter)))
+        return self.said(quarter).float(), functional.pixel_shuffle(self.ink(half), 2).float()
+
+    def export_spec(self) -> ExportSpec:
+        """The file takes pictures whose sides are multiples of 16."""
+        sides = {side: STRIDE * torch.export.Dim(name) for side, name in ((2, "rows"), (3, "columns"))}
+        return spec_in_half(
+            self, lambda net, picture: net(picture), {finder.KINDS_KEY: CHARACTERS},
+            inputs={finder.PICTURE: torch.zeros(2, 1, 4 * STRIDE, 6 * STRIDE)}, sizes=sides,
+            outputs=(finder.MAPS, finder.INK), compared=(finder.MAPS,), tolerance=1e-2, probability=torch.sigmoid,
+        )  # fmt: skip
+
+
+def doubled(maps: Tensor) -> Tensor:
+    """Maps of twice the height and width, with each value in 2×2 places."""
+    return functional.interpolate(maps, scale_factor=2.0, mode="nearest")
+
+
+def finder_losses(maps: Tensor, ink: Tensor, scenes: SceneBatch, smoothing: float = 0.0) -> dict[str, Tensor]:
+    """The losses that training adds up, by name.
+
+    The heat has the focal loss (Law and Deng, 2018), divided by the number of characters. The ink has a mean over all
+    pixels, and every other loss a mean over the cells that answer for a character.
+    """
+    device = maps.device
+    heat, owner, characters = (part.to(device) for part in (scenes.heat, scenes.owner, scenes.characters))
+    chance = maps[:, 0].sigmoid().clamp(1e-4, 1 - 1e-4)
+    middle = heat >= 1
+    hit = -((1 - chance) ** 2) * chance.log() * middle
+    if len(characters):
+        kind = characters[owner.clamp_min(0), 6]
+        hit = torch.where((kind >= CHARACTERS.index("-")) & (kind < OTHER), SIGN_WEIGHT * hit, hit)
+    miss = -((1 - heat) ** 4) * chance**2 * (1 - chance).log() * ~middle
+    losses = {"heat": (hit + miss).sum() / middle.sum().clamp_min(1)}
+    scene, row, column = (owner >= 0).nonzero(as_tuple=True)
+    said = maps[scene, :, row, column]  # cells, 33
+    truth = characters[owner[scene, row, column]]
+    here = torch.stack([column, row], 1) * CELL + CELL / 2
+    em, angle, following = truth[:, 3:4], truth[:, 5], truth[:, 7].long()
+    place = {name: number for number, name in enumerate(FIELDS)}
+    wanted = torch.cat([
+        (em / UNIT).log(), (truth[:, 4:5] / em).log(), (truth[:, 1:3] - here) / em,
+        torch.stack([angle.cos(), angle.sin()], 1),
+    ], 1)  # fmt: skip
+    count = max(len(truth), 1)
+    losses["place"] = functional.smooth_l1_loss(said[:, 1:7], wanted, beta=0.1, reduction="sum") / count
+    linked = (following >= 0).float()
+    ahead = (characters[following.clamp_min(0), 1:3] - here) / em
+    apart = functional.smooth_l1_loss(said[:, place["next_x"] : place["next_y"] + 1], ahead, beta=0.1, reduction="none")
+    losses["next"] = (apart.sum(1) * linked).sum() / count
+    yes = functional.binary_cross_entropy_with_logits
+    losses["linked"] = yes(said[:, place["linked"]], linked, reduction="sum") / count
+    losses["struck"] = yes(said[:, place["struck"]], truth[:, 8], reduction="sum") / count
+    kinds = said[:, len(FIELDS) :]
+    losses["kind"] = (
+        functional.cross_entropy(kinds, truth[:, 6].long(), reduction="sum", label_smoothing=smoothing) / count
+    )
+    losses["ink"] = yes(ink, scenes.ink.to(device)) * 4
+    return losses
+
+
+# The files.
+
+
+class Outputs(nn.Module):
+    """A network that returns what its ONNX file returns, given a function of the network and an image."""
+
+    def __init__(self, net: nn.Module, outputs: Callable[[Any, Tensor], tuple[Tensor, ...]]) -> None:
+        super().__init__()
+        self.net, self.outputs = net, outputs
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """All outputs."""
+        return self.outputs(self.net, image)
+
+
+def spec_in_half(
+    net: Saved, outputs: Callable[[Any, Tensor], tuple[Tensor, ...]], metadata: Mapping[str, str], **more: Any
+) -> ExportSpec:
+    """The description of a file with weights of half precision."""
+    return ExportSpec(Outputs(in_half(net), outputs), exact=Outputs(net, outputs), metadata=metadata, **more)
+
+
+def in_half(net: Saved) -> Any:
+    """A copy of a network with weights that half precision can express. The copy cannot be trained.
+
+    Each convolution absorbs its batch normalisation, unless pooling stands between the two. (ONNX Runtime cannot merge
+    the two across pooling, either.)
+    """
+    copy = deepcopy(net).eval()
+    with torch.no_grad():
+        for layer in list(copy.modules()):
+            names = [name for name, part in layer.named_children() if not isinstance(part, nn.Identity)]
+            for first, second in pairwise(names):
+                one, other = getattr(layer, first), getattr(layer, second)
+                if isinstance(one, nn.Conv2d) and isinstance(other, nn.BatchNorm2d):
+                    setattr(layer, first, fuse_conv_bn_eval(one, other))
+                    setattr(layer, second, nn.Identity())
+        for part in copy.modules():
+            if isinstance(part, nn.Conv2d | nn.Linear):
+                part.weight.copy_(part.weight.half())
+    return copy
