@@ -59,6 +59,18 @@ def suites(
     return 0
 
 
+def export(run_folder: Path, out: Path | None, int8: bool, hand: Path | None) -> int:
+    """Write a trained network of lines, cells or pictures as one ONNX file, after comparing it with torch on composed
+    images."""
+    from lab.recipes.export import TRIALS
+    from sumnist.model.checkpoint import load_config
+    from sumnist.training.export import DigitTrial, export_run
+
+    kind = TRIALS.get(load_config(run_folder).task, DigitTrial)
+    say(export_run(run_folder, out, int8, hand, kind).text())
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """The commands and their flags."""
     made = argparse.ArgumentParser("python -m lab", description=__doc__)
@@ -81,6 +93,12 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--read-with", choices=["ours", "ocr", "both"], default="ours")
     one.add_argument("--json", action="store_true", dest="as_json")
     one.set_defaults(run=suites)
+    one = commands.add_parser("export", help=export.__doc__)
+    one.add_argument("run_folder", type=Path, help="folder of a finished training")
+    one.add_argument("--out", type=Path, help="file to write (default: in the run folder)")
+    one.add_argument("--int8", action="store_true", help="8-bit weights and activations; also prints the accuracy")
+    one.add_argument("--hand", type=Path, help="hand file learned with this network, to be contained in the file")
+    one.set_defaults(run=export)
     return made
 
 

@@ -263,9 +263,6 @@ def trained(config: Config, folder: Path) -> Row:
     exported = export_run(folder)
     tensors = onnx.load(exported.path).graph.initializer
     figures |= {"numbers": sum(math.prod(tensor.dims) for tensor in tensors), "bytes": exported.bytes}
-    small = export_run(folder, small=True)
-    assert small.accuracy is not None
-    figures["small"] = {"bytes": small.bytes, "digit": small.accuracy["small"][0]}
     record = record_of(folder)
     spent = record["seconds"], record["cpu_seconds"]
     run = run_of(json.loads(config.to_json()), spent, figures, record["commit"], record["precision"])

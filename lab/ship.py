@@ -29,7 +29,7 @@ from lab.evidence import RESULTS, Row, add, with_envelope
 from lab.measure import TRIED, record_of, run_of, sha256
 from lab.recipes.calibrate import figures_of
 from lab.recipes.cells import Cells
-from lab.recipes.export import found_by, right_of
+from lab.recipes.export import CellTrial, FinderTrial, StripTrial, found_by, right_of
 from lab.recipes.networks import FinderNet
 from lab.recipes.tasks import CellTask, FinderTask, NumberTask
 from lab.study.rows import read_jsonl
@@ -51,7 +51,7 @@ from sumnist.pictures.decode import Picture
 from sumnist.training.calibrate import calibrate, digit_logits, digits_of, fitted_temperature, log_probabilities, nll_of
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.evaluate import evaluate_run
-from sumnist.training.export import export_run
+from sumnist.training.export import Trial, export_run
 from sumnist.training.loop import train
 from sumnist.training.tasks import split_writers
 
@@ -263,9 +263,9 @@ def composed(kind: type[NumberTask | CellTask], run: Path) -> tuple[Any, Any, Ro
     return net, task, fitted
 
 
-def exported(run: Path, largest: int, **options: Any) -> bytes:
+def exported(run: Path, largest: int, kind: type[Trial], int8: bool = False) -> bytes:
     """Export the network of a run as a file. Raises `SystemExit` if it is too large to ship."""
-    content = export_run(run, **options).path.read_bytes()
+    content = export_run(run, int8=int8, kind=kind).path.read_bytes()
     must(len(content) <= largest, f"{run}: {len(content):,} bytes", f"at most {largest:,}")
     return content
 
@@ -278,7 +278,7 @@ def numbers(runs: Path, into: Path, _: Path) -> None:
         trained(replace(config, **more, start_from=first), runs / name)
     mean_of([first, *(runs / name for name in FURTHER)], run, NumberTask.network.load)
     net, task, fitted = composed(NumberTask, run)
-    content = exported(run, LARGEST_NUMBERS, int8=True)
+    content = exported(run, LARGEST_NUMBERS, StripTrial, int8=True)
     right = right_of(content, task.composed)
     least = right_of(into, task.composed) - NUMBERS_MAY_LOSE if into.exists() else 0.0
     must(right >= least, f"{run}: {right:.2%} right", f"at least {least:.2%}")
@@ -292,7 +292,7 @@ def cells(run: Path, into: Path, rows: Path) -> None:
     net, _, fitted = composed(CellTask, run)
     for name, least in LEAST.items():
         must(fitted[name] >= least, f"{run}: {name} {fitted[name]:.2%} right", f"at least {least:.2%}")
-    content = exported(run, LARGEST_CELLS)
+    content = exported(run, LARGEST_CELLS, CellTrial)
     row = tested(rows, content, lambda: {"figures": cell_figures(CellReader(content))})
     install(run, into, content, "cell", net, calibration=fitted, test=row["figures"])
 
@@ -301,9 +301,9 @@ def finder(run: Path, into: Path, _: Path) -> None:
     """Train and verify the network that finds numbers, and install it. Raises `SystemExit` if it is not fit."""
     trained(preset("finder", threads=2), run)
     net, config = FinderNet.load(run)[:2]
-    content = exported(run, LARGEST_FINDER, int8=True)
+    content = exported(run, LARGEST_FINDER, FinderTrial, int8=True)
     held = FinderTask(config, torch.device("cpu"), ProcessGroup()).composed
-    right, exact = found_by(content, held), found_by(export_run(run).path, held)
+    right, exact = found_by(content, held), found_by(export_run(run, kind=FinderTrial).path, held)
     must(right >= exact - FINDER_MAY_LOSE, f"{run}: {right:.2%} found and right", f"at least {exact:.2%}, about")
     install(run, into, content, "finder", net, right_in_eight_bits=right, right=exact)
 

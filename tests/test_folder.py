@@ -600,7 +600,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory, small_run: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sumnist.training.export.to_onnx", lambda *_: (run / "model.onnx").read_bytes())  # in no time
         export_run(run, int8=True)
-        export_run(run, small=True)
     evaluate_run(run, device="cpu")
     return run
 
@@ -631,7 +630,7 @@ def test_an_onnx_file_of_other_weights_is_never_used(exported: Path, tmp_path: P
     reader = sumnist.load(exported)
     assert isinstance(reader.network, TorchNetwork)
     assert reader.read(images, 3) == Reader(tmp_path / "plain").read(images, 3)
-    for name in ("model.onnx", "model.int8.onnx", "model.small.onnx"):
+    for name in ("model.onnx", "model.int8.onnx"):
         with pytest.raises(RunError) as caught:
             Reader(exported / name)
         assert str(caught.value) == (

@@ -18,7 +18,7 @@ from sumnist.inference.inside import Layer, layers_of, with_layers
 from sumnist.inference.onnx import FEATURES, OnnxNetwork
 from sumnist.inference.reader import TorchNetwork
 from sumnist.model.network import TwoInputNet
-from sumnist.training.export import metadata_of, quantized, to_onnx, training_feeds
+from sumnist.training.export import feeds, quantized, to_onnx
 
 NETWORKS = {
     "packaged": None,
@@ -38,7 +38,7 @@ def made(config: Config | None) -> tuple[TwoInputNet, OnnxNetwork]:
         return TwoInputNet.from_pretrained(), OnnxNetwork(PRETRAINED / ONNX)
     torch.manual_seed(0)
     net = TwoInputNet.from_config(config).eval()
-    return net, OnnxNetwork(to_onnx(net, metadata_of(net)))
+    return net, OnnxNetwork(to_onnx(net.export_spec()))
 
 
 def heard(net: TwoInputNet, image: Tensor) -> list[NDArray[np.float32]]:
@@ -112,7 +112,7 @@ def test_a_run_that_torch_reads_has_no_layers() -> None:
 
 def test_a_file_whose_relus_are_gone_in_rounding_has_no_layers_and_answers_all_the_same() -> None:
     net, _ = made(preset("tiny"))
-    feeds = training_feeds(load_mnist("train").part(np.arange(100)))
-    network = OnnxNetwork(quantized(to_onnx(net, metadata_of(net)), feeds))
+    ranges = feeds(load_mnist("train").part(np.arange(100)))
+    network = OnnxNetwork(quantized(to_onnx(net.export_spec()), ranges))
     assert layers_of(network, AS_FLOAT) == ()
     assert network.answer(AS_FLOAT[None, None]).digit.shape == (1, 10)

@@ -7,6 +7,7 @@ ground.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -100,14 +101,14 @@ class FinderTrial(ComposedTrial):
         return (found_by(content, self.composed("test", *self.size)),)
 
 
-def found_by(content: bytes, batches: Sequence[Any]) -> float:
+def found_by(content: bytes | Path, batches: Sequence[Any]) -> float:
     """The share of the characters on some scenes that the network in an ONNX file finds and reads right."""
     finder = Finder(content)
     pairs = [FinderTask.kinds(torch.from_numpy(finder.answer(one.image[:, 0].numpy())[0]), one) for one in batches]
     return share(torch.cat([(there > 0) & right for there, right in pairs]).numpy())
 
 
-def right_of(content: bytes, batches: Sequence[StripBatch]) -> float:
+def right_of(content: bytes | Path, batches: Sequence[StripBatch]) -> float:
     """The share of the numbers on some strips that the network in an ONNX file reads right, each strip alone."""
     recognizer = StripRecognizer(content)
 
@@ -117,3 +118,7 @@ def right_of(content: bytes, batches: Sequence[StripBatch]) -> float:
     logits = [list(map(emissions, strips.image.numpy(), strips.widths.tolist())) for strips in batches]
     found = answers(logits, batches)
     return share(found.right[found.number])
+
+
+TRIALS: dict[str, type[Trial]] = {"numbers": StripTrial, "cells": CellTrial, "finder": FinderTrial}
+"""The trials by the task of a run."""

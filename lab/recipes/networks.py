@@ -132,14 +132,14 @@ class StripNet(Saved):
     def export_spec(self) -> ExportSpec:
         """The file takes strips of any width."""
 
-        def outputs(net: StripNet, strip: Tensor) -> tuple[Tensor, ...]:
+        def answer(net: StripNet, strip: Tensor) -> tuple[Tensor, ...]:
             features = net.features(strip)
             emissions = net.emissions(features)
             return emissions, is_number(emissions), features[:, :, 0].transpose(1, 2)
 
         accepted = {key: f"{getattr(self.calibration, key).item():.9g}" for key in ACCEPTANCE}
         return spec_in_half(
-            self, outputs, {numbers.CHARACTERS_KEY: ALPHABET, **accepted},
+            self, answer, {numbers.CHARACTERS_KEY: ALPHABET, **accepted},
             inputs={numbers.STRIP: torch.zeros(2, 1, HEIGHT, 150)}, sizes={3: torch.export.Dim("width")},
             outputs=(numbers.EMISSIONS, numbers.IS_NUMBER, FEATURES), axes=("batch", "step"),
             compared=(numbers.EMISSIONS,), tolerance=1e-3,
@@ -240,13 +240,13 @@ class CellNet(Saved):
     def export_spec(self) -> ExportSpec:
         """The file takes cells of any width. It says which share each class had in the training."""
 
-        def outputs(net: CellNet, cell: Tensor) -> tuple[Tensor, ...]:
+        def answer(net: CellNet, cell: Tensor) -> tuple[Tensor, ...]:
             features = net.features(cell)
             return net.classes(features), features
 
         priors = (" ".join(f"{share:.9g}" for share in prior) for prior in PRIORS)
         return spec_in_half(
-            self, outputs,
+            self, answer,
             {cells.CLASSES_KEY: " ".join(CELL_CLASSES), **dict(zip(cells.PRIOR_KEYS, priors, strict=True))},
             inputs={cells.CELL: torch.zeros(2, 1, CELL_HEIGHT, 78)}, sizes={3: torch.export.Dim("width")},
             outputs=(cells.KIND, FEATURES), compared=(cells.KIND,), tolerance=1e-4,
@@ -403,23 +403,23 @@ def finder_losses(maps: Tensor, ink: Tensor, scenes: SceneBatch, smoothing: floa
 # The files.
 
 
-class Outputs(nn.Module):
-    """A network that returns what its ONNX file returns, given a function of the network and an image."""
+class Exported(nn.Module):
+    """A network that returns what its ONNX file returns: the answer that a function of it and an image gives."""
 
-    def __init__(self, net: nn.Module, outputs: Callable[[Any, Tensor], tuple[Tensor, ...]]) -> None:
+    def __init__(self, net: nn.Module, answer: Callable[[Any, Tensor], tuple[Tensor, ...]]) -> None:
         super().__init__()
-        self.net, self.outputs = net, outputs
+        self.net, self.answer = net, answer
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """All outputs."""
-        return self.outputs(self.net, image)
+        return self.answer(self.net, image)
 
 
 def spec_in_half(
-    net: Saved, outputs: Callable[[Any, Tensor], tuple[Tensor, ...]], metadata: Mapping[str, str], **more: Any
+    net: Saved, answer: Callable[[Any, Tensor], tuple[Tensor, ...]], metadata: Mapping[str, str], **more: Any
 ) -> ExportSpec:
     """The description of a file with weights of half precision."""
-    return ExportSpec(Outputs(in_half(net), outputs), exact=Outputs(net, outputs), metadata=metadata, **more)
+    return ExportSpec(Exported(in_half(net), answer), exact=Exported(net, answer), metadata=metadata, **more)
 
 
 def in_half(net: Saved) -> Any:

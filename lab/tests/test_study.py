@@ -121,7 +121,7 @@ def test_eight_pairs_can_be_learned_by_heart(name: str, batch: Pairs) -> None:
 @pytest.mark.parametrize("name", sorted(DESIGNS))
 def test_a_network_exports_and_answers_alike(name: str, batch: Pairs) -> None:
     net = build(DESIGNS[name]).eval()
-    network = OnnxNetwork(to_onnx(net, {FUSION: net.recipe.join, "encoder": net.recipe.encoder}))
+    network = OnnxNetwork(to_onnx(net.spec({FUSION: net.recipe.join, "encoder": net.recipe.encoder})))
     with torch.inference_mode():
         expected = net(batch.image, batch.number)
     for want, got in zip(expected, network(batch.image.numpy(), batch.number.numpy()), strict=True):

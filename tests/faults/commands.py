@@ -82,11 +82,12 @@ import hashlib
 from pathlib import Path
 from sumnist.training import export
 make = export.to_onnx
-def remembered(net, metadata):
-    told = repr(sorted(metadata.items())).encode() + b"".join(v.numpy().tobytes() for v in net.state_dict().values())
+def remembered(spec, more):
+    told = repr(sorted({**spec.metadata, **more}.items())).encode()
+    told += b"".join(v.numpy().tobytes() for v in spec.module.state_dict().values())
     path = Path("INPUTS", hashlib.sha256(told).hexdigest())
     if not path.exists():
-        path.write_bytes(make(net, metadata))
+        path.write_bytes(make(spec, more))
     return path.read_bytes()
 export.to_onnx = remembered
 """

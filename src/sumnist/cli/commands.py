@@ -908,16 +908,14 @@ class Serve:
 @dataclass(frozen=True, kw_only=True)
 class Export:
     """Write a trained network as one ONNX file.
-    Its answers are compared with torch's on every test image, or on strips or cells, before it is written."""
+    Its answers are compared with torch's on every test image before it is written."""
 
     run_folder: Path
     """folder that `sumnist train` wrote"""
     out: Path | None = None
-    """file to write (default: model.onnx in the run folder, model.int8.onnx or model.small.onnx)"""
+    """file to write (default: model.onnx in the run folder, or model.int8.onnx)"""
     int8: bool = False
-    """8-bit weights and activations, for networks of digits or numbers: a smaller file; also prints its accuracy"""
-    small: bool = False
-    """smallest file, for networks of digits: 8-bit weights, 4-bit after --weight-bits 4; also prints its accuracy"""
+    """8-bit weights and activations: a smaller file; also prints its accuracy"""
     hand: Path | None = None
     """hand file learned with this network: the exported network then reads that hand, wherever it runs"""
 
@@ -925,19 +923,7 @@ class Export:
         """Run the command. Returns the exit code."""
         from sumnist.training.export import export_run
 
-        done = export_run(self.run_folder, self.out, self.int8, self.hand, self.small)
-        before = "before it is rounded, " if self.int8 or self.small else ""
-        pairs = f"{done.pairs:,} {done.compared}"
-        if done.compared == "test images":
-            same = f"every answer to {pairs} is that of torch, log-probabilities differ"
-        else:
-            same = f"on {pairs} log-probabilities differ from those of torch"
-        say(f"{done.path}: {done.bytes:,} bytes; {before}{same} by at most {done.difference:.1e}")
-        for kind, shares in (done.accuracy or {}).items():
-            if len(shares) == 1:
-                say(f"{kind:>5} on those with a number: {shares[0]:.2%} right")
-            else:
-                say(f"{kind:>5} on the grid: digit {shares[0]:.2%}, sum {shares[1]:.2%}")
+        say(export_run(self.run_folder, self.out, self.int8, self.hand).text())
         return 0
 
 

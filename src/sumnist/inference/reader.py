@@ -32,7 +32,7 @@ from sumnist.inference.finder import Find, Found, Sight, cut, found_of, in_unit,
 from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import Among, FoundNumber, NumberReading, Numbers
 from sumnist.inference.onnx import COMPUTING, FORKABLE, Answer, Network, OnnxNetwork, shares_of
-from sumnist.model.folder import INT8, SMALL, carries, checksum_of_file
+from sumnist.model.folder import INT8, carries, checksum_of_file
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed, ready_arrays, ready_image
 from sumnist.pictures.proposals import SMALLEST_DIGIT, Proposal, Step, as_they_are, is_cut_off, wholes
@@ -705,7 +705,7 @@ def model_file(model: str | Path) -> Path:
     if path.is_dir():
         exported = path / ONNX
         return exported if exported.exists() and not is_stale(exported, path / WEIGHTS) else path
-    if path.name in (ONNX, INT8, SMALL) and path.exists() and is_stale(path, path.with_name(WEIGHTS)):
+    if path.name in (ONNX, INT8) and path.exists() and is_stale(path, path.with_name(WEIGHTS)):
         raise RunError(
             f"{path}: not made from the weights beside it: run `sumnist export {path.parent}`, or take it elsewhere"
         )

@@ -27,13 +27,12 @@ RECORD = "record.json"
 METRICS = "metrics.jsonl"
 STATE = "state.safetensors"
 INT8 = "model.int8.onnx"
-SMALL = "model.small.onnx"
 EVALUATION = "evaluation.json"
 PLOTS = "plots"
 DRAWN = tuple(
     f"{PLOTS}/{name}.png" for name in ("confusion-digit", "confusion-sum", "reliability", "mistakes", "training")
 )
-DERIVED = (ONNX, INT8, SMALL, EVALUATION, *DRAWN)
+DERIVED = (ONNX, INT8, EVALUATION, *DRAWN)
 """Files that are made from the weights and carry their checksum."""
 OF_RUN = (RECORD, METRICS, STATE, "tensorboard/events.out.tfevents.*")
 """Patterns of the files that a training writes besides the network. It touches no other file in its folder."""

@@ -80,6 +80,18 @@ class Exported:
     accuracy: dict[str, tuple[float, ...]] | None = None
     compared: str = "test images"
 
+    def text(self) -> str:
+        """What was measured, in words, for a terminal."""
+        before = "before it is rounded, " if self.accuracy else ""
+        lines = [
+            f"{self.path}: {self.bytes:,} bytes; {before}log-probabilities of {self.pairs:,} {self.compared} differ "
+            f"from torch's by at most {self.difference:.1e}"
+        ]
+        for name, shares in (self.accuracy or {}).items():
+            words = ("digit {:.2%}, sum {:.2%}" if len(shares) == 2 else "{:.2%} right").format(*shares)
+            lines.append(f"{name:>5} on {self.compared}: {words}")
+        return "\n".join(lines)
+
 
 class Trial:
     """What a file is compared and measured with.
@@ -114,7 +126,7 @@ class Trial:
 
     def case(self, index: int) -> str:
         """One of the compared inputs, in words."""
-        return f"{self.compared} {index}"
+        return f"number {index} of the {self.compared}"
 
 
 class DigitTrial(Trial):
@@ -387,7 +399,8 @@ def check_parity(spec: ExportSpec, file: OnnxFile, trial: Trial) -> tuple[int, f
             largest = max(largest, float(np.abs(want[possible] - got[possible]).max(initial=0)))
             if largest > spec.tolerance:
                 raise ExportError(
-                    f"{trial.compared}: {name} differs from torch's by {largest:.2g}, expected rounding: nothing written"
+                    f"{trial.compared}: {name} differs from torch's by {largest:.2g}, expected rounding: nothing was "
+                    "written"
                 )
             if spec.exact:
                 lost = float((spec.probability(by_torch[name]) - spec.probability(exact[name])).abs().max())

@@ -1,0 +1,224 @@
+"""The networks of strips and cells of any width and of pictures of any size: what they answer, and their files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch import nn
+
+from lab import __main__ as lab
+from lab.recipes import cells, export, networks, strips
+from lab.recipes.export import TRIALS
+from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, CellNet, FinderNet, StripNet, in_half
+from lab.recipes.tasks import CellTask, FinderTask, NumberTask
+from sumnist.config import preset
+from sumnist.errors import ConfigError, ExportError, ImageError, RunError
+from sumnist.inference.alphabet import CELL_CLASSES, CHARACTERS
+from sumnist.inference.cells import CellReader
+from sumnist.inference.finder import Finder
+from sumnist.inference.onnx import OnnxFile
+from sumnist.model.checkpoint import save_config, save_network
+from sumnist.model.network import TwoInputNet
+from sumnist.training.export import export_run, to_onnx
+from sumnist.training.loop import train
+
+WIDTHS = (1, 2, 3, 4, 5, 30, 64, 149, 150, 151)
+"""Pixels of strips; one of each remainder of the four of a step."""
+
+
+@pytest.fixture(scope="module")
+def nets() -> dict[str, Any]:
+    """Networks whose normalisations shift and scale, as those of trained ones do: zeros do not stay zeros."""
+    torch.manual_seed(0)
+    nets = {"numbers": StripNet(), "cells": CellNet(), "finder": FinderNet()}
+    for net in nets.values():
+        for layer in net.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                assert layer.running_mean is not None
+                assert layer.running_var is not None
+                layer.running_mean.normal_(0, 0.1)
+                layer.running_var.uniform_(0.5, 2)
+                nn.init.normal_(layer.bias, 0.1, 0.2)
+        net.eval()
+    return nets
+
+
+@torch.no_grad()
+def test_there_is_a_distribution_for_every_four_pixels_of_a_strip_and_for_every_cell_and_maps_of_a_picture(
+    nets: dict[str, Any],
+) -> None:
+    net, cell_net, finder_net = nets.values()
+    for width in WIDTHS:
+        emissions = net(torch.rand(2, 1, 32, width))
+        assert emissions.shape == (2, -(-width // 4), CLASSES)
+        assert torch.allclose(emissions.exp().sum(2), torch.ones(2, emissions.shape[1]), atol=1e-5)
+    for width in (30, 54, 183):
+        scores = cell_net(torch.rand(3, 1, 36, width))
+        assert scores.shape == (3, len(CELL_CLASSES))
+        assert scores.logsumexp(1).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
+    boxes, long = torch.rand(3, 1, 36, 30), torch.rand(2, 1, 36, 78)  # several widths are read as alone
+    assert torch.allclose(cell_net([boxes, long]), torch.cat([cell_net(boxes), cell_net(long)]), atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert net(torch.rand(1, 1, 32, 40)).dtype == torch.float32
+        maps, ink = finder_net(torch.rand(2, 1, 48, 80))
+    assert (maps.shape, ink.shape) == ((2, len(FIELDS) + len(CHARACTERS), 12, 20), (2, 1, 48, 80))
+    assert maps.dtype == ink.dtype == torch.float32
+    shapes = {"1, 32, W": (1, 3, 32, 40), "1, 36, W": (1, 1, 32, 40), "sides multiples of 16": (1, 1, 36, 40)}
+    for (expected, shape), kind in zip(shapes.items(), nets.values(), strict=True):
+        with pytest.raises(ImageError, match=expected):
+            kind(torch.zeros(shape))
+
+
+@torch.no_grad()
+def test_a_strip_in_a_batch_of_wider_ones_is_read_as_alone_if_the_widths_are_told(nets: dict[str, Any]) -> None:
+    net = nets["numbers"]
+    alone = [torch.rand(1, 1, 32, width) for width in WIDTHS]
+    batch = torch.rand(len(WIDTHS), 1, 32, 160)  # behind a strip there may be anything
+    for place, strip in enumerate(alone):
+        batch[place, :, :, : strip.shape[3]] = strip[0]
+    together = net(batch, torch.tensor(WIDTHS))
+    for place, strip in enumerate(alone):
+        expected = net(strip)[0]
+        assert torch.allclose(together[place, : len(expected)], expected, atol=1e-5), WIDTHS[place]
+    assert not torch.allclose(net(batch)[6, :16], net(alone[6])[0], atol=1e-3)
+
+
+def test_training_normalises_the_pixels_of_all_widths_together() -> None:
+    net, images = CellNet(), torch.rand(6, 1, 36, 30)
+    net.dropout.p = 0.0
+    assert torch.allclose(net([images[:4], images[4:]]), net(images), atol=1e-4)
+
+
+def test_a_step_depends_on_ten_to_thirty_steps_around_it(nets: dict[str, Any]) -> None:
+    strip = torch.rand(1, 1, 32, 400, requires_grad=True)
+    nets["numbers"](strip)[0, 50].square().sum().backward()
+    assert strip.grad is not None
+    columns = strip.grad.abs().sum((0, 1, 2)).nonzero()[:, 0]
+    assert 10 < (200 - int(columns.min())) / 4 < 30
+    assert 10 < (int(columns.max()) - 203) / 4 < 30
+
+
+def test_networks_of_other_tasks_are_told_apart(nets: dict[str, Any], tmp_path: Path) -> None:
+    for task, net in {**nets, "default": TwoInputNet()}.items():
+        save_config(preset(task), tmp_path / task)
+        save_network(net, tmp_path / task)
+    kinds: dict[str, Any] = {name: type(net) for name, net in nets.items()} | {"digits or addition": TwoInputNet}
+    for task, net in nets.items():
+        loaded, found, checksum = kinds[task].load(tmp_path / task)
+        assert (found, len(checksum), loaded.training) == (preset(task), 64, False)
+        assert all(torch.equal(loaded.state_dict()[name], value) for name, value in net.state_dict().items())
+        for other, kind in kinds.items():
+            if other != task:
+                with pytest.raises(RunError, match=f"of --task {task}: expected one of --task {other}"):
+                    kind.load(tmp_path / task)
+
+
+# Their files.
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("task", "shapes", "axes"),
+    [
+        ("numbers", [(1, 1, 32, 1), (2, 1, 32, 5), (5, 1, 32, 151), (1, 1, 32, 1000)],
+         {"emissions": ["batch", "step", CLASSES], "is_number": ["batch"], "features": ["batch", "step", CHANNELS]}),
+        pytest.param("cells", [(5, 1, 36, 30), (2, 1, 36, 183)],
+                     {"kind": ["batch", len(CELL_CLASSES)], "features": ["batch", 176]}, marks=pytest.mark.long),
+        pytest.param("finder", [(1, 1, 16, 16), (3, 1, 48, 80)], {}, marks=pytest.mark.long),
+    ],
+)  # fmt: skip
+def test_a_file_gives_what_torch_gives_for_any_size_and_number_of_images(
+    task: str, shapes: list[tuple[int, ...]], axes: dict[str, list[Any]], nets: dict[str, Any]
+) -> None:
+    """With weights of half precision, which change no probability."""
+    spec = nets[task].export_spec()
+    file = to_onnx(spec)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    assert tuple(value.name for value in session.get_outputs()) == spec.outputs
+    assert not axes or {value.name: value.shape for value in session.get_outputs()} == axes
+    for shape in shapes:
+        image = torch.rand(shape)
+        found = session.run(None, {session.get_inputs()[0].name: image.numpy()})
+        for got, want, exact in zip(found, spec.module(image), spec.exact(image), strict=True):
+            assert np.allclose(got, want, atol=1e-4)
+            assert np.allclose(got, exact, atol=0.1)
+        (compared, *_), (exact, *_) = found, spec.exact(image)
+        assert torch.allclose(spec.probability(torch.from_numpy(compared)), spec.probability(exact), atol=0.02)
+        if task == "numbers":  # the probability that a step is a digit, by hand
+            none = np.exp(found[0])[:, :, networks.NO_DIGIT].sum(2).prod(1)
+            assert np.exp(found[1]) == pytest.approx(1 - none, abs=1e-5)
+    halves = [tensor for tensor in onnx.load_from_string(file).graph.initializer if tensor.name.endswith(".half")]
+    size = sum(parameter.numel() for parameter in nets[task].parameters())
+    assert 0.9 * size < sum(np.prod(tensor.dims) for tensor in halves) <= size
+    assert len(file) < 2.6 * size
+
+
+@pytest.fixture
+def few(idx_folder: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: Callable[[pytest.MonkeyPatch], None]) -> Path:
+    """Little is drawn, and little is held out. The folder of the images."""
+    few_scenes(monkeypatch)
+    for module in (strips, cells):
+        monkeypatch.setattr(module, "DRAWN_DIGITS", 100)
+    for trial in TRIALS.values():
+        monkeypatch.setattr(trial, "drawn", 200)
+    monkeypatch.setattr(export, "RANGED", (2, 8))
+    for task in (NumberTask, CellTask, FinderTask):
+        monkeypatch.setattr(task, "held_batches", (2, 8, 1))
+    for task in (CellTask, FinderTask):
+        monkeypatch.setattr(task, "held_drawn", 100)
+    return idx_folder
+
+
+def test_a_network_that_rounding_changes_is_not_exported(
+    nets: dict[str, Any], few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = CellNet().eval()
+    nn.init.constant_(other.kind.bias[:3], 2.0)
+    monkeypatch.setattr(networks, "in_half", lambda net: other)
+    save_network(nets["cells"], tmp_path)
+    save_config(preset("cells", data_dir=few), tmp_path)
+    with pytest.raises(ExportError, match="half precision"):
+        export_run(tmp_path, tmp_path / "other.onnx", kind=TRIALS["cells"])
+    assert not (tmp_path / "other.onnx").exists()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("task", "compared"), [("numbers", "134 strips"), ("cells", "132 cells"), ("finder", "67 scenes")]
+)
+def test_a_run_is_exported_in_half_precision_and_in_8_bits(
+    task: str, compared: str, few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = preset(task, data_dir=few, validation=200, epochs=1, strips=24, batch_size=8, device="cpu")
+    run = train(config, tmp_path / "run", progress=False).folder
+    assert lab.main(["export", str(run)]) == 0
+    assert f"log-probabilities of {compared} differ" in capsys.readouterr().out
+    file, (net, _, checksum) = OnnxFile(run / "model.onnx"), TRIALS[task].network.load(run)
+    assert file.metadata["weights"] == checksum
+    if task == "cells":
+        images = torch.rand(5, 1, 36, 78)
+        with torch.no_grad():
+            found = CellReader(run / "model.onnx").posteriors(images.numpy())
+            assert np.allclose(found, in_half(net)(images), atol=1e-5)
+        with pytest.raises(ConfigError, match="--int8: not for a network of cells: leave the flag out"):
+            export_run(run, int8=True, kind=TRIALS[task])
+        return
+    assert lab.main(["export", str(run), "--int8"]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["fp16", "int8"]
+    assert (run / "model.int8.onnx").stat().st_size < 0.7 * (run / "model.onnx").stat().st_size
+    small = OnnxFile(run / "model.int8.onnx")
+    assert small.metadata | {"sha256": ""} == file.metadata | {"sha256": ""}
+    if task == "finder":
+        pictures = np.random.default_rng(0).random((2, 160, 32), np.float32)
+        maps, other = (Finder(path).answer(pictures)[0] for path in (run / "model.onnx", run / "model.int8.onnx"))
+        assert np.corrcoef(maps.ravel(), other.ravel())[0, 1] > 0.95
+    else:
+        strip = {"strip": np.full((1, 1, 32, 77), 0.3, np.float32)}
+        assert np.allclose(*(np.exp(one.run(["emissions"], strip)[0]) for one in (file, small)), atol=0.1)
