@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import pickle
+import reprlib
 from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from PIL import Image
@@ -18,13 +22,14 @@ from scipy.optimize import minimize
 import simulated_sheets
 from drawings import line_of
 from served import PROBLEM, encoded
+from sumnist.batch.labels import labels_of
 from sumnist.batch.score import score
 from sumnist.cli import main
 from sumnist.data import pen_digits
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import HandError, ImageError
 from sumnist.files import CELLS
-from sumnist.inference.adaptation import Lesson
+from sumnist.inference.adaptation import Lesson, digits_of
 from sumnist.inference.cells import CellReader
 from sumnist.inference.hand import (
     HARM,
@@ -243,6 +248,33 @@ def test_examples_that_teach_nothing_are_refused_in_a_line(
 def test_a_picture_that_cannot_be_read_is_named(reader: Reader) -> None:
     with pytest.raises(ImageError, match=r"none\.png"):
         reader.adapt(["examples/five.png", "none.png"], [5, 5])
+
+
+LABELS = [
+    ("5", "5"), (" 5 ", "5"), ("007", "007"), ("1,480", "1480"), ("1 480", "1480"), ("12.50", "1250"), ("-131", "131"),
+    ("5.0", "5"), ("1480.0", "1480"), (np.str_("5"), "5"), (5, "5"), (0, "0"), (1480, "1480"), (np.int64(5), "5"),
+    (np.uint8(5), "5"), (np.array(5), "5"), (torch.tensor(5), "5"), (5.0, "5"), (-0.0, "0"), (1e5, "100000"),
+    (np.float32(5), "5"), (np.float64(1480), "1480"), (Decimal("5.0"), "5"), (Fraction(5), "5"),
+    *((wrong, None) for wrong in (
+        -5, -5.0, 5.5, np.float32(5.5), Decimal("5.5"), Fraction(1, 2), float("nan"), float("inf"), Decimal("NaN"),
+        1e300, 10**5000, True, False, np.True_, None, "", " ", "five", "1e5", "5a", "٥", "½", "1/2", b"5", [5], {}, 5j,
+        object(), "9" * 1001, np.array([5, 5]), torch.tensor(5.5),
+    )),
+]  # fmt: skip
+"""Labels of every type, and the digits they mean; None for those that are errors."""
+
+
+@pytest.mark.parametrize(("label", "digits"), LABELS, ids=lambda value: reprlib.repr(value))
+def test_a_label_of_any_type_means_its_digits_or_is_an_error(label: Any, digits: str | None, tmp_path: Path) -> None:
+    if digits is None:
+        with pytest.raises(HandError, match=r"^label .*: expected a digit, or the digits of a number"):
+            digits_of(label)
+    else:
+        assert digits_of(label) == digits
+    if isinstance(label, str) and len(label) < 600:  # a table of labels means the same
+        (tmp_path / "labels.csv").write_text(f'path,text\na.png,"{label}"\n', encoding="utf-8")
+        (row,) = labels_of(tmp_path / "labels.csv")
+        assert (row.value, row.error is None) == (None if digits is None else int(digits), digits is not None)
 
 
 # How it is kept.

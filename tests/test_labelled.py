@@ -22,7 +22,7 @@ from PIL import Image
 
 from drawings import line_of
 from sumnist.batch import measure
-from sumnist.batch.labels import labels_of, value_written
+from sumnist.batch.labels import examples_in, labels_of, value_written
 from sumnist.batch.measure import Answer, Figures, answer_to, answers_of
 from sumnist.cli import main
 from sumnist.data.mnist import DigitSet

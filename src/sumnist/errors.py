@@ -28,6 +28,16 @@ whose traceback it writes into a report, with 130 after Ctrl-C, and with 141 if 
 
 from __future__ import annotations
 
+import reprlib
+
+
+def briefly(value: object) -> str:
+    """A value as messages show it: short, whatever it is."""
+    try:
+        return reprlib.repr(value)
+    except Exception:  # Python refuses to write very long whole numbers
+        return f"of type {type(value).__name__}"
+
 
 class SumnistError(Exception):
     """Any error of this package; catch this one to catch them all."""

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import reprlib
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
 from sumnist.batch.sources import LONGEST_PATH, csv_header, csv_records, open_text, pictures_in, reading
-from sumnist.errors import DataError
+from sumnist.errors import DataError, briefly
+from sumnist.inference.alphabet import DIGITS, digits_written
 from sumnist.inference.ctc import value_of
 
 COLUMNS = ["path", "text"]
-DIGITS = frozenset("0123456789")
-SEPARATORS = frozenset(" .,-'’_\u00a0\u2009\u202f")
-"""What may stand between the digits of a text."""
 MOST_DIGITS = 600
 """Most digits of a text: Python cannot convert more than a few thousand to a whole number."""
 
@@ -101,7 +98,8 @@ def examples_in(source: Path) -> list[tuple[Path, str]]:
 
 def value_written(text: str, decimal: str | None = None) -> int | Decimal:
     """Return the number in a text, whatever separates its digits. Raises `DataError` if the text is no number."""
-    digits = sum(character in DIGITS for character in text)
-    if not 1 <= digits <= MOST_DIGITS or set(text) - DIGITS - SEPARATORS:
-        raise DataError(f"text {reprlib.repr(text)}: expected a number in digits, such as 1,480: mend it")
-    return value_of("".join(character for character in text if character in DIGITS or character == decimal), decimal)
+    digits = digits_written(text)
+    if digits is None or len(digits) > MOST_DIGITS:
+        raise DataError(f"text {briefly(text)}: expected a number in digits, such as 1,480: mend it")
+    kept = "".join(character for character in text if character in DIGITS or character == decimal)
+    return int(digits) if decimal is None else value_of(kept, decimal)

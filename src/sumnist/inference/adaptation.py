@@ -9,10 +9,13 @@ writers come with the package. They show whether a hand harms the reading of oth
 
 from __future__ import annotations
 
-import reprlib
+import operator
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
 from functools import cache, lru_cache
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -20,8 +23,9 @@ from numpy.typing import NDArray
 
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pen_digits import pen_digits
-from sumnist.errors import HandError, SumnistError
+from sumnist.errors import HandError, SumnistError, briefly
 from sumnist.inference import ctc
+from sumnist.inference.alphabet import digits_written
 from sumnist.inference.cells import CELL, KIND, CellReader
 from sumnist.inference.hand import MOST, Hand, Rows, Trial, compared, learned, tried
 from sumnist.inference.numbers import EMISSIONS, STRIP, NumberReading, StripRecognizer, strip_of
@@ -36,6 +40,8 @@ OTHERS = 200
 """How many digits by other writers we take from each of two data sets, MNIST and the pen digits, to measure harm."""
 DARK = 0.8
 """The intensity of full ink in the picture of a cell."""
+LARGEST_NUMBER = 2**53
+"""Labels that are numbers, not texts, are smaller: not every larger float is the number that was meant."""
 SURELY = -0.1
 """A step counts as blank if the log-probability of the blank is above this threshold."""
 
@@ -125,12 +131,17 @@ NAMES: dict[type, str] = {OnnxNetwork: "digits", StripRecognizer: "numbers", Cel
 
 
 def digits_of(label: Any) -> str:
-    """The digits of a label, without separators. Raises `HandError` if there are none or too many, or if the label has
-    other characters."""
-    text = label if isinstance(label, str) else "" if isinstance(label, bool) else str(label)
-    digits = ctc.without_separators(text.strip())
-    if not digits or not (digits.isascii() and digits.isdigit()) or len(digits) > MOST:
-        raise HandError(f"label {reprlib.repr(label)}: expected a digit, or the digits of a number, such as 1480")
+    """The digits of a label: a text of digits and separators, or a whole number of at least 0, of any type of number.
+    Raises `HandError` for anything else, and for too many digits."""
+    digits: str | None = None
+    if isinstance(label, str):
+        digits = digits_written(label)
+    elif not isinstance(label, bool):
+        with suppress(TypeError, ValueError, OverflowError):
+            whole = int(label) if isinstance(label, Real | Decimal) else operator.index(label)
+            digits = str(whole) if whole == label and 0 <= whole < LARGEST_NUMBER else None
+    if digits is None or len(digits) > MOST:
+        raise HandError(f"label {briefly(label)}: expected a digit, or the digits of a number, such as 1480: mend it")
     return digits
 
 

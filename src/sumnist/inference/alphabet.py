@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 ALPHABET = "0123456789.,-"
 """Characters of targets, in the order of their classes, from 1; class 0 is the blank of CTC."""
 HEIGHT = 32
@@ -21,3 +23,14 @@ CELL_HEIGHT = 36
 """Height of a cell's picture in pixels: a cell is 10 mm high, and its margins add 2 mm."""
 LENGTHS = (0.09, 0.16, 0.15, 0.16, 0.15, 0.10, 0.06, 0.04, 0.03, 0.025, 0.02, 0.015)
 """Shares of the lines with 1, 2, ... 12 digits, relative to their sum."""
+DIGITS = frozenset("0123456789")
+SEPARATORS = frozenset(" .,-'’_\u00a0\u2009\u202f")
+"""What may stand between the digits of a label."""
+
+
+def digits_written(label: str) -> str | None:
+    """The digits of a label, without separators; None if it is no number in digits. A label that ends in .0, as tables
+    of floats have whole numbers, is whole."""
+    label = re.sub(r"(?<=[0-9])\.0$", "", label.strip())
+    digits = "".join(character for character in label if character in DIGITS)
+    return digits if digits and not set(label) - DIGITS - SEPARATORS else None

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from sumnist.errors import HandError
 from sumnist.files import read_whole, write_atomically
+from sumnist.typed import typed
 
 FORMAT = 1
 """The version of the file format. It rises when older programs can no longer read the file."""
@@ -126,11 +127,13 @@ class Hand:
         """The content of the file."""
         return json.dumps({**self.content, "sha256": self.checksum}, indent=1) + "\n"
 
+    @typed
     def save(self, path: str | Path) -> None:
         """Write the file. Raises `OutputError`."""
         write_atomically(Path(path), self.to_json())
 
     @classmethod
+    @typed
     def load(cls, path: str | Path) -> Hand:
         """Read the hand in a file. Raises `HandError`."""
         try:
@@ -140,6 +143,7 @@ class Hand:
             raise HandError(f"{path}: cannot be read ({reason}), expected a hand: check the name") from error
 
     @classmethod
+    @typed
     def of_json(cls, content: bytes, name: str = "hand") -> Hand:
         """Read a hand from the content of a file, which messages call `name`. Raises `HandError`."""
         if len(content) > LARGEST:

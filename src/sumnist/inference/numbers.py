@@ -24,7 +24,6 @@ from __future__ import annotations
 import math
 import operator
 import re
-import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
@@ -32,7 +31,7 @@ from decimal import Decimal
 from importlib.util import find_spec
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +39,7 @@ from PIL import Image
 
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.config import InkColour, Range, ReadingEngine, checked
-from sumnist.errors import ConfigError, MissingExtraError, RunError, SizeError, SumnistError
+from sumnist.errors import ConfigError, MissingExtraError, RunError, SizeError, SumnistError, briefly
 from sumnist.files import NUMBERS, ONNX, PRETRAINED
 from sumnist.inference import ctc
 from sumnist.inference.alphabet import CHARACTERS
@@ -51,6 +50,7 @@ from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, 
 from sumnist.pictures.filters import resampled
 from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed
 from sumnist.pictures.proposals import EMPTY, Box, LineProposal, forms, line_of
+from sumnist.typed import fits, typed
 
 STRIP, EMISSIONS, IS_NUMBER = "strip", "emissions", "is_number"
 """`STRIP`: the input of the file, float32 `[batch, 1, 32, width]` in [0, 1], light ink on dark ground. `EMISSIONS`: an
@@ -601,6 +601,7 @@ class Numbers:
         trust: How much the network of single digits counts in rescoring, 0 to 1.
     """
 
+    @typed
     def __init__(self, model: str | Path | bytes = NUMBERS, threads: int = 1, trust: float = TRUST) -> None:
         self.model, self.threads, self.trust = model, threads, trust
         self.hand: Hand | None = None
@@ -608,6 +609,7 @@ class Numbers:
         self.network: OnnxNetwork | None = None
         self.finder: Finder | None = None
 
+    @typed
     def find(
         self, picture: Picture, engine: ReadingEngine = "ours", digits: Any = (1, None),
         decimal: str | None = None, count: int = 10, name: str | None = None,
@@ -633,6 +635,7 @@ class Numbers:
             self.finder = Finder(threads=self.threads)
         return self.finder(grey)
 
+    @typed
     def read_each(
         self, pictures: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
         decimal: str | None = None, ink: InkColour = "auto", count: int = 10, among: Among = "only",
@@ -650,6 +653,7 @@ class Numbers:
                 readings.append(error)
         return readings
 
+    @typed
     def with_hand(self, hand: Hand | None) -> Numbers:
         """The same networks with another hand, or with none. Raises `HandError` if the hand does not belong to the
         network of strips, at once or when this network is loaded."""
@@ -659,6 +663,7 @@ class Numbers:
         other.recognizers = {**self.recognizers, **{name: one.with_hand(hand) for name, one in ours.items()}}
         return other
 
+    @typed
     def reader(self, engine: ReadingEngine) -> NumberReader:
         """The reader of an engine. Only an engine with one recognizer uses rescoring. Raises `ConfigError`, `RunError`,
         `MissingExtraError`."""
@@ -669,10 +674,9 @@ class Numbers:
             self.network = OnnxNetwork(PRETRAINED / ONNX, self.threads).with_hand(self.hand, must=False)
         return NumberReader(recognizers, self.found_on, self.network, self.trust)
 
+    @typed
     def of(self, engine: ReadingEngine) -> list[Recognizer]:
         """The recognizers of an engine. Raises `ConfigError`, `RunError`, `MissingExtraError`."""
-        if engine not in get_args(ReadingEngine):
-            raise ConfigError(f"engine {reprlib.repr(engine)}: expected ours, ocr or both: leave it out for ours")
         return [self.recognizer(name) for name in (("ours", "ocr") if engine == "both" else (engine,))]
 
     def recognizer(self, name: str) -> Recognizer:
@@ -696,7 +700,7 @@ def check_bounds(digits: Any) -> ctc.Digits:
         low, high = 0, None
     if low < 1 or (high is not None and high < low):
         raise ConfigError(
-            f"digits {reprlib.repr(digits)}: expected how many there are, such as 4, or the least and the most, such "
+            f"digits {briefly(digits)}: expected how many there are, such as 4, or the least and the most, such "
             "as (1, 6) or (3, None)"
         )
     return low, high
@@ -715,9 +719,9 @@ def bounds_written(word: str) -> ctc.Digits | None:
 
 def check_sign(decimal: Any) -> str | None:
     """Check a decimal sign and return it. Raises `ConfigError`."""
-    if decimal not in (None, ".", ","):
+    if not fits(decimal, Literal[".", ","] | None):
         raise ConfigError(
-            f"decimal {reprlib.repr(decimal)}: expected the sign before decimals, '.' or ','; leave it out to read "
+            f"decimal {briefly(decimal)}: expected the sign before decimals, '.' or ','; leave it out to read "
             "values without decimals"
         )
     sign: str | None = decimal

@@ -14,19 +14,18 @@ from __future__ import annotations
 
 import math
 import operator
-import reprlib
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, SupportsIndex, TypeVar, get_args, overload
+from typing import Any, Literal, NamedTuple, SupportsIndex, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.values import Values
 from sumnist.config import THREADS, InkColour, ReadingEngine, checked
-from sumnist.errors import ConfigError, HandError, MissingExtraError, NumberError, RunError, SumnistError
+from sumnist.errors import ConfigError, HandError, MissingExtraError, NumberError, RunError, SumnistError, briefly
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
 from sumnist.inference.finder import Find, Found, Sight, cut, found_of, in_unit, surest
 from sumnist.inference.hand import Hand
@@ -36,6 +35,7 @@ from sumnist.model.folder import INT8, carries, checksum_of_file
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed, ready_arrays, ready_image
 from sumnist.pictures.proposals import SMALLEST_DIGIT, Proposal, Step, as_they_are, is_cut_off, wholes
+from sumnist.typed import fits, typed
 
 FORMAT = 1
 """The version of the format of `Reading.as_dict`. It rises when a member goes, or changes its name or meaning."""
@@ -359,6 +359,7 @@ class Reader:
         (5, 12, True)
     """
 
+    @typed
     def __init__(
         self, model: str | Path | bytes = PRETRAINED, threads: int = 1, hand: Hand | str | Path | None = None
     ) -> None:
@@ -400,6 +401,7 @@ class Reader:
     def read(
         self, picture: Sequence[Picture], number: Number | Sequence[Number] | NDArray[Any] = 0, ink: InkColour = "auto"
     ) -> list[Reading]: ...
+    @typed
     def read(self, picture: Any, number: Any = 0, ink: InkColour = "auto") -> Reading | list[Reading]:
         """Read a picture, or a list of pictures.
 
@@ -420,10 +422,11 @@ class Reader:
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if several else [picture]
-        numbers, ink = check_numbers(number if several else [number], len(pictures), self.exact), check_ink(ink)
+        numbers = check_numbers(number if several else [number], len(pictures), self.exact)
         readings = every(self._read(pictures, numbers, ink, several))
         return readings if several else readings[0]
 
+    @typed
     def read_each(
         self, pictures: Sequence[Picture], numbers: Number | Sequence[Number] = 0, ink: InkColour = "auto"
     ) -> list[Reading | SumnistError]:
@@ -448,8 +451,9 @@ class Reader:
             >>> missing
             ImageError('missing.png: does not exist, expected a picture: check the name')
         """
-        return self._read(pictures, listed(numbers, len(pictures)), check_ink(ink))
+        return self._read(pictures, listed(numbers, len(pictures)), ink)
 
+    @typed
     def read_shown(
         self, picture: Picture, number: Number = 0, ink: InkColour = "auto", steps: bool = True
     ) -> tuple[Reading, tuple[Step, ...]]:
@@ -460,12 +464,13 @@ class Reader:
         """
         return self.read_tried(picture, number, ink, steps)[:2]
 
+    @typed
     def read_tried(
         self, picture: Picture, number: Number = 0, ink: InkColour = "auto", steps: bool = True
     ) -> tuple[Reading, tuple[Step, ...], list[Verdict]]:
         """As `read_shown`, and also return the verdict on each proposal alone, in order. The `image` of the reading is
         the `image` of the chosen proposal."""
-        number, ink = check_number(number, self.exact), check_ink(ink)
+        number = check_number(number, self.exact)
         found = intensities_of(picture)
         verdict, tried = self._judge.weighed(found, number, ink, steps)
         reading = self._reading(verdict, number)
@@ -484,6 +489,7 @@ class Reader:
         self, picture: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
         decimal: str | None = None, ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> list[NumberReading]: ...  # fmt: skip
+    @typed
     def read_number(
         self, picture: Any, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
         ink: InkColour = "auto", count: int = 10, among: Among = "only",
@@ -519,9 +525,7 @@ class Reader:
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if several else [picture]
-        readings = every(
-            self.numbers.read_each(pictures, engine, digits, decimal, check_ink(ink), count, check_among(among))
-        )
+        readings = every(self.numbers.read_each(pictures, engine, digits, decimal, ink, count, among))
         return readings if several else readings[0]
 
     @overload
@@ -534,6 +538,7 @@ class Reader:
         self, picture: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
         decimal: str | None = None, count: int = 10,
     ) -> list[list[FoundNumber]]: ...  # fmt: skip
+    @typed
     def find(
         self, picture: Any, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
         count: int = 10,
@@ -570,6 +575,7 @@ class Reader:
         ]
         return found if several else found[0]
 
+    @typed
     def adapt(self, pictures: Sequence[Picture], labels: Sequence[Any]) -> Reader:
         """A new reader that also knows how one person writes, from a few of their digits or numbers.
 
@@ -598,6 +604,7 @@ class Reader:
 
         return self.with_hand(Lesson(self, pictures, labels).hand())
 
+    @typed
     def with_hand(self, hand: Hand | None) -> Reader:
         """A reader with the same networks and another hand, or none. Raises `HandError`."""
         network, other = self.network, copy(self)
@@ -673,6 +680,7 @@ def every(results: Sequence[Result | SumnistError]) -> list[Result]:
     return [result for result in results if not isinstance(result, SumnistError)]
 
 
+@typed
 def load(model: str | Path = PRETRAINED, threads: int = 1, hand: Hand | str | Path | None = None) -> Reader:
     """Load a reader. It needs torch only for a run folder that was not exported.
 
@@ -787,7 +795,7 @@ def check_number(number: Any, exact: bool) -> int:
             raise TypeError
         whole = operator.index(number)
     except TypeError as error:
-        raise NumberError(f"number {reprlib.repr(number)}: expected {expected}, such as 7") from error
+        raise NumberError(f"number {briefly(number)}: expected {expected}, such as 7") from error
     if not exact and not 0 <= whole < NUMBERS:
         shown = whole if abs(whole) < 10**18 else "of more than 18 digits"  # Python refuses to write very long ones
         raise NumberError(
@@ -797,17 +805,9 @@ def check_number(number: Any, exact: bool) -> int:
     return whole
 
 
-def check_among(among: Any) -> Among:
-    """Check that `among` is "only" or "largest", and return it. Raises `ConfigError`."""
-    if among not in get_args(Among):
-        raise ConfigError(f"among {reprlib.repr(among)}: expected only or largest: leave it out for only")
-    which: Among = among
-    return which
-
-
 def check_ink(ink: Any) -> InkColour:
     """Check that `ink` is "auto", "dark" or "light", and return it. Raises `ConfigError`."""
-    if ink not in get_args(InkColour):
-        raise ConfigError(f"ink {reprlib.repr(ink)}: expected auto, dark or light: leave it out to have it found out")
+    if not fits(ink, InkColour):
+        raise ConfigError(f"ink {briefly(ink)}: expected auto, dark or light: leave it out to have it found out")
     colour: InkColour = ink
     return colour

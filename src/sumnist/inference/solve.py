@@ -13,7 +13,8 @@ from sumnist.arithmetic.solutions import SIGNS, Query, Solution, Term, solution_
 from sumnist.config import InkColour, ReadingEngine
 from sumnist.errors import ImageError, SumnistError
 from sumnist.inference.numbers import NumberReading, Numbers, check_sign
-from sumnist.inference.reader import Reader, check_ink
+from sumnist.inference.reader import Reader
+from sumnist.typed import typed
 
 CANDIDATES = 100
 """How many candidates each picture has, if the equation has few pictures. The probability of all other values together
@@ -23,6 +24,7 @@ COMBINATIONS = 2**18
 TERMS = "a picture's path, a whole number such as 47, a pattern such as 1_3, or _ for an unknown number"
 
 
+@typed
 def solve(
     query: str | Sequence[Any], reader: Reader | Numbers | None = None, engine: ReadingEngine = "ours",
     digits: Any = (1, None), decimal: str | None = None, ink: InkColour = "auto",
@@ -62,7 +64,7 @@ def solve(
     """
     asked = Query(words_in(query) if isinstance(query, str) else query, check_sign(decimal))
     numbers = reader.numbers if isinstance(reader, Reader) else reader or Numbers()
-    ink, terms = check_ink(ink), asked.pictures
+    terms = asked.pictures
     for term in terms.values():
         check_there(asked, term)
     count = max(2, min(CANDIDATES, int(COMBINATIONS ** (1 / max(1, ceil(len(terms) / 2))))))
