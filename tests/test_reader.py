@@ -17,7 +17,7 @@ from PIL import Image
 
 from sumnist.config import Fusion, preset
 from sumnist.data.mnist import load_mnist
-from sumnist.errors import ConfigError, ImageError, NumberError, RunError
+from sumnist.errors import ImageError, NumberError, RunError
 from sumnist.files import PRETRAINED
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader, Reading
@@ -172,15 +172,6 @@ def test_known_ink_is_looked_for_in_every_picture_be_it_an_image_already(exact: 
         assert exact.read(255 - pixels, 3, "dark").digit_probabilities == pytest.approx(light.digit_probabilities)
         wrong = [exact.read(pixels, 3, "dark"), *exact.read([pixels], 3, "dark"), exact.read(255 - pixels, 3, "light")]
         assert [(reading.accepted, reading.how) for reading in wrong] == [(False, None)] * 3
-
-
-def test_ink_of_another_colour_is_refused(exact: Reader) -> None:
-    blue: Any = "blue"
-    for ask in (exact.read, exact.read_shown, lambda picture, *more: exact.read_each([picture], [3], more[-1])):
-        with pytest.raises(
-            ConfigError, match=r"^ink 'blue': expected auto, dark or light: leave it out to have it found out$"
-        ):
-            ask(PIXELS[0], 3, blue)
 
 
 def test_an_answer_that_is_no_number_is_an_error_and_never_accepted(

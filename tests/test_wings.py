@@ -12,10 +12,10 @@ import pytest
 import sumnist
 
 SOURCE = Path(sumnist.__file__).parent
-ROOT = {"config", "environment", "errors", "files", "formulas", "memory", "__init__", "__main__"}
+ROOT = {"config", "environment", "errors", "files", "formulas", "memory", "typed", "__init__", "__main__"}
 DOORS = {"cli", "__init__", "__main__"}
 """What may import everything."""
-WORDS = {"config", "environment", "errors", "files", "formulas", "memory"}
+WORDS = {"config", "environment", "errors", "files", "formulas", "memory", "typed"}
 """What every wing may import of the root."""
 ALLOWED = {
     "arithmetic": set[str](),

@@ -22,7 +22,7 @@ from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError, ImageError
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.reader import Reader
-from test_labelled import read_as, scripted
+from test_labelled import Result, read_as, scripted
 
 
 def test_measuring_needs_no_torch() -> None:

@@ -21,6 +21,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from sumnist.errors import ConfigError, RunError
 from sumnist.files import check_format, parse_json
+from sumnist.typed import typed
 
 Task = Literal["digits", "numbers", "cells", "finder", "addition"]
 """What a network learns: to read digits, numbers of any length, or cells of forms, to find numbers on pictures, or to
@@ -458,6 +459,7 @@ this package.
 """
 
 
+@typed
 def preset(name: str, **changes: Any) -> Config:
     """A named configuration, with some of its fields replaced.
 

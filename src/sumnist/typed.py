@@ -12,17 +12,19 @@ import operator
 import os
 import types
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
+from pathlib import Path
 from typing import Annotated, Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sumnist.errors import ConfigError, briefly
 
 P = ParamSpec("P")
 R = TypeVar("R")
+LONGEST_NAME = 256
+"""A name has fewer bytes than this on every usual system."""
 VARIABLE = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 IN_WORDS: dict[Any, str] = {
     str: "a text", int: "a whole number", float: "a number", bool: "True or False", bytes: "bytes",
-    os.PathLike: "a path", Sequence: "a list", type(None): "None",
+    Path: "a path", Sequence: "a list", type(None): "None",
 }  # fmt: skip
 """How messages call a type; others by their names."""
 
@@ -33,7 +35,7 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.cache
     def hints() -> dict[str, Any]:
-        return get_type_hints(function, include_extras=True)
+        return get_type_hints(function, include_extras=True) | {"picture": Any}  # which is checked where it is read
 
     @functools.wraps(function)
     def checked(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -42,7 +44,8 @@ def typed(function: Callable[P, R]) -> Callable[P, R]:
             if signature.parameters[name].kind not in VARIABLE and not fits(value, kind):
                 *most, last = dict.fromkeys(named(kind))
                 expected = f"{', '.join(most)} or {last}" if most else last
-                raise ConfigError(f"{name} {briefly(value)}: expected {expected}")
+                mend = "" if signature.parameters[name].default is inspect.Parameter.empty else ", or leave it out"
+                raise ConfigError(f"{name} {briefly(value)}: expected {expected}: give that{mend}")
         return function(*args, **kwargs)
 
     return checked
@@ -54,20 +57,28 @@ def fits(value: Any, kind: Any) -> bool:
     if origin is Annotated:
         return fits(value, parts[0])
     if origin in (Union, types.UnionType):
-        return any(fits(value, part) for part in parts)
+        return is_path(value) if isinstance(value, str) and Path in parts else any(fits(value, part) for part in parts)
     if origin is Literal:
         return isinstance(value, str | None) and value in parts
-    if origin is int:
+    if origin in (int, float):
         try:
-            return not isinstance(value, bool) and operator.index(value) is not None
-        except TypeError:
+            return not isinstance(value, bool | str) and (operator.index if origin is int else float)(value) is not None
+        except (TypeError, ValueError, OverflowError):
             return False
-    if origin is float:
-        return isinstance(value, Real) and not isinstance(value, bool)
+    if origin is type and parts:
+        return isinstance(value, type) and issubclass(value, get_origin(parts[0]) or parts[0])
     if origin is Sequence:
         alike = all(hasattr(value, name) for name in ("__len__", "__getitem__", "__iter__"))
-        return alike and not isinstance(value, str | bytes | bytearray | Mapping)
+        return alike and not isinstance(value, str | bytes | bytearray | Mapping) and getattr(value, "ndim", 1) > 0
     return origin is Any or not isinstance(origin, type) or isinstance(value, origin)
+
+
+def is_path(name: str) -> bool:
+    """Whether a file may have this name."""
+    try:
+        return "\0" not in name and all(len(os.fsencode(part)) < LONGEST_NAME for part in Path(name).parts)
+    except UnicodeEncodeError:
+        return False
 
 
 def named(kind: Any) -> list[str]:

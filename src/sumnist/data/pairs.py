@@ -15,6 +15,7 @@ from sumnist.config import SEEDS, Range, checked
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import NO_DIGIT, NUMBERS, draw_numbers, epoch_seed
 from sumnist.errors import ConfigError
+from sumnist.typed import typed
 
 
 class Pairs(NamedTuple):
@@ -67,6 +68,7 @@ class PairDataset(Dataset[Pairs]):
         True
     """
 
+    @typed
     def __init__(
         self, digits: DigitSet | str = "train", seed: SupportsIndex = 0, largest_number: SupportsIndex = NUMBERS - 1
     ) -> None:

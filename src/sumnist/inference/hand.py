@@ -138,8 +138,8 @@ class Hand:
         """Read the hand in a file. Raises `HandError`."""
         try:
             return cls.of_json(read_whole(Path(path)), str(path))
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
+        except (OSError, ValueError) as error:
+            reason = str(getattr(error, "strerror", None) or error).lower()
             raise HandError(f"{path}: cannot be read ({reason}), expected a hand: check the name") from error
 
     @classmethod

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field
@@ -328,6 +329,7 @@ class Reading:
         """The advice if the reading is not accepted; None if it is accepted."""
         return None if self.reason is None else ADVICE[self.reason]
 
+    @typed
     def as_dict(self, image: bool = False) -> dict[str, Any]:
         """The reading as types that `json` writes.
 
@@ -379,7 +381,7 @@ class Reader:
         """
         threads = checked("threads", threads, THREADS)
         source = model if isinstance(model, bytes) else model_file(model)
-        if isinstance(source, Path) and not source.exists():
+        if isinstance(source, Path) and not os.path.exists(source):  # also of a name that no file can have
             raise RunError(
                 f"{source}: missing, expected an ONNX file, or a run folder as `sumnist train --out {source}` writes it"
             )
@@ -710,10 +712,10 @@ def model_file(model: str | Path) -> Path:
     it has no ONNX file, or if its ONNX file was made from other weights. Raises `RunError` for an ONNX file with other
     weights beside it."""
     path = Path(model)
-    if path.is_dir():
+    if os.path.isdir(path):
         exported = path / ONNX
         return exported if exported.exists() and not is_stale(exported, path / WEIGHTS) else path
-    if path.name in (ONNX, INT8) and path.exists() and is_stale(path, path.with_name(WEIGHTS)):
+    if path.name in (ONNX, INT8) and os.path.exists(path) and is_stale(path, path.with_name(WEIGHTS)):
         raise RunError(
             f"{path}: not made from the weights beside it: run `sumnist export {path.parent}`, or take it elsewhere"
         )

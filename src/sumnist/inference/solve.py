@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ TERMS = "a picture's path, a whole number such as 47, a pattern such as 1_3, or 
 
 @typed
 def solve(
-    query: str | Sequence[Any], reader: Reader | Numbers | None = None, engine: ReadingEngine = "ours",
+    query: str | list[Any] | tuple[Any, ...], reader: Reader | Numbers | None = None, engine: ReadingEngine = "ours",
     digits: Any = (1, None), decimal: str | None = None, ink: InkColour = "auto",
 ) -> Solution:  # fmt: skip
     """Solve an equation of pictures of numbers, known numbers and unknowns, exactly.

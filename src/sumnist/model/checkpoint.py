@@ -18,6 +18,7 @@ from sumnist.config import Config, Task
 from sumnist.errors import RunError
 from sumnist.files import CONFIG, WEIGHTS, make_folder, write_atomically
 from sumnist.model.folder import CHECKSUM, CONFIGURATION, metadata_in, remove_stale
+from sumnist.typed import typed
 
 
 class Calibration(nn.Module):
@@ -68,6 +69,7 @@ class Saved(nn.Module):
         return net
 
     @classmethod
+    @typed
     def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> tuple[Self, Config, str]:
         """Load the trained network of a run, in evaluation mode, with its configuration and the checksum of its
         weights.

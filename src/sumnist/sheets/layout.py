@@ -42,6 +42,7 @@ from sumnist.config import shown, unknown
 from sumnist.errors import DataError, LayoutError, SumnistError
 from sumnist.files import read_whole
 from sumnist.formulas import NAME, NAME_EXPECTED, Relation, check_relation, in_order, rounded
+from sumnist.typed import typed
 
 Kind = Literal["boxes", "strip"]
 """How a field is printed: a box for each digit, or one frame for the whole number."""
@@ -289,6 +290,7 @@ class Layout:
         return f"sumnist:{FORMAT}:{self.id}:{self.version}:{identity}"
 
     @classmethod
+    @typed
     def of_line(cls, line: str, title: str = "Exam", paper: Paper = "A4") -> Layout:
         """The layout of an exam: questions with these largest marks, as in "9,7.5,13", and their total.
 
@@ -312,6 +314,7 @@ class Layout:
         return cls(title, (*questions.values(), total), (formula,), paper=paper, note=NOTE, lines=LINES)
 
     @classmethod
+    @typed
     def load(cls, path: str | Path) -> Layout:
         """The layout of a TOML file. Raises `LayoutError`."""
         return loaded(path, cls.of_toml)

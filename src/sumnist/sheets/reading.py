@@ -50,6 +50,7 @@ from sumnist.pictures.decode import Grey, Intensities, Picture
 from sumnist.sheets.check import Cell, Correction, Outcome, WrongTotal, verdict
 from sumnist.sheets.layout import Field, Layout, Page
 from sumnist.sheets.pictures import FilePage
+from sumnist.typed import typed
 
 if TYPE_CHECKING:
     from sumnist.sheets.registration import Registered
@@ -390,6 +391,7 @@ class SheetReading:
         }  # fmt: skip
 
 
+@typed
 def read(picture: Picture, layout: Layout | str | Path, mistake: float = MISTAKE) -> SheetReading:
     """Read a photographed or scanned sheet.
 
@@ -442,6 +444,7 @@ class SheetReader:
         'corrected'
     """
 
+    @typed
     def __init__(
         self, layout: Layout, mistake: float = MISTAKE, engine: ReadingEngine = "ours",
         cells: str | Path | bytes = CELLS, numbers: str | Path | bytes = NUMBERS,
@@ -458,6 +461,7 @@ class SheetReader:
         strips = any(one.kind == "strip" for one in layout.fields)
         self.strips = reading.reader(engine) if strips else None
 
+    @typed
     def read(self, picture: Picture | FilePage, name: str | None = None) -> SheetReading:
         """Read the sheet in a picture, or on a page of a PDF file; messages call a picture without a path `name`.
         Raises `SheetError`, `ImageError`."""

@@ -38,6 +38,7 @@ from sumnist.errors import LayoutError
 from sumnist.formulas import LONGEST_FORMULA, NAME, NAME_EXPECTED, Relation
 from sumnist.sheets.layout import check_keys, loaded, toml_of, values_of
 from sumnist.tables.rules import ABOVE, COLUMN, ROW, Rule, column_of, letters, moved
+from sumnist.typed import typed
 
 MOST = 2_000
 """The most rows of a table."""
@@ -119,6 +120,7 @@ class TableLayout:
     station: Station | None = None
 
     @classmethod
+    @typed
     def load(cls, path: str | Path) -> TableLayout:
         """The layout in a file. Raises `LayoutError`."""
         return loaded(path, cls.of_toml)

@@ -46,6 +46,7 @@ from sumnist.pictures.proposals import LineProposal
 from sumnist.tables.grid import Floats, Grid, cells_of, is_like, laid
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.rules import Finding, Place, cell_name, counted, fits, found, holes_in, last_totals
+from sumnist.typed import typed
 
 State = Literal["read", "checked", "corrected", "doubtful", "struck out"]
 """The states of a number; `Cell.state` explains them."""
@@ -200,6 +201,7 @@ class Table:
         }  # fmt: skip
 
 
+@typed
 def read(picture: Picture, layout: TableLayout | str | Path | None = None) -> Table:
     """Read the table on a picture.
 
@@ -303,12 +305,14 @@ class TableReader:
         4
     """
 
+    @typed
     def __init__(
         self, layout: TableLayout = ANY, reader: Reader | None = None, mistake: float = MISTAKE, learn: bool = True
     ) -> None:
         self.layout, self.mistake, self.learn = layout, mistake, learn
         self.reader = reader or Reader()
 
+    @typed
     def read(self, picture: Picture, name: str | None = None) -> Table:
         """Read the table on a picture. Raises `ImageError`, `SizeError`, and `SheetError` if there are no numbers."""
         page, reader = self.page(picture, name), self.reader

@@ -26,6 +26,7 @@ from sumnist.model.folder import EVALUATION, METRICS, PLOTS, read_record
 from sumnist.model.network import TwoInputNet
 from sumnist.training.devices import choose_device
 from sumnist.training.folder import read_metrics
+from sumnist.typed import typed
 
 DRAWABLE = {"digit_loss", "sum_loss", "train_digit", "train_sum"}
 HELD_OUT = {"validation_digit", "validation_sum", "validation_digit_nll", "validation_sum_nll"}
@@ -33,6 +34,7 @@ HELD_OUT = {"validation_digit", "validation_sum", "validation_digit_nll", "valid
 held-out images."""
 
 
+@typed
 def evaluate_run(
     run_folder: str | Path, data_dir: str | Path | None = None, device: str = "auto", plots: bool = True
 ) -> Evaluation:
@@ -82,6 +84,7 @@ def evaluate_run(
     return evaluation
 
 
+@typed
 def evaluate_sums(run_folder: str | Path, data_dir: str | Path | None = None, device: str = "auto") -> SumEvaluation:
     """Measure a run of the task `addition` on sums of test images, and on the digits of these images.
 

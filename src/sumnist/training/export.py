@@ -41,6 +41,7 @@ from sumnist.model.checkpoint import Saved
 from sumnist.model.export_spec import ExportSpec
 from sumnist.model.folder import INT8, settle_if_free
 from sumnist.model.network import TwoInputNet
+from sumnist.typed import typed
 
 Feed = dict[str, NDArray[Any]]
 """Values of a file's inputs, by name."""
@@ -176,6 +177,7 @@ def grid_accuracy(network: OnnxNetwork, test: DigitSet) -> tuple[float, float]:
     return right_digits / pairs, right_sums / pairs
 
 
+@typed
 def export_run(
     run_folder: str | Path,
     out: str | Path | None = None,

@@ -47,6 +47,7 @@ from sumnist.training.devices import (
 )
 from sumnist.training.folder import Learner, Progress, RunFolder, lower_lr, read_metrics
 from sumnist.training.tasks import TASKS, Tally, Task
+from sumnist.typed import typed
 
 MOST_RESTARTS = 2
 """How often a training restarts, at most."""
@@ -105,6 +106,7 @@ class RunResult:
         return (held_out if held else training).format(when=when, **last)
 
 
+@typed
 def train(
     config: Config, out: str | Path, *, overwrite: bool = False, progress: bool = True, resume: bool = False
 ) -> RunResult:
