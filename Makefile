@@ -79,7 +79,7 @@ serve: setup  ## read over HTTP, with a page to draw on, on http://127.0.0.1:800
 	$(SUMNIST) serve
 
 static: setup web/node_modules  ## the page without a server, in build/static
-	$(BIN)/python -m lab.build build/static
+	$(BIN)/python web/static_page.py build/static
 
 web/node_modules: web/package.json web/package-lock.json
 	npm ci --prefix web --no-audit --no-fund

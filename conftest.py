@@ -168,7 +168,7 @@ def shared() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
     """The URL of a server."""
-    from lab.page_driver import served
+    from page_driver import served
 
     with served() as url:
         yield url
@@ -178,8 +178,8 @@ def server() -> Iterator[str]:
 def browser() -> Iterator[Browser]:
     from playwright.sync_api import expect
 
-    from lab.page_driver import CHROMIUM, chromium
     from page_checks import need
+    from page_driver import CHROMIUM, chromium
 
     need(CHROMIUM, "apt-get install chromium")
     expect.set_options(timeout=20_000)  # a busy machine takes its time

@@ -1205,7 +1205,7 @@ FIRST = "A 3"
 def page(given: argparse.Namespace) -> Iterator[Row]:
     """Measure the page: its bytes; the time from the end of a stroke to both answers, with a server and without, with
     the inside shown and not; and how soon the page without a server has read an example."""
-    from lab.page_driver import chromium, hosting, served
+    from page_driver import chromium, hosting, served
 
     sizes = json.loads((given.static / "sizes.json").read_text(encoding="utf-8"))
     together = with_envelope("page-bytes")
@@ -1220,7 +1220,7 @@ def page(given: argparse.Namespace) -> Iterator[Row]:
 
 def strokes(browser: Any, url: str, inside: bool) -> list[float]:
     """Return the milliseconds from the end of each digit's last stroke to both answers, as the page measures them."""
-    from lab.page_driver import DIGITS, draw, until
+    from page_driver import DIGITS, draw, until
 
     page = browser.new_page()
     page.goto(url)

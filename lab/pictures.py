@@ -24,11 +24,11 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from lab.evidence import RESULTS, ROOT, with_envelope
-from lab.page_driver import chromium, points_of, served, until
 from lab.suites import pages, tables
 from lab.suites.digits import font_digits, ink_of
 from lab.suites.photographs import photograph as photograph_of
 from lab.suites.sheets import Ink, Sheets, filled, photographed
+from page_driver import chromium, points_of, served, until
 from sumnist import cli
 from sumnist.sheets.layout import Layout
 

@@ -19,8 +19,8 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.nav import Link, Navigation
 from mkdocs.structure.pages import Page
 
-sys.path.append(str(Path(__file__).parent))  # mkdocs loads this file by its path
-from lab.build import static
+sys.path.append(str(Path(__file__).resolve().parent.parent / "web"))
+from static_page import static
 
 __all__ = ["on_files", "on_nav", "on_page_content", "on_page_markdown"]
 

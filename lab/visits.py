@@ -28,11 +28,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from lab.evidence import RESULTS, ROOT, Row, add, with_envelope
-from lab.page_driver import DIGITS, chromium, draw, served
 from lab.pictures import CUT, REVIEWED, SHOWN, jpeg, name_of, photograph, photograph_of_all
 from lab.suites import pages, photographs
 from lab.suites.digits import mnist_half
 from lab.suites.sheets import Ink
+from page_driver import DIGITS, chromium, draw, served
 
 sys.path.append(str(ROOT / "tests"))
 

@@ -24,6 +24,8 @@ SETTINGS: tuple[tuple[ViewportSize, Literal["dark", "light"]], ...] = ((PHONE, "
 READ, READ_NUMBER = "**/v1/read?image=true&beside=true*", "**/v1/read-number"
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
+LEFT_OUT = [3, 0, 7, 4, 1, 8, 5, 2, 9, 6]
+"""For each digit, the number that the network that learned to add was never trained with."""
 STILL = {"reduced_motion": "reduce"}
 """Settings of a browser in which nothing on the page moves by itself."""
 

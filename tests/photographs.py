@@ -25,9 +25,9 @@ def shapes() -> tuple[tuple[Grey, ...], ...]:
     return tuple(tuple(map(cropped, test.images[(test.digits == digit) & good][:100])) for digit in range(10))
 
 
-def cropped(image: Grey) -> Grey:
-    """The part of an image with ink on it."""
-    rows, columns = (np.flatnonzero((image > 24).any(axis)) for axis in (1, 0))
+def cropped(image: Grey, least: int = 24) -> Grey:
+    """The part of an image with ink on it, darker than the least."""
+    rows, columns = (np.flatnonzero((image > least).any(axis)) for axis in (1, 0))
     return image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
@@ -36,7 +36,8 @@ def put(page: Grey, shape: Grey, middle: tuple[float, float], height: float) -> 
     size = max(3, round(height * shape.shape[1] / shape.shape[0])), round(height)
     ink = np.asarray(Image.fromarray(shape).resize(size, Image.Resampling.BICUBIC), float) / 255
     left, top = round(middle[0] - size[0] / 2), round(middle[1] - size[1] / 2)
-    part = page[top : top + size[1], left : left + size[0]]
+    part = page[max(0, top) : top + size[1], max(0, left) : left + size[0]]
+    ink = ink[max(0, -top) :, max(0, -left) :][: part.shape[0], : part.shape[1]]
     part[:] = part * (1 - 0.85 * np.clip(2 * ink - 0.5, 0, 1))
 
 
@@ -133,8 +134,9 @@ def blank_photographs(count: int, seed: int) -> list[bytes]:
 
 def tight_crops(images: NDArray[np.uint8], scale: int = 1, dark: bool = False) -> list[Grey]:
     """Images cropped to their ink, enlarged, light on dark or dark on light."""
-    crops = [np.kron(cropped(image), np.ones((scale, scale), np.uint8)) for image in images]
-    return [255 - crop if dark else crop for crop in crops]
+    crops = map(cropped, images)
+    large = [np.asarray(Image.fromarray(one).resize((one.shape[1] * scale, one.shape[0] * scale))) for one in crops]
+    return [255 - crop if dark else crop for crop in large]
 
 
 def drawn_cells(images: NDArray[np.uint8], seed: int) -> list[Grey]:
@@ -144,9 +146,25 @@ def drawn_cells(images: NDArray[np.uint8], seed: int) -> list[Grey]:
         cell = np.full((64, 56), 250, np.uint8)
         for line in (cell[3:5], cell[-5:-3], cell[:, 3:5], cell[:, -5:-3]):
             line[:] = 120
-        put(cell, cropped(image), (28 + random.normal(0, 1.5), 32 + random.normal(0, 1.5)), random.uniform(32, 44))
+        put(cell, cropped(image), (28 + random.normal(0, 1.5), 32 + random.normal(0, 1.5)), random.uniform(30, 40))
         found.append(cell)
     return found
+
+
+def number_on_paper(digits: str) -> Grey:
+    """A number as the pad of the page draws it, perhaps with a minus or a comma: black on white, with sharp edges."""
+    random, page = np.random.default_rng(len(digits)), np.full((280, 560), 255, np.uint8)
+    step = 460 / len(digits)
+    high = min(170.0, 1.2 * step)
+    for place, digit in enumerate(digits):
+        x, y = 50 + step * (place + 0.5), 140 + float(random.normal(0, 6))
+        if digit.isdecimal():
+            put(page, shapes()[int(digit)][random.integers(100)], (x, y), high)
+        else:
+            wide, tall, low = (0.2, 0.06, 0.0) if digit == "-" else (0.05, 0.15, 0.45)
+            rows = slice(round(y + (low - tall) * high), round(y + (low + tall) * high))
+            page[rows, round(x - wide * high) : round(x + wide * high)] = 0
+    return np.where(page < 140, 0, 255).astype(np.uint8)
 
 
 # Tables.

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
-from lab.page_driver import DIGITS, served
 from page_checks import PHONE, SETTINGS, STILL, choose, expect_nobody_hindered_anywhere, problem
+from page_driver import DIGITS, served
 
 pytestmark = pytest.mark.browser
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from drawings import AS_FLOAT, SEVEN, TEST, drawing, encoded
-from lab.suites.photographs import photograph
+from photographs import photograph
 from sumnist.inference.inside import FLOOR, evidence_of, read_inside
 from sumnist.inference.reader import Reader
 from sumnist.model.network import TwoInputNet

@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 
-from lab.page_driver import DIGITS, draw
-from lab.suites.photographs import photograph
 from page_checks import PHONE, STILL, expect_nobody_hindered_anywhere, white
+from page_driver import DIGITS, draw
+from photographs import photograph
 from served import SEVEN
 from sumnist.inference.inside import Evidence, Inside, Layer, evidence_of, read_inside
 from sumnist.inference.reader import Reader, Reading

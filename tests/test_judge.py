@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from drawings import TEST
 from finding import Finding, number
-from lab.suites.digits import drawn_cells, tight_crops
-from lab.suites.photographs import blank_photographs
+from photographs import blank_photographs, drawn_cells, tight_crops
 from sumnist.config import InkColour
 from sumnist.errors import SumnistError
 from sumnist.inference import reader as module

@@ -18,8 +18,6 @@ from playwright.sync_api import Locator, Page, expect
 from drawings import encoded
 from example_page import PLACES
 from example_page import page as example
-from lab.build import PAGE
-from lab.compare import in_node, modules
 from page_checks import (
     READ_NUMBER,
     STILL,
@@ -30,6 +28,8 @@ from page_checks import (
     problem,
     white,
 )  # fmt: skip
+from page_in_node import in_node, modules
+from static_page import PAGE
 from sumnist.arithmetic.values import Value, plain
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import DATE, UNSURE, FoundNumber

@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 import drawings
 from drawings import AS_FLOAT, SEVEN, TEST, close, drawing, encoded, first, image_of, message, plain
-from lab.suites.photographs import photograph, photographs
+from photographs import photograph, photographs
 from sumnist.cli import main
 from sumnist.config import InkColour
 from sumnist.data.mnist import load_mnist
@@ -548,4 +548,5 @@ def test_a_photograph_shows_the_digit_that_was_written(reader: Reader) -> None:
 def test_a_photograph_is_refused_only_where_the_reader_is_not_sure(reader: Reader) -> None:
     found = reader.read(list(photographs(list(TRAIN[:30]), seed=78)), 0)
     refused = [digit.reason for digit in found if not digit.accepted]
-    assert refused in ([], ["unsure"])  # being sure is what it takes of a hand that is not known
+    assert len(refused) <= 1
+    assert set(refused) <= {"unsure", "unusual form"}  # that is what it takes of a hand that is not known

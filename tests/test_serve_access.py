@@ -18,8 +18,8 @@ import pytest
 from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, expect
 
-from lab.page_driver import DIGITS, draw
 from page_checks import expect_answer, expect_nobody_hindered_anywhere
+from page_driver import DIGITS, draw
 from served import FIVE, Server, check_problem, files, form, wait_until
 from sumnist.errors import ConfigError
 from sumnist.serve.access import Access, check_open, digests_in

@@ -13,7 +13,6 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from lab.page_driver import DIGITS, draw, write
 from page_checks import (
     PHONE,
     STILL,
@@ -25,6 +24,7 @@ from page_checks import (
     give,
     number_reading,
 )  # fmt: skip
+from page_driver import DIGITS, draw, write
 from served import strip
 from sumnist.data.mnist import load_mnist
 from sumnist.inference.numbers import NUMBER_ADVICE

@@ -16,11 +16,9 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from lab.page_driver import DIGITS, draw, points_of, served, until
-from lab.study.runs import LEFT_OUT
-from lab.suites.photographs import photograph
 from page_checks import (
     DESK,
+    LEFT_OUT,
     PHONE,
     READ,
     STILL,
@@ -36,6 +34,8 @@ from page_checks import (
     refusal,
     white,
 )  # fmt: skip
+from page_driver import DIGITS, draw, points_of, served, until
+from photographs import photograph
 from sumnist.data.mnist import load_mnist
 from sumnist.files import LEARNED
 from sumnist.inference.onnx import OnnxNetwork
@@ -431,15 +431,15 @@ def test_the_packaged_network_fails_where_pairs_were_left_out_and_the_page_shows
     page: Page,
 ) -> None:
     network = OnnxNetwork(LEARNED)
-    assert (network.left_out, network.exact) == (LEFT_OUT.tolist(), False)
+    assert (network.left_out, network.exact) == (LEFT_OUT, False)
     draw(page, DIGITS[4])
     expect_answer(page, 4, 7)
     page.click("#all")
     expect(page.locator("#hunted")).to_contain_text(re.compile(r"10 of 100 pairs tried, [1-9] wrong"))
     assert page.locator("#hunt .left-out").count() == 10
     cells = page.locator("#hunt span")
-    expect(cells.nth(40 + int(LEFT_OUT[4]))).to_have_class(re.compile("wrong"))
-    for number in set(range(10)) - {int(LEFT_OUT[4])}:
+    expect(cells.nth(40 + LEFT_OUT[4])).to_have_class(re.compile("wrong"))
+    for number in set(range(10)) - {LEFT_OUT[4]}:
         expect(cells.nth(40 + number)).to_have_class("right")
     expect(page.locator("#number")).to_have_value(str(LEFT_OUT[4]))  # it goes there
     expect(page.locator("#hunted")).to_contain_text(f"It fails here: it says 4 + {LEFT_OUT[4]} = ")

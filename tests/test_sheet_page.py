@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import FilePayload, Locator, Page, Request, Route, expect
 
-from lab.page_driver import served
 from page_checks import PHONE, SETTINGS, STILL, choose, expect_nobody_hindered_anywhere, give, problem, white
+from page_driver import served
 from sumnist.serve.app import STATIC
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.printing import pdf

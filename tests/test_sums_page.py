@@ -10,8 +10,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from lab.build import PAGE
-from lab.page_driver import DIGITS
 from page_checks import (
     PHONE,
     READ_NUMBER,
@@ -23,6 +21,8 @@ from page_checks import (
     number_reading,
     problem,
 )  # fmt: skip
+from page_driver import DIGITS
+from static_page import PAGE
 
 pytestmark = pytest.mark.browser
 

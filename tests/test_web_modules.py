@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import islice, product
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,19 +22,15 @@ from PIL import Image
 
 from drawings import line_of as drawn_line
 from example_page import page
-from lab.build import PAGE, RUNTIME, WEB
-from lab.compare import Grey, drawing_of, drawn_numbers, farthest, in_node, modules, packed, read_in_node
-from lab.recipes import pens, strips
-from lab.recipes.strips import Strips
-from lab.suites.photographs import KINDS as SCENE_KINDS
-from lab.suites.photographs import scene
-from lab.suites.strips import NO_NUMBERS
 from page_checks import need, refusal
+from page_in_node import Grey, drawing_of, farthest, in_node, modules, packed, read_in_node
+from photographs import cropped, number_on_paper
+from static_page import PAGE, RUNTIME, WEB
 from sumnist.arithmetic import Sum, Values
 from sumnist.arithmetic.relations import KINDS, LISTED, WEIGHTS, Posterior, Relations
 from sumnist.arithmetic.values import plain
 from sumnist.config import InkColour
-from sumnist.data.mnist import DigitSet, load_mnist
+from sumnist.data.mnist import load_mnist
 from sumnist.errors import NumberError
 from sumnist.files import NUMBERS
 from sumnist.formulas import MISTAKE, Relation
@@ -56,6 +53,7 @@ from sumnist.sheets.check import Verdict, verdict
 from sumnist.sheets.layout import Layout
 
 SAMPLE = PAGE / "sample-sheet.json"
+GOLDEN = Path(__file__).parent / "golden"
 LAYOUT = Layout.of_line("9,7,13,12", "Mathematics")
 """Of the sample."""
 RULE = {
@@ -435,13 +433,11 @@ def test_what_is_impossible_is_so_on_the_page_too() -> None:
 
 @pytest.fixture(scope="module")
 def written() -> list[NDArray[np.float32]]:
-    """The network's emissions for training strips, of which some show no number."""
-    mnist = load_mnist("train")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(strips, "DRAWN_DIGITS", 500)
-        patch.setattr(pens, "SIGN_COUNTS", dict.fromkeys(pens.SIGN_COUNTS, 20))
-        made = Strips(DigitSet(mnist.images[:3000], mnist.digits[:3000], "a part of MNIST"), seed=18)
-    return list(RECOGNIZER.emissions(made.batch(0, 16).image.numpy()))
+    """The network's emissions for numbers with signs, and for what is none."""
+    texts = ("-47", "1,480", "12,5", "-3,8", "386", "59217", "204866")
+    lines = [*map(number_on_paper, texts), pixels_of(GOLDEN / "digits/scribble.png")]
+    inks = [np.pad(cropped(255 - line), 3) / np.float32(255) for line in lines]
+    return [line.emissions for line in RECOGNIZER.lines(inks)]
 
 
 @pytest.mark.parametrize("decimal", [None, ","])
@@ -460,17 +456,18 @@ def pages() -> list[Grey]:
     filled[20:260] = 0
     ruled = np.pad(drawn_line("374"), ((40, 40), (60, 60)), constant_values=255)
     ruled[3:5], ruled[:, 2:4] = 0, 0
-    numbers, _ = drawn_numbers(12)
+    numbers = [number_on_paper(text) for text in ("7", "40", "386", "1480", "59217", "204866", "4444949")]
     shaded = (numbers[0] * np.linspace(0.4, 1, numbers[0].shape[1])).astype(np.uint8)
-    scribbled = NO_NUMBERS["scribbles"]("development", 2)
-    others = [drawn_line("5"), drawn_line("20417"), ruled, shaded, blank, dot, filled, *scribbled]
+    scribbled = pixels_of(GOLDEN / "digits/scribble.png")
+    others = [drawn_line("5"), drawn_line("20417"), ruled, shaded, blank, dot, filled, scribbled]
     return [*numbers, *others]
 
 
 @cache
 def photographs() -> list[Grey]:
-    """Scenes with a digit, of each kind."""
-    return [pixels_of(scene("development", kind, 0).picture) for kind in SCENE_KINDS]
+    """Scenes with a digit."""
+    names = ("all-round", "clothes", "corner", "desk-along-an-edge", "note", "photograph", "photograph-dark")
+    return [pixels_of(GOLDEN / f"digits/{name}.png") for name in names]
 
 
 PROPOSED = """

@@ -18,8 +18,8 @@ from mkdocs.structure.nav import Navigation
 from playwright.sync_api import Browser
 
 from lab import site_hooks
-from lab.page_driver import hosting, until
 from page_checks import AXE, STILL, expect_nobody_hindered, need
+from page_driver import hosting, until
 
 pytestmark = [pytest.mark.heavy, pytest.mark.long]
 ROOT = Path(__file__).resolve().parents[2]

@@ -23,7 +23,7 @@ from sumnist.files import read_whole
 from sumnist.sheets.layout import GAP, HEADING, Field, Layout, Page, Person, Place, Rectangle
 
 FONT = Path(__file__).parent / "DejaVuSans.ttf.gz"
-"""The font of all text, compressed: Latin, Greek, Cyrillic, Armenian and Georgian letters (made by `lab/build.py
+"""The font of all text, compressed: Latin, Greek, Cyrillic, Armenian and Georgian letters (made by `scripts/build.py
 font` of commit 922c2e2)."""
 TAGS = (0xD5D628584, 0xD97F18B49, 0xDD280910E, 0xE479E9C98)
 """The first four codes of the family tag36h11 (E. Olson, AprilTag, ICRA 2011; tag36h11.c of AprilTag 2, BSD licence). A

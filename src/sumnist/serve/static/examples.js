@@ -1,4 +1,4 @@
-// Made by lab/build.py of commit 922c2e2: PNG files in base64, and strokes in hundredths of the pad's side.
+// Made by scripts/build.py of commit 922c2e2: PNG files in base64, and strokes in hundredths of the pad's side.
 export const EXAMPLES = [
  {
   "name": "a 0",

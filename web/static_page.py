@@ -1,7 +1,7 @@
 """Build the page that needs no server.
 
     npm ci --prefix web
-    python -m lab.build OUT
+    python web/static_page.py OUT
 
 Any host of static files can serve OUT, from any path: `python -m http.server --directory OUT`. The page is that of
 `sumnist serve`, with the engine in `web/` in place of the server. The engine's limits and words come from the package's
@@ -26,11 +26,13 @@ import sumnist.serve
 from sumnist.errors import SumnistError
 from sumnist.files import FINDER, LEARNED, NUMBERS, ONNX, PRETRAINED
 
-WEB = Path(__file__).resolve().parent.parent / "web"
+WEB = Path(__file__).resolve().parent
 PAGE = Path(sumnist.serve.__file__).parent / "static"
 PAGES = "index.html", "about.html"
 SERVER_ONLY = "docs.*", "review*", "forms.js", "tables.js", "layout.js", "downloads.js", "sample-*.jpg"
 """Files of the page that only a server needs."""
+UNUSED = "node_modules", "package*.json", "*.py", "__pycache__"
+"""What is in `WEB` but no part of the page."""
 RUNTIME = WEB / "node_modules/onnxruntime-web/dist"
 ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm"
 """The files of onnxruntime-web that we need: its smallest build, which runs on the processor."""
@@ -62,7 +64,7 @@ def static(out: Path, docs: dict[str, str] = DOCS) -> dict[str, Any]:
     place = out / "static"
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(PAGE, place, ignore=shutil.ignore_patterns(*SERVER_ONLY, *PAGES))
-    shutil.copytree(WEB, place, ignore=shutil.ignore_patterns("node_modules", "package*.json"), dirs_exist_ok=True)
+    shutil.copytree(WEB, place, ignore=shutil.ignore_patterns(*UNUSED), dirs_exist_ok=True)
     for name in PAGES:
         html = (PAGE / name).read_text(encoding="utf-8").replace(CHARSET, f"{CHARSET}\n    {POLICY}")
         (out / name).write_text(API_LINK.sub("", html), encoding="utf-8")
@@ -128,7 +130,7 @@ def main() -> None:
     try:
         sizes = static(parser.parse_args().folder)
     except SumnistError as error:
-        sys.exit(f"build: {error}")
+        sys.exit(f"static_page: {error}")
     for name, size in (*sizes["files"].items(), ("all files", sizes["all"])):
         print(f"{size['raw']:>12,} {size['gzip']:>12,}  {name}")
 
