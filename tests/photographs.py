@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, load_mnist
+from sumnist.tables.layout import TableLayout
+from sumnist.tables.rules import Rule
 
 Grey = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -172,15 +174,15 @@ def number_on_paper(digits: str) -> Grey:
 
 @dataclass(frozen=True)
 class Written:
-    """A photograph of a table, its numbers, and the text of each rule that holds in it. A number below 0 is none."""
+    """A photograph of a table, its numbers, and the layout with the rules that hold in it."""
 
     picture: bytes
     numbers: NDArray[np.int64]
-    rules: tuple[str, ...]
+    layout: TableLayout
 
 
 def table_of(numbers: NDArray[np.int64], rules: Sequence[str] = (), seed: int = 0) -> Written:
-    """Write numbers in rows and columns, and photograph them."""
+    """Write numbers in rows and columns, and photograph them. A number below 0 is an empty cell."""
     random, high, wide = np.random.default_rng(seed), 62, 44
     places = [len(str(column.max())) for column in numbers.T]
     rights = 90 + np.cumsum([wide * (count + 1.6) for count in places])
@@ -190,4 +192,4 @@ def table_of(numbers: NDArray[np.int64], rules: Sequence[str] = (), seed: int = 
             shape = shapes()[int(digit)][random.integers(100)]
             middle = rights[column] - wide * place + random.normal(0, 1), 100 + high * row + random.normal(0, 1)
             put(page, shape, middle, 38)
-    return Written(as_file(page, random), numbers, tuple(rules))
+    return Written(as_file(page, random), numbers, TableLayout(rules=tuple(map(Rule.of, rules))))

@@ -274,6 +274,6 @@ def test_a_table_asks_for_all_values_that_a_rounded_mean_implies() -> None:
 def test_a_number_that_is_no_candidate_is_computed_where_just_one_value_fits(formula: str, value: int | None) -> None:
     evidence = {name: Values({number: 1.0}, 0.0) for name, number in (("a", 3), ("b", 4), ("m", 9))}
     evidence["c"] = Values({99_999: 1e-9}, 1 - 1e-9)
-    model = Relations(dict.fromkeys("abcm", 10 ** 6), [Relation.of(formula)], mistake=1e-6)
+    model = Relations(dict.fromkeys("abcm", 10**6), [Relation.of(formula)], mistake=1e-6)
     values, _ = check.solved(model.posterior(evidence))
     assert (values["m"], values["c"]) == (9, value)

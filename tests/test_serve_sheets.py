@@ -12,13 +12,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from lab.suites import tables as suite
-from lab.suites.pages import Images
-from lab.suites.sheets import Ink
+from kept_tables import EMPTY, invoice
+from photographs import Written, table_of
 from readers import without_sheets
 from served import BLANK, check_problem, encoded, files
 from simulated_sheets import EXAM, photograph, photograph_of
@@ -185,9 +185,10 @@ def test_without_the_extra_a_problem_says_what_to_install(with_settings: Callabl
 
 
 @cache
-def table() -> suite.Photographed:
+def table() -> Written:
     """A small table of quantities, prices and amounts, on which a number is misread."""
-    return suite.photograph("development", Images(Ink.mnist("development")), "invoice", 23)
+    written = invoice(np.random.default_rng(23))
+    return table_of(written.numbers, written.rules, seed=1)
 
 
 def test_a_table_is_read_and_what_is_sure_is_right(client: TestClient, tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_a_table_is_read_and_what_is_sure_is_right(client: TestClient, tmp_path:
     models.ReadTable.model_validate(found)
     assert (found["path"], found["rows"], found["columns"], found["learned"]) == ("bill.jpg", 7, 3, False)
     cells = {(one["row"] - 1, one["column"] - 1): one for one in found["cells"]}
-    assert cells.keys() == {place for place in cells if table().numbers[place] > suite.EMPTY}
+    assert cells.keys() == {place for place in cells if table().numbers[place] > EMPTY}
     sure = {place: one["value"] for place, one in cells.items() if one["state"] in ("read", "checked", "corrected")}
     assert len(sure) >= 17
     assert sure == {place: table().numbers[place] for place in sure}

@@ -247,9 +247,7 @@ def test_a_picture_that_is_too_narrow_is_refused_before_any_library_sees_it(
     size: tuple[int, int], door: Callable[[Any], object]
 ) -> None:
     picture = np.random.default_rng(0).integers(0, 256, size[::-1], np.uint8)
-    with pytest.raises(
-        SizeError, match="sides of at least 8, one of them at most 50 times the other: crop"
-    ):
+    with pytest.raises(SizeError, match="sides of at least 8, one of them at most 50 times the other: crop"):
         door(picture)
 
 

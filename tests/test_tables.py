@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from zipfile import ZipFile
@@ -16,9 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from finding import several
-from lab.suites import tables as suite
-from lab.suites.pages import Images
-from lab.suites.sheets import Ink
+from kept_tables import EMPTY, KINDS, Kept, invoice, tally
+from photographs import Written, table_of
 from sumnist.arithmetic.values import Values
 from sumnist.cli import main
 from sumnist.data.mnist import load_mnist
@@ -34,22 +32,23 @@ from sumnist.tables.layout import TableLayout, places_in, spans_of
 from sumnist.tables.reading import AN_END, Table, TableReader, cell_of, least_of
 from sumnist.tables.rules import Rule, cell_name, column_of, found, holes_in, last_totals, letters, place_named
 
-Kept = Callable[[np.random.Generator], suite.Kept]
+
+@pytest.fixture(scope="module")
+def kept() -> Kept:
+    """A small table whose rows and columns are added up."""
+    random = np.random.default_rng(0)
+    return next(one for one in iter(lambda: tally(random), None) if one.numbers.size < 60)
 
 
 @pytest.fixture(scope="module")
-def tally() -> suite.Photographed:
-    """A photograph of a small table whose rows and columns are added up."""
-    ink = Images(Ink.mnist("development"))
-    return next(
-        one for place in range(20)
-        if (one := suite.photograph("development", ink, "tally that cross-foots", place)).numbers.size < 60
-    )  # fmt: skip
+def counts(kept: Kept) -> Written:
+    """A photograph of it."""
+    return table_of(kept.numbers, kept.rules)
 
 
 @pytest.fixture(scope="module")
-def table(reader: Reader, tally: suite.Photographed) -> Table:
-    return TableReader(reader=reader).read(tally.picture)
+def table(reader: Reader, counts: Written) -> Table:
+    return TableReader(reader=reader).read(counts.picture)
 
 
 # What columns and cells are called.
@@ -76,7 +75,7 @@ def test_places_are_read_as_they_are_written(places: set[int]) -> None:
 
 
 def grounded(rule: Rule, values: np.ndarray) -> list[Relation]:
-    cells = {(int(row), int(column)) for row, column in np.argwhere(values > suite.EMPTY)}
+    cells = {(int(row), int(column)) for row, column in np.argwhere(values > EMPTY)}
     return list(rule.grounded(cells))
 
 
@@ -88,7 +87,7 @@ def test_a_rule_of_rows_holds_in_each_column_and_one_of_columns_in_each_row() ->
 
 
 def test_a_balance_begins_in_the_second_row_and_an_empty_cell_adds_nothing() -> None:
-    values = np.array([[5, suite.EMPTY, 5], [suite.EMPTY, 2, 3], [4, suite.EMPTY, 7]])
+    values = np.array([[5, EMPTY, 5], [EMPTY, 2, 3], [4, EMPTY, 7]])
     assert [one.text for one in grounded(Rule.of("C = C_above + A - B"), values)] == ["C2 = C1 - B2", "C3 = C2 + A3"]
 
 
@@ -101,7 +100,7 @@ def test_an_empty_cell_in_a_full_table_is_a_hole_and_a_rule_says_nothing_of_it()
 
 
 def test_a_product_or_a_mean_with_an_empty_cell_says_nothing() -> None:
-    values = np.array([[5, suite.EMPTY, 5]])
+    values = np.array([[5, EMPTY, 5]])
     for text in ("C = A * B", "C = (A + B) / 2"):
         assert grounded(Rule.of(text), values) == []
 
@@ -112,13 +111,13 @@ def test_a_rule_is_of_rows_or_of_columns(text: str) -> None:
         Rule.of(text)
 
 
-@pytest.mark.parametrize("kind", suite.KINDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_holds_in_a_table_is_found_where_some_of_its_numbers_are_misread(kind: str) -> None:
     """But for what holds in one place or two, as read: chance might make that."""
     random = np.random.default_rng(5)
-    kept = max((suite.KINDS[kind](random) for _ in range(4)), key=lambda one: one.numbers.size)
+    kept = max((KINDS[kind](random) for _ in range(4)), key=lambda one: one.numbers.size)
     misread = np.where(random.random(kept.numbers.shape) < 0.04, kept.numbers + 3, kept.numbers)
-    there = kept.numbers > suite.EMPTY
+    there = kept.numbers > EMPTY
     texts = {one.rule.relation for one in found(np.where(there, misread, 0), there)}
 
     def holds(relation: Relation) -> bool:
@@ -338,21 +337,21 @@ def test_printed_lines_go_and_strokes_at_the_edge_of_a_slanted_page_stay_whateve
     assert (clean[strokes] == grey[strokes]).all()
 
 
-def test_rows_and_columns_are_found_and_each_number_is_in_its_cell(reader: Reader, tally: suite.Photographed) -> None:
-    page = TableReader(reader=reader).page(tally.picture, None)
-    assert (len(page.grid.rows), len(page.grid.edges) - 1) == tally.numbers.shape
-    assert set(page.cells) == set(np.ndindex(tally.numbers.shape))
-    assert len(page.found) >= 0.95 * tally.numbers.size
+def test_rows_and_columns_are_found_and_each_number_is_in_its_cell(reader: Reader, counts: Written) -> None:
+    page = TableReader(reader=reader).page(counts.picture, None)
+    assert (len(page.grid.rows), len(page.grid.edges) - 1) == counts.numbers.shape
+    assert set(page.cells) == set(np.ndindex(counts.numbers.shape))
+    assert len(page.found) >= 0.95 * counts.numbers.size
 
 
 # Reading.
 
 
-def test_a_table_is_read_with_what_holds_in_it(table: Table, tally: suite.Photographed) -> None:
-    assert (table.rows, table.columns) == tally.numbers.shape
+def test_a_table_is_read_with_what_holds_in_it(table: Table, counts: Written) -> None:
+    assert (table.rows, table.columns) == counts.numbers.shape
     values = {place: cell.value for place, cell in table.cells.items() if cell.state != "doubtful"}
-    assert len(values) >= 0.9 * tally.numbers.size
-    assert all(tally.numbers[place] == value for place, value in values.items())
+    assert len(values) >= 0.9 * counts.numbers.size
+    assert all(counts.numbers[place] == value for place, value in values.items())
     assert table.states["checked"] + table.states["corrected"] > table.states["doubtful"]
 
 
@@ -365,17 +364,12 @@ def test_each_number_stands_where_its_corners_are(table: Table) -> None:
             assert middles[row + 1, column][1] > y
 
 
-def test_a_slip_of_the_writer_is_told_and_not_read_away(reader: Reader) -> None:
-    ink = Images(Ink.mnist("development"))
-    wrong = next(
-        one for place in range(60)
-        if (one := suite.photograph("development", ink, "tally that cross-foots", place)).slips
-        and one.numbers.size < 70
-    )  # fmt: skip
-    said = TableReader(wrong.layout, reader, learn=False).read(wrong.picture)
-    for place in wrong.slips:
-        cell = said.cells[place]
-        assert cell.state == "doubtful" or cell.value == wrong.numbers[place]
+def test_a_slip_of_the_writer_is_told_and_not_read_away(reader: Reader, kept: Kept) -> None:
+    numbers = kept.numbers.copy()
+    numbers[2, -1] += 10
+    wrong = table_of(numbers, kept.rules)
+    cell = TableReader(wrong.layout, reader, learn=False).read(wrong.picture).cells[2, numbers.shape[1] - 1]
+    assert cell.state == "doubtful" or cell.value == numbers[2, -1]
 
 
 @pytest.mark.parametrize(("confidence", "state"), [(0.9, "corrected"), (0.9999, "doubtful")])
@@ -399,7 +393,8 @@ def test_what_is_read_clearly_is_not_corrected_by_what_holds(confidence: float, 
 
 def test_a_hand_that_the_reader_brings_is_not_called_learned(reader: Reader) -> None:
     brought = reader.adapt([load_mnist("train").images[0]], [5])
-    bill = suite.photograph("development", Images(Ink.mnist("development")), "invoice", 23)
+    written = invoice(np.random.default_rng(23))
+    bill = table_of(written.numbers, written.rules)
     said = TableReader(bill.layout, brought, learn=False).read(bill.picture)
     assert said.states["checked"] > 0
     assert said.hand is None
@@ -415,26 +410,26 @@ def test_a_picture_without_numbers_is_no_table(reader: Reader) -> None:
 
 
 @pytest.fixture(scope="module")
-def tables(tally: suite.Photographed, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tables(counts: Written, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a folder with a table and what is none."""
     folder = tmp_path_factory.mktemp("scans")
-    (folder / "a.jpg").write_bytes(tally.picture)
+    (folder / "a.jpg").write_bytes(counts.picture)
     Image.new("L", (300, 200), 255).save(folder / "b.png")
     out = folder.parent / f"{folder.name}.xlsx"
-    done = read_tables([folder], out, tally.layout, 0.03, learn=False, workers=1, progress=False)
+    done = read_tables([folder], out, counts.layout, 0.03, learn=False, workers=1, progress=False)
     assert (done.rows, done.failed) == (2, 1)
     return out.with_suffix(".jsonl")
 
 
 def test_a_page_that_cannot_be_read_is_a_line_that_says_so_and_the_others_are_there(
-    tables: Path, tally: suite.Photographed
+    tables: Path, counts: Written
 ) -> None:
     good, bad = pages_of(tables)
     assert "no numbers found" in bad["error"]
     assert good["mistake"] == 0.03
-    assert len(good["cells"]) >= 0.95 * tally.numbers.size
+    assert len(good["cells"]) >= 0.95 * counts.numbers.size
     assert all(one["seen"] >= one["held"] > 0 for one in good["rules"])
-    assert {one["formula"] for one in good["rules"]} == {rule.relation.text for rule in tally.layout.rules or ()}
+    assert {one["formula"] for one in good["rules"]} == {rule.relation.text for rule in counts.layout.rules or ()}
     assert summary_of([good, bad]).count("\n") >= 1
 
 
@@ -471,9 +466,9 @@ def test_what_cannot_be_written_is_told_before_anything_is_read(
     assert not list(tmp_path.iterdir())
 
 
-def test_what_holds_on_most_pages_is_proposed_as_a_layout(tables: Path, tally: suite.Photographed) -> None:
+def test_what_holds_on_most_pages_is_proposed_as_a_layout(tables: Path, counts: Written) -> None:
     layout = proposed(pages_of(tables))
-    assert {rule.relation for rule in layout.rules or ()} == {rule.relation for rule in tally.layout.rules or ()}
+    assert {rule.relation for rule in layout.rules or ()} == {rule.relation for rule in counts.layout.rules or ()}
 
 
 OBSERVED = """
