@@ -38,8 +38,8 @@ check: setup  ## lint, format, types, and the size of the house
 	$(BIN)/mypy
 	$(BIN)/python -m lab.house
 
-faults: setup  ## fail or kill every command at every call that changes files, and write docs/reliability.md from what came of it
-	PYTHONPATH=tests:. $(BIN)/python -m faults.everything docs/results/faults.jsonl
+faults: setup  ## fail or kill every writer at every call that changes files, and write docs/reliability.md from what came of it
+	PYTHONPATH=tests:. $(BIN)/python tests/faults.py --rows docs/results/faults.jsonl
 	$(BIN)/python -m lab.write_docs
 
 bench: setup  ## measure speed, size and growth, and rewrite docs/benchmarks.md from the rows

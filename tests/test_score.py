@@ -64,22 +64,17 @@ def partial_of(out: Path) -> Path:
     return out.with_name(f".{out.name}.partial")
 
 
-def note_of(out: Path) -> Path:
-    return out.with_name(f".{out.name}.progress")
-
-
 def stop(monkeypatch: pytest.MonkeyPatch, run: Callable[[], Scored], after: int = 1) -> None:
-    """Score, and stop as soon as the note says that there are the rows of so many chunks."""
+    """Score, and stop as soon as there are the rows of so many chunks."""
 
     def add_and_stop(self: Output, *arguments: Any) -> None:
-        add(self, *arguments)  # which notes how far it is
+        add(self, *arguments)
         chunks.append(len(arguments[0]))
         if len(chunks) == after:
             raise KeyboardInterrupt
 
     add, chunks = Output.add, list[int]()
     with monkeypatch.context() as patch:
-        patch.setattr(scoring, "SAVE_EVERY", 0.0)
         patch.setattr(Output, "add", add_and_stop)
         with pytest.raises(KeyboardInterrupt):
             run()
@@ -179,9 +174,7 @@ def test_a_scoring_that_was_stopped_goes_on_to_the_same_table(
     stop(monkeypatch, lambda: score(long_table, stopped, None, workers=1, progress=False), after=4)
     assert not stopped.exists()
     with partial_of(stopped).open("ab") as stream:
-        stream.write(b"half a li")  # what a kill leaves of a write
-    with note_of(stopped).open("ab") as stream:
-        stream.write(b'{"rows": 99')
+        stream.write(b'{"row": 64, "te')  # what a kill leaves of a write
     done = score(long_table, stopped, None, workers=1, progress=False)
     assert done.read_now == whole.rows - 4 * DigitTask.chunk
     assert (done.rows, done.failed) == (whole.rows, whole.failed)
@@ -211,11 +204,11 @@ def changing(tmp_path: Path, pictures: Path) -> dict[str, Path]:
 
 
 CHANGES: list[tuple[str, Any, str]] = [
-    ("folder", lambda folder: shutil.copy(folder / "05.png", folder / "055.png"), "pictures were added, removed or"),
-    ("folder", lambda folder: (folder / "05.png").unlink(), "pictures were added, removed or"),
-    ("folder", lambda folder: shutil.copy(folder / "06.png", folder / "05.png"), "pictures were changed"),
-    ("csv", lambda folder: (folder / "t.csv").write_text("path\n07.png\n"), "the source was changed"),
-    ("jsonl", lambda folder: (folder / "t.jsonl").write_text('{"path": "1.png"}\n'), "the source was changed"),
+    ("folder", lambda folder: shutil.copy(folder / "05.png", folder / "055.png"), "list of pictures"),
+    ("folder", lambda folder: (folder / "05.png").unlink(), "list of pictures"),
+    ("folder", lambda folder: shutil.copy(folder / "06.png", folder / "05.png"), "state of the pictures"),
+    ("csv", lambda folder: (folder / "t.csv").write_text("path\n07.png\n"), "content of the source"),
+    ("jsonl", lambda folder: (folder / "t.jsonl").write_text('{"path": "1.png"}\n'), "content of the source"),
 ]
 
 
@@ -228,8 +221,10 @@ def test_a_source_that_changed_since_a_scoring_stopped_is_refused_in_a_line_that
     change(changing["folder"])
     with pytest.raises(ScoreError) as caught:
         score(changing[kind], out, 7, progress=False)
-    assert f"--out {out}: holds part of a scoring that began before {what}" in str(caught.value)
-    assert str(caught.value).endswith("back to go on with it, name another file, or add --overwrite")
+    assert str(caught.value) == (
+        f"--out {out}: holds part of a scoring with another {what}: give the same {what} to go on with it, name "
+        "another file, or add --overwrite"
+    )
     score(changing[kind], out, 7, workers=1, overwrite=True, progress=False)
     score(changing[kind], tmp_path / "alone.csv", 7, workers=1, progress=False)
     assert out.read_bytes() == (tmp_path / "alone.csv").read_bytes()
@@ -267,38 +262,55 @@ def test_another_job_does_not_go_on_with_a_table(
     assert score(source, overwrite=True, **given).rows == (1 if name == "source" else 30)
 
 
-@pytest.mark.parametrize("damage", ["gone", "cut", "edited"])
-def test_rows_that_are_not_what_their_note_says_are_never_gone_on_with(
-    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+HEAD = b'{"job": {}}\n{"row": 0, "rows": 1, "failed": 0, "text": "x"}\n'
+
+
+@pytest.mark.parametrize(
+    "found",
+    [b"\0\0\n\0\n", b"[1]\n[2]\n", b'{"job": 3}\n{}\n', HEAD.replace(b": 0", b": 1", 1),
+     HEAD + b'{"row": 1, "rows": "x", "failed": 0, "text": ""}\n', HEAD.replace(b'"x"', b"7"), HEAD * 2],
+)  # fmt: skip
+def test_what_does_not_hold_rows_is_refused_and_replaced_only_if_asked(
+    pictures: Path, tmp_path: Path, found: bytes
 ) -> None:
     out = tmp_path / "out.csv"
-    stop(monkeypatch, lambda: score(pictures, out, 7, workers=1, progress=False))
-    rows = partial_of(out).read_bytes()
-    if damage == "gone":
-        partial_of(out).unlink()
-    else:
-        partial_of(out).write_bytes(rows[:-9] if damage == "cut" else rows.replace(b"7", b"8", 1))
+    partial_of(out).write_bytes(found)
     with pytest.raises(ScoreError) as caught:
         score(pictures, out, 7, progress=False)
     assert str(caught.value) == (
-        f"--out {out}: {partial_of(out)} is not what the note of it, .out.csv.progress, says: add --overwrite to begin "
-        "anew"
+        f"--out {out}: {partial_of(out)} does not hold the rows of a scoring: add --overwrite to begin anew"
     )
-    score(pictures, out, 7, workers=1, overwrite=True, progress=False)
-    score(pictures, tmp_path / "alone.csv", 7, workers=1, progress=False)
-    assert out.read_bytes() == (tmp_path / "alone.csv").read_bytes()
+    assert partial_of(out).read_bytes() == found
+    assert score(pictures, out, 7, workers=1, overwrite=True, progress=False).rows == 30
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
 
-@pytest.mark.parametrize("note", [b"", b"no note", b'{"job": 3}\n{}\n', b"[1]\n[2]\n", b"\0\0\n\0\n"])
-def test_a_note_that_is_none_is_refused_or_of_no_rows(pictures: Path, tmp_path: Path, note: bytes) -> None:
+def test_a_table_that_was_written_when_the_scoring_was_stopped_is_finished_and_another_one_is_kept(
+    pictures: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.csv"
-    note_of(out).write_bytes(note)
-    if note:
-        with pytest.raises((ScoreError, OutputError)) as caught:
-            score(pictures, out, 7, progress=False)
-        assert ".out.csv.progress: " in str(caught.value)
-        note_of(out).unlink()
-    assert score(pictures, out, 7, workers=1, progress=False).rows == 30
+
+    def fail() -> None:
+        raise OutputError("full")
+
+    def run(then: Any) -> Scored:
+        source = source_of(pictures, 7)
+        task = DigitTask.of(PRETRAINED, "auto", False)
+        return scoring.tabulate(source, out, task, {"source": "x"}, workers=1, progress=False, then=then)
+
+    with pytest.raises(OutputError, match=r"^full$"):
+        run(fail)
+    written = out.read_bytes()
+    for other in (written[:-1], written + b"x", b"x" + written):
+        out.write_bytes(other)
+        with pytest.raises(OutputError, match="holds something already"):
+            run(None)
+        assert out.read_bytes() == other
+    out.write_bytes(written)
+    again = run(lambda: (tmp_path / "then").touch())
+    assert (again.rows, again.read_now) == (30, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "then"]
+    assert out.read_bytes() == written
 
 
 def test_what_is_read_from_is_not_written_to(changing: dict[str, Path], tmp_path: Path) -> None:

@@ -115,11 +115,8 @@ class Journal:
     """An open file of JSON objects, one a line, to which one process at a time appends. Closing it without lines
     removes the file.
 
-    A line is on the disk when `add` returns. A process that is killed, or finds the disk full, leaves whole lines and
-    perhaps a part of one. The next process that opens the file cuts this part off.
-
-    Attributes:
-        lines: The lines that the file had when it was opened, without line ends.
+    A process that is killed, or finds the disk full, leaves whole lines and perhaps a part of one. The next process
+    that opens the file cuts this part off.
     """
 
     def __init__(self, path: Path, busy: str, patience: float = 0.0) -> None:
@@ -129,11 +126,11 @@ class Journal:
         another process still has the file open after `patience` seconds.
         """
         check_replaceable(path)
-        self.path, self.size, self.lines = path, 0, list[bytes]()
+        self.path, self.size = path, 0
         with writing(path):
             self.stream = self.opened(busy, time.monotonic() + patience)
             try:
-                self.read()
+                self.mend()
             except BaseException:
                 self.stream.close()
                 raise
@@ -153,26 +150,33 @@ class Journal:
                 time.sleep(0.01)
             stream.close()
 
-    def read(self) -> None:
-        """Read the lines. If the last one lacks only its line end, add it; cut off a JSON object that is incomplete."""
-        self.stream.seek(0)
-        content = self.stream.read()
-        *self.lines, half = content.split(b"\n")
-        self.size = len(content) - len(half)
-        if not half:
+    def mend(self) -> None:
+        """If the last line lacks only its line end, add it; cut off a JSON object that is incomplete."""
+        last = b""
+        with self.path.open("rb") as stream:
+            for last in stream:
+                self.size += len(last)
+        if not last or last.endswith(b"\n"):
             return
         try:
-            parse_json(half)
+            parse_json(last)
         except ValueError as error:
-            if not half.startswith(b"{"):
+            if not last.startswith(b"{"):
                 raise OutputError(
                     f"{self.path}: its last line is no JSON, expected a JSON object on each line: name another file"
                 ) from error
+            self.size -= len(last)
             self.stream.truncate(self.size)
         else:
             write_all(self.stream, b"\n")
-            self.size += len(half) + 1
-            self.lines.append(half)
+            self.size += 1
+
+    @property
+    def lines(self) -> Iterator[bytes]:
+        """The lines of the file, read one by one, without line ends."""
+        with self.path.open("rb") as stream:
+            for line in stream:
+                yield line.removesuffix(b"\n")
 
     def __enter__(self) -> Journal:
         return self
@@ -180,13 +184,15 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def add(self, line: str) -> None:
-        """Append a line. If that fails, leave the file unchanged and raise `OutputError`."""
+    def add(self, line: str, *, sync: bool = True) -> None:
+        """Append a line, and with `sync` return when it is on the disk. If that fails, leave the file unchanged and
+        raise `OutputError`."""
         data = line.encode() + b"\n"
         with writing(self.path):
             try:
                 write_all(self.stream, data)
-                os.fsync(self.stream.fileno())
+                if sync:
+                    os.fsync(self.stream.fileno())
             except OSError:
                 with suppress(OSError):
                     self.stream.truncate(self.size)
@@ -195,12 +201,14 @@ class Journal:
 
     def clear(self) -> None:
         """Remove all lines."""
-        self.stream.truncate(0)
+        with writing(self.path):
+            self.stream.truncate(0)
         self.size = 0
 
     def remove(self) -> None:
         """Remove the file, with all its lines."""
-        self.path.unlink()
+        with writing(self.path):
+            self.path.unlink()
         self.stream.close()
 
     def close(self) -> None:

@@ -4,9 +4,9 @@ The source is cut into chunks; workers read the chunks side by side and give the
 read on each picture: one digit, or a number of any length. The task goes to the workers together with its network, and
 each worker starts it.
 
-The rows go to a file beside the table, `.NAME.partial`, which takes the name of the table when it is complete. A note
-beside it, `.NAME.progress`, says before the first row what is scored, and from time to time how many rows are on the
-disk. A scoring that was killed goes on from there, and the table is the same byte for byte.
+The rows go to a journal beside the table, `.NAME.partial`, whose first line says what is scored. When all rows are
+there, the table is made from it and gets its name in one step. A scoring that was killed goes on behind the last row of
+the journal, and the table is the same byte for byte.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
-from io import FileIO
 from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -47,17 +46,6 @@ Result = dict[str, Any] | str
 Read = Callable[[list[Any], list[int | None]], list[Result]]
 """A function that reads pictures, each with its number."""
 
-SAVE_EVERY = 2.0
-"""Seconds between two notes of the progress."""
-BLOCK = 2**20
-"""How many bytes are read at once for a checksum."""
-WITH_ANOTHER = "with another {name}: give the same {name} to go on with it"
-CHANGES = {
-    "names": "that began before pictures were added, removed or renamed: bring the folder back to go on with it",
-    "sizes and times": "that began before pictures were changed: bring them back to go on with it",
-    "bytes": "that began before the source was changed: bring it back to go on with it",
-}
-"""Messages for a partial scoring of a source that has changed, by the part that differs."""
 FORMULA = frozenset("=+-@\t\r")
 """The first characters by which spreadsheets take a text for a formula."""
 NEXT = 3
@@ -197,14 +185,13 @@ def tabulate(
     with closing(found.rows), closing(Output(out, job, overwrite, task.columns, task.flat)) as output:
         first = output.rows
         rows = islice(found.rows, first, None)
-        if not output.whole:
-            with start_workers(engine, workers, prepare, ScoreError) as readers, tqdm(
-                total=found.count, initial=first, unit=" rows", disable=not progress, smoothing=0.05
-            ) as bar:  # fmt: skip
-                for chunk, results in readers.in_order(iter(lambda: list(islice(rows, task.chunk)), [])):
-                    check_apart(out, (row.picture for row in chunk if isinstance(row.picture, str)))
-                    output.add(chunk, results)
-                    bar.update(len(chunk))
+        with start_workers(engine, workers, prepare, ScoreError) as readers, tqdm(
+            total=found.count, initial=first, unit=" rows", disable=not progress, smoothing=0.05
+        ) as bar:  # fmt: skip
+            for chunk, results in readers.in_order(iter(lambda: list(islice(rows, task.chunk)), [])):
+                check_apart(out, (row.picture for row in chunk if isinstance(row.picture, str)))
+                output.add(chunk, results)
+                bar.update(len(chunk))
         if found.changed:
             raise ScoreError(
                 f"{asked['source']}: changed while it was read: run the same command again, with --overwrite"
@@ -456,161 +443,117 @@ class Task(Protocol):
 
 
 class Output:
-    """The rows of a future table, `.NAME.partial`, and the note beside them, `.NAME.progress`, which is also the lock.
+    """The rows of a future table, in the journal `.NAME.partial` beside it.
 
-    The first line of the note describes the job; it is on the disk before the first row. Each other line says how many
-    rows and bytes are certainly on the disk, with their checksum. The last line, written before the rows become the
-    table, says that they are complete.
+    Its first line describes the job. Each other line is a chunk: the number of its first row, how many rows it has, how
+    many of them failed, and their text in the table.
 
     Attributes:
         rows: How many rows there are.
         failed: How many of them have an error.
-        whole: Whether the table was already complete when this object was made, so that little more than removing the
-            note is left.
     """
 
     def __init__(
         self, path: Path, job: dict[str, Any], overwrite: bool, columns: tuple[str, ...],
         flat: Callable[[dict[str, Any]], dict[str, Any]],
     ) -> None:  # fmt: skip
-        self.out, self.job, self.overwrite = path, job, overwrite
+        self.out, self.overwrite = path, overwrite
         self.columns, self.flat = ("row", *columns, "error"), flat
         files.check_replaceable(path)
         self.path = Path(os.path.realpath(path))
-        self.partial = self.path.with_name(f".{self.path.name}.partial")
         self.is_csv = path.suffix == ".csv"
-        self.rows = self.failed = self.bytes = 0
-        self.sum, self.whole = hashlib.sha256(), False
-        self.stream: FileIO | None = None
+        self.rows = self.failed = 0
         files.make_folder(self.path.parent)
-        note = self.path.with_name(f".{self.path.name}.progress")
-        self.note = files.Journal(note, f"--out {path}: another scoring writes it: wait for it or name another")
+        partial = self.path.with_name(f".{self.path.name}.partial")
+        self.journal = files.Journal(partial, f"--out {path}: another scoring writes it: wait for it or name another")
         try:
-            with files.writing(path):
-                self.begin()
+            self.begin(job)
         except BaseException:
-            self.close()
+            self.journal.close()
             raise
-        self.saved = time.monotonic()
 
-    def begin(self) -> None:
-        """Bring the rows to the state from which to go on. Raises `OutputError`, `ScoreError`."""
-        last = self.last_note()
-        if last and last["whole"] and not self.partial.exists() and self.take_up(self.path, last):
-            self.whole = True
-            return
-        self.check_free()
-        if last and not self.take_up(self.partial, last) and not self.overwrite:
+    def begin(self, job: dict[str, Any]) -> None:
+        """Go on with the rows of this job, or begin anew. Raises `OutputError`, and `ScoreError` if there are rows that
+        must not be overwritten."""
+        begun = self.begun()
+        if begun != job and self.rows and not self.overwrite:
+            name = next(name for name in (*job, *(begun or ())) if (begun or {}).get(name) != job.get(name))
             raise ScoreError(
-                f"--out {self.out}: {self.partial} is not what the note of it, {self.note.path.name}, says: add "
-                "--overwrite to begin anew"
+                f"--out {self.out}: holds part of a scoring with another {name}: give the same {name} to go on with "
+                "it, name another file, or add --overwrite"
             )
-        self.stream = FileIO(self.partial, "a")
-        if self.rows:
-            self.stream.truncate(self.bytes)
-            return
-        self.note.clear()
-        self.stream.truncate(0)
-        self.note.add(json.dumps({"job": self.job}))
-        if self.is_csv:
-            self.write(csv_line({name: name for name in self.flat(dict.fromkeys(self.columns))}).encode())
+        self.check_free()
+        if begun != job:
+            self.rows = self.failed = 0
+            self.journal.clear()
+            self.journal.add(json.dumps({"job": job}))
 
-    def last_note(self) -> dict[str, Any] | None:
-        """The last line of the note, if there are rows of this job; else None. Raises `ScoreError` if the rows belong
-        to another job and must not be overwritten."""
-        if len(self.note.lines) < 2:
-            return None
+    def begun(self) -> dict[str, Any] | None:
+        """The job of the rows that are there, which are counted; None if there are none. Raises `ScoreError` if they
+        are no rows, and must not be overwritten."""
+        job = None
         try:
-            job, last = dict(json.loads(self.note.lines[0])["job"]), json.loads(self.note.lines[-1])
-            last = {"rows": int(last["rows"]), "failed": int(last["failed"]), "bytes": int(last["bytes"]),
-                    "sha256": str(last["sha256"]), "whole": bool(last["whole"])}  # fmt: skip
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            for line in map(files.parse_json, self.journal.lines):
+                if job is None:
+                    job = dict(line["job"])
+                elif line["row"] != self.rows or not isinstance(line["text"], str):
+                    raise ValueError("a row is missing")
+                else:
+                    self.rows, self.failed = self.rows + int(line["rows"]), self.failed + int(line["failed"])
+        except (ValueError, KeyError, TypeError) as error:
             if self.overwrite:
                 return None
-            raise ScoreError(f"{self.note.path}: not a note of how far a scoring is: add --overwrite") from error
-        if job == self.job:
-            return last
-        if self.overwrite:
-            return None
-        name = next(name for name in (*self.job, *job) if job.get(name) != self.job.get(name))
-        raise ScoreError(
-            f"--out {self.out}: holds part of a scoring {CHANGES.get(name, WITH_ANOTHER.format(name=name))}, name "
-            "another file, or add --overwrite"
-        )
+            raise ScoreError(
+                f"--out {self.out}: {self.journal.path} does not hold the rows of a scoring: add --overwrite to begin "
+                "anew"
+            ) from error
+        return job
 
     def check_free(self) -> None:
-        """Raise `OutputError` if there is a table already that must not be replaced."""
-        if not self.overwrite and self.path.exists() and self.path.stat().st_size:
-            raise OutputError(f"--out {self.out}: holds something already: name another file or add --overwrite")
+        """Raise `OutputError` if there is something else already that must not be replaced."""
+        with files.writing(self.out):
+            if not self.overwrite and self.path.exists() and self.path.stat().st_size and not self.is_written():
+                raise OutputError(f"--out {self.out}: holds something already: name another file or add --overwrite")
 
-    def take_up(self, path: Path, note: dict[str, Any]) -> bool:
-        """Go on from `note` if its checksum fits the first bytes of `path`. Returns whether it does."""
-        found, size = hashlib.sha256(), note["bytes"]
-        try:
-            with path.open("rb") as stream:
-                while block := stream.read(min(size, BLOCK)):
-                    found.update(block)
-                    size -= len(block)
-        except FileNotFoundError:
-            return False
-        if found.hexdigest() != note["sha256"]:
-            return False
-        self.rows, self.failed, self.bytes, self.sum = note["rows"], note["failed"], note["bytes"], found
-        return True
+    def is_written(self) -> bool:
+        """Whether the table has exactly these rows: a scoring was stopped when it had written it."""
+        with self.path.open("rb") as stream:
+            return all(stream.read(len(part)) == part for part in self.parts()) and not stream.read(1)
+
+    def parts(self) -> Iterator[bytes]:
+        """The bytes of the table, piece by piece."""
+        if self.is_csv:
+            yield csv_line({name: name for name in self.flat(dict.fromkeys(self.columns))}).encode()
+        yield from (encoded(json.loads(line)["text"]) for line in islice(self.journal.lines, 1, None))
 
     def add(self, chunk: list[Row], results: list[Result]) -> None:
-        """Write a chunk, and from time to time a line of the note."""
+        """Write a chunk."""
         lines = []
         for place, (row, result) in enumerate(zip(chunk, results, strict=True), self.rows):
             known: dict[str, Any] = {"error": result} if isinstance(result, str) else result
             known = {"row": place, "path": row.path, "number": row.number} | known
             values = {name: known.get(name) for name in self.columns}
             lines.append(csv_line(self.flat(values)) if self.is_csv else json_line(values))
-        self.write(b"".join(map(encoded, lines)))
-        self.rows += len(chunk)
-        self.failed += sum(isinstance(result, str) for result in results)
-        if time.monotonic() - self.saved > SAVE_EVERY:
-            self.save()
-
-    def write(self, data: bytes) -> None:
-        """Write bytes, and add them to the count and the checksum."""
-        assert self.stream is not None
-        with files.writing(self.out):
-            files.write_all(self.stream, data)
-        self.sum.update(data)
-        self.bytes += len(data)
-
-    def save(self, whole: bool = False) -> None:
-        """Bring the rows to the disk, then note how many there are."""
-        assert self.stream is not None
-        with files.writing(self.out):
-            os.fsync(self.stream.fileno())
-        note = {"rows": self.rows, "failed": self.failed, "bytes": self.bytes, "sha256": self.sum.hexdigest()}
-        self.note.add(json.dumps(note | {"whole": whole}))
-        self.saved = time.monotonic()
+        failed = sum(isinstance(result, str) for result in results)
+        line = {"row": self.rows, "rows": len(chunk), "failed": failed, "text": "".join(lines)}
+        self.journal.add(json.dumps(line), sync=False)
+        self.rows, self.failed = self.rows + len(chunk), self.failed + failed
 
     def finish(self, then: Callable[[], object] | None = None) -> None:
-        """Give the rows the name of the table, call `then`, and remove the note."""
-        with files.writing(self.out):
-            if self.stream is not None:
-                self.save(whole=True)
-                self.check_free()
-                self.stream.close()
-                os.replace(self.partial, self.path)
+        """Write the table, call `then`, and remove the journal."""
+        self.check_free()
+        with files.replacing(self.path) as stream:
+            stream.writelines(self.parts())
         if then is not None:
             then()
-        with files.writing(self.out):
-            self.note.remove()
+        self.journal.remove()
 
     def close(self) -> None:
-        """Close the files; a scoring without rows leaves nothing behind."""
-        if self.stream is not None:
-            if not self.rows and not self.note.stream.closed:
-                with suppress(OSError):
-                    self.note.clear()
-                    self.partial.unlink(missing_ok=True)
-            self.stream.close()
-        self.note.close()
+        """Close the journal; a scoring without rows leaves none."""
+        if not self.rows and not self.journal.stream.closed:
+            with suppress(OutputError):
+                self.journal.clear()
+        self.journal.close()
 
 
 def csv_line(values: dict[str, Any]) -> str:

@@ -40,6 +40,8 @@ LONGEST_PATH = 2**15
 MOST_DIGITS = 600
 """The most digits of a number: Python writes and reads whole numbers of a few thousand digits, and sums are written."""
 LIMIT = 10**MOST_DIGITS
+CONTENT = "content of the source"
+"""The name of the checksum of files that are read from beginning to end."""
 BLOCK = 2**20
 """How many bytes are read at once for a count or a checksum."""
 
@@ -79,7 +81,7 @@ class Source:
     @property
     def changed(self) -> bool:
         """Whether the files have changed since the source was opened; False for a folder of pictures."""
-        return "bytes" in self.content and checksum(self.files) != self.content["bytes"]
+        return CONTENT in self.content and checksum(self.files) != self.content[CONTENT]
 
 
 def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
@@ -105,7 +107,7 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
                     count if file.suffix == ".gz" else min(count, file.stat().st_size // SIDE**2)
                     for file, count in counts.items()
                 ]
-                return Source(rows, sum(there), files, {"bytes": checksum(files)})
+                return Source(rows, sum(there), files, {CONTENT: checksum(files)})
         names = pictures_in(path)
         if not names:
             raise DataError(f"{path}: no pictures in it, expected files such as {', '.join(sorted(SUFFIXES)[:4])}")
@@ -120,7 +122,7 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
             "single pictures"
         )
     with reading(path):
-        count, content = count_lines(path), {"bytes": checksum([path])}
+        count, content = count_lines(path), {CONTENT: checksum([path])}
         if path.suffix == ".csv":
             columns = csv_columns(path, number, sums)
             return Source(csv_rows(path, columns, number, sums), max(0, count - 1), [path], content)
@@ -193,7 +195,7 @@ def listing(folder: Path | str, names: list[str]) -> dict[str, str]:
         except OSError:  # such as a link to nothing
             states.update(b"none\n")
         called.update(os.fsencode(name) + b"\0")
-    return {"names": called.hexdigest(), "sizes and times": states.hexdigest()}
+    return {"list of pictures": called.hexdigest(), "state of the pictures": states.hexdigest()}
 
 
 # Tables.

@@ -1,11 +1,8 @@
-"""Keep the folder of a network in order: its own files, files made from its weights, and its replacement by a new
-network.
+"""Keep the folder of a network in order: its own files, and files made from its weights.
 
 The weights carry their configuration, so `model.safetensors` alone is the network; `config.json` tells people the same.
-A run that is to replace another is built in `.unfinished` inside the folder. One renaming puts the new weights in the
-place of the old ones. From then on, the new network is the folder's network. The other files of the run follow. Each
-file that was made from weights has the checksum of these weights, so files of other weights are recognised. If the
-process is killed in between, the next process that writes into the folder does the rest.
+Each file that was made from weights has the checksum of these weights, so files of other weights are recognised. A run
+that is to replace another is built in `.unfinished` inside the folder; the renaming of its weights makes it the run.
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sumnist.errors import OutputError
-from sumnist.files import CONFIG, ONNX, WEIGHTS, cannot_write, lock, writing
+from sumnist.files import CONFIG, ONNX, WEIGHTS, lock, writing
 
 RECORD = "record.json"
 METRICS = "metrics.jsonl"
@@ -34,7 +31,8 @@ DRAWN = tuple(
 )
 DERIVED = (ONNX, INT8, EVALUATION, *DRAWN)
 """Files that are made from the weights and carry their checksum."""
-OF_RUN = (RECORD, METRICS, STATE, "tensorboard/events.out.tfevents.*")
+EVENTS = "tensorboard/events.out.tfevents.*"
+OF_RUN = (RECORD, METRICS, STATE, EVENTS)
 """Patterns of the files that a training writes besides the network. It touches no other file in its folder."""
 
 UNFINISHED = ".unfinished"
@@ -93,56 +91,43 @@ def remove_stale(folder: Path, names: Iterable[str] = DERIVED) -> None:
             remove_files(path for path in files if checksum is None or not carries(path, checksum))
 
 
-# One network takes the place of another.
+# One process writes, and replaces what is there.
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[bool]:
-    """Lock `folder` as long as the context lasts, so that no other process writes a network there. Yields False if
-    another process does. Raises `OutputError`."""
+def held(folder: Path) -> Iterator[None]:
+    """Lock `folder` as long as the context lasts, so that no other process writes a network there. Raises
+    `OutputError` if another process does."""
     if os.name == "nt":  # no locks, and folders cannot be opened
-        yield True
+        yield
         return
-    try:
+    with writing(folder):
         place = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
     try:
-        yield lock(place)
+        if not lock(place):
+            raise OutputError(
+                f"{folder}: another process writes a run there: wait until it has ended, or name another folder"
+            )
+        yield
     finally:
         os.close(place)
 
 
-def busy(folder: Path) -> OutputError:
-    """The error to raise when another process writes into `folder`."""
-    return OutputError(f"{folder}: another process writes a run there: wait until it has ended, or name another folder")
-
-
-def take_place(build: Path, folder: Path) -> None:
-    """Put the network that was built in `build`, a folder inside `folder`, in the place of the network in `folder`; or
-    finish doing so. The caller must hold `folder`. Raises `OutputError`."""
+def publish(build: Path, folder: Path) -> None:
+    """Put the finished run that was built in `build`, a folder inside `folder`, in the place of the run in `folder`, or
+    finish doing so. The weights come first, and the record, by which a resume knows that there is more to do, comes
+    last. The caller must hold `folder`. Raises `OutputError`."""
     with writing(folder):
         if (build / WEIGHTS).exists():
+            remove_files(matching(folder, (STATE, EVENTS)))
             (build / WEIGHTS).replace(folder / WEIGHTS)
         remove_stale(folder)
-        if (build / CONFIG).exists():  # no other file has followed yet
-            remove_files(path for path in matching(folder, OF_RUN) if not (build / path.relative_to(folder)).exists())
         files = [path for path in build.rglob("*") if not path.is_dir()]
-        for path in sorted(files, key=lambda path: (path.name == RECORD, path.name != CONFIG, path)):
+        for path in sorted(files, key=lambda path: (path.name == RECORD, path)):
             target = folder / path.relative_to(build)
             target.parent.mkdir(exist_ok=True)
             path.replace(target)
         shutil.rmtree(build)
-
-
-def settle_if_free(folder: Path) -> None:
-    """If a killed process has not finished putting a network in its place, finish it, unless another process writes
-    there. Raises `OutputError`."""
-    build = folder / UNFINISHED
-    if read_record(build).get("finished") and not (build / WEIGHTS).exists():
-        with held(folder) as free:
-            if free:
-                take_place(build, folder)
 
 
 def remove_run(folder: Path) -> None:
@@ -163,10 +148,3 @@ def remove_files(files: Iterable[Path]) -> None:
     """Remove files, but not their folders. Raises `OSError`."""
     for path in list(files):
         path.unlink(missing_ok=True)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder with its content, if it exists. Raises `OutputError`."""
-    with writing(folder):
-        if folder.is_dir():
-            shutil.rmtree(folder)

@@ -17,7 +17,7 @@ from sumnist.files import PRETRAINED, make_folder
 from sumnist.model.checkpoint import Calibration, Saved, flaw, save_config, save_network
 from sumnist.model.encoders import FEATURES, build_encoder
 from sumnist.model.export_spec import ExportSpec
-from sumnist.model.folder import STATE, busy, held, remove_run, settle_if_free
+from sumnist.model.folder import STATE, UNFINISHED, held, remove_run
 from sumnist.model.fusion import AnyFusion, Heads, Outputs, build_fusion
 
 
@@ -177,11 +177,8 @@ class TwoInputNet(Saved, Network):
             raise RunError(f"{folder}: not written: {wrong}")
         folder = Path(folder)
         make_folder(folder)
-        settle_if_free(folder)
-        with held(folder) as free:
-            if not free:
-                raise busy(folder)
-            if (folder / STATE).exists():
+        with held(folder):
+            if (folder / STATE).exists() or (folder / UNFINISHED).exists():
                 raise OutputError(
                     f"{folder}: holds a training that is not finished: name another folder, or finish it with --resume"
                 )

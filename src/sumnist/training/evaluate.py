@@ -122,7 +122,6 @@ def evaluate_sums(run_folder: str | Path, data_dir: str | Path | None = None, de
 def loaded(folder: Path, data_dir: str | Path | None, device: str) -> tuple[TwoInputNet, Config, str, DigitSet]:
     """The network of a run, its configuration and checksum, and the test images. The images come from `data_dir`, or
     else from the run's data. Raises `RunError` and `DataError`."""
-    files.settle_if_free(folder)
     net, config, checksum = TwoInputNet.load(folder, choose_device(device))
     try:
         return net, config, checksum, load_mnist("test", data_dir or config.data_dir)

@@ -39,7 +39,7 @@ from sumnist.inference.hand import LENGTH, Hand
 from sumnist.inference.onnx import ZEROS, OnnxFile, OnnxNetwork
 from sumnist.model.checkpoint import Saved
 from sumnist.model.export_spec import ExportSpec
-from sumnist.model.folder import INT8, settle_if_free
+from sumnist.model.folder import INT8
 from sumnist.model.network import TwoInputNet
 from sumnist.typed import typed
 
@@ -214,8 +214,6 @@ def export_run(
         >>> export_run("runs/tiny").path.name  # which `train` left
         'model.onnx'
     """
-    if out is None:
-        settle_if_free(Path(run_folder))
     net, config, checksum = kind.network.load(run_folder)
     trial = kind(config)
     if int8 and trial.in_8_bits == "nothing":

@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import math
+import shutil
 import sys
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -27,7 +28,7 @@ from sumnist.errors import ConfigError, OutputError, RunError, TrainingError
 from sumnist.files import CONFIG, ONNX, WEIGHTS, make_folder, parse_json, write_atomically, writing
 from sumnist.model import folder as files
 from sumnist.model.checkpoint import flaw, load_tensors, read_config, save_network, save_tensors
-from sumnist.model.folder import METRICS, RECORD, STATE, UNFINISHED, begun, read_record, remove
+from sumnist.model.folder import METRICS, RECORD, STATE, UNFINISHED, begun, read_record
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class RunFolder:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self.hold, suppress(OSError):
             if kind is not None and self.place != self.path and not self.resumes and not (self.place / STATE).exists():
-                remove(self.place)  # no state to resume from
+                shutil.rmtree(self.place, ignore_errors=True)  # no state to resume from
             self.close_board()
 
     def open(self, *, overwrite: bool, resume: bool) -> None:
@@ -127,11 +128,12 @@ class RunFolder:
         Raises `OutputError`, `ConfigError` and `RunError`.
         """
         make_folder(self.path)
-        files.settle_if_free(self.path)
-        if not self.hold.enter_context(files.held(self.path)):
-            raise files.busy(self.path)
+        self.hold.enter_context(files.held(self.path))
+        build = self.path / UNFINISHED
+        if read_record(build).get("finished") and not (build / WEIGHTS).exists():
+            files.publish(build, self.path)
         if begun(self.path) == self.path:
-            remove(self.path / UNFINISHED)  # of a run that was stopped before it began
+            self.remove_build()  # of a run that was stopped before it began
         holds = any((self.path / name).exists() for name in (CONFIG, WEIGHTS, ONNX))
         if resume and (holds or begun(self.path) != self.path):
             self.place, self.resumes = begun(self.path), True
@@ -174,7 +176,7 @@ class RunFolder:
             if self.has_state:
                 progress, tensors = self.load_state()
             elif not self.resumes:
-                remove(self.path / UNFINISHED)
+                self.remove_build()
                 if self.place == self.path:
                     files.remove_run(self.path)
             self.metrics = list(progress.metrics)
@@ -244,8 +246,14 @@ class RunFolder:
         with writing(self.place):
             (self.place / STATE).unlink(missing_ok=True)
         if self.place != self.path:
-            files.take_place(self.place, self.path)
+            files.publish(self.place, self.path)
             self.place = self.path
+
+    def remove_build(self) -> None:
+        """Remove what is left of a run that was to replace the one in `path`. Raises `OutputError`."""
+        with writing(self.path):
+            if (self.path / UNFINISHED).exists():
+                shutil.rmtree(self.path / UNFINISHED)
 
     def write_record(self) -> None:
         """Write `record` into the folder."""
