@@ -601,7 +601,7 @@ def test_everything_made_from_the_weights_carries_their_checksum_and_goes_with_t
         header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
     checksum = header["__metadata__"]["sha256"]
     plots = ("confusion-digit", "confusion-sum", "mistakes", "reliability", "training")
-    derived = {"evaluation.json", *(f"model{kind}.onnx" for kind in ("", ".int8", ".small"))}
+    derived = {"evaluation.json", *(f"model{kind}.onnx" for kind in ("", ".int8"))}
     derived |= {f"plots/{name}.png" for name in plots}
     assert {name for name, content in files_in(exported).items() if checksum.encode() in content} == {*derived, WEIGHTS}
     save_network(network(3), exported)
