@@ -22,6 +22,7 @@ import pytest
 import sumnist.sheets
 import sumnist.tables
 from sumnist.cli import main
+from sumnist.files import LEARNED
 
 FOLDER = Path(__file__).parent / "golden"
 COMMANDS = {
@@ -37,6 +38,18 @@ EQUATIONS = (
     "numbers/6-touching.png - digits/tight.png - digits/tight.png = ______",
     "digits/scribble.png + digits/cell.png = 9",
 )
+PRINTED = (
+    "predict --number -3 digits/image.png digits/letter.png digits/several.png digits/corner.png digits/blank.png",
+    "predict digits/cell.png", "predict --number 5 --model LEARNED digits/doubtful.png",
+    "predict --numbers --number -1000 numbers/minus.png numbers/point.png numbers/date.png numbers/word.png",
+    "predict --numbers numbers/6-touching.png --digits 5", "find pages/columns.png pages/table-turned.png",
+    "add columns/agrees.png columns/disagrees.png", "add columns/agrees.png --total none",
+    "add columns/agrees.png --total 485", "add numbers/two-lines.png",
+    "solve digits/scribble.png + digits/cell.png = 9", "solve digits/letter.png + 1_ = _ --count 5",
+    "solve digits/letter.png + digits/clothes.png = 3", "solve numbers/struck-out.png = numbers/word.png - _",
+    "solve digits/image.png = 1", "demo --count 4 --seed 1", "demo --count 1 --seed 5 --model LEARNED",
+)  # fmt: skip
+"""Commands whose printed text is kept."""
 HAND = {"digits/doubtful.png": 8, "digits/corner.png": 9, "digits/cell.png": 1, "numbers/12-spaced.png": "123456789012"}
 """Examples, with labels that need not be right, for a reader that learns from them."""
 
@@ -48,6 +61,8 @@ def readings() -> Iterator[tuple[str, Any]]:
             yield str(picture), json_of(*command, str(picture))
     for equation in EQUATIONS:
         yield equation, json_of("solve", equation)
+    for line in PRINTED:
+        yield line, printed_by(*line.replace("LEARNED", str(LEARNED)).split())
     for picture in sorted(Path("sheets").glob("*.png")):
         yield str(picture), sumnist.sheets.read(picture, "sheets/exam.toml").as_dict()
     for picture in sorted(Path("tables").glob("*.png")):
@@ -57,10 +72,15 @@ def readings() -> Iterator[tuple[str, Any]]:
     yield "a number by a hand", adapted.read_number("numbers/6-touching.png").as_dict()
 
 
-def json_of(*words: str) -> Any:
+def printed_by(*words: str) -> list[str]:
     with redirect_stdout(io.StringIO()) as printed:
-        main([*words, "--json"])
-    return json.loads(printed.getvalue())
+        main([*words])
+    return printed.getvalue().splitlines()
+
+
+def json_of(*words: str) -> Any:
+    (line,) = printed_by(*words, "--json")
+    return json.loads(line)
 
 
 def made_with() -> list[str]:

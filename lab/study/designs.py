@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final, Literal
 
+from lab.study.rows import StudyError
 from sumnist.config import unknown
-from sumnist.errors import ConfigError, StudyError
+from sumnist.errors import ConfigError
 
 SLIP: Final = "softmax-then-cross-entropy"
 """A widespread mistake: a softmax before a loss that has a softmax itself."""

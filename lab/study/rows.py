@@ -6,13 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sumnist.errors import StudyError
+from sumnist.errors import SumnistError
 from sumnist.files import Journal, fits, parse_json, read_whole
 
 Row = dict[str, Any]
 
 PATIENCE = 10.0
 """Seconds that `append_jsonl` waits for another process to finish with a file."""
+
+
+class StudyError(SumnistError):
+    """Rows of a study that cannot be read, or a study that cannot go on."""
 
 
 def read_jsonl(path: Path, shape: Any = dict) -> list[Row]:

@@ -23,14 +23,13 @@ from tqdm import tqdm
 
 from lab.study.designs import SLIP, Recipe, Variant
 from lab.study.network import JoinFusion, StudyNet, SumTarget
-from lab.study.rows import Row, open_rows, read_jsonl
+from lab.study.rows import Row, StudyError, open_rows, read_jsonl
 from sumnist.batch.pool import start_workers
 from sumnist.config import Engine
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import Batch, PairBatches, Pairs, as_image
 from sumnist.data.sampling import NUMBERS, draw_numbers, epoch_seed, hold_out
 from sumnist.environment import describe_machine, now
-from sumnist.errors import StudyError
 from sumnist.evaluation.metrics import answer_grid
 from sumnist.files import make_folder
 from sumnist.memory import keep_freed_memory

@@ -24,11 +24,11 @@ from lab.study import runs
 from lab.study.designs import MAIN, ORIGINAL, VARIANTS, Recipe, Variant, quick, variant
 from lab.study.network import ENCODINGS, TARGETS, JoinFusion, StudyNet
 from lab.study.report import FIGURES, Mean, Report, Tables, compare_all, holm, report, sign_flips
-from lab.study.rows import Row, append_jsonl, open_rows, read_jsonl
+from lab.study.rows import Row, StudyError, append_jsonl, open_rows, read_jsonl
 from lab.study.runs import LEFT_OUT, JointLoss, conduct, draw_for, jobs_of, measure, read_rows, repeat, train
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import Pairs, as_image
-from sumnist.errors import ConfigError, OutputError, StudyError
+from sumnist.errors import ConfigError, OutputError
 from sumnist.evaluation.metrics import answer_grid
 from sumnist.inference.onnx import FUSION, OnnxNetwork
 from sumnist.model.encoders import count_parameters

@@ -16,7 +16,6 @@
     ├── ExportError       a network whose exported form would give other answers
     ├── ScoreError        a scoring of many pictures that cannot go on
     ├── ServeError        a server that cannot go on
-    ├── StudyError        rows of a study that cannot be read, or a study that cannot go on
     ├── OutputError       a file that cannot be written: no permission, disk full (also an OSError)
     └── MissingExtraError a part of Sumnist whose libraries are not installed (also an ImportError)
 
@@ -109,10 +108,6 @@ class ScoreError(SumnistError):
 
 class ServeError(SumnistError):
     """A server that cannot go on."""
-
-
-class StudyError(SumnistError):
-    """Rows of a study that cannot be read, or a study that cannot go on."""
 
 
 class OutputError(SumnistError, OSError):

@@ -59,7 +59,7 @@ KINDS = {
 """Every kind by its slug."""
 INTERNAL = (
     errors.SumnistError, errors.ConfigError, errors.DataError, errors.EquationError, errors.RunError,
-    errors.TrainingError, errors.ExportError, errors.ScoreError, errors.ServeError, errors.StudyError,
+    errors.TrainingError, errors.ExportError, errors.ScoreError, errors.ServeError,
     errors.OutputError,
 )  # fmt: skip
 """Errors that no request can cause."""
