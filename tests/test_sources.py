@@ -5,15 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import struct
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from sumnist.batch.score import score
-from sumnist.batch.sources import LONGEST, Row, pictures_in, source_of
+from sumnist.batch.sources import Row, pictures_in, source_of
 from sumnist.data.mnist import FILES
 from sumnist.errors import DataError, NumberError
 
@@ -74,7 +74,7 @@ def test_quotes_are_those_of_csv_and_a_wrong_one_costs_its_own_row_alone(
     assert outline(rows_of(tmp_path / "t.csv", table)) == expected
 
 
-@pytest.mark.parametrize("size", [200_000, LONGEST, 3 * LONGEST])
+@pytest.mark.parametrize("size", [200_000, 3_000_000])
 def test_a_row_of_any_length_is_an_error_or_a_row_and_the_next_is_read(tmp_path: Path, size: int) -> None:
     found = rows_of(tmp_path / "t.csv", "path,number\n" + "x" * size + ",1\nb.png,2\n")
     assert len(found) == 2
@@ -83,13 +83,12 @@ def test_a_row_of_any_length_is_an_error_or_a_row_and_the_next_is_read(tmp_path:
     lines = json.dumps({"path": "x" * size, "number": 1}) + "\n" + json.dumps({"path": "b.png", "number": 2})
     found = rows_of(tmp_path / "t.jsonl", lines)
     assert len(found) == 2
-    too_long = "a path of " if size < LONGEST - 100 else "TooLong("
-    assert str(found[0].error).startswith(f"line 1: {too_long}")
+    assert str(found[0].error).startswith("line 1: a path of ")
     assert found[1][:2] == ("b.png", 2)
 
 
 def test_a_header_of_any_length_is_refused_in_one_line(tmp_path: Path) -> None:
-    for header in ("x" * 200_000, '"' + "x,\n" * 200_000, "x" * 2 * LONGEST):
+    for header in ("x" * 200_000, '"' + "x,\n" * 200_000, "x" * 2_000_000):
         with pytest.raises(DataError, match=r"t\.csv: line 1: not CSV \(.*\), expected the names of the columns$"):
             rows_of(tmp_path / "t.csv", f"{header},path,number\na.png,1\n")
     with pytest.raises(DataError) as caught:
@@ -150,31 +149,24 @@ def test_a_folder_that_cannot_be_listed_is_said_by_name(tmp_path: Path, monkeypa
         pictures_in(tmp_path)
 
 
-def idx(count: int, there: int, more: bytes = b"") -> bytes:
-    return b"\0\0\x08\x03" + struct.pack(">III", count, 28, 28) + bytes(784 * there) + more
+def idx(count: int, there: int, more: bytes = b"", side: int = 28) -> bytes:
+    return b"\0\0\x08\x03" + struct.pack(">III", count, side, side) + bytes(side * side * there) + more
 
 
 @pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize(
-    ("content", "read", "state"),
-    [(idx(2**32 - 1, 3), 3, "4,294,967,295 images, 3 are there"), (idx(4, 3, b"half"), 3, "4 images, 3 are there"),
-     (idx(1, 0), 0, "1 images, 0 are there"), (idx(2, 3), 2, "2 images, and there is more"), (idx(3, 3), 3, None)],
-)  # fmt: skip
-def test_an_idx_file_with_fewer_or_more_images_than_it_claims_has_one_error(
-    tmp_path: Path, zipped: bool, content: bytes, read: int, state: str | None
+@pytest.mark.parametrize("content", [idx(2**32 - 1, 3), idx(4, 3, b"half"), idx(1, 0), idx(2, 3), idx(3, 3, side=27)])
+def test_an_idx_file_that_is_not_whole_or_not_of_digits_is_refused(
+    tmp_path: Path, zipped: bool, content: bytes
 ) -> None:
-    name = FILES["x_train"] + (".gz" if zipped else "")
-    (tmp_path / name).write_bytes(gzip.compress(content) if zipped else content)
-    source = source_of(tmp_path, 1)
-    rows = list(source.rows)
-    assert all(isinstance(row.picture, np.ndarray) for row in rows[:read])
-    if zipped and state is None:  # damaged in its checksum, it is not taken for whole
-        packed = (tmp_path / name).read_bytes()
-        (tmp_path / name).write_bytes(packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:])
-        assert "and it is damaged (CRC check failed" in str(list(source_of(tmp_path, 1).rows)[read].error)
-    errors = [] if state is None else [f"{name}: its header claims {state}: copy or download it again"]
-    assert [row.error for row in rows[read:]] == errors
-    assert source.count <= 4 or zipped
+    path = tmp_path / (FILES["x_train"] + (".gz" if zipped else ""))
+    path.write_bytes(gzip.compress(content) if zipped else content)
+    with pytest.raises(DataError, match=re.escape(f"{path}: ")):
+        source_of(tmp_path, 1)
+    if zipped:
+        packed = gzip.compress(idx(3, 3))
+        path.write_bytes(packed[:-8] + bytes([packed[-8] ^ 1]) + packed[-7:])
+        with pytest.raises(DataError, match="CRC check failed"):
+            source_of(tmp_path, 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")

@@ -6,9 +6,9 @@ from __future__ import annotations
 import errno
 import glob
 import json
-import math
 import os
 import stat
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -253,9 +253,9 @@ def parse_json(text: str | bytes) -> Any:
 def fits(value: Any, shape: Any) -> bool:
     """Whether a value from a JSON file has a shape.
 
-    A shape is one of these: None; a type, where `float` is any finite number; a dict of required keys with a shape for
-    each value; a list of one shape, for a list of any length; a list of several shapes, for a list of that length; a
-    tuple of alternative shapes.
+    A shape is one of these: None; a type, where `float` is any number that a float can hold; a dict of required keys
+    with a shape for each value; a list of one shape, for a list of any length; a list of several shapes, for a list of
+    that length; a tuple of alternative shapes.
     """
     match shape:
         case None:
@@ -268,7 +268,7 @@ def fits(value: Any, shape: Any) -> bool:
         case tuple():
             return any(fits(value, one) for one in shape)
     if shape is float:
-        return type(value) in (int, float) and abs(value) < math.inf
+        return type(value) in (int, float) and abs(value) <= sys.float_info.max
     return type(value) is shape
 
 

@@ -7,34 +7,25 @@ after it are still read.
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import json
 import os
-import zlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn, TextIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from sumnist.data.mnist import FILES, find_idx
+from sumnist.data.mnist import FILES, find_idx, idx_bytes, parse_idx
 from sumnist.errors import DataError, NumberError
 from sumnist.inference.reader import check_number
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".heic", ".heif"}
 """The endings of files that count as pictures in a folder."""
-SIDE = 28
-SIDES = 2 * SIDE.to_bytes(4)
-"""Height and width in the header of an IDX file of images."""
-UNREADABLE = (OSError, EOFError, zlib.error)
-"""The errors from reading a damaged file that may be gzipped."""
-LONGEST = 2**20
-"""The most characters of a row of a CSV or JSONL; a longer row gets an error."""
 LONGEST_PATH = 2**15
 """The most characters of a path: no system has longer paths, and some programs cannot read a table with longer ones."""
 MOST_DIGITS = 600
@@ -100,14 +91,13 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
             raise DataError(f"{path}: pictures without numbers, expected --number: give the one to add to each of them")
         files = [file for key in ("x_train", "x_test") if (file := find_idx(path, FILES[key]))]
         if files:
-            with reading(files[0].parent):
-                counts = {file: idx_count(file) for file in files}
-                rows = (row for file, count in counts.items() for row in idx_rows(file, count, number))
-                there = [  # for files that are not packed, by their size
-                    count if file.suffix == ".gz" else min(count, file.stat().st_size // SIDE**2)
-                    for file, count in counts.items()
-                ]
-                return Source(rows, sum(there), files, {CONTENT: checksum(files)})
+            sets = {file.name: idx_images(file) for file in files}
+            rows = (
+                Row(f"{name}[{place}]", number, image)
+                for name, images in sets.items()
+                for place, image in enumerate(images)
+            )
+            return Source(rows, sum(map(len, sets.values())), files, {CONTENT: checksum(files)})
         names = pictures_in(path)
         if not names:
             raise DataError(f"{path}: no pictures in it, expected files such as {', '.join(sorted(SUFFIXES)[:4])}")
@@ -211,26 +201,11 @@ def open_text(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-class TooLong(csv.Error):
-    """A row of a table that is too long."""
-
-    def __init__(self) -> None:
-        super().__init__(f"longer than {LONGEST:,} characters")
-
-
-def lines_of(stream: TextIO) -> Iterator[str]:
-    """The lines of a text. A line that is too long is cut to its first `LONGEST` characters."""
-    while line := stream.readline(LONGEST):
-        yield line
-        while len(line) == LONGEST and not line.endswith(("\n", "\r")):
-            line = stream.readline(LONGEST)
-
-
 def csv_header(path: Path, name: str, expected: str) -> list[str]:
     """The names in the first line of a CSV; messages call the file `name`. Raises `DataError`."""
     with open_text(path) as stream:
         try:
-            return next(csv.reader(lines_of(stream), strict=True), [])
+            return next(csv.reader(stream, strict=True), [])
         except csv.Error as error:
             raise DataError(f"{name}: line 1: not CSV ({error}), expected {expected}") from error
 
@@ -273,16 +248,12 @@ def csv_records(stream: TextIO, columns: list[int]) -> Iterator[tuple[int, list[
     lines, its first line probably has a quote that is not closed. Then this line gets the error, and the other lines
     are read as records.
     """
-    lines, again, record = enumerate(lines_of(stream), 1), deque[tuple[int, str]](), list[tuple[int, str]]()
+    lines, again, record = enumerate(stream, 1), deque[tuple[int, str]](), list[tuple[int, str]]()
 
     def taken() -> Iterator[str]:
         """The next lines, which also become part of the record."""
-        size = 0
         while one := again.popleft() if again else next(lines, None):
             record.append(one)
-            size += len(one[1])
-            if size >= LONGEST:
-                raise TooLong
             yield one[1]
 
     while True:
@@ -306,17 +277,15 @@ def csv_records(stream: TextIO, columns: list[int]) -> Iterator[tuple[int, list[
 def jsonl_rows(path: Path, number: Any, sums: bool) -> Generator[Row, None, None]:
     """The rows of a JSONL."""
     with reading(path), open_text(path) as stream:
-        for place, line in enumerate(lines_of(stream), 1):
+        for place, line in enumerate(stream, 1):
             if not line.strip():
                 continue
             try:
-                if len(line) >= LONGEST:
-                    raise TooLong
                 values = json.loads(line, object_pairs_hook=without_doubles)
                 name, own = values["path"], values["number"] if sums and number is None else values.get("number")
                 if not isinstance(name, str):
                     raise TypeError("path is no text")
-            except (ValueError, KeyError, TypeError, RecursionError, TooLong) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 message = f'line {place}: {error!r}, expected {{"path": "five.png", "number": 7}}'
                 yield Row("", None, error=message)
             else:
@@ -372,38 +341,9 @@ def check_digits(number: Any) -> None:
 # IDX files.
 
 
-def open_idx(path: Path) -> BufferedIOBase:
-    """Open a file, and unpack it if it is gzipped."""
-    return gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-
-
-def idx_count(path: Path) -> int:
-    """How many images the header of an IDX file promises. Raises `DataError` if they are not images of 28×28."""
-    try:
-        with open_idx(path) as stream:
-            header = stream.read(16)
-    except UNREADABLE as error:
-        raise DataError(f"{path}: cannot be read ({error}): copy or download it again") from error
-    if header[:4] != b"\0\0\x08\x03" or header[8:] != SIDES:
-        raise DataError(f"{path}: starts with 0x{header.hex()}, expected an IDX file of 28×28 images")
-    return int.from_bytes(header[4:8])
-
-
-def idx_rows(path: Path, count: int, number: Any) -> Generator[Row, None, None]:
-    """The images of a file. If the file has fewer or more images than the `count` of its header, one row with an error
-    follows."""
-    there, state = 0, "and there is more"
-    with reading(path), open_idx(path) as stream:
-        stream.read(16)
-        try:
-            while there < count and len(pixels := stream.read(SIDE * SIDE)) == SIDE * SIDE:
-                yield Row(f"{path.name}[{there}]", number, np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE))
-                there += 1
-            if there == count and not stream.read(1):
-                return
-        except UNREADABLE as error:
-            state = f"and it is damaged ({error})"
-    if there < count:
-        state = f"{there:,} are there"
-    message = f"{path.name}: its header claims {count:,} images, {state}: copy or download it again"
-    yield Row(f"{path.name}[{there}]", number, error=message)
+def idx_images(path: Path) -> NDArray[np.uint8]:
+    """The images of an IDX file. Raises `DataError` if the file is not whole, or if they are not images of 28×28."""
+    images = parse_idx(idx_bytes(path), path)
+    if images.shape[1:] != (28, 28):
+        raise DataError(f"{path}: an IDX file of {list(images.shape)}, expected images of 28×28")
+    return images

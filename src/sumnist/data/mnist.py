@@ -171,9 +171,14 @@ def read_idx_bytes(folder: Path, name: str) -> tuple[Path, bytes]:
     path = find_idx(folder, name)
     if path is None:
         raise DataError(f"{folder}: no {name} or {name}.gz, expected it there, in MNIST/raw or in raw")
+    return path, idx_bytes(path)
+
+
+def idx_bytes(path: Path) -> bytes:
+    """The bytes of a file, unpacked if it is gzipped. Raises `DataError`."""
     try:
         data = path.read_bytes()
-        return path, gzip.decompress(data) if path.suffix == ".gz" else data
+        return gzip.decompress(data) if path.suffix == ".gz" else data
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error}): copy or download it again") from error
 

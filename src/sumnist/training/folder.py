@@ -11,9 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import math
 import shutil
-import sys
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -25,7 +23,7 @@ from torch import Tensor, nn
 from sumnist.config import Config, flag, shown
 from sumnist.environment import describe_machine, now
 from sumnist.errors import ConfigError, OutputError, RunError, TrainingError
-from sumnist.files import CONFIG, ONNX, WEIGHTS, make_folder, parse_json, write_atomically, writing
+from sumnist.files import CONFIG, ONNX, WEIGHTS, fits, make_folder, parse_json, write_atomically, writing
 from sumnist.model import folder as files
 from sumnist.model.checkpoint import flaw, load_tensors, read_config, save_network, save_tensors
 from sumnist.model.folder import METRICS, RECORD, STATE, UNFINISHED, begun, read_record
@@ -274,21 +272,14 @@ def lower_lr(config: Config) -> str:
 def read_metrics(path: Path) -> list[dict[str, float]]:
     """The rows of a `metrics.jsonl`, one per epoch. There are none if the file does not exist. Damaged lines, and
     values that are not numbers, are left out."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except OSError:
-        return []
     rows = []
-    for line in lines:
-        with suppress(ValueError, AttributeError):
-            numbers = {name: value for name, value in parse_json(line).items() if is_number(value)}
-            rows += [numbers] if "epoch" in numbers else []
+    with suppress(OSError):
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError):
+                row = parse_json(line)
+                if fits(row, {"epoch": float}):
+                    rows.append({name: value for name, value in row.items() if fits(value, float)})
     return rows
-
-
-def is_number(value: object) -> bool:
-    """Whether a value is a number that a float can hold."""
-    return isinstance(value, int | float) and (abs(value) <= sys.float_info.max or abs(value) == math.inf)
 
 
 def unusable(path: Path, why: str) -> RunError:
