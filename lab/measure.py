@@ -85,7 +85,7 @@ from sumnist.sheets.layout import Page
 from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.sheets.registration import corners_of, register, settled
 from sumnist.tables.layout import TableLayout
-from sumnist.tables.reading import CANDIDATES, SURE, Table, TableReader, read_cells
+from sumnist.tables.reading import JUDGE, Table, TableReader, read_cells
 from sumnist.tables.rules import Rule
 from sumnist.training.export import export_run
 from sumnist.training.folder import read_metrics
@@ -1009,13 +1009,14 @@ def table_cut(tsv: Path | None, sheet: str, engine: ReadingEngine) -> Row:
     files = {(int(row["row"]), COLUMNS.index(row["column"])): tsv.parent / row["file"]
              for row in cells_of(tsv) if row["sheet"].startswith(sheet)}  # fmt: skip
     truth = {place: known[place[0]][1][place[1]] for place in files}
-    read: Any = dict(zip(files, Reader().numbers.read_each([*files.values()], engine, count=CANDIDATES), strict=True))
+    readings = Reader().numbers.read_each([*files.values()], engine, count=JUDGE.candidates)
+    read: Any = dict(zip(files, readings, strict=True))
     read = {place: one for place, one in read.items() if one.candidates}
     rules = [Rule.of(text) for text in cut_rules(known)]
     table = TableReader(TableLayout(rules=tuple(rules)))
     solved = table.solved({place: partial(lambda one, asked=(): one, one) for place, one in read.items()}, read)
     best = {place: solved.best(place) for place in read}
-    sure = [place for place, (_, share) in best.items() if share >= SURE]
+    sure = [place for place, (_, share) in best.items() if share >= JUDGE.sure]
     digits = {place: finding.digits_of(one.text) for place, one in read.items()}
     return {
         "numbers": len(files), "alone": sum(digits.get(place) == text for place, text in truth.items()),

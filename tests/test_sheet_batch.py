@@ -21,11 +21,9 @@ from PIL import Image
 import workbooks
 from simulated_sheets import EXAM, as_people_write, photograph, photograph_of, sheets
 from sumnist.cli import main
-from sumnist.cli.commands import SheetRead
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError
-from sumnist.formulas import MISTAKE
 from sumnist.serve.review import Review, app_of
-from sumnist.sheets.batch import SheetTask, Summary, read_batch, roster, sheets_in, visible
+from sumnist.sheets.batch import SheetTask, Summary, read_batch, roster, sheets_in
 from sumnist.sheets.layout import Layout, Person
 from sumnist.sheets.review import Doubts, Recorder, beside
 
@@ -189,14 +187,6 @@ def test_what_is_odd_is_told_with_its_files() -> None:
     assert [len(section.lines) for section in Summary(EXAM, (), [rows[0]] * 2).sections()] == [0, 0, 1, 0, 0]
 
 
-def test_long_lists_are_cut_in_print_and_nowhere_else() -> None:
-    found = Summary(EXAM, [Person(f"p{number}") for number in range(1, 1013)])
-    assert found.text().startswith("0 sheets\nPeople without a readable sheet, 1,012: p1; p2; ")
-    assert found.text().endswith("; p10; and 1,002 more")
-    assert len(found.sections()[1].lines) == 1012
-    assert visible("Zoë 😀 שלום\t\u2028\x7f") == r"Zoë 😀 שלום\t\u2028\x7f"
-
-
 def test_zeros_before_a_number_do_not_matter_where_it_is_clear_who_is_meant() -> None:
     seven, other, ada = Person("7"), Person("07"), Person("0042", "Ada")
     find = roster([seven, other, ada])
@@ -286,32 +276,6 @@ def test_where_all_sheets_are_readable_it_ends_with_0_and_reads_again_only_if_as
     assert files(few) == before
 
 
-@pytest.mark.parametrize(
-    ("words", "status", "message"),
-    [
-        ("marks.ods", 2, "--out marks.ods: expected a name that ends in .xlsx, .csv or .jsonl"),
-        ("marks.csv --people people.csv", 2, "--people people.csv: is for .xlsx and .jsonl: leave it out"),
-        ("marks.xlsx --layout none.toml", 2, "none.toml: cannot be read (no such file or directory), expected a"),
-        ("marks.xlsx --people none.csv", 1, "none.csv: cannot be read (no such file or directory), expected a CSV"),
-        ("photos.xlsx", 1, "photos.xlsx: is a folder, expected the name of a file: give another name"),
-        ("mine.xlsx", 1, "--out mine.xlsx: is there already: name another file or add --overwrite"),
-        ("physics.xlsx", 1, "physics.toml: is not the layout cover.toml, and reading writes that there"),
-        ("physics.xlsx --overwrite", 1, "physics.toml: is not the layout cover.toml, and reading writes that there"),
-    ],
-)  # fmt: skip
-def test_what_is_asked_wrongly_is_told_in_a_line_before_the_work(
-    few: Path, capsys: pytest.CaptureFixture[str], words: str, status: int, message: str
-) -> None:
-    Path("photos.xlsx").mkdir()
-    Path("mine.xlsx").write_text("mine")
-    Path("physics.toml").write_text(replace(EXAM, title="Physics").to_toml())
-    before = files(few)
-    assert read(*words.split()) == status
-    told = capsys.readouterr()
-    assert (told.out, told.err.count("\n"), told.err.startswith(f"sumnist: {message}")) == ("", 1, True)
-    assert files(few) == before
-
-
 def test_the_same_layout_in_other_words_stays_and_a_workbook_that_failed_is_written_without_reading_again(
     few: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -331,7 +295,3 @@ def test_the_same_layout_in_other_words_stays_and_a_workbook_that_failed_is_writ
     assert (Path("marks.jsonl").read_bytes(), Path("marks.toml").read_text()) == (rows, words)
     assert sorted(files(few)) == ["marks.jsonl", "marks.toml", "marks.xlsx"]
     assert "1 sheet, 0 unreadable; 0.0 a second" in capsys.readouterr().out
-
-
-def test_the_command_expects_as_many_mistakes_as_the_package() -> None:
-    assert SheetRead.__dataclass_fields__["mistakes"].default == MISTAKE

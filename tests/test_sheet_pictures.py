@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -47,13 +46,6 @@ def test_all_pixels_are_as_the_small_ones_are_and_as_bright_in_colours_as_in_gre
     assert np.abs(np.asarray(colours.convert("L")).astype(int) - grey).max() <= 2
     if mode in ("RGB", "RGBA"):
         assert (np.asarray(colours) == scene()).all()
-
-
-def test_a_large_picture_is_not_reduced_and_its_strips_fit_together() -> None:
-    large = Image.fromarray(scene(2_500, 1_700))
-    assert (grey_of(large) == np.asarray(large.convert("L"))).all()
-    with pytest.raises(SizeError, match="scan: too large, expected at most 64 million pixels"):
-        grey_of(Image.new("1", (8_001, 8_000)), "scan")
 
 
 def test_transparent_parts_of_a_picture_are_white() -> None:
@@ -185,14 +177,6 @@ def test_of_many_pages_one_is_open_at_a_time_and_none_afterwards(
     assert grey_of(FilePage(path, 499)).shape == (2339, 1654)
     assert len(opened) == 2
     assert all(not document.raw for document in opened)
-
-
-def test_a_page_has_a_name_and_can_be_sent_to_another_process() -> None:
-    page = FilePage("scans/a.pdf", 3)
-    assert str(page) == "scans/a.pdf#page=3"
-    assert pickle.loads(pickle.dumps(page)) == page
-    names = "a.pdf", Path("b.PDF"), "c.TIFF", "pdf", "a.pdf.png"
-    assert [has_pages(name) for name in names] == [True, True, True, False, False]
 
 
 # TIFF files.

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from io import BytesIO
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
 
 import sumnist.sheets
 from photographs import seen_by_camera
@@ -26,14 +21,10 @@ from simulated_sheets import (
     photograph,
     printed,
     sheets,
-    write,
 )  # fmt: skip
-from sumnist.errors import LayoutError
-from sumnist.files import fits
 from sumnist.inference.alphabet import CELL_CLASSES
-from sumnist.sheets import Layout, SheetReader, SheetReading, read
+from sumnist.sheets import Layout, SheetReader, SheetReading
 from sumnist.sheets.layout import Identity, Kind, Page
-from sumnist.sheets.printing import pdf
 from sumnist.sheets.reading import Cells
 from test_package import loaded_by
 
@@ -57,45 +48,9 @@ def test_a_photograph_is_read_as_it_was_meant(index: int) -> None:
     assert (found.state, found.identity, found.version) == ("adds up", f"{index:06}", 1)
     assert found.how == dict.fromkeys(meant, "number")
     assert 0.95 < found.probability <= 1
-    told = checked(found)
+    told = found.as_dict()
     assert told["values"] == as_people_write(EXAM, meant)
     assert (told["layout"], told["identity"], len(told["matrix"])) == (EXAM.id, f"{index:06}", 9)
-
-
-def test_the_matrix_puts_the_page_where_it_is_on_the_photograph() -> None:
-    shot = photograph(0)
-    with Image.open(BytesIO(shot.data)) as picture:
-        found = reader().read(picture.rotate(180))
-    assert found.values == sheets().values(0)
-    assert found.matrix is not None
-    assert found.offset is not None
-    assert 0 <= found.offset < 3
-    points = np.array([[30.0, 40.0], [180.0, 40.0], [100.0, 150.0], [30.0, 260.0]])
-    seen = np.c_[points, np.ones(4)] @ found.matrix.T
-    assert np.abs(seen[:, :2] / seen[:, 2:] - (np.array(shot.size) - shot.seen(points))).max() < 1.5
-
-
-def test_pictures_of_any_kind_and_layouts_by_name_are_read_alike(tmp_path: Path) -> None:
-    data = photograph(1).data
-    path, toml = tmp_path / "a.jpg", tmp_path / "cover.toml"
-    path.write_bytes(data)
-    toml.write_text(EXAM.to_toml())
-    with Image.open(path) as picture:
-        found = [read(path, EXAM), read(str(path), str(toml)), read(data, toml), read(np.asarray(picture), EXAM)]
-    assert all(one == found[0] for one in found)
-    assert found[0].values == sheets().values(1)
-
-
-def test_what_is_printed_and_written_below_the_fields_is_not_read() -> None:
-    meant, found = sheets().values(0), []
-    for lines in ((), ("Course", "Date", "Marked by", "Signature")):
-        layout = replace(EXAM, note="", lines=lines)
-        page = Sheets(layout).page(0, "Ann")
-        for area in Page.of(layout).free if lines else ():
-            write(page, [replace(area, x=x) for x in range(50, 170, 10)], "17052024" * 2)
-        found.append(reader(layout).read(jpeg_of_page(page)))
-    assert [(one.values, one.state, one.identity) for one in found] == [(meant, "adds up", "Ann")] * 2
-    assert found[0].probability == pytest.approx(found[1].probability, abs=0.01)
 
 
 def test_totals_that_are_wrong_are_told_with_what_they_should_be() -> None:
@@ -104,7 +59,7 @@ def test_totals_that_are_wrong_are_told_with_what_they_should_be() -> None:
         wrong, reading = sheets(EXAM, True), reader().read(photograph(index, EXAM, True).data)
         assert reading.values == wrong.values(index)
         assert reading.state in ("does not add up", "doubtful")
-        told += [(one, index) for one in checked(reading)["wrong"]]
+        told += [(one, index) for one in reading.as_dict()["wrong"]]
     assert told
     for one, index in told:
         assert (one["field"], one["sum"]) == ("total", as_people_write(EXAM, sheets().values(index))["total"])
@@ -129,42 +84,6 @@ def test_a_form_on_which_nothing_is_written_is_blank_and_nobody_is_asked_of_it(k
         assert (found.state, found.identity, found.look) == ("blank", "Ann", ())
         assert found.values == dict.fromkeys(layout.names)
         assert set(found.how.values()) == {"empty"}
-
-
-def test_a_form_with_one_number_or_with_signs_of_nothing_is_not_blank() -> None:
-    for cells in ({"q1": "8"}, {"q2": "– "}, {"total": " 8 "}):
-        reader, known = with_cells()
-        blank = {"q1": " ", "q2": "  ", "q3": "  ", "total": "   "}
-        assert reader.of_cells(on_sheet(known, EXAM, **blank)).state == "blank"
-        assert reader.of_cells(on_sheet(known, EXAM, **blank | cells)).state != "blank"
-    corrected = on_sheet(known, EXAM, **blank)
-    corrected["q1"] = corrected["q1"]._replace(correction=known.boxes("8"))
-    assert reader.of_cells(corrected).state != "blank"
-
-
-# As JSON.
-
-NUMBER = (None, int, float)
-SHAPE = {
-    "state": str, "identity": (None, str), "layout": str, "version": (None, int), "probability": float,
-    "values": dict, "read": dict, "how": dict,
-    "corrections": [{"field": str, "read": NUMBER, "value": NUMBER, "probability": float}],
-    "wrong": [{"field": str, "written": NUMBER, "sum": NUMBER, "kind": str, "probability": float}],
-    "look": [{"field": str, "candidates": [{"value": NUMBER, "probability": float}]}],
-    "matrix": (None, [float] * 9), "offset": (None, float),
-}  # fmt: skip
-
-
-def checked(reading: SheetReading) -> dict[str, Any]:
-    """The reading as JSON has it, if that has its shape."""
-    told = reading.as_dict()
-    found: dict[str, Any] = json.loads(json.dumps(told, allow_nan=False))
-    assert list(told) == list(SHAPE)
-    assert fits(found, SHAPE), found
-    assert found["values"].keys() == found["read"].keys() == found["how"].keys() == set(reading.layout.names)
-    for number in [*found["values"].values(), *found["read"].values()]:
-        assert number is None or type(number) is int or number % 1 == 0.5  # 8, not 8.0
-    return found
 
 
 # Cells of which it is known what they show.
@@ -238,18 +157,9 @@ def test_a_digit_in_doubt_is_settled_by_the_sum() -> None:
     ((name, was, value, probability),) = found.corrections
     assert (name, was, value) == ("q1", 1, 7)
     assert probability > 0.95
-    assert checked(found)["corrections"] == [
+    assert found.as_dict()["corrections"] == [
         {"field": "q1", "read": 1, "value": 7, "probability": pytest.approx(probability, abs=1e-6)}
     ]
-
-
-def test_a_half_that_is_corrected_is_told_as_a_half() -> None:
-    reader, known = with_cells()
-    doubt = [*known.boxes("7"), known.image(_0=0.9, _5=0.1)]
-    found = reader.of_cells(on_sheet(known, EXAM, q1="9", q2=doubt, q3=" 4", total="205"))
-    (told,) = checked(found)["corrections"]
-    assert (told["field"], told["read"], told["value"]) == ("q2", 7, 7.5)
-    assert type(told["read"]) is int
 
 
 def test_two_digits_in_doubt_are_to_be_looked_at() -> None:
@@ -259,7 +169,7 @@ def test_two_digits_in_doubt_are_to_be_looked_at() -> None:
     found = reader.of_cells(on_sheet(known, EXAM, q1=doubt, q2="75", q3=" 4", total=total))
     assert found.state == "doubtful"
     assert found.probability == pytest.approx(0.5, abs=0.02)
-    told = checked(found)
+    told = found.as_dict()
     (look,) = told["look"]  # one of them settles the other
     assert look["field"] in ("q1", "total")
     values = {"q1": [1, 7], "total": [12.5, 18.5]}[look["field"]]
@@ -330,15 +240,6 @@ def test_a_number_that_says_whose_it_is_is_read_with_a_sign_for_each_doubt() -> 
     assert identity(known.boxes("–12345")) == "?12345"
 
 
-def test_a_number_that_was_written_by_hand_says_whose_it_is() -> None:
-    layout = replace(EXAM, identity=Identity("digits", 5))
-    page, place = printed(layout).copy(), Page.of(layout).identity
-    assert place is not None
-    assert read(jpeg_of_page(page), layout).identity is None
-    write(page, place.boxes, "40718")
-    assert read(jpeg_of_page(page), layout).identity == "40718"
-
-
 # The package.
 
 
@@ -365,13 +266,6 @@ def test_the_names_of_the_wing_are_there_and_no_others() -> None:
 # Every layout that can be printed can be read: layouts drawn by seed are printed, filled in and read.
 
 
-HARD = {
-    "sums just too many for ranges": "999,999,9999",
-    "half of them": "500,500,8000",
-    "many long numbers": ",".join(["999"] * 12),
-    "marks beside amounts": "9,7.5,99999,12",
-    "the longest numbers": "99999999999,9.5",
-}
 FAIR = """title = "Summer fair"
 identity = {kind = "digits", digits = 4}
 field = [
@@ -382,73 +276,8 @@ total = [{name = "income", formula = "income = cakes + gifts"}, {name = "left", 
 """
 
 
-def subtotals(count: int) -> str:
-    """Subtotals of two numbers each, and their sum."""
-    fields = [f'{{name = "f{place}", kind = "strip", digits = 3}}' for place in range(2 * count)]
-    totals = [
-        f'{{name = "s{place}", kind = "strip", formula = "s{place} = f{2 * place} + f{2 * place + 1}"}}'
-        for place in range(count)
-    ]
-    top = " + ".join(f"s{place}" for place in range(count))
-    totals.append(f'{{name = "t", kind = "strip", formula = "t = {top}"}}')
-    return f'title = "Books"\nfield = [{", ".join(fields)}]\ntotal = [{", ".join(totals)}]\n'
-
-
-def drawn(seed: int) -> Layout:
-    """A layout that fits on a page: numbers of all sizes in boxes and strips, some in subtotals, some subtracted."""
-    random = np.random.default_rng(seed)
-    while True:
-        count = int(random.integers(2, 16))
-        fields, names = [], [f"x{place}" for place in range(count)]
-        for name in names:
-            digits, halves = int(random.integers(1, 7)), random.random() < 0.2
-            kind, largest = random.choice(["boxes", "strip"]), int(random.integers(10 ** (digits - 1), 10**digits))
-            room = f"largest = {largest}" if random.random() < 0.5 else f"digits = {digits}"
-            fields.append(f'{{name = "{name}", kind = "{kind}", {room}, halves = {str(halves).lower()}}}')
-        totals = []
-        for place in range(int(random.integers(1, 4))):
-            chosen = random.permutation(names)[: max(1, len(names) // 2)] if place else names[: max(1, count // 2)]
-            signs = [" + ", *(" - " if random.random() < 0.15 else " + " for _ in chosen[1:])]
-            terms = "".join(sign + name for sign, name in zip(signs, chosen, strict=True)).removeprefix(" + ")
-            names = [name for name in names if name not in set(chosen)] + [f"t{place}"]
-            kind = random.choice(["boxes", "strip"])
-            totals.append(f'{{name = "t{place}", kind = "{kind}", formula = "t{place} = {terms}"}}')
-        text = f'title = "Drawn"\nfield = [{", ".join(fields)}]\ntotal = [{", ".join(totals)}]\n'
-        try:
-            layout = Layout.of_toml(text.encode())
-            pdf(layout)
-        except LayoutError:  # numbers with too many digits, or no room on a page
-            continue
-        return layout
-
-
-def assert_readable(layout: Layout, seed: int) -> None:
-    """A sheet is printed and filled in, and most of its numbers are read."""
-    assert pdf(layout).startswith(b"%PDF")
-    made = Sheets(layout, seed=seed)
-    reading = SheetReader(layout).read(jpeg_of_page(made.page(0)))
-    meant = made.values(0)
-    assert reading.values.keys() == meant.keys()
-    right = sum(reading.values[name] == value for name, value in meant.items())
-    assert right >= len(meant) / 2, (right, meant, reading.values)
-
-
-@pytest.mark.parametrize("marks", HARD.values(), ids=HARD.keys())
-def test_layouts_of_long_numbers_are_read(marks: str) -> None:
-    assert_readable(Layout.of_line(marks), 1)
-
-
-@pytest.mark.parametrize("text", [FAIR, subtotals(6)], ids=["fair", "subtotals"])
-def test_layouts_with_subtotals_are_read(text: str) -> None:
-    assert_readable(Layout.of_toml(text.encode()), 1)
-
-
-@pytest.mark.parametrize("seed", [*range(8), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(8, 200))])
-def test_layouts_drawn_at_random_are_read(seed: int) -> None:
-    assert_readable(drawn(seed), seed)
-
-
-def test_a_layout_of_long_numbers_is_read_on_a_photograph() -> None:
-    layout = Layout.of_line(HARD["sums just too many for ranges"])
-    found, meant = reader(layout).read(photograph(0, layout).data), sheets(layout).values(0)
-    assert sum(found.values[name] == value for name, value in meant.items()) >= len(meant) - 1
+def test_a_layout_with_subtotals_and_strips_is_read() -> None:
+    layout = Layout.of_toml(FAIR.encode())
+    made = Sheets(layout, seed=1)
+    reading, meant = SheetReader(layout).read(jpeg_of_page(made.page(0))), made.values(0)
+    assert sum(reading.values[name] == value for name, value in meant.items()) >= len(meant) / 2

@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 
 from sheet_enumeration import WEIGHTS, Form, Way, by_values, channel, forms, read, ways
 from sumnist.arithmetic import relations as module
-from sumnist.arithmetic import sumproduct
 from sumnist.arithmetic.relations import KINDS, UNKNOWN, Posterior, Relations, Writer
-from sumnist.arithmetic.sumproduct import LOG_SUM
 from sumnist.arithmetic.values import Value, Values
 from sumnist.errors import EquationError, LayoutError, NumberError
 from sumnist.formulas import Relation, in_order
@@ -47,50 +45,22 @@ def test_a_formula_is_read_as_its_terms(text: str, terms: str) -> None:
     assert "".join("+-"[sign < 0] + name for sign, name in formula.terms) == terms
 
 
-NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,31}", fullmatch=True)
+REFUSED = [
+    "total", "t = " + "a + " * 600 + "a", "t =", "= a", "t = a + + b", "t = a +", "t = a b", "t = 2 * a b", "a = b = c",
+    "t = Ω", "t = " + "a" * 33, "t = 0 * a", "t = a / 0", "t = 999999 * 2 * a", "t = a / 1000000", "t = q1 + …",
+    "t = … + q3", "t = …", "t = a + … + q3", "t = p1 + … + q3", "t = q3 + … + q1", "t = q1 + … - q4", "t = q1 - … + q4",
+    "t = q1 + … + q202", "t = q1 + … + q" + "9" * 30,
+]  # fmt: skip
 
 
-@given(NAMES, st.lists(st.tuples(st.sampled_from((1, -1)), NAMES), min_size=1, max_size=20))
-def test_every_formula_that_is_written_is_read_as_the_same(total: str, terms: list[tuple[int, str]]) -> None:
-    formula = Relation(total, tuple(terms))
-    assert Relation.of(formula.text) == formula
-
-
-@given(st.text(max_size=60) | st.text("q12 =+-−….ab", max_size=40))
+@given(st.sampled_from(REFUSED) | st.text(max_size=60) | st.text("q12 =+-−….ab*/()", max_size=40))
 def test_whatever_is_written_as_a_formula_is_one_or_is_refused(text: str) -> None:
     try:
         formula = Relation.of(text)
     except LayoutError:
         return
+    assert text not in REFUSED
     assert Relation.of(formula.text) == formula
-
-
-ONE = "expected one = in at most 2,000 characters: write it as in 'total = q1 + q2'"
-DOTS = (
-    "its dots do not stand between two names that count up, with one sign, expected as in 'q1 + … + q12', over at most "
-    "200 fields: write the terms out"
-)
-NAME = (
-    " where a field is named, expected a name of up to 32 letters from a to z, digits and _, a letter first: correct it"
-)
-
-
-@pytest.mark.parametrize(
-    ("texts", "message"),
-    [
-        (["total", "t = " + "a + " * 600 + "a"], ONE),
-        (["t =", "= a", "t = a + + b", "t = a +"], "''" + NAME),
-        (["t = a b"], "'a b'" + NAME), (["t = 2 * a b"], "'a b'" + NAME), (["a = b = c"], "'b = c'" + NAME),
-        (["t = Ω"], "'Ω'" + NAME), (["t = " + "a" * 33], f"'{'a' * 33}'" + NAME),
-        (["t = q1 + …", "t = … + q3", "t = …", "t = a + … + q3", "t = p1 + … + q3", "t = q3 + … + q1",
-          "t = q1 + … - q4", "t = q1 - … + q4", "t = q1 + … + q202", "t = q1 + … + q" + "9" * 30], DOTS),
-    ],
-)  # fmt: skip
-def test_what_is_no_formula_is_refused(texts: list[str], message: str) -> None:
-    for text in texts:
-        with pytest.raises(LayoutError) as error:
-            Relation.of(text)
-        assert str(error.value) == f"formula {text[:80]!r}: {message}"
 
 
 @st.composite
@@ -223,10 +193,10 @@ def test_of_a_long_number_the_candidates_are_the_most_probable_ones_and_the_rest
     random = np.random.default_rng(5)
     ratios = random.gamma(0.3, size=(4, 14)) + 1e-9
     whole = in_boxes(field_of(4, 8191), np.log(ratios))  # few enough to be looked at one by one
-    assert len(whole.values) == 8192 > reading.KEPT
+    assert len(whole.values) == 8192 > reading.LOOKS.kept
     some = in_boxes(field_of(4, 9999), np.log(ratios))
     listed = np.sort(whole.at(np.arange(8192)))[::-1]
-    assert len(some.values) == reading.KEPT
+    assert len(some.values) == reading.LOOKS.kept
     assert some.written.max() == pytest.approx(listed[0])
     assert set(some.written[some.values < 8192].round(12)) <= set(listed.round(12))
     every = in_boxes(field_of(4, 9999), np.log(ratios)).mean * 10_000
@@ -258,15 +228,6 @@ def test_what_people_do_with_boxes_is_understood(main: str, correction: str, val
     assert found.how(value) == how
 
 
-def test_what_is_crossed_out_without_a_correction_says_nothing() -> None:
-    one = field_of(2)
-    found = seen(one, in_boxes(one, logs("crossed", "crossed", sure=0.9999)), NOTHING, False)
-    assert isinstance(found.evidence, np.ndarray)
-    assert np.ptp(found.evidence[1:]) < 0.1
-    assert found.evidence[0] - found.evidence[1] == pytest.approx(np.log(5), abs=0.1)  # 0 has a twentieth, not 1 in 100
-    assert found.how(42) == "unclear"
-
-
 def test_a_total_that_is_not_written_says_nothing_and_an_empty_term_is_mostly_a_zero() -> None:
     one = field_of(2)
     total, term = (seen(one, NOTHING, NOTHING, is_total).evidence for is_total in (True, False))
@@ -276,16 +237,6 @@ def test_a_total_that_is_not_written_says_nothing_and_an_empty_term_is_mostly_a_
     probabilities = np.exp(term) / np.exp(term).sum()
     assert 0.99 < probabilities[0] < 0.9999
     assert probabilities[1:] == pytest.approx(np.full(99, probabilities[1]), rel=0.1)
-
-
-def test_no_picture_makes_a_number_impossible() -> None:
-    one = field_of(1)
-    ratios = np.full((1, 14), -200.0)
-    ratios[0, 7] = np.log(14)
-    found = seen(one, in_boxes(one, ratios), in_boxes(one, logs("empty")), False).evidence
-    assert isinstance(found, np.ndarray)
-    assert found.argmax() == 7
-    assert np.isfinite(found).all()
 
 
 # Strips.
@@ -311,12 +262,6 @@ def test_a_strip_that_is_no_number_says_so() -> None:
         found = seen(one, main, in_strip(one, logs("empty", sure=0.999)[0], even, [], 1.0), False)
         assert likeliest_of(found) == 0
         assert found.how(0) == how
-
-
-def test_numbers_that_a_field_has_no_room_for_are_no_candidates() -> None:
-    one = field_of(2, 12, kind="strip")
-    shown = in_strip(one, np.zeros(14), np.full(14, 1 / 14), [(72, 0.9), (12, 0.05)], 0.05)
-    assert shown.values.tolist() == [12]
 
 
 def test_candidates_of_large_fields_keep_the_rest_apart() -> None:
@@ -451,20 +396,6 @@ def test_lists_of_candidates_give_the_same_as_all_numbers(form: Form) -> None:
 
 @quick
 @given(possible)
-def test_logarithms_give_the_same_as_probabilities(form: Form) -> None:
-    fast = posterior_of(form)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sumproduct, "PROBABILITIES", LOG_SUM)
-        slow = posterior_of(form)
-    assert slow.log_evidence == pytest.approx(fast.log_evidence, abs=1e-9)
-    for name in form.largest:
-        assert slow.numbers[name][1] == pytest.approx(fast.numbers[name][1], rel=1e-9, abs=1e-14)
-    for total, kinds in slow.kinds.items():
-        assert kinds == pytest.approx(fast.kinds[total], rel=1e-9, abs=1e-14)
-
-
-@quick
-@given(possible)
 def test_of_too_many_combinations_the_best_alternative_is_taken(form: Form) -> None:
     counted = list(ways(form))
     with pytest.MonkeyPatch.context() as patch:
@@ -512,51 +443,12 @@ WIDE = {"a": 10**12, "b": 10**12, "t": 2 * 10**12}
 TWO = Relation("t", ((1, "a"), (1, "b")))
 
 
-def test_numbers_of_twelve_digits_are_checked_by_their_candidates() -> None:
-    evidence = strips({"a": {123456789012: 0.6, 123456789072: 0.4}, "b": {10**11: 1.0}, "t": {223456789072: 1.0}})
-    found = Relations(WIDE, [TWO]).posterior(evidence)
-    assert found.read["a"] == 123456789012
-    assert found.values["a"] == 123456789072
-    # Against the right sum at 0.98 · 0.4: 60 units away there is "anything" only.
-    odds = 0.98 * 0.4 / (0.6 * 0.02 * (0.25 + 0.05 / 11 * 6) / WIDE["t"])
-    assert share_of(found, "a", 123456789012) == pytest.approx(1 / odds, rel=0.2)
-
-
 def test_a_number_that_nobody_could_read_leaves_the_total_free_and_is_unknown() -> None:
     evidence = strips({"b": {10**11: 1.0}, "t": {223456789072: 1.0}})
     evidence["a"] = Values({}, 1.0)
     found = Relations(WIDE, [TWO]).posterior(evidence)
     assert found.values == {"a": None, "b": 10**11, "t": 223456789072}
     assert kinds_of(found)["t"]["unknown"] == pytest.approx(1)
-
-
-def test_a_total_that_nobody_could_read_is_the_sum_of_its_terms() -> None:
-    evidence = {**strips({"a": {123456789012: 1.0}, "b": {10**11: 1.0}}), "t": Values({}, 1.0)}
-    found = Relations(WIDE, [TWO]).posterior(evidence)
-    assert found.values["t"] == 223456789012
-    assert share_of(found, "t", 223456789012) == pytest.approx(0.98)
-    assert share_of(found, "t", UNKNOWN) == pytest.approx(0.02)
-
-
-@pytest.mark.parametrize("other", [1e-6, 0.3])
-def test_other_numbers_than_the_candidates_are_about_as_probable_as_by_all_numbers(other: float) -> None:
-    largest = {"a": 400, "b": 400, "t": 800}
-    evidence = {
-        "a": Values({17: 0.5 * (1 - other), 11: 0.5 * (1 - other)}, other),
-        "b": Values({200: 1.0}, 0.0),
-        "t": Values({217: 0.7, 311: 0.3}, 0.0),
-    }
-    exact = Relations(largest, [TWO]).posterior(evidence)
-    every = np.full(401, other / 399)
-    every[[11, 17]] = 0.5 * (1 - other)
-    same = Relations(largest, [TWO]).posterior({**evidence, "a": np.log(every)})
-    assert same.numbers["a"][1] == pytest.approx(exact.numbers["a"][1], rel=1e-9, abs=1e-14)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "DENSE", 0)
-        listed = Relations(largest, [TWO]).posterior(evidence)
-    for number in (11, 17):
-        assert share_of(listed, "a", number) == pytest.approx(exact.numbers["a"][1][number], rel=0.02)
-    assert share_of(listed, "t", 311) == pytest.approx(exact.numbers["t"][1][311], rel=0.4)
 
 
 @quick
@@ -606,15 +498,6 @@ def test_where_candidates_have_too_many_sums_the_likeliest_are_kept() -> None:
     numbers, shares = posterior.numbers["a"]
     assert 2 < len(numbers) < 48
     assert shares.sum() == pytest.approx(1)
-
-
-def test_likelihoods_of_all_numbers_become_candidates_where_they_have_too_many_sums() -> None:
-    largest = {"a": 999, "b": 999, "t": 9_999}
-    meant = {"a": 123, "b": 456, "t": 579}
-    found = Relations(largest, [Relation.of("t = a + b")]).posterior(read(largest, meant, 0.1))
-    assert found.values == meant
-    assert len(found.numbers["a"][0]) < 1000
-    assert kinds_of(found)["t"]["right"] > 0.99
 
 
 def test_subtotals_that_all_contradict_their_sums_are_no_more_than_can_be_looked_at() -> None:
@@ -693,29 +576,6 @@ def test_a_total_that_no_doubtful_cell_can_make_right_does_not_add_up() -> None:
     assert [(one.field, one.written) for one in found.wrong] == [("t", 1)]
     assert cells(found) == {"c"}
     assert found.corrections == ()
-
-
-def test_a_total_that_a_doubtful_cell_can_make_right_leaves_the_sheet_in_doubt() -> None:
-    found = verdict_of({"c": {14: 0.999, 18: 0.001}, "t": {27: 1.0}})
-    assert found.outcome == "doubtful"
-    assert cells(found) & {"c", "t"}
-
-
-def test_one_of_two_cells_that_may_be_swapped_settles_both() -> None:
-    found = verdict_of({"a": {3: 0.5, 8: 0.5}, "b": {3: 0.5, 8: 0.5}})
-    assert found.outcome == "doubtful"
-    assert cells(found) < {"a", "b"}
-    assert len(found.look) == 1
-    assert {number for number, _ in found.look[0].candidates} == {3, 8}
-    assert [share for _, share in found.look[0].candidates] == pytest.approx([0.5, 0.5], abs=1e-3)
-
-
-def test_two_sums_in_doubt_need_exactly_two_cells() -> None:
-    tie = {3: 0.5, 8: 0.5}
-    found = verdict_of({"a": tie, "b": tie, "c": {14: 0.5, 9: 0.5}, "d": {9: 0.5, 14: 0.5}})
-    assert found.outcome == "doubtful"
-    assert len(found.look) == 2
-    assert len(cells(found) & {"a", "b"}) == len(cells(found) & {"c", "d"}) == 1
 
 
 def test_the_joint_probability_decides_and_less_sure_a_sheet_is_settled_by_fewer_cells(

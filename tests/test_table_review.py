@@ -6,7 +6,6 @@ import csv
 import json
 from collections.abc import Iterator
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from sumnist.arithmetic.values import Values
 from sumnist.cli import main
 from sumnist.formulas import MISTAKE, Relation
 from sumnist.serve.review import app_of, served
-from sumnist.serve.tables import TableReview, candidates_of
+from sumnist.serve.tables import TableReview
 from sumnist.sheets.review import Recorder, beside
 from sumnist.tables.batch import pages_of
 from sumnist.tables.layout import TableLayout
@@ -112,24 +111,6 @@ def test_columns_are_asked_of_one_by_one_and_one_that_is_settled_needs_nobody(cl
     assert client.get("/state").json()["sheets"] == [[1000, "accepted"], [1001, "accepted"], [1002, None]]
     assert client.post("/undo", json={}).json() == {"row": 1000, "field": "A3"}
     assert client.get("/state").json()["sheets"][0] == [1000, None]
-
-
-def test_what_was_read_is_suggested_too_where_what_holds_says_something_else() -> None:
-    slip = cell("A1", 173, "doubtful", (182, 0.99))
-    slip["candidates"] = [{"value": 173, "probability": 0.98}]
-    assert [(one["value"], one["note"]) for one in candidates_of(slip, 1)] == [(173, ""), (182, "as read")]
-    assert [one["value"] for one in candidates_of(cell("A1", 7, "doubtful", (7, 0.9), (1, 0.1)), 1)] == [7, 1]
-    assert candidates_of(cell("B1", None, "doubtful"), 10) == []
-
-
-def test_a_number_is_shown_with_what_is_beside_it(client: TestClient) -> None:
-    column = client.get("/sheet?row=1001").json()
-    crop = Image.open(BytesIO(client.get("/crop?row=1001&field=B1").content))
-    assert [*crop.size] == column["crops"]["B1"]
-    left, top, width, height = (share / 100 * side for share, side in
-                                zip(column["places"]["B1"], (400, 300, 400, 300), strict=True))  # fmt: skip
-    assert left < 200 < 260 < left + width
-    assert top < 40 < 60 < top + height
 
 
 @pytest.mark.parametrize("said", [

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import gc
 import math
 import tempfile
-import weakref
-from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -17,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import xlsxwriter.workbook
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -149,19 +144,6 @@ def plain(value: Fraction) -> int | float:
     return int(value) if value.denominator == 1 else float(value)
 
 
-def test_long_numbers_are_shown_in_full_and_identities_keep_zeros_that_lists_lack(
-    tmp_path: Path,
-) -> None:
-    people = [Person("42", "Ada"), Person("7", "Bo"), Person("07", "Cy")]
-    values = dict.fromkeys(NESTED.names, 0) | {"paid": 10**11 - 1}
-    rows = [row(at, NESTED, identity=one, values=values) for at, one in enumerate(("000042", "07", "000007"))]
-    marks = written(tmp_path, *rows, layout=NESTED, people=people)["Marks"]
-    assert [marks.at("Identity", line) for line in (2, 3, 4)] == ["000042", "07", "000007"]
-    assert [marks.at("Name", line) for line in (2, 3, 4)] == ["Ada", "Cy", None]
-    place = f"{marks.column('paid')}2"  # a number of eleven digits is shown in full
-    assert (marks.values[place], marks.formats[place]) == (10**11 - 1, "0")
-
-
 # What is to be said of cells.
 
 
@@ -214,18 +196,6 @@ def test_doubtful_cells_are_listed_with_pictures_and_what_they_may_be(tmp_path: 
     assert "E2" not in marks.colours
 
 
-def test_with_too_many_pictures_and_comments_the_texts_are_still_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(tables, "PICTURES", 1)
-    monkeypatch.setattr(tables, "COMMENTS", 1)
-    sheets = written(tmp_path, row(state="doubtful", look=DOUBT), crops=lambda of, field: png())
-    assert list(sheets["To look at"].pictures) == ["D2"]
-    assert sheets["To look at"].at("Picture", 3) == "see the file"
-    assert list(sheets["Marks"].comments) == ["E2"]
-    assert sheets["Marks"].at("Notes", 2).count("may be") == 2
-
-
 # What people typed.
 
 
@@ -275,24 +245,6 @@ def test_after_the_review_a_sheet_does_not_add_up_if_a_total_that_somebody_touch
     assert (by_hand(WRONG, {"q1": None}, EXAM)["wrong"], by_hand(WRONG, {}, EXAM)) == ([], WRONG)
 
 
-def test_a_total_that_is_wrong_also_after_the_review_keeps_its_note_and_its_colour(
-    tmp_path: Path,
-) -> None:
-    corrections: dict[int, dict[str, Any]] = {1: {"total": 19.5}, 2: {"total": 18}, 3: {IDENTITY: "Bo"}}
-    sheets = written(tmp_path, *(WRONG | {"row": number} for number in range(4)), corrections=corrections)
-    marks = sheets["Marks"]
-    note = "Total: 19.5 is written, its terms come to 20.5 (off by one)"
-    assert [marks.at("Notes", line) for line in (2, 3, 4, 5)] == [
-        note, f"Total: by hand; {note}",
-        "Total: by hand instead of 19.5; Total: 18 is written, its terms come to 20.5",
-        f"Identity: by hand instead of Ada; {note}",
-    ]  # fmt: skip
-    for line in (2, 3, 4, 5):
-        assert marks.colours[f"G{line}"] == COLOURS["does not add up"]
-        assert (marks.at("State", line), marks.at("Total agrees?", line)) == ("does not add up", "no")
-    assert ["does not add up", 4] in [line[:2] for line in sheets["Summary"].lines()]
-
-
 # The summary.
 
 
@@ -314,22 +266,6 @@ def test_the_summary_counts_states_and_lists_what_is_odd(tmp_path: Path) -> None
     ]  # fmt: skip
     assert sheets["Marks"].at("Notes", 4) == "version 2 of the layout"
     assert sheets["Marks"].at("Notes", 5) == dark
-
-
-# How it looks on a screen and on paper.
-
-
-def test_the_header_stays_and_filters_and_prints_on_each_page(tmp_path: Path) -> None:
-    sheets = written(tmp_path, layout=NESTED)
-    assert list(sheets) == ["Marks", "To look at", "Summary"]
-    for name, first in (("Marks", "C2"), ("To look at", "D2")):
-        root = sheets[name].root
-        (pane,), (filtered,), (setup,) = (root.iter(MAIN + tag) for tag in ("pane", "autoFilter", "pageSetup"))
-        assert (pane.get("topLeftCell"), pane.get("state")) == (first, "frozen")
-        assert str(filtered.get("ref")).startswith("A1:")
-        assert (setup.get("orientation"), setup.get("fitToHeight"), setup.get("paperSize")) == ("landscape", "0", "1")
-        widths = [float(column.get("width", "")) for column in root.iter(f"{MAIN}col")]
-        assert 8 < min(widths) <= max(widths) < 50
 
 
 # Texts of others.
@@ -361,14 +297,6 @@ def test_any_text_stays_the_same_text(identity: str, name: str, path: str, error
     assert not sheets["Summary"].formulas
 
 
-@pytest.mark.parametrize("char", ["a", "😀", "\x1b", "\udcff"])
-def test_a_text_is_cut_where_a_cell_ends(char: str, tmp_path: Path) -> None:
-    text = written(tmp_path, unreadable(0, char * 40_000))["Marks"].at("Notes", 2)
-    assert text.endswith("…")
-    assert 16_000 < len(text.encode("utf-16-le")) // 2 <= 32_767
-    assert set(text[:-20]) == set(char.encode("unicode_escape").decode() if char in "\x1b\udcff" else char)
-
-
 # What goes wrong.
 
 
@@ -377,58 +305,3 @@ def test_more_lines_than_excel_takes_are_refused(tmp_path: Path, monkeypatch: py
     written(tmp_path, *map(row, range(29)))
     with pytest.raises(OutputError, match=r'^more than 30 lines in the table "Marks", expected .*: read fewer '):
         written(tmp_path, *map(row, range(30)))
-
-
-def test_what_fails_on_the_way_leaves_the_old_file_and_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "out").mkdir()
-    (tmp_path / "temporary").mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    out = tmp_path / "out/marks.xlsx"
-    out.write_text("old")
-
-    def rows() -> Iterator[dict[str, Any]]:
-        yield row()
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_workbook(rows(), EXAM, out)
-    gc.collect()
-    assert [path.name for path in out.parent.iterdir()] == ["marks.xlsx"]
-    assert list((tmp_path / "temporary").iterdir()) == []
-    assert out.read_text() == "old"
-
-
-def test_a_full_disk_is_an_error_that_names_the_workbook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(xlsxwriter.workbook, "ZipFile", full)
-    with pytest.raises(OutputError, match=r"marks.xlsx: cannot be written \(no space left on device\)"):
-        written(tmp_path, row())
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(OutputError, match=r"missing/marks.xlsx: cannot be written \(no such file or directory\)"):
-        written(tmp_path / "missing", row())
-
-
-def test_formulas_add_the_cells_and_not_what_is_in_them(tmp_path: Path) -> None:
-    assert written(tmp_path, row())["Marks"].formulas == {
-        "H2": 'IF(COUNT(D2,E2,F2)=3,D2+E2+F2,"")', "I2": 'IF(COUNT(G2,H2)=2,IF(G2=H2,"yes","no"),"")',
-    }  # fmt: skip
-
-
-def test_rows_are_let_go_when_they_are_written(tmp_path: Path) -> None:
-    class Watched(dict[str, Any]):
-        __hash__ = object.__hash__  # type: ignore[assignment]
-
-    seen, most = weakref.WeakSet[Watched](), [0]
-
-    def rows() -> Iterator[Watched]:
-        for number in range(200):
-            seen.add(one := Watched(row(number, state="doubtful", look=DOUBT)))
-            yield one
-            most.append(len(seen))
-
-    write_workbook(rows(), EXAM, tmp_path / "marks.xlsx", crops=lambda of, field: png())
-    assert 1 <= max(most) <= 3

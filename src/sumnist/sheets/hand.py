@@ -18,7 +18,7 @@ from sumnist.inference.cells import CellReader
 from sumnist.pictures.decode import Picture
 from sumnist.sheets.layout import Field, Identity, Layout, Page
 from sumnist.sheets.pictures import FilePage
-from sumnist.sheets.reading import EMPTY, LINES, finder
+from sumnist.sheets.reading import EMPTY, LOOKS, finder
 from sumnist.sheets.review import Corrections, Views, beside, read_rows
 
 TIMES, ROWS = 5, ("01234", "56789")
@@ -90,4 +90,4 @@ def filled(read: CellReader, boxes: list[NDArray[np.float32]]) -> NDArray[np.boo
 
 def inside(ink: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The ink of a box `[36, 30]`, light on dark, as a picture without the box's lines."""
-    return np.rint(255 * (1 - ink[LINES:-LINES, LINES:-LINES])).astype(np.uint8)
+    return np.rint(255 * (1 - ink[LOOKS.lines : -LOOKS.lines, LOOKS.lines : -LOOKS.lines])).astype(np.uint8)

@@ -54,20 +54,39 @@ Identified = Literal["printed", "digits", "none"]
 FORMAT = 1
 """The version of the geometry. It rises when the same layout gets another geometry, so that the program can tell old
 prints from new ones."""
-MOST_DIGITS = 12
-"""The most digits of a number: more boxes than these are wider than a page."""
-MOST_FIELDS = 100
-"""The most fields of a layout: twice as many as fit on a page."""
-LONGEST, LONGEST_LINE = 50_000, 2_500
-"""The most bytes of a TOML file, and of one of its lines. A layout that fills a page takes a tenth of the first, and
-the longest formula takes the second. Without limits, the TOML parser takes quadratic time for names with many dots."""
-LONGEST_TITLE, LONGEST_LABEL = 100, 80
-"""The most characters of a title and of a label: longer ones do not fit beside the corner tags, or beside the boxes."""
-NOTE, LINES, MOST_LINES = "For the marker only", ("Date", "Marked by", "Signature"), 12
-"""`NOTE`: the words above the fields of an exam. `LINES`: the labels of its lines to write on. `MOST_LINES`: the most
-lines of a layout."""
-MARK = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}(\.[05])?")
-"""The largest mark of a question, as a person types it in a command, such as 9 or 7.5."""
+
+
+@dataclass(frozen=True)
+class Most:
+    """The most that a layout and a list of people may have."""
+
+    digits: int = 12
+    """The most digits of a number: more boxes than these are wider than a page."""
+    fields: int = 100
+    """The most fields of a layout: twice as many as fit on a page."""
+    bytes: int = 50_000
+    """The most bytes of a TOML file. A layout that fills a page takes a tenth of it."""
+    line_bytes: int = 2_500
+    """The most bytes of a line of it; the longest formula takes them. Without limits, the TOML parser takes quadratic
+    time for names with many dots."""
+    title: int = 100
+    """The most characters of a title: a longer one does not fit beside the corner tags."""
+    label: int = 80
+    """The most characters of a label."""
+    lines: int = 12
+    """The most lines to write on."""
+    people_bytes: int = 1_000_000
+    """The most bytes of the file: some ten thousand people."""
+    identity_bytes: int = 60
+    """The most bytes of an identity: even then, the cells of its QR code are half a millimetre wide."""
+    name: int = 100
+    """The most characters of a name. The line of a form has room for fewer."""
+
+
+MOST = Most()
+
+NOTE, LINES = "For the marker only", ("Date", "Marked by", "Signature")
+"""The words above the fields of an exam, and the labels of its lines to write on."""
 TWICE = "field {}: is there twice, expected a name for each field: give one of them another"
 UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
 """Unicode categories of characters that end a line, change a terminal, or have no visible form."""
@@ -123,9 +142,9 @@ class Field:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise LayoutError(f"field {self.name[:40]!r}: expected {NAME_EXPECTED}: give it another one")
-        check_text(f"field {self.name}: label", self.label, LONGEST_LABEL)
+        check_text(f"field {self.name}: label", self.label, MOST.label)
         check_name(f"field {self.name}: kind", self.kind, get_args(Kind))
-        check_number(f"field {self.name}: digits", self.digits, MOST_DIGITS, "make two fields of it")
+        check_number(f"field {self.name}: digits", self.digits, MOST.digits, "make two fields of it")
         most = full(self.digits, self.halves)
         if not 1 <= self.largest <= most:
             raise LayoutError(
@@ -150,7 +169,7 @@ class Field:
 
 def full(digits: int, halves: bool) -> int:
     """The largest value that this many digits can write."""
-    power: int = 10 ** max(0, min(digits, MOST_DIGITS))
+    power: int = 10 ** max(0, min(digits, MOST.digits))
     return power * (2 if halves else 1) - 1
 
 
@@ -201,17 +220,17 @@ class Layout:
     lines: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        check_text("title", self.title, LONGEST_TITLE)
-        check_text("note", self.note or NOTE, LONGEST_LABEL)
+        check_text("title", self.title, MOST.title)
+        check_text("note", self.note or NOTE, MOST.label)
         for line in self.lines:
-            check_text("line", line, LONGEST_LABEL)
-        if len(self.lines) > MOST_LINES:
-            raise LayoutError(f"{len(self.lines):,} lines, expected at most {MOST_LINES}: leave some out")
+            check_text("line", line, MOST.label)
+        if len(self.lines) > MOST.lines:
+            raise LayoutError(f"{len(self.lines):,} lines, expected at most {MOST.lines}: leave some out")
         check_name("paper", self.paper, get_args(Paper))
         check_number("version", self.version, 9_999, "begin again at 1")
-        if not 1 <= len(self.fields) <= MOST_FIELDS:
+        if not 1 <= len(self.fields) <= MOST.fields:
             raise LayoutError(
-                f"{len(self.fields):,} fields, expected 1 to {MOST_FIELDS}: make two layouts of it, or add one"
+                f"{len(self.fields):,} fields, expected 1 to {MOST.fields}: make two layouts of it, or add one"
             )
         names = [field.name for field in self.fields]
         if twice := next((name for name in names if names.count(name) > 1), None):
@@ -302,7 +321,7 @@ class Layout:
         """
         questions: dict[str, Field] = {}
         for place, mark in enumerate(map(str.strip, line.split(",")), 1):
-            if not (found := MARK.fullmatch(mark)):
+            if not (found := re.fullmatch(r"[0-9]{1,12}(\.[05])?", mark)):
                 raise LayoutError(
                     f"question {place}: largest mark {mark[:40]!r}, expected a number such as 9 or 7.5: write them as "
                     "in 9,7.5,13"
@@ -380,7 +399,6 @@ FIELD: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 """The keys of a field in TOML, and the types of their values."""
 TYPES = {str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table", list: "tables"}
-TEXTS = "a text in quotes, or several in brackets"
 """The names of types in messages."""
 
 
@@ -399,10 +417,10 @@ def loaded(path: str | Path, of_toml: Callable[[bytes], Described]) -> Described
 
 def values_of(data: bytes) -> dict[str, Any]:
     """The values in the content of a TOML file. Raises `LayoutError`."""
-    if len(data) > LONGEST or (longest := max(map(len, data.split(b"\n")))) > LONGEST_LINE:
-        what = f"{len(data):,} bytes" if len(data) > LONGEST else f"a line of {longest:,} bytes"
+    if len(data) > MOST.bytes or (longest := max(map(len, data.split(b"\n")))) > MOST.line_bytes:
+        what = f"{len(data):,} bytes" if len(data) > MOST.bytes else f"a line of {longest:,} bytes"
         raise LayoutError(
-            f"{what}, expected a layout of at most {LONGEST:,} in lines of at most {LONGEST_LINE:,}: give another file"
+            f"{what}, expected at most {MOST.bytes:,}, in lines of at most {MOST.line_bytes:,}: give another file"
         )
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
@@ -419,7 +437,13 @@ def check_keys(what: str, values: Mapping[str, Any], types: Mapping[str, Any], n
         kind = types[key]
         if type(value) not in (kind if isinstance(kind, tuple) else (kind,)):
             several = isinstance(kind, tuple)
-            expected = TYPES[kind] if not several else TEXTS if str in kind else "a number"
+            expected = (
+                TYPES[kind]
+                if not several
+                else "a text in quotes, or several in brackets"
+                if str in kind
+                else "a number"
+            )
             raise LayoutError(f"{what}: {key} = {str(value)[:60]!r}, expected {expected}: write it so")
     if missing := [key for key in needed if key not in values]:
         raise LayoutError(f"{what}: no {missing[0]}, expected one: add {missing[0]} = …")
@@ -476,7 +500,7 @@ def toml_of(value: Any) -> str:
     """A text, a number, a truth value or a list as TOML, which writes them as JSON does, but for one control character;
     a long list gets a line for each entry."""
     text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    return text if len(text.encode()) < LONGEST_LINE - 100 else "[\n" + ",\n".join(map(toml_of, value)) + "]"
+    return text if len(text.encode()) < MOST.line_bytes - 100 else "[\n" + ",\n".join(map(toml_of, value)) + "]"
 
 
 # The geometry of a page, in millimetres: printing and reading both use it. It depends only on the values in
@@ -485,37 +509,51 @@ def toml_of(value: Any) -> str:
 
 SIZES: dict[Paper, tuple[float, float]] = {"A4": (210.0, 297.0), "Letter": (215.9, 279.4)}
 """Width and height of each paper."""
-MARGIN = 10.0
-"""The distance from the edge of the paper to the tags: twice the border that most printers leave white."""
-TAG = 13.0
-"""Side of a corner tag's black square: its cells are 5 pixels wide in a picture where the page is 650 pixels wide."""
-CODE = 20.0
-"""Side of the QR code: its cells are about 0.6 mm wide, which a telephone resolves from where it sees a whole A4
-page."""
-QUIET = 4.0
-"""White space around tags and code. Their standards ask for less: the width of one cell of a tag, and of four cells of
-the code."""
-BOX = (8.0, 10.0)
-"""Width and height of a box for a digit."""
-POINT = 3.0
-"""Width of the space for a printed point."""
-BETWEEN = 4.0
-"""The distance from the boxes of a field to those of its correction, if the correction is beside the field."""
-LABEL = 20.0
-"""The least width of a label: room for the words "Question 12" in small print."""
-BENEATH = 2.0
-"""The distance from the boxes of a field down to those of its correction, if the correction is beneath the field."""
-GAP = 2.0
-"""Space from a label to its boxes."""
-GUTTER = 8.0
-"""Space between columns."""
-SPACING = (2.5, 6.0)
-"""The least and the most space between rows; digits must not reach into the boxes of another row."""
-HEADING, HEADED = 5.0, 15.5
-"""Height and width of the word "correction" above the corrections."""
-FRAME = 2.5
-"""The distance from the boxes of a total to the frame around it: far enough that no digit touches the frame."""
-MOST_COLUMNS = 4
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The lengths of a page, in millimetres."""
+
+    margin: float = 10.0
+    """The distance from the edge of the paper to the tags: twice the border that most printers leave white."""
+    tag: float = 13.0
+    """Side of a corner tag's black square: its cells are 5 pixels wide in a picture where the page is 650 pixels
+    wide."""
+    code: float = 20.0
+    """Side of the QR code: its cells are about 0.6 mm wide, which a telephone resolves from where it sees a whole A4
+    page."""
+    quiet: float = 4.0
+    """White space around tags and code. Their standards ask for less: the width of one cell of a tag, and of four cells
+    of the code."""
+    box: tuple[float, float] = (8.0, 10.0)
+    """Width and height of a box for a digit."""
+    point: float = 3.0
+    """Width of the space for a printed point."""
+    between: float = 4.0
+    """The distance from the boxes of a field to those of its correction, if the correction is beside the field."""
+    label: float = 20.0
+    """The least width of a label: room for the words "Question 12" in small print."""
+    beneath: float = 2.0
+    """The distance from the boxes of a field down to those of its correction, if the correction is beneath the
+    field."""
+    gap: float = 2.0
+    """Space from a label to its boxes."""
+    gutter: float = 8.0
+    """Space between columns."""
+    spacing: tuple[float, float] = (2.5, 6.0)
+    """The least and the most space between rows; digits must not reach into the boxes of another row."""
+    heading: float = 5.0
+    """Height of the word "correction" above the corrections."""
+    headed: float = 15.5
+    """Width of it."""
+    frame: float = 2.5
+    """The distance from the boxes of a total to the frame around it: far enough that no digit touches the frame."""
+    columns: int = 4
+    """The most columns of fields."""
+
+
+MM = Geometry()
 
 
 @dataclass(frozen=True)
@@ -608,41 +646,42 @@ class Page:
         width, height = SIZES[layout.paper]
         tags = near, _, far, _ = tags_on(layout.paper)
         right, low = far.x, far.y
-        code = Rectangle(right - QUIET - CODE, MARGIN, CODE, CODE)
-        left, y = near.right + QUIET, code.bottom + QUIET
-        beside = code.x - QUIET - left
-        line = Rectangle(MARGIN + FRAME, y, width - 2 * (MARGIN + FRAME), HEADING)
-        body = Rectangle(line.x, line.bottom + HEADING, line.width, low - QUIET - line.bottom - HEADING)
+        code = Rectangle(right - MM.quiet - MM.code, MM.margin, MM.code, MM.code)
+        left, y = near.right + MM.quiet, code.bottom + MM.quiet
+        beside = code.x - MM.quiet - left
+        line = Rectangle(MM.margin + MM.frame, y, width - 2 * (MM.margin + MM.frame), MM.heading)
+        body = Rectangle(line.x, line.bottom + MM.heading, line.width, low - MM.quiet - line.bottom - MM.heading)
         identity: Place | None = None
         headings: tuple[Rectangle, ...] = ()
         if layout.identity.kind == "digits":
             number = Field("identity", "Number", "boxes", layout.identity.digits, 1)
             (column,) = columns([number], 1, body, [number])
             (identity,), headings = column.laid(0.0)
-            body = body.below(column.height(0.0) + QUIET + HEADING)
+            body = body.below(column.height(0.0) + MM.quiet + MM.heading)
         places, more = arranged(layout, body)
-        first, top = places[0], places[0].label.y - HEADING
+        first, top = places[0], places[0].label.y - MM.heading
         end = min((one.x for one in more if one.y == top), default=first.correction[-1].right)
         used = max((place.frame or place.correction[-1]).bottom for place in places)
-        footer = Rectangle(left, far.bottom - HEADING, far.x - QUIET - left, HEADING)
+        footer = Rectangle(left, far.bottom - MM.heading, far.x - MM.quiet - left, MM.heading)
         return cls(
             width, height, tags, code,
-            title=Rectangle(left, MARGIN, beside, 8.0), person=Rectangle(left, MARGIN + 8, beside, 9.0),
-            example=Rectangle(line.x, line.y - 6.8, code.x - QUIET - line.x, HEADING),
+            title=Rectangle(left, MM.margin, beside, 8.0), person=Rectangle(left, MM.margin + 8, beside, 9.0),
+            example=Rectangle(line.x, line.y - 6.8, code.x - MM.quiet - line.x, MM.heading),
             instruction=replace(line, y=line.y - 1.5),
-            note=Rectangle(first.label.x, top, end - first.label.x, HEADING - 2.5), footer=footer,
+            note=Rectangle(first.label.x, top, end - first.label.x, MM.heading - 2.5), footer=footer,
             identity=identity, places=places, headings=(*headings, *more),
-            free=(Rectangle(line.x, used + QUIET, line.width, body.bottom - used - QUIET),
-                  Rectangle(left, used + QUIET / 2, footer.width, footer.y - used - QUIET / 2)),
+            free=(Rectangle(line.x, used + MM.quiet, line.width, body.bottom - used - MM.quiet),
+                  Rectangle(left, used + MM.quiet / 2, footer.width, footer.y - used - MM.quiet / 2)),
         )  # fmt: skip
 
 
 def tags_on(paper: Paper) -> tuple[Rectangle, Rectangle, Rectangle, Rectangle]:
     """The black squares of the corner tags on a paper, clockwise from the top left."""
-    right, low = (side - MARGIN - TAG for side in SIZES[paper])
+    right, low = (side - MM.margin - MM.tag for side in SIZES[paper])
+    near, side = MM.margin, MM.tag
     return (
-        Rectangle(MARGIN, MARGIN, TAG, TAG), Rectangle(right, MARGIN, TAG, TAG), Rectangle(right, low, TAG, TAG),
-        Rectangle(MARGIN, low, TAG, TAG),
+        Rectangle(near, near, side, side), Rectangle(right, near, side, side), Rectangle(right, low, side, side),
+        Rectangle(near, low, side, side),
     )  # fmt: skip
 
 
@@ -667,14 +706,14 @@ class Column:
     @property
     def fits(self) -> bool:
         """Whether the fields fit into the width and the height of the area."""
-        wide = all(LABEL + whole(field) + self.tail <= self.area.width for field in self.fields)
-        return wide and self.height(SPACING[0]) <= self.area.height
+        wide = all(MM.label + whole(field) + self.tail <= self.area.width for field in self.fields)
+        return wide and self.height(MM.spacing[0]) <= self.area.height
 
     @property
     def spacing(self) -> float:
-        """The space between rows: as much as there is room for, within `SPACING`."""
+        """The space between rows: as much as there is room for, within `MM.spacing`."""
         room = (self.area.height - self.height(0.0)) / max(1, len(self.fields) - 1)
-        return min(max(room, SPACING[0]), SPACING[1])
+        return min(max(room, MM.spacing[0]), MM.spacing[1])
 
     def height(self, spacing: float) -> float:
         """The height of the column with this much space between rows."""
@@ -682,7 +721,7 @@ class Column:
 
     def row(self, field: Field) -> float:
         """The height of a field's row. The correction is beside the field if it fits there, or else beneath it."""
-        return BOX[1] + (0.0 if whole(field) <= self.whole else BENEATH + BOX[1]) + 2 * FRAME * self.framed
+        return MM.box[1] + (0.0 if whole(field) <= self.whole else MM.beneath + MM.box[1]) + 2 * MM.frame * self.framed
 
     def laid(self, spacing: float) -> tuple[tuple[Place, ...], tuple[Rectangle, ...]]:
         """Where each field lies, and the places of the word "correction": one above the corrections that are beside
@@ -690,36 +729,40 @@ class Column:
         area, places, headings = self.area, [], []
         befores = accumulate((self.row(field) + spacing for field in self.fields), initial=0.0)
         for field, before in zip(self.fields, befores, strict=False):
-            y, point, beside = area.y + FRAME * self.framed + before, area.right - self.tail, whole(field) <= self.whole
-            boxes = boxes_of(field, point - self.whole - self.tail - BETWEEN if beside else point, y)
-            correction = boxes_of(field, point, y if beside else y + BOX[1] + BENEATH)
-            frame = Rectangle(area.x - FRAME, y - FRAME, area.width + 2 * FRAME, self.row(field))
-            label = Rectangle(area.x, y, boxes[0].x - GAP - area.x, BOX[1])
+            y, point, beside = (
+                area.y + MM.frame * self.framed + before,
+                area.right - self.tail,
+                whole(field) <= self.whole,
+            )
+            boxes = boxes_of(field, point - self.whole - self.tail - MM.between if beside else point, y)
+            correction = boxes_of(field, point, y if beside else y + MM.box[1] + MM.beneath)
+            frame = Rectangle(area.x - MM.frame, y - MM.frame, area.width + 2 * MM.frame, self.row(field))
+            label = Rectangle(area.x, y, boxes[0].x - MM.gap - area.x, MM.box[1])
             places.append(Place(field.name, label, boxes, correction, frame if self.framed else None))
             if not beside:
-                headings.append(Rectangle(area.x, correction[0].y, correction[0].x - GAP - area.x, BOX[1]))
+                headings.append(Rectangle(area.x, correction[0].y, correction[0].x - MM.gap - area.x, MM.box[1]))
         if not self.framed and len(headings) < len(places):
-            headings.insert(0, Rectangle(area.right - HEADED, area.y - HEADING, HEADED, HEADING))
+            headings.insert(0, Rectangle(area.right - MM.headed, area.y - MM.heading, MM.headed, MM.heading))
         return tuple(places), tuple(headings)
 
 
 def whole(field: Field) -> float:
     """The width of the boxes of a field up to its point."""
-    return field.digits * BOX[0]
+    return field.digits * MM.box[0]
 
 
 def tail(field: Field) -> float:
     """The width of a field's part behind its last whole digit."""
-    return POINT + BOX[0] if field.halves else 0.0
+    return MM.point + MM.box[0] if field.halves else 0.0
 
 
 def boxes_of(field: Field, point: float, y: float) -> tuple[Rectangle, ...]:
     """The boxes of a field, or its strip, placed so that the last whole digit ends at `point`."""
     left = point - whole(field)
     if field.kind == "strip":
-        return (Rectangle(left, y, whole(field) + tail(field), BOX[1]),)
-    edges = [left + place * BOX[0] for place in range(field.digits)] + [point + POINT] * field.halves
-    return tuple(Rectangle(x, y, *BOX) for x in edges)
+        return (Rectangle(left, y, whole(field) + tail(field), MM.box[1]),)
+    edges = [left + place * MM.box[0] for place in range(field.digits)] + [point + MM.point] * field.halves
+    return tuple(Rectangle(x, y, *MM.box) for x in edges)
 
 
 def arranged(layout: Layout, body: Rectangle) -> tuple[tuple[Place, ...], tuple[Rectangle, ...]]:
@@ -727,19 +770,19 @@ def arranged(layout: Layout, body: Rectangle) -> tuple[tuple[Place, ...], tuple[
     `LayoutError`."""
     totals = layout.totals
     ordinary = layout.fields[: len(layout.fields) - len(totals)]
-    for across in range(1, MOST_COLUMNS + 1):
+    for across in range(1, MM.columns + 1):
         for below in range(1, across + 1 if totals else 2):
             peers = layout.fields if across == below else totals
             last = columns(totals, below, body, peers, framed=True)
-            high = max((column.height(SPACING[0]) for column in last), default=-QUIET) + QUIET
+            high = max((column.height(MM.spacing[0]) for column in last), default=-MM.quiet) + MM.quiet
             upper = replace(body, height=body.height - high)
             first = columns(ordinary, across, upper, layout.fields if across == below else ordinary)
             if not all(column.fits for column in (*first, *last)):
                 continue
             spacing = min((column.spacing for column in first), default=0.0)
-            used = max((column.height(spacing) for column in first), default=-QUIET) + QUIET
+            used = max((column.height(spacing) for column in first), default=-MM.quiet) + MM.quiet
             last = columns(totals, below, body.below(used), peers, framed=True)
-            laid = [*(column.laid(spacing) for column in first), *(column.laid(SPACING[0]) for column in last)]
+            laid = [*(column.laid(spacing) for column in first), *(column.laid(MM.spacing[0]) for column in last)]
             return sum((places for places, _ in laid), ()), sum((headings for _, headings in laid), ())
     width, height = SIZES[layout.paper]
     digits = max(field.digits for field in layout.fields)
@@ -754,11 +797,11 @@ def columns(
 ) -> list[Column]:
     """Distribute fields in order over up to `count` columns of one width. The boxes line up with those of the fields
     `peers`, which stand in columns of the same width."""
-    width, rows = (area.width - (count - 1) * GUTTER) / count, max(1, ceil(len(fields) / count))
+    width, rows = (area.width - (count - 1) * MM.gutter) / count, max(1, ceil(len(fields) / count))
     end = max(map(tail, peers), default=0.0)
-    widest = [whole(field) for field in peers if LABEL + 2 * (whole(field) + end) + BETWEEN <= width]
+    widest = [whole(field) for field in peers if MM.label + 2 * (whole(field) + end) + MM.between <= width]
     return [
-        Column(fields[start : start + rows], replace(area, x=area.x + place * (width + GUTTER), width=width),
+        Column(fields[start : start + rows], replace(area, x=area.x + place * (width + MM.gutter), width=width),
                max(widest, default=0.0), end, framed)
         for place, start in enumerate(range(0, len(fields), rows))
     ]  # fmt: skip
@@ -768,14 +811,6 @@ def columns(
 
 HEADERS = {"id", "identity", "name", "number", "student"}
 """If the first line begins with one of these words, it names the columns and is no person."""
-SEPARATORS = ",;\t"
-"""Signs between columns, which differ by country and by program."""
-LONGEST_PEOPLE = 1_000_000
-"""The most bytes of the file: some ten thousand people."""
-MOST_BYTES = 60
-"""The most bytes of an identity: even then, the cells of its QR code are half a millimetre wide."""
-MOST_CHARACTERS = 100
-"""The most characters of a name. The line of a form has room for fewer."""
 
 
 @dataclass(frozen=True)
@@ -800,16 +835,16 @@ def read_people(path: Path) -> list[Person]:
     """The people in a CSV file. Each line has an identity or a name, and perhaps a name behind it. Raises
     `DataError`."""
     data = read_or(path, DataError, "a CSV file of people")
-    if len(data) > LONGEST_PEOPLE:
+    if len(data) > MOST.people_bytes:
         raise DataError(
-            f"{path}: {len(data):,} bytes, expected at most {LONGEST_PEOPLE:,}: print a part of these people at a time"
+            f"{path}: {len(data):,} bytes, expected at most {MOST.people_bytes:,}: print a part of them at a time"
         )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: is not in UTF-8 ({error.reason}): save it as CSV in UTF-8") from error
     first = text.partition("\n")[0]
-    rows = csv.reader(text.splitlines(), delimiter=max(SEPARATORS, key=first.count), strict=True)
+    rows = csv.reader(text.splitlines(), delimiter=max(",;\t", key=first.count), strict=True)
     people: dict[str, Person] = {}
     try:
         for row in rows:
@@ -821,13 +856,13 @@ def read_people(path: Path) -> list[Person]:
                     f"{len(values)} columns, expected an identity, and perhaps a name: leave the others out"
                 )
             identity, name = (*values, "")[:2]
-            if (size := len(identity.encode())) > MOST_BYTES:
+            if (size := len(identity.encode())) > MOST.identity_bytes:
                 raise LayoutError(
-                    f"{identity[:30]!r}… has {size:,} bytes, expected at most {MOST_BYTES}, for its QR code: put a "
-                    "short number first, and the name behind it"
+                    f"{identity[:30]!r}… has {size:,} bytes, expected at most {MOST.identity_bytes}, for its QR code: "
+                    "put a short number first, and the name behind it"
                 )
-            check_text("identity", identity, MOST_BYTES)
-            check_text("name", name or identity, MOST_CHARACTERS)
+            check_text("identity", identity, MOST.identity_bytes)
+            check_text("name", name or identity, MOST.name)
             if identity in people:
                 raise LayoutError(f"{identity!r} is there twice, expected each once: tell them apart")
             people[identity] = Person(identity, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 from itertools import accumulate, pairwise, product
@@ -20,7 +21,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from sumnist.errors import LayoutError
 from sumnist.files import read_whole
-from sumnist.sheets.layout import GAP, HEADING, Field, Layout, Page, Person, Place, Rectangle
+from sumnist.sheets.layout import MM, Field, Layout, Page, Person, Place, Rectangle
 
 FONT = Path(__file__).parent / "DejaVuSans.ttf.gz"
 """The font of all text, compressed: Latin, Greek, Cyrillic, Armenian and Georgian letters (made by `scripts/build.py
@@ -28,42 +29,74 @@ font` of commit 922c2e2)."""
 TAGS = (0xD5D628584, 0xD97F18B49, 0xDD280910E, 0xE479E9C98)
 """The first four codes of the family tag36h11 (E. Olson, AprilTag, ICRA 2011; tag36h11.c of AprilTag 2, BSD licence). A
 tag has 6×6 cells, row by row, white where a bit is set, inside a border of black cells."""
+
+
 PALE, PALER = HexColor("#B4CBE2"), HexColor("#DEE3E8")
 """Colours of the lines of boxes, and of the lines between rows: their grey is 0.78 and 0.89 of white. Ink is darker
 than 0.5, so a threshold in between removes the lines and keeps the digits. People still see the lines."""
 GREY, BLACK = HexColor("#666666"), HexColor("#000000")
-LINE = 0.25 * mm
-"""Width of the lines of boxes; a thinner one breaks up in a photocopy."""
-TITLE, PERSON, TOTAL, INSTRUCT, RULED, SMALL = 17.0, 11.0, 13.0, 9.5, 10.5, 7.5
-"""Sizes of text, in points."""
-LABELS = ((10.5, 1), (9.0, 1), (9.0, 2), (8.5, 3), (7.0, 4))
-"""Sizes of labels in points, each with the most lines of a label. A label takes the first size at which it fits beside
-its boxes."""
-COMMON = 8.5
-"""One long label may shrink all other labels to this size, but no further."""
-LEAST = 7.0
-"""The smallest size that text shrinks to."""
-BOLD = 0.035
-"""Width of the outline that makes letters bold, as a share of their size: the font has only one weight."""
-CAP = 0.73
-"""Height of a capital letter, as a share of the size."""
-INSTRUCTION = 'Write one digit in each box. Cross out a mistake, and write the number again under "correction".'
-HALVES = "A half is a 5 behind the point."
-EXAMPLE, HALVED = "Write 7 as |{0:{1}}| or |{0:0{1}}|, 12 as |{2:{1}}|", ", 7½ as |{0:{1}}.5|"
-"""Worked examples. Each character between bars is drawn in a small box; a point has none."""
-EXAMPLE_BOX, MOST_BOXES = 3.5, 3
-"""Width of a box of an example in millimetres, and the most boxes of a number in it."""
-RULE, ROW, APART = 18.0, (9.5, 14.0), 4.0
-"""The least length of a line to write on, the least and the most height of its row, and the space between columns of
-lines, in millimetres."""
-FREE = 'Write each number inside its frame. Cross out a mistake, and write the number again under "correction".'
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a form looks, and what is printed on it. Sizes of text are in points, lengths in millimetres."""
+
+    line: float = 0.25 * mm
+    """Width of the lines of boxes, in points; a thinner one breaks up in a photocopy."""
+    title: float = 17.0
+    """Size of the title."""
+    person: float = 11.0
+    """Size of the name."""
+    total: float = 13.0
+    """Size of the label of a total."""
+    instruct: float = 9.5
+    """Size of the instruction and of the example."""
+    ruled: float = 10.5
+    """Size of the note and of the labels of lines to write on."""
+    small: float = 7.5
+    """Size of small print."""
+    labels: tuple[tuple[float, int], ...] = ((10.5, 1), (9.0, 1), (9.0, 2), (8.5, 3), (7.0, 4))
+    """Sizes of labels in points, each with the most lines of a label. A label takes the first size at which it fits
+    beside its boxes."""
+    common: float = 8.5
+    """One long label may shrink all other labels to this size, but no further."""
+    least: float = 7.0
+    """The smallest size that text shrinks to."""
+    bold: float = 0.035
+    """Width of the outline that makes letters bold, as a share of their size: the font has only one weight."""
+    cap: float = 0.73
+    """Height of a capital letter, as a share of the size."""
+    example_box: float = 3.5
+    """Width of a box of an example."""
+    most_boxes: int = 3
+    """The most boxes of a number in an example."""
+    rule: float = 18.0
+    """The least length of a line to write on."""
+    row: tuple[float, float] = (9.5, 14.0)
+    """The least and the most height of its row."""
+    apart: float = 4.0
+    """The space between columns of lines."""
+    instruction: str = (
+        'Write one digit in each box. Cross out a mistake, and write the number again under "correction".'
+    )
+    """What to do on a form with boxes."""
+    free: str = (
+        'Write each number inside its frame. Cross out a mistake, and write the number again under "correction".'
+    )
+    """What to do on a form without."""
+    halves: str = "A half is a 5 behind the point."
+    """How to write a half."""
+    example: str = "Write 7 as |{0:{1}}| or |{0:0{1}}|, 12 as |{2:{1}}|"
+    """Worked examples. Each character between bars is drawn in a small box; a point has none."""
+    halved: str = ", 7½ as |{0:{1}}.5|"
+    """A worked example of a half."""
+
+
+STYLE = Style()
+
 JOINED = {"Mn", "Mc"}
 """Unicode categories of signs that combine with a letter. A text keeps them only where no single character has both the
 letter and the sign."""
-OTHERS = "Name, Number, version · 0123456789½…"
-"""All other printed characters."""
-RIGHT_TO_LEFT = {"R", "AL"}
-"""Unicode's classes of letters that run from right to left."""
 
 
 def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None) -> bytes:
@@ -85,7 +118,10 @@ def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None)
         )
     page = Page.of(layout)
     texts = [layout.title, layout.note, *layout.lines, *(field.label for field in layout.fields)]
-    texts += [*(person.text for person in people), INSTRUCTION + FREE + HALVES + OTHERS]
+    texts += [
+        *(person.text for person in people),
+        STYLE.instruction + STYLE.free + STYLE.halves + "Name, Number, version · 0123456789½…",
+    ]
     name = registered(font or FONT, texts)
     canvas = Canvas(data := BytesIO(), (page.width * mm, page.height * mm), invariant=True)
     canvas.setTitle(layout.title)
@@ -123,7 +159,7 @@ def registered(path: Path, texts: Iterable[str]) -> str:
         raise LayoutError(f"--font {path}: {error}, expected a font in a TrueType file: choose another one") from error
     used = {char: text for text in texts for char in composed(text)}
     for char, text in used.items():
-        if unicodedata.bidirectional(char) in RIGHT_TO_LEFT or unicodedata.category(char) in JOINED:
+        if unicodedata.bidirectional(char) in {"R", "AL"} or unicodedata.category(char) in JOINED:
             raise LayoutError(
                 f"{told(char, text)}: is of a script whose letters are joined or go from right to left, expected one "
                 "that is not: write it in another script"
@@ -153,16 +189,16 @@ class Sheet:
         page, fields = self.page, layout.fields
         for tag, code in zip(page.tags, TAGS, strict=True):
             self.cells(tag, tag_cells(code))
-        self.text(page.title, layout.title, TITLE, bold=True)
+        self.text(page.title, layout.title, STYLE.title, bold=True)
         kinds = {field.kind for field in fields}
-        self.text(page.instruction, INSTRUCTION if "boxes" in kinds else FREE, INSTRUCT)
+        self.text(page.instruction, STYLE.instruction if "boxes" in kinds else STYLE.free, STYLE.instruct)
         self.example(layout)
-        if self.width(layout.note, LEAST) <= page.note.width * mm:
-            self.text(page.note, layout.note, RULED, bold=True)
+        if self.width(layout.note, STYLE.least) <= page.note.width * mm:
+            self.text(page.note, layout.note, STYLE.ruled, bold=True)
         self.rules(layout.lines)
-        self.text(page.footer, f"{layout.id} · version {layout.version}", SMALL, GREY, at=0.5)
+        self.text(page.footer, f"{layout.id} · version {layout.version}", STYLE.small, GREY, at=0.5)
         for heading in page.headings:
-            self.text(heading, "correction", SMALL, GREY, at=1.0)
+            self.text(heading, "correction", STYLE.small, GREY, at=1.0)
         ends: dict[float, float] = {}
         for place in page.places:
             ends[place.label.x] = max(place.boxes[-1].right, place.correction[-1].right, ends.get(place.label.x, 0.0))
@@ -182,7 +218,7 @@ class Sheet:
             self.outline(place.frame, BLACK, 0.5 * mm)
         for boxes in (place.boxes, place.correction):
             for box in boxes:
-                self.outline(box, PALE, LINE, dashed=boxes is place.correction)
+                self.outline(box, PALE, STYLE.line, dashed=boxes is place.correction)
             if pointed:
                 x = (boxes[-2].right + boxes[-1].x) / 2
                 self.canvas.setFillColor(BLACK)
@@ -191,20 +227,22 @@ class Sheet:
     def example(self, layout: Layout) -> None:
         """Draw how to write small numbers and halves, or as much of it as there is room for."""
         boxed = [field for field in layout.fields if field.kind == "boxes"]
-        most = min((field.digits for field in boxed if field.digits > 1), default=MOST_BOXES + 1)
-        halves, row = HALVES * any(field.halves for field in layout.fields), self.page.example
-        worked = (EXAMPLE + HALVED * any(field.halves for field in boxed) + ". ").format(7, most, 12)
-        worked *= most <= MOST_BOXES
+        most = min((field.digits for field in boxed if field.digits > 1), default=STYLE.most_boxes + 1)
+        halves, row = STYLE.halves * any(field.halves for field in layout.fields), self.page.example
+        worked = (STYLE.example + STYLE.halved * any(field.halves for field in boxed) + ". ").format(7, most, 12)
+        worked *= most <= STYLE.most_boxes
         for text in (worked + halves, worked or halves, halves):
             pieces = [one for place, part in enumerate(text.split("|")) for one in (part if place % 2 else [part])]
-            widths = [EXAMPLE_BOX if len(piece) == 1 else self.width(piece, INSTRUCT) / mm for piece in pieces]
+            widths = [
+                STYLE.example_box if len(piece) == 1 else self.width(piece, STYLE.instruct) / mm for piece in pieces
+            ]
             if sum(widths) <= row.width:
                 break
         for piece, width, x in zip(pieces, widths, accumulate(widths, initial=row.x), strict=False):
             box = Rectangle(x, row.y, width, row.height)
             if len(piece) == 1 and piece != ".":
-                self.outline(box, PALE, LINE)
-            self.text(box, piece, INSTRUCT, at=0.5)
+                self.outline(box, PALE, STYLE.line)
+            self.text(box, piece, STYLE.instruct, at=0.5)
 
     def rules(self, labels: Sequence[str]) -> None:
         """Draw lines to write on, in one of the free areas and in as few columns as possible. If there is no room for
@@ -212,10 +250,10 @@ class Sheet:
         for count, area, across in product(range(len(labels), 0, -1), self.page.free, range(1, len(labels) + 1)):
             rows = -(-count // across)
             columns = [labels[start : min(start + rows, count)] for start in range(0, count, rows)]
-            widths = [max(self.width(label, RULED) for label in column) / mm + GAP for column in columns]
-            rule = (area.width - sum(widths) - APART * (len(columns) - 1)) / len(columns)
-            high = min(area.height / rows, ROW[1])
-            if rule >= RULE and high >= ROW[0]:
+            widths = [max(self.width(label, STYLE.ruled) for label in column) / mm + MM.gap for column in columns]
+            rule = (area.width - sum(widths) - STYLE.apart * (len(columns) - 1)) / len(columns)
+            high = min(area.height / rows, STYLE.row[1])
+            if rule >= STYLE.rule and high >= STYLE.row[0]:
                 break
         else:
             return
@@ -223,17 +261,17 @@ class Sheet:
         for column, width in zip(columns, widths, strict=True):
             for row, label in enumerate(column, 1):
                 y = area.y + row * high - 1
-                self.text(Rectangle(x, y - HEADING, width, HEADING), label, RULED)
+                self.text(Rectangle(x, y - MM.heading, width, MM.heading), label, STYLE.ruled)
                 self.line(x + width, y, x + width + rule, GREY)
-            x += width + rule + APART
+            x += width + rule + STYLE.apart
 
     def labels(self, layout: Layout) -> None:
         """Draw all labels. The fields' labels share one size, except those that need smaller print."""
         pairs = zip(layout.fields, self.page.places, strict=True)
         told = [(place, field.label, limit(field)) for field, place in pairs]
         told += [(self.page.identity, "Number", "")] if self.page.identity else []
-        sizes = [TOTAL if place.frame else self.size(place.label, label, most) for place, label, most in told]
-        common = max(min(sizes), COMMON)
+        sizes = [STYLE.total if place.frame else self.size(place.label, label, most) for place, label, most in told]
+        common = max(min(sizes), STYLE.common)
         for (place, label, most), own in zip(told, sizes, strict=True):
             size = own if place.frame else min(own, common)
             parts = self.lines(place.label, label, most, size)
@@ -249,9 +287,9 @@ class Sheet:
         self.cells(self.page.code, [[cell > 0 for cell in row] for row in code.matrix])
         place = self.page.person
         if person:
-            self.text(place, person.text, PERSON, cut=True)
+            self.text(place, person.text, STYLE.person, cut=True)
         elif layout.identity.kind != "none":
-            width = self.text(place, "Name", PERSON, GREY)
+            width = self.text(place, "Name", STYLE.person, GREY)
             self.line(place.x + width / mm + 3, place.bottom - 1.5, place.right, GREY)
 
     def up(self, y: float) -> float:
@@ -261,7 +299,7 @@ class Sheet:
     def line(self, x: float, y: float, right: float, colour: Color) -> None:
         """Draw a horizontal line."""
         self.canvas.setStrokeColor(colour)
-        self.canvas.setLineWidth(LINE)
+        self.canvas.setLineWidth(STYLE.line)
         self.canvas.line(x * mm, self.up(y), right * mm, self.up(y))
 
     def outline(self, box: Rectangle, colour: Color, width: float, dashed: bool = False) -> None:
@@ -293,16 +331,16 @@ class Sheet:
         `LayoutError` is raised. Returns the width in points.
         """
         text = composed(text)
-        size = max(LEAST, min(size, size * box.width * mm / max(1.0, self.width(text, size))))
+        size = max(STYLE.least, min(size, size * box.width * mm / max(1.0, self.width(text, size))))
         while (width := self.width(text, size)) > box.width * mm + 0.01:
             if not cut:
                 raise LayoutError(f"{text[:60]!r}: is wider than the {box.width:.0f} mm for it: make it shorter")
             text = text.rstrip("…")[:-1] + "…"
-        x, y = box.x * mm + at * (box.width * mm - width), self.up(box.y + box.height / 2) - CAP * size / 2
+        x, y = box.x * mm + at * (box.width * mm - width), self.up(box.y + box.height / 2) - STYLE.cap * size / 2
         self.canvas.setFont(self.font, size)
         self.canvas.setFillColor(colour)
         self.canvas.setStrokeColor(colour)
-        self.canvas.setLineWidth(BOLD * size)
+        self.canvas.setLineWidth(STYLE.bold * size)
         self.canvas.drawString(x, y, text, mode=2 if bold else 0)
         return width
 
@@ -320,7 +358,7 @@ class Sheet:
 
     def size(self, box: Rectangle, label: str, most: str) -> float:
         """The size at which a label fits. Raises `LayoutError` if it fits at none."""
-        for size, lines in LABELS:
+        for size, lines in STYLE.labels:
             parts = self.lines(box, label, most, size)
             if len(parts) <= lines and all(self.width(part, size) <= box.width * mm for part in parts):
                 return size

@@ -14,14 +14,14 @@ letters stand for likelihoods:
 
 The likelihood that a field has the number x is the sum over five ways of showing it:
 
-    number      ORDINARY · s(x) · w(x) · b′      s: how often a zero is shown this way; 1 for all other numbers
-    empty       (ORDINARY · [x = 0] · s + l) · b · b′       l: how often it was forgotten, or a total left out
-    filler      ORDINARY · [x = 0] · s · f · b′
-    correction  (CORRECTED · c + WRITTEN_ANEW · mean w) · w′(x)
-    unclear     VOID · c · b′ + OTHERWISE
+    number      HABITS.ordinary · s(x) · w(x) · b′      s: how often a zero is shown this way; 1 for all other numbers
+    empty       (HABITS.ordinary · [x = 0] · s + l) · b · b′       l: how often it was forgotten, or a total left out
+    filler      HABITS.ordinary · [x = 0] · s · f · b′
+    correction  (HABITS.corrected · c + HABITS.written_anew · mean w) · w′(x)
+    unclear     HABITS.void · c · b′ + HABITS.otherwise
 
 The last way is equally likely for all numbers: the cells may always show something that no class describes. In a field
-that is not a total, all numbers are equally probable beforehand, except 0, whose share is at least `NOTHING`.
+that is not a total, all numbers are equally probable beforehand, except 0, whose share is at least `HABITS.nothing`.
 """
 
 from __future__ import annotations
@@ -56,27 +56,38 @@ if TYPE_CHECKING:
     from sumnist.sheets.registration import Registered
 
 Floats = NDArray[np.float64]
-CANDIDATES = 10
-"""How many candidates the reader returns for each strip."""
-BLANK = 0.9
-"""A strip that is empty with at least this probability is not read; if it is not empty after all, it may be any number.
-A form is blank if all its cells are empty with this probability."""
+
+
+@dataclass(frozen=True)
+class Looks:
+    """When a cell counts as empty or sure, and what of it is looked at."""
+
+    candidates: int = 10
+    """How many candidates the reader returns for each strip."""
+    blank: float = 0.9
+    """A strip that is empty with at least this probability is not read; if it is not empty after all, it may be any
+    number. A form is blank if all its cells are empty with this probability."""
+    sure_digit: float = 0.99
+    """If a box's likeliest class is less probable than this, the reader of digits looks at the box, too."""
+    some_digit: float = 0.02
+    """The reader of digits does not look at a box in which every digit is less probable than this."""
+    second: float = 0.5
+    """The exponent of the probabilities of both networks, the reader of digits and the network of cells. It was chosen
+    on the development half of the simulated covers, where equal exponents were as good as any."""
+    lines: int = 2
+    """The width in pixels of the border of a box that contains its lines and is cut off."""
+    frame: int = 3
+    """The same of a strip."""
+    known: float = 0.95
+    """A digit of an identity is taken if it is at least this probable; otherwise a question mark takes its place."""
+    kept: int = 48
+    """The most candidates of a field that has too many possible numbers to look at all of them."""
+
+
+LOOKS = Looks()
+
 BOX, STRIP = 0, 1
 """The indices of the network's priors for boxes and for strips."""
-SURE_DIGIT = 0.99
-"""If a box's likeliest class is less probable than this, the reader of digits looks at the box, too."""
-SOME_DIGIT = 0.02
-"""The reader of digits does not look at a box in which every digit is less probable than this."""
-SECOND = 0.5
-"""The exponent of the probabilities of both networks, the reader of digits and the network of cells. It was chosen on
-the development half of the simulated covers, where equal exponents were as good as any."""
-LINES, FRAME = 2, 3
-"""The width in pixels of the border of a box, and of a strip, that contains its lines and is cut off."""
-KNOWN = 0.95
-"""A digit of an identity is taken if it is at least this probable; otherwise a question mark takes its place."""
-
-OF_FIELD = "read", "value", "written", "sum"
-"""The attributes of corrections and wrong totals that are numbers of the field."""
 
 
 # From the cells of a field to the likelihoods of its numbers.
@@ -89,30 +100,53 @@ DIGITS, SEVERAL, EMPTY, FILLER, CROSSED = slice(0, 10), 10, 11, 12, 13
 """The indices of the classes in `CELL_CLASSES`."""
 assert CELL_CLASSES[SEVERAL:] == ("number", "empty", "filler", "crossed")
 
-ORDINARY, CORRECTED, WRITTEN_ANEW, VOID, OTHERWISE = 0.9528, 0.04, 0.005, 0.002, 0.0002
-"""How often a field is filled in as asked; crossed out and corrected; corrected without being crossed out; crossed out
-and left so; or shows something that no class describes. These are judgements, not estimates: only their orders of
-magnitude count."""
-FORGOTTEN, LEFT_OUT = 0.004, 0.03
-"""`FORGOTTEN`: for each empty field that means zero, how many fields are empty because a number was forgotten.
-`LEFT_OUT`: how often a total is left out."""
-NOTHING = 0.05
-"""How often the number of a field is 0, at least. All other numbers share the rest, however many they are."""
-ZERO = {"number": 0.6, "empty": 0.25, "filler": 0.15}
-"""How often a zero is written, left empty, or replaced by a filler. A total of zero is always written."""
-LAST, SHIFTED = 0.92, 0.05
-"""If a number has fewer digits than there are boxes: how often its digits stand in the last boxes (`LAST`), and how
-often in others (`SHIFTED`), with empty boxes around them."""
-LED = {0: 0.02, FILLER: 0.01}
-"""How often the digits stand in the last boxes, with zeros or with fillers in all boxes before them."""
-TAILS = {0: 0.47, EMPTY: 0.5, FILLER: 0.03}
-"""What stands in the box for halves if the number is whole, and how often."""
-ONE, SLASH = 1, 0.05
-"""How often a filler is a slash that looks like a 1."""
-PARTLY = {CROSSED: 0.8, EMPTY: 0.15}
-"""What a box of a crossed-out number shows, and how often. Otherwise it shows a digit, each equally often."""
-KEPT = 48
-"""The most candidates of a field that has too many possible numbers to look at all of them."""
+
+@dataclass(frozen=True)
+class Habits:
+    """How often writers do what. These are judgements, not estimates: only their orders of magnitude count."""
+
+    ordinary: float = 0.9528
+    """How often a field is filled in as asked."""
+    corrected: float = 0.04
+    """How often it is crossed out and corrected."""
+    written_anew: float = 0.005
+    """How often it is corrected without being crossed out."""
+    void: float = 0.002
+    """How often it is crossed out and left so."""
+    otherwise: float = 0.0002
+    """How often it shows something that no class describes."""
+    forgotten: float = 0.004
+    """For each empty field that means zero, how many fields are empty because a number was forgotten."""
+    left_out: float = 0.03
+    """How often a total is left out."""
+    nothing: float = 0.05
+    """How often the number of a field is 0, at least. All other numbers share the rest, however many they are."""
+    zero_written: float = 0.6
+    """How often a zero is written. A total of zero is always written."""
+    zero_empty: float = 0.25
+    """How often a zero is left empty."""
+    zero_filler: float = 0.15
+    """How often a zero is replaced by a filler."""
+    last: float = 0.92
+    """If a number has fewer digits than there are boxes: how often its digits stand in the last boxes, …"""
+    shifted: float = 0.05
+    """… and how often in others, with empty boxes around them."""
+    led_by_zeros: float = 0.02
+    """How often the digits stand in the last boxes, with zeros in all boxes before them."""
+    led_by_fillers: float = 0.01
+    """The same with fillers."""
+    tails: tuple[tuple[int, float], ...] = ((0, 0.47), (EMPTY, 0.5), (FILLER, 0.03))
+    """What stands in the box for halves if the number is whole, and how often."""
+    slash: float = 0.05
+    """How often a filler is a slash that looks like a 1."""
+    partly_crossed: float = 0.8
+    """How often a box of a crossed-out number is crossed out. Otherwise it is empty, or shows a digit, each equally
+    often."""
+    partly_empty: float = 0.15
+    """How often such a box is empty."""
+
+
+HABITS = Habits()
 
 
 @dataclass(frozen=True)
@@ -166,22 +200,22 @@ class Seen:
 def seen(field: Field, main: Shown, correction: Shown, is_total: bool) -> Seen:
     """The evidence on a field's number, from its cells and from those of its correction."""
     values = np.union1d(np.union1d(main.values, correction.values), [0])
-    anew, zero = CORRECTED * main.crossed + WRITTEN_ANEW * main.mean, values == 0
-    lacking = LEFT_OUT if is_total else ORDINARY * ZERO["empty"] * FORGOTTEN / field.largest
-    shares = {"number": 1.0, "empty": 0.0, "filler": 0.0} if is_total else ZERO
-    unclear = VOID * main.crossed * correction.blank + OTHERWISE
+    anew, zero = HABITS.corrected * main.crossed + HABITS.written_anew * main.mean, values == 0
+    lacking = HABITS.left_out if is_total else HABITS.ordinary * HABITS.zero_empty * HABITS.forgotten / field.largest
+    number, empty, filler = (
+        (1.0, 0.0, 0.0) if is_total else (HABITS.zero_written, HABITS.zero_empty, HABITS.zero_filler)
+    )
+    unclear = HABITS.void * main.crossed * correction.blank + HABITS.otherwise
     ways = np.zeros((len(values), len(HOW)))
-    ways[:, 0] = ORDINARY * np.where(zero, shares["number"], 1.0) * main.at(values) * correction.blank
-    ways[:, 1] = (ORDINARY * shares["empty"] * zero + lacking) * main.blank * correction.blank
-    ways[:, 2] = ORDINARY * shares["filler"] * zero * main.filler * correction.blank
+    ways[:, 0] = HABITS.ordinary * np.where(zero, number, 1.0) * main.at(values) * correction.blank
+    ways[:, 1] = (HABITS.ordinary * empty * zero + lacking) * main.blank * correction.blank
+    ways[:, 2] = HABITS.ordinary * filler * zero * main.filler * correction.blank
     ways[:, 3] = anew * correction.at(values)
     ways[:, 4] = unclear
-    other = np.array([
-        ORDINARY * main.rest * correction.blank, lacking * main.blank * correction.blank, 0.0, anew * correction.rest,
-        unclear,
-    ])  # fmt: skip
+    is_number, is_blank = HABITS.ordinary * main.rest * correction.blank, lacking * main.blank * correction.blank
+    other = np.array([is_number, is_blank, 0.0, anew * correction.rest, unclear])
     if not is_total:
-        ways[zero] *= max(1.0, NOTHING * (field.largest + 1))
+        ways[zero] *= max(1.0, HABITS.nothing * (field.largest + 1))
     known: dict[int | None, Floats] = dict(zip(values.tolist(), ways, strict=True))
     likelihoods = ways.sum(1)
     if len(values) == field.largest + 1:
@@ -200,7 +234,7 @@ def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
     ratios = np.exp(np.asarray(logs, np.float64))
     boxes, wholes, tails = ratios[: field.digits], 1 + field.halves, np.ones(1)
     if field.halves:
-        tails = np.array([sum(share * ratios[-1, kind] for kind, share in TAILS.items()), ratios[-1, 5]])
+        tails = np.array([sum(share * ratios[-1, kind] for kind, share in HABITS.tails), ratios[-1, 5]])
     places, most = places_in(boxes), field.largest // wholes
     if field.largest < DENSE:
         whole = np.arange(most + 1, dtype=np.int64)
@@ -219,14 +253,16 @@ def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
                 every += others * leading * float(digits[start + 1 : start + length].sum(1).prod())
         rest = max(0.0, every * float(tails.sum()) - listed) / left
     # Every box has a filler sign or nothing, and at least one box has a sign.
-    sign, empty = (1 - SLASH) * ratios[:, FILLER] + SLASH * ratios[:, ONE], ratios[:, EMPTY]
+    sign, empty = (1 - HABITS.slash) * ratios[:, FILLER] + HABITS.slash * ratios[:, 1], ratios[:, EMPTY]
     filler = (((sign + empty) / 2).prod() - (empty / 2).prod()) / (1 - 0.5 ** len(ratios))
     # At least one box is crossed out.
-    uncrossed = PARTLY[EMPTY] * empty + (1 - sum(PARTLY.values())) * ratios[:, DIGITS].mean(1)
-    crossed = (PARTLY[CROSSED] * ratios[:, CROSSED] + uncrossed).prod() - uncrossed.prod()
+    uncrossed = HABITS.partly_empty * empty + (1 - (HABITS.partly_crossed + HABITS.partly_empty)) * ratios[
+        :, DIGITS
+    ].mean(1)
+    crossed = (HABITS.partly_crossed * ratios[:, CROSSED] + uncrossed).prod() - uncrossed.prod()
     return Shown(
         values, written, rest, (listed + rest * left) / (field.largest + 1), float(empty.prod()), float(filler),
-        float(crossed / (1 - (1 - PARTLY[CROSSED]) ** len(ratios))),
+        float(crossed / (1 - (1 - HABITS.partly_crossed) ** len(ratios))),
     )  # fmt: skip
 
 
@@ -242,10 +278,12 @@ def places_in(boxes: Floats) -> Places:
         free, starts = len(boxes) - length, []
         for start in range(free + 1):
             others = float(empty[:start].prod() * empty[start + length :].prod())
-            starts.append((start, others * (1.0 if not free else LAST if start == free else SHIFTED / free)))
+            starts.append(
+                (start, others * (1.0 if not free else HABITS.last if start == free else HABITS.shifted / free))
+            )
         if free:
-            led = sum([share * float(boxes[:free, kind].prod()) for kind, share in LED.items()])
-            starts.append((free, led))
+            zeros, fillers = (float(boxes[:free, kind].prod()) for kind in (0, FILLER))
+            starts.append((free, HABITS.led_by_zeros * zeros + HABITS.led_by_fillers * fillers))
         places.append(starts)
     return places
 
@@ -270,12 +308,12 @@ def likely(boxes: Floats, most: int, places: Places) -> tuple[Whole, Floats]:
             for place in range(start, start + length):
                 numbers = (10 * numbers[:, None] + np.arange(10)).reshape(-1)
                 weights = (weights[:, None] * boxes[place, DIGITS]).reshape(-1)
-                best = np.argsort(-weights, kind="stable")[:KEPT]
+                best = np.argsort(-weights, kind="stable")[: LOOKS.kept]
                 numbers, weights = numbers[best], weights[best] / max(weights.max(), np.finfo(float).tiny)
             found = np.union1d(found, numbers)
     found = found[found <= most]
     weights = written_in(found, boxes, places)
-    kept = np.sort(np.argsort(-weights, kind="stable")[:KEPT])
+    kept = np.sort(np.argsort(-weights, kind="stable")[: LOOKS.kept])
     return found[kept], weights[kept]
 
 
@@ -370,7 +408,11 @@ class SheetReading:
 
         def told(one: Correction | WrongTotal) -> dict[str, Any]:
             return {
-                key: round(value, 6) if key == "probability" else plain(one.field, value) if key in OF_FIELD else value
+                key: value
+                if isinstance(value, str)
+                else round(value, 6)
+                if key == "probability"
+                else plain(one.field, value)
                 for key, value in one._asdict().items()
             }
 
@@ -481,7 +523,7 @@ class SheetReader:
         images, sizes = [image for _, group in groups for image in group], [len(group) for _, group in groups]
         logs, strips = self.cells(images), np.repeat([one.kind == "strip" for one, _ in groups], sizes)
         empty = np.exp(logs[:, EMPTY] + np.where(strips, *(self.cells.log_priors[at][EMPTY] for at in (STRIP, BOX))))
-        if empty.min() >= BLANK:
+        if empty.min() >= LOOKS.blank:
             nothing, how = dict.fromkeys(names), dict.fromkeys(names, HOW[1])
             return SheetReading(self.layout, "blank", float(empty.prod()), nothing, nothing, how)
         boxes = np.flatnonzero(~strips)
@@ -505,11 +547,13 @@ class SheetReader:
         for image, found in zip(images, rescored, strict=True):
             shares = np.exp(found + prior)
             digits = shares[DIGITS]
-            if shares.max() >= SURE_DIGIT or digits.max() < SOME_DIGIT:
+            if shares.max() >= LOOKS.sure_digit or digits.max() < LOOKS.some_digit:
                 continue
-            said = self.digits(Intensities(1 - image[LINES:-LINES, LINES:-LINES]), ink="dark")
+            said = self.digits(
+                Intensities(1 - image[LOOKS.lines : -LOOKS.lines, LOOKS.lines : -LOOKS.lines]), ink="dark"
+            )
             if said.is_digit:
-                both = digits**SECOND * said.digit**SECOND
+                both = digits**LOOKS.second * said.digit**LOOKS.second
                 with np.errstate(divide="ignore"):
                     found[DIGITS] = np.log(both * digits.sum() / both.sum()) - prior[DIGITS]
         return rescored
@@ -521,8 +565,8 @@ class SheetReader:
         prior = np.exp(self.cells.log_priors[STRIP])
         candidates: list[tuple[int, float]] = []
         other = 1.0
-        if prior[EMPTY] * np.exp(logs[0, EMPTY]) < BLANK and self.strips is not None:
-            candidates, other = self.numbers_in(one, images[0][FRAME:-FRAME, FRAME:-FRAME])
+        if prior[EMPTY] * np.exp(logs[0, EMPTY]) < LOOKS.blank and self.strips is not None:
+            candidates, other = self.numbers_in(one, images[0][LOOKS.frame : -LOOKS.frame, LOOKS.frame : -LOOKS.frame])
         return in_strip(one, logs[0], prior, candidates, other)
 
     def numbers_in(self, one: Field, image: Grey) -> tuple[list[tuple[int, float]], float]:
@@ -531,7 +575,9 @@ class SheetReader:
         assert self.strips is not None
         shares: dict[int, float] = {}
         for decimal in (".", ",") if one.halves else (None,):
-            reading = self.strips(Intensities(1 - image), (1, one.digits + one.halves), decimal, "dark", CANDIDATES)
+            reading = self.strips(
+                Intensities(1 - image), (1, one.digits + one.halves), decimal, "dark", LOOKS.candidates
+            )
             for candidate in reading.candidates:
                 units = candidate.value * (2 if one.halves else 1)
                 if units == int(units):
@@ -546,7 +592,7 @@ class SheetReader:
         shares = anew if (anew.argmax(1) != EMPTY).any() else main
         digits = shares[:, DIGITS]
         told = [
-            "" if one.argmax() == EMPTY else CELL_CLASSES[ten.argmax()] if ten.max() >= KNOWN else "?"
+            "" if one.argmax() == EMPTY else CELL_CLASSES[ten.argmax()] if ten.max() >= LOOKS.known else "?"
             for one, ten in zip(shares, digits, strict=True)
         ]
         return "".join(told) or None

@@ -17,6 +17,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from copy import copy
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -29,7 +30,7 @@ from PIL import Image
 from sumnist.errors import SheetError
 from sumnist.pictures.decode import Grey, Picture
 from sumnist.pictures.filters import box_mean, closing
-from sumnist.sheets.layout import FORMAT, QUIET, SIZES, Layout, Page, Rectangle, tags_on
+from sumnist.sheets.layout import FORMAT, MM, SIZES, Layout, Page, Rectangle, tags_on
 from sumnist.sheets.pictures import FilePage, grey_of
 
 Floats = NDArray[np.float64]
@@ -37,19 +38,28 @@ Bytes = NDArray[np.uint8]
 
 UNIT = 200 / 25.4
 """Pixels per millimetre of a page at 200 pixels per inch: errors are given in these pixels."""
-LEAST_DPI = 60.0
-"""The fewest pixels per inch: with fewer, a cell has fewer pixels than the network takes."""
-LEAST_CONTRAST = 25.0
-"""The least contrast of black and white, in steps of uint8: with less, pale ink is lost."""
-MOST_ERROR = 3.5
-"""The most pixels, at 200 per inch, that a tag's corner may be off: as on a sheet whose middle is 12 mm above the
-table."""
-COARSER = 1.5
-"""A picture is reduced first if it has more than this many pixels for each pixel of a crop."""
-WIDEST_INK = 13
-"""A dark area wider than this, in millimetres, is a shadow. A crossed-out number is 10 mm high."""
-DARKEST_PAPER = 0.1
-"""The darkest paper that ink is compared with: darker paper counts as this dark."""
+
+
+@dataclass(frozen=True)
+class Demands:
+    """What a picture must have, and how its light is measured."""
+
+    dpi: float = 60.0
+    """The fewest pixels per inch: with fewer, a cell has fewer pixels than the network takes."""
+    contrast: float = 25.0
+    """The least contrast of black and white, in steps of uint8: with less, pale ink is lost."""
+    error: float = 3.5
+    """The most pixels, at 200 per inch, that a tag's corner may be off: as on a sheet whose middle is 12 mm above the
+    table."""
+    coarser: float = 1.5
+    """A picture is reduced first if it has more than this many pixels for each pixel of a crop."""
+    widest_ink: int = 13
+    """A dark area wider than this, in millimetres, is a shadow. A crossed-out number is 10 mm high."""
+    darkest_paper: float = 0.1
+    """The darkest paper that ink is compared with: darker paper counts as this dark."""
+
+
+DEMANDS = Demands()
 
 
 def registered(
@@ -85,19 +95,19 @@ def register(grey: Bytes, page: Page, name: str) -> Registered:
     images, contrast = tags_of(grey, name)
     points, matrix, error = perspective(page.tags, images)
     dpi = float(scale_at(matrix, points).min()) * 25.4
-    if dpi < LEAST_DPI:
+    if dpi < DEMANDS.dpi:
         raise SheetError(
-            f"{name}: the sheet has {dpi:.0f} pixels to an inch, expected at least {LEAST_DPI:.0f}: photograph it from "
-            "nearer, or send the picture in its full size"
+            f"{name}: the sheet has {dpi:.0f} pixels to an inch, expected at least {DEMANDS.dpi:.0f}: photograph it "
+            "from nearer, or send the picture in its full size"
         )
-    if contrast < LEAST_CONTRAST:
+    if contrast < DEMANDS.contrast:
         raise SheetError(
             f"{name}: black is {contrast:.0f} steps of 255 darker than white in it, expected at least "
-            f"{LEAST_CONTRAST:.0f}: photograph it in more light"
+            f"{DEMANDS.contrast:.0f}: photograph it in more light"
         )
-    if error > MOST_ERROR:
+    if error > DEMANDS.error:
         for paper, size in SIZES.items():
-            if size != (page.width, page.height) and perspective(tags_on(paper), images)[2] <= MOST_ERROR:
+            if size != (page.width, page.height) and perspective(tags_on(paper), images)[2] <= DEMANDS.error:
                 raise SheetError(
                     f"{name}: its corner tags are where those of a sheet on {paper} paper are, expected a sheet of "
                     f"this layout, on {page.width:g}×{page.height:g} mm: read it with --layout of its own TOML file, "
@@ -105,7 +115,7 @@ def register(grey: Bytes, page: Page, name: str) -> Registered:
                 )
         raise SheetError(
             f"{name}: its corner tags are up to {error / UNIT:.1f} mm from where those of a flat sheet of this layout "
-            f"would be, expected at most {MOST_ERROR / UNIT:.1f} mm: lay it flat, alone, and photograph it from above"
+            f"would be, expected at most {DEMANDS.error / UNIT:.1f} mm: lay it flat, and photograph it from above"
         )
     return Registered(grey, page, matrix, error, dpi)
 
@@ -130,7 +140,7 @@ class Registered:
         self.reduced = cache(Image.fromarray(grey).reduce)
         # The bare paper, in [0, 1], with a pixel for each millimetre. A closing fills dark areas that are narrower than
         # a tag, and keeps the edges of shadows.
-        whole, window = Rectangle(0, 0, page.width, page.height), WIDEST_INK | 1
+        whole, window = Rectangle(0, 0, page.width, page.height), DEMANDS.widest_ink | 1
         small = np.asarray(self.pixels([whole], 1.0)[0], np.float32) / np.float32(255)
         padded = np.pad(box_mean(small), window, "edge")
         paper = box_mean(closing(padded, window)[window:-window, window:-window])
@@ -145,7 +155,7 @@ class Registered:
         """Rectangles of the page with `margin` millimetres around them, upright, with `scale` pixels per millimetre, in
         grey of 0 to 255. On a page that is not quite flat, they are cut out where the print is seen (`shifts`)."""
         finest = scale_at(self.matrix, np.array([self.page.width / 2, self.page.height / 2])) / scale
-        factor = max(1, int(np.ceil(finest / COARSER)))
+        factor = max(1, int(np.ceil(finest / DEMANDS.coarser)))
         reduced, smaller = self.reduced(factor), np.diag([1 / factor, 1 / factor, 1])
         areas = np.array([(box.x, box.y, box.width, box.height) for box in boxes])
         areas += (-margin, -margin, 2 * margin, 2 * margin)
@@ -166,7 +176,7 @@ class Registered:
             onto = (1 / scale, 0, box.x - margin, 0, 1 / scale, box.y - margin)
             paper = self.paper.transform(picture.size, Image.Transform.AFFINE, onto, Image.Resampling.BILINEAR)
             grey = np.asarray(picture, np.float32) / np.float32(255)
-            found.append((1 - grey / np.maximum(np.asarray(paper), DARKEST_PAPER)).clip(0, 1))
+            found.append((1 - grey / np.maximum(np.asarray(paper), DEMANDS.darkest_paper)).clip(0, 1))
         return found
 
 
@@ -180,21 +190,34 @@ def corners_of(rectangle: Rectangle) -> Floats:
 
 CORNERS = "upper left", "upper right", "lower right", "lower left"
 """The corners of the sheet, in the order of their tags' numbers."""
-SMALL = 1_000, 2_000, 4_000
-"""The most pixels on the longer side of the picture in which tags are looked for; the next size is tried if tags are
-missing. In the first, a sheet of 40 % of a picture has cells of 3 pixels."""
-CELLS = 8
-"""Cells along a side of a tag's black square; the outer cells are black."""
-REACH = 0.6
-"""An edge is looked for within this many cells of its expected place. The picture has a single colour for at least one
-cell on each side of an edge."""
-ALONG = 0.1, 0.9
-"""The part of an edge that is sampled, from and to, as shares of its length: at its ends, blur mixes it with the next
-edge."""
-SAMPLES, ACROSS = 32, 25
-"""How many places along an edge are sampled, and how many samples go across it at each."""
-OUTLYING = 3.0
-"""A place that is more than this many median deviations off an edge is not part of it: a hair, a stroke, a crease."""
+
+
+@dataclass(frozen=True)
+class Edges:
+    """How the corner tags are looked for, and how their edges are measured."""
+
+    small: tuple[int, ...] = (1_000, 2_000, 4_000)
+    """The most pixels on the longer side of the picture in which tags are looked for; the next size is tried if tags
+    are missing. In the first, a sheet of 40 % of a picture has cells of 3 pixels."""
+    cells: int = 8
+    """Cells along a side of a tag's black square; the outer cells are black."""
+    reach: float = 0.6
+    """An edge is looked for within this many cells of its expected place. The picture has a single colour for at least
+    one cell on each side of an edge."""
+    along: tuple[float, float] = (0.1, 0.9)
+    """The part of an edge that is sampled, from and to, as shares of its length: at its ends, blur mixes it with the
+    next edge."""
+    samples: int = 32
+    """How many places along an edge are sampled."""
+    across: int = 25
+    """How many samples go across an edge at each place."""
+    outlying: float = 3.0
+    """A place that is more than this many median deviations off an edge is not part of it: a hair, a stroke, a
+    crease."""
+
+
+EDGES = Edges()
+
 LOCK = threading.Lock()
 """All threads share one detector, which works for one thread at a time."""
 if hasattr(os, "register_at_fork"):  # fork between two pictures: a child has no thread to release the lock
@@ -218,7 +241,7 @@ def tags_of(grey: Bytes, name: str) -> tuple[Floats, float]:
     black and white at the palest tag, in steps of uint8. Raises `SheetError` unless each tag is there exactly once."""
     picture = Image.fromarray(grey)
     found: dict[int, Floats] = {}
-    for most in SMALL:
+    for most in EDGES.small:
         factor = max(1, -(-max(picture.size) // most))
         every = detected(picture, factor)
         found = {**found, **dict(every)}
@@ -252,7 +275,7 @@ def complaint(picture: Image.Image, found: dict[int, Floats]) -> str:
             f"the {which} not found, expected one in each corner of the sheet: photograph the whole page, uncovered "
             "and sharp"
         )
-    if detected(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), max(1, -(-max(picture.size) // SMALL[0]))):
+    if detected(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), max(1, -(-max(picture.size) // EDGES.small[0]))):
         return "the sheet is mirrored, expected it as it is printed: turn mirroring off in the camera or the scanner"
     return (
         "no corner tag is found, expected a sheet of `sumnist sheet new` with four of them: photograph the whole page, "
@@ -273,17 +296,17 @@ def refined(grey: Bytes, corners: Floats) -> tuple[Floats, Floats]:
     normal = np.stack([tangent[..., 1], -tangent[..., 0]], -1)  # outwards, since corners go round clockwise
     (a, b), (c, d) = (corners[:, 2] - corners[:, 0]).T, (corners[:, 3] - corners[:, 1]).T
     height = ((a * d - b * c) / 2)[:, None] / length  # across each edge; a tilt makes it shorter than along the edge
-    reach = REACH * height / CELLS
-    along, across = np.linspace(*ALONG, SAMPLES), np.linspace(-1, 1, ACROSS)
-    places = corners[:, :, None] + along[:, None] * (ends - corners)[:, :, None]  # [N, 4, SAMPLES, 2]
+    reach = EDGES.reach * height / EDGES.cells
+    along, across = np.linspace(*EDGES.along, EDGES.samples), np.linspace(-1, 1, EDGES.across)
+    places = corners[:, :, None] + along[:, None] * (ends - corners)[:, :, None]  # [N, 4, EDGES.samples, 2]
     offsets = across * reach[..., None]
     profiles = sampled(grey, places[:, :, :, None] + (offsets[..., None] * normal[:, :, None])[:, :, None])
-    tail = ACROSS // 6
+    tail = EDGES.across // 6
     black, white = profiles[..., :tail].mean(-1), profiles[..., -tail:].mean(-1)
     contrast = np.maximum(white - black, 1.0)
     share = (profiles - black[..., None]) / contrast[..., None]
     inside = (1 - share)[..., 1:-1].sum(-1) + (1 - share)[..., [0, -1]].sum(-1) / 2
-    shift = (inside / (ACROSS - 1) * 2 - 1) * reach[..., None]  # [N, 4, SAMPLES]
+    shift = (inside / (EDGES.across - 1) * 2 - 1) * reach[..., None]  # [N, 4, EDGES.samples]
     line = lines(along, shift)
     start, end = corners + line[..., :1] * normal, ends + line.sum(-1, keepdims=True) * normal
     exact = meeting(start, end)
@@ -303,14 +326,14 @@ def sampled(grey: Bytes, points: Floats) -> Floats:
 
 
 def lines(along: Floats, shift: Floats) -> Floats:
-    """Lines `a + b · along` fitted to places `[..., SAMPLES]` without outliers: a and b, `[..., 2]`."""
+    """Lines `a + b · along` fitted to places `[..., EDGES.samples]` without outliers: a and b, `[..., 2]`."""
     kept, basis = np.ones_like(shift), np.stack([np.ones_like(along), along], -1)
     for _ in range(3):
         weighted = kept[..., None] * basis
         line = np.linalg.solve(np.swapaxes(weighted, -1, -2) @ basis, (weighted * shift[..., None]).sum(-2)[..., None])
         line = line[..., 0]
         off = np.abs(shift - line @ basis.T)
-        kept = (off <= OUTLYING * np.median(off, -1, keepdims=True) + 1e-9).astype(float)
+        kept = (off <= EDGES.outlying * np.median(off, -1, keepdims=True) + 1e-9).astype(float)
     return line
 
 
@@ -425,7 +448,7 @@ def texts(sheet: Registered) -> Iterator[bytes]:
     """The contents of QR codes in pictures of the place where the sheet's code should be, and at last in the whole
     picture."""
     for scale in (*SCALES, None):
-        picture = np.asarray(sheet.pixels([sheet.page.code], scale, QUIET)[0]) if scale else sheet.grey
+        picture = np.asarray(sheet.pixels([sheet.page.code], scale, MM.quiet)[0]) if scale else sheet.grey
         for binarizer in BINARIZERS:
             for code in zxingcpp.read_barcodes(picture, formats=QR, binarizer=binarizer):
                 yield bytes(code.bytes)
@@ -433,27 +456,37 @@ def texts(sheet: Registered) -> Iterator[bytes]:
 
 # A sheet that is not quite flat.
 
-LINE_SCALE = 6.0
-"""Pixels per millimetre at which lines are looked for; a line is 0.25 mm wide."""
-FARTHEST = 1.5
-"""How many millimetres a group of boxes may be off: so few that a row never matches the lines of another row."""
-AROUND = 0.5
-"""Millimetres on both sides of a line that are mostly bare paper."""
-PALE = 0.3
-"""Ink counts at most this much: lines are paler, and handwriting is darker."""
-LEAST = 0.04
-"""The least difference of ink between a line and its surroundings, averaged over the lines of a group: with less, the
-lines are not seen."""
-CLEAR = 0.7
-"""Lines are clearly seen if no place away from the best one has more than this share of the ink at the best one."""
-SOLID, DASHED = 50, 80
-"""Which percentile of the ink along a line counts: of a solid line, and of a dashed line, half of which is bare."""
-FLAT = 0.08
-"""A sheet is not flat if half of its groups are off by at least this many millimetres: two thirds of a pixel at 200
-pixels per inch."""
-APART = 0.6
-"""How many millimetres a group's shift may differ from those around it: with more, something else was taken for its
-lines."""
+
+@dataclass(frozen=True)
+class BoxLines:
+    """How the printed lines of boxes are looked for on a sheet that is not quite flat."""
+
+    scale: float = 6.0
+    """Pixels per millimetre at which lines are looked for; a line is 0.25 mm wide."""
+    farthest: float = 1.5
+    """How many millimetres a group of boxes may be off: so few that a row never matches the lines of another row."""
+    around: float = 0.5
+    """Millimetres on both sides of a line that are mostly bare paper."""
+    pale: float = 0.3
+    """Ink counts at most this much: lines are paler, and handwriting is darker."""
+    least: float = 0.04
+    """The least difference of ink between a line and its surroundings, averaged over the lines of a group: with less,
+    the lines are not seen."""
+    clear: float = 0.7
+    """Lines are clearly seen if no place away from the best one has more than this share of the ink at the best one."""
+    solid: int = 50
+    """Which percentile of the ink along a solid line counts."""
+    dashed: int = 80
+    """The same of a dashed line, half of which is bare."""
+    flat: float = 0.08
+    """A sheet is not flat if half of its groups are off by at least this many millimetres: two thirds of a pixel at 200
+    pixels per inch."""
+    apart: float = 0.6
+    """How many millimetres a group's shift may differ from those around it: with more, something else was taken for its
+    lines."""
+
+
+BOX_LINES = BoxLines()
 
 
 def settled(sheet: Registered) -> Registered:
@@ -461,11 +494,11 @@ def settled(sheet: Registered) -> Registered:
     If some boxes are far off, the search starts once more from the shifts of the boxes around them. A flat sheet stays
     as it is: tags locate it better than lines."""
     shifts = shifts_of(sheet)
-    if not len(shifts) or np.median(np.linalg.norm(shifts[:, 2:], axis=1)) < FLAT:
+    if not len(shifts) or np.median(np.linalg.norm(shifts[:, 2:], axis=1)) < BOX_LINES.flat:
         return sheet
     sheet = copy(sheet)  # the copy shares the picture and the light
     sheet.shifts = shifts
-    if np.abs(shifts[:, 2:]).max() > FARTHEST / 2:
+    if np.abs(shifts[:, 2:]).max() > BOX_LINES.farthest / 2:
         sheet.shifts = shifts_of(sheet)
     return sheet
 
@@ -475,24 +508,26 @@ def shifts_of(sheet: Registered) -> Floats:
     corner tags put them, `[N, 4]` in millimetres. If no lines are seen, the known shifts. Groups that differ much from
     those around them are left out."""
     places = (*sheet.page.places, *([sheet.page.identity] if sheet.page.identity else []))
-    groups = [group for place in places for group in ((place.boxes, SOLID), (place.correction, DASHED))]
+    groups = [
+        group for place in places for group in ((place.boxes, BOX_LINES.solid), (place.correction, BOX_LINES.dashed))
+    ]
     ends = [(row[0], row[-1].x + row[-1].width) for row, _ in groups]
     areas = [Rectangle(first.x, first.y, right - first.x, first.height) for first, right in ends]
     middles = np.array([(first.x + right, first.y + (first.y + first.height)) for first, right in ends]) / 2
-    known, reach, found = averaged(sheet.shifts, middles), FARTHEST + AROUND + 0.5, []
-    inks = sheet.ink(areas, LINE_SCALE, reach)
+    known, reach, found = averaged(sheet.shifts, middles), BOX_LINES.farthest + BOX_LINES.around + 0.5, []
+    inks = sheet.ink(areas, BOX_LINES.scale, reach)
     for (boxes, percentile), area, seen, middle, shift in zip(groups, areas, inks, middles, known, strict=True):
-        ink = np.minimum(seen, PALE)
+        ink = np.minimum(seen, BOX_LINES.pale)
         # Measured from the corner of the ink: edges in millimetres, and the pixels between them without the ends, where
         # other lines cross.
         left, top = area.x - reach, area.y - reach
         sides = [(box.x - left, box.x + box.width - left) for box in boxes]
         columns = np.concatenate([
-            np.arange(round((side + 1) * LINE_SCALE), round((side + box.width - 1) * LINE_SCALE))
+            np.arange(round((side + 1) * BOX_LINES.scale), round((side + box.width - 1) * BOX_LINES.scale))
             for (side, _), box in zip(sides, boxes, strict=True)
         ])  # fmt: skip
         y = area.y - top
-        rows = slice(round((y + 1) * LINE_SCALE), round((y + area.height - 1) * LINE_SCALE))
+        rows = slice(round((y + 1) * BOX_LINES.scale), round((y + area.height - 1) * BOX_LINES.scale))
         right = place_of(np.percentile(ink[rows], percentile, 0), np.unique(np.round(sides, 6)))
         down = place_of(np.percentile(ink[:, columns], percentile, 1), np.array([area.y, area.y + area.height]) - top)
         if right is not None and down is not None:
@@ -503,7 +538,7 @@ def shifts_of(sheet: Registered) -> Floats:
     weights = weights_at(shifts[:, :2], shifts[:, None, :2])
     np.fill_diagonal(weights, 0.0)
     others = weights @ shifts[:, 2:] / np.maximum(weights.sum(1, keepdims=True), np.finfo(float).tiny)
-    return np.asarray(shifts[np.linalg.norm(shifts[:, 2:] - others, axis=1) <= APART])
+    return np.asarray(shifts[np.linalg.norm(shifts[:, 2:] - others, axis=1) <= BOX_LINES.apart])
 
 
 def weights_at(known: Floats, points: Floats) -> Floats:
@@ -524,13 +559,20 @@ def place_of(profile: Floats, lines: Floats) -> float | None:
     """How many millimetres parallel lines are moved, given where they should be and a profile of the ink across them;
     None if they are not clearly seen."""
     ink = np.convolve(profile, np.ones(3) / 3, "same")
-    by = np.arange(-round(FARTHEST * LINE_SCALE), round(FARTHEST * LINE_SCALE) + 1) / LINE_SCALE
-    at, aside = (lines[:, None] + by) * LINE_SCALE - 0.5, AROUND * LINE_SCALE
+    by = (
+        np.arange(-round(BOX_LINES.farthest * BOX_LINES.scale), round(BOX_LINES.farthest * BOX_LINES.scale) + 1)
+        / BOX_LINES.scale
+    )
+    at, aside = (lines[:, None] + by) * BOX_LINES.scale - 0.5, BOX_LINES.around * BOX_LINES.scale
     on, before, behind = np.interp(np.stack([at, at - aside, at + aside]), np.arange(len(ink)), ink)
     score = (on - (before + behind) / 2).mean(0)
     best = int(score.argmax())
-    elsewhere = score[np.abs(by - by[best]) > AROUND]
-    if score[best] < LEAST or elsewhere.max(initial=0.0) > CLEAR * score[best] or best in (0, len(by) - 1):
+    elsewhere = score[np.abs(by - by[best]) > BOX_LINES.around]
+    if (
+        score[best] < BOX_LINES.least
+        or elsewhere.max(initial=0.0) > BOX_LINES.clear * score[best]
+        or best in (0, len(by) - 1)
+    ):
         return None
     low, most, high = score[best - 1 : best + 2]
-    return float(by[best] + (low - high) / (low - 2 * most + high) / 2 / LINE_SCALE)
+    return float(by[best] + (low - high) / (low - 2 * most + high) / 2 / BOX_LINES.scale)

@@ -26,30 +26,50 @@ from sumnist.inference.finder import CLEAR, OTHER, SEEN, Find, Found, Sight, enl
 Floats = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-NEXT, BELOW = 12.0, 6.0
-"""The greatest distance to the next number on a line, and to the number below, in digit heights."""
-SLOPE, ON_LINE, OVERLAP = 0.1, 0.4, 0.3
-"""A line may rise or fall by `SLOPE` pixels for each pixel to its next number, plus `ON_LINE` digit heights. `OVERLAP`:
-if one number stands below another, they overlap by at least this share of the narrower one."""
-SPREAD, ROUNDS, BENT = 0.25, 8, np.array([0.1, 0.1, 0.03, 0.03, 0.03, 0.03])
-"""`SPREAD`: how far numbers stray from their line, in digit heights. `ROUNDS`: how often iterations repeat their step.
-`BENT`: the prior standard deviation of each term of a bend, relative to the page; it keeps a page with few numbers
-straight."""
-BLUR, APART, OFF = 0.2, 0.6, 0.6
-"""In digit heights. `BLUR`: the standard deviation of the middles of numbers in a row. `APART`: the least distance of
-two rows. `OFF`: how far from the middle of its row a character may stand."""
-INSET, TALL = 0.15, 0.7
-"""In digit heights. `INSET`: the margin inside the left and right edges of a cell. `TALL`: how far a cell reaches up
-and down from the middle of its row, at most."""
-LIKE = 1.6
-"""The height of a number in a table differs from the usual height by less than this factor, up or down."""
-VALLEY = 0.4
-"""Two columns are separated at a place that few numbers cover: at most this share of the numbers in the shorter
-column."""
-LOOKED_AT = 1_600
-"""A picture whose longer side has at least twice this many pixels is first looked at in a smaller copy."""
-FINE = 20
-"""Steps per digit height of the search for rows and columns."""
+
+@dataclass(frozen=True)
+class Search:
+    """The limits of the search for rows and columns. An em is the height of digits."""
+
+    next: float = 12.0
+    """The greatest distance to the next number on a line, in ems."""
+    below: float = 6.0
+    """The greatest distance to the number below, in ems."""
+    slope: float = 0.1
+    """How many pixels a line may rise or fall for each pixel to its next number."""
+    on_line: float = 0.4
+    """How far from its line the next number may be besides, in ems."""
+    overlap: float = 0.3
+    """If one number stands below another, they overlap by at least this share of the narrower one."""
+    spread: float = 0.25
+    """How far numbers stray from their line, in ems."""
+    rounds: int = 8
+    """How often iterations repeat their step."""
+    bent: tuple[float, ...] = (0.1, 0.1, 0.03, 0.03, 0.03, 0.03)
+    """The prior standard deviation of each term of a bend, relative to the page; it keeps a page with few numbers
+    straight."""
+    blur: float = 0.2
+    """The standard deviation of the middles of numbers in a row, in ems."""
+    apart: float = 0.6
+    """The least distance of two rows, in ems."""
+    off: float = 0.6
+    """How far from the middle of its row a character may stand, in ems."""
+    inset: float = 0.15
+    """The margin inside the left and right edges of a cell, in ems."""
+    tall: float = 0.7
+    """How far a cell reaches up and down from the middle of its row, at most, in ems."""
+    like: float = 1.6
+    """The height of a number in a table differs from the usual height by less than this factor, up or down."""
+    valley: float = 0.4
+    """Two columns are separated at a place that few numbers cover: at most this share of the numbers in the shorter
+    column."""
+    looked_at: int = 1_600
+    """A picture whose longer side has at least twice this many pixels is first looked at in a smaller copy."""
+    fine: int = 20
+    """Steps per digit height of the search for rows and columns."""
+
+
+SEARCH = Search()
 
 
 @dataclass(frozen=True)
@@ -86,10 +106,10 @@ def bend_of(points: Floats, pairs: Whole, axis: int, em: float) -> Bend:
     bend = Bend(axis, points.mean(0), max(float(np.ptp(points, 0).max()) / 2, em), np.zeros(6))
     terms, first, second = bend.terms(points), pairs[:, 0], pairs[:, 1]
     steps, apart = terms[second] - terms[first], (points[second] - points[first])[:, axis] / bend.scale
-    ridge = np.diag((SPREAD * em / bend.scale / BENT) ** 2)
+    ridge = np.diag((SEARCH.spread * em / bend.scale / np.array(SEARCH.bent)) ** 2)
     weights: Floats = bend.weights
-    for _ in range(ROUNDS):
-        believed = 1 / (1 + ((apart + steps @ weights) * bend.scale / (SPREAD * em)) ** 2)
+    for _ in range(SEARCH.rounds):
+        believed = 1 / (1 + ((apart + steps @ weights) * bend.scale / (SEARCH.spread * em)) ** 2)
         weights = np.asarray(
             -np.linalg.solve(steps.T @ (steps * believed[:, None]) + ridge, steps.T @ (believed * apart)), np.float64
         )
@@ -118,22 +138,22 @@ class Grid:
         """The row and the column of each point `[N, 2]`; −1 for a point outside."""
         u, v = self.across(points), self.down(points)
         rows = np.abs(v[:, None] - self.rows).argmin(1)
-        rows = np.where(np.abs(v - self.rows[rows]) < OFF * self.em, rows, -1)
+        rows = np.where(np.abs(v - self.rows[rows]) < SEARCH.off * self.em, rows, -1)
         columns = np.searchsorted(self.edges, u) - 1
         return rows, np.where(columns < len(self.edges) - 1, columns, -1)
 
     def points(self, at: Floats) -> Floats:
         """The points `[N, 2]` with these u and v."""
         points = at.astype(np.float64).copy()
-        for _ in range(ROUNDS):
+        for _ in range(SEARCH.rounds):
             points += at - np.stack([self.across(points), self.down(points)], 1)
         return points
 
     def room(self, row: int, column: int) -> Floats:
         """The corners of a cell, `[4, 2]`: at most half-way to the rows above and below, and just inside the edges of
         the column."""
-        left, right = self.edges[column] + INSET * self.em, self.edges[column + 1] - INSET * self.em
-        half = [TALL * self.em] * 2
+        left, right = self.edges[column] + SEARCH.inset * self.em, self.edges[column + 1] - SEARCH.inset * self.em
+        half = [SEARCH.tall * self.em] * 2
         for side, beside in enumerate((row - 1, row + 1)):
             if 0 <= beside < len(self.rows):
                 half[side] = min(half[side], abs(self.rows[beside] - self.rows[row]) / 2)
@@ -157,7 +177,7 @@ def grid_of(found: Sequence[Found]) -> Grid | None:
 
 def is_like(one: Found, em: float) -> bool:
     """Whether a number is about as high as the usual digits, `em` pixels."""
-    return 1 / LIKE < one.em / em < LIKE
+    return 1 / SEARCH.like < one.em / em < SEARCH.like
 
 
 def sides_of(found: Sequence[Found]) -> tuple[Floats, Floats, Floats]:
@@ -173,8 +193,8 @@ def neighbours(middles: Floats, lefts: Floats, rights: Floats, em: float) -> tup
     narrower = np.minimum(rights - lefts, (rights - lefts)[:, None])
     pairs = []
     for good, far in (
-        ((x > em / 2) & (np.abs(y) < SLOPE * x + ON_LINE * em) & (x < NEXT * em), x),
-        ((y > OFF * em) & (y < BELOW * em) & (common > OVERLAP * narrower), y),
+        ((x > em / 2) & (np.abs(y) < SEARCH.slope * x + SEARCH.on_line * em) & (x < SEARCH.next * em), x),
+        ((y > SEARCH.off * em) & (y < SEARCH.below * em) & (common > SEARCH.overlap * narrower), y),
     ):
         first = np.flatnonzero(good.any(1))
         pairs.append(np.stack([first, np.where(good, far, np.inf)[first].argmin(1)], 1).astype(np.int64))
@@ -183,21 +203,21 @@ def neighbours(middles: Floats, lefts: Floats, rights: Floats, em: float) -> tup
 
 def rows_of(v: Floats, em: float) -> Floats:
     """The middles of rows: the peaks in the density of the middles of numbers."""
-    at = np.arange(v.min() - em, v.max() + em, em / FINE)
-    many = np.exp(-0.5 * ((at[:, None] - v) / (BLUR * em)) ** 2).sum(1)
+    at = np.arange(v.min() - em, v.max() + em, em / SEARCH.fine)
+    many = np.exp(-0.5 * ((at[:, None] - v) / (SEARCH.blur * em)) ** 2).sum(1)
     tops = 1 + np.flatnonzero((many[1:-1] >= many[:-2]) & (many[1:-1] > many[2:]))
     kept: list[float] = []
     for place in at[tops[np.argsort(-many[tops])]].tolist():
-        if all(abs(place - other) > APART * em for other in kept):
+        if all(abs(place - other) > SEARCH.apart * em for other in kept):
             kept.append(place)
     return np.array(sorted(kept))
 
 
 def edges_of(lefts: Floats, rights: Floats, em: float) -> Floats:
-    """The edges of columns: the places that the fewest numbers cover, if these are few enough (`VALLEY`)."""
-    at = np.arange(lefts.min() - em, rights.max() + em, em / FINE)
+    """The edges of columns: the places that the fewest numbers cover, if these are few enough (`SEARCH.valley`)."""
+    at = np.arange(lefts.min() - em, rights.max() + em, em / SEARCH.fine)
     many = ((at[:, None] >= lefts) & (at[:, None] <= rights)).sum(1).astype(np.float64)
-    near = np.hanning(FINE)
+    near = np.hanning(SEARCH.fine)
     many = np.convolve(many, near / near.sum(), "same")
     tops = 1 + np.flatnonzero((many[1:-1] >= many[:-2]) & (many[1:-1] > many[2:]) & (many[1:-1] > 0.5))
     cuts = [first + int(many[first : last + 1].argmin()) for first, last in pairwise(tops)]
@@ -205,7 +225,7 @@ def edges_of(lefts: Floats, rights: Floats, em: float) -> Floats:
     while cuts:
         shares = [many[cut] / min(heights[place : place + 2]) for place, cut in enumerate(cuts)]
         worst = int(np.argmax(shares))
-        if shares[worst] <= VALLEY:
+        if shares[worst] <= SEARCH.valley:
             break
         heights[worst] = max(heights[worst], heights.pop(worst + 1))
         cuts.pop(worst)
@@ -233,20 +253,33 @@ def cells_of(grid: Grid, sight: Sight) -> dict[tuple[int, int], Found]:
 
 # Printed lines.
 
-UNIT, MESH = 16.0, 64
-"""`UNIT`: the height of a digit on the straightened page, in pixels; lines are searched there. `MESH`: the page is
-straightened in squares with sides of this many pixels."""
-BROKEN, LONG, WIDE = 3, (4.0, 2.5), 0.25
-"""`BROKEN`: the longest gap in a line, in pixels of the straightened page. `LONG`: the least length of lines down and
-across, in digit heights. `WIDE`: the greatest width of a line, in digit heights."""
-FAINT, GROUND = 0.4, 32
-"""`FAINT`: the least darkness of a line, relative to ink. `GROUND`: the side, in pixels, of the squares in which the
-brightness of the ground is measured."""
+
+@dataclass(frozen=True)
+class Ruling:
+    """The limits of the search for printed lines, on a straightened page."""
+
+    em: float = 16.0
+    """The height of a digit on the straightened page, in pixels."""
+    mesh: int = 64
+    """The page is straightened in squares with sides of this many pixels."""
+    broken: int = 3
+    """The longest gap in a line, in pixels of the straightened page."""
+    long: tuple[float, float] = (4.0, 2.5)
+    """The least length of lines down and across, in ems."""
+    wide: float = 0.25
+    """The greatest width of a line, in ems."""
+    faint: float = 0.4
+    """The least darkness of a line, relative to ink."""
+    ground: int = 32
+    """The side, in pixels, of the squares in which the brightness of the ground is measured."""
+
+
+RULING = Ruling()
 
 
 def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
     """The picture with its printed lines erased; None if it has none."""
-    grey, scale = sight.grey, UNIT / grid.em
+    grey, scale = sight.grey, RULING.em / grid.em
     if grey.dtype != np.uint8:
         grey = np.rint(255 * grey).astype(np.uint8)
     high, wide = grey.shape
@@ -264,8 +297,8 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
     dark = darkness(sight, grey)
     is_dark = dark(np.where(on_page, flat, 0)) & on_page  # places beside the page must not count as bright ground
     ruled = np.zeros(flat.shape, np.uint8)
-    for bit, axis, long in ((1, 0, LONG[0]), (2, 1, LONG[1])):
-        lines = runs(joined(is_dark, axis), axis) >= long * UNIT
+    for bit, axis, long in ((1, 0, RULING.long[0]), (2, 1, RULING.long[1])):
+        lines = runs(joined(is_dark, axis), axis) >= long * RULING.em
         ruled |= np.where(grown(lines), bit, 0).astype(np.uint8)
     if not ruled.any():
         return None
@@ -274,8 +307,8 @@ def without_lines(grid: Grid, sight: Sight) -> NDArray[Any] | None:
         lambda at: (np.stack([grid.across(at), grid.down(at)], 1) - origin) * scale, Image.Resampling.NEAREST,
     )  # fmt: skip
     ruled, inked = np.asarray(back), dark(grey)
-    erased = (ruled & 1 > 0) & inked & (runs(inked, 1) <= WIDE * grid.em)
-    erased |= (ruled & 2 > 0) & inked & (runs(inked, 0) <= WIDE * grid.em)
+    erased = (ruled & 1 > 0) & inked & (runs(inked, 1) <= RULING.wide * grid.em)
+    erased |= (ruled & 2 > 0) & inked & (runs(inked, 0) <= RULING.wide * grid.em)
     grounds = np.asarray(Image.fromarray(ground_of(grey)).resize((wide, high), Image.Resampling.BILINEAR))
     return np.where(grown(erased) & (ruled > 0), grounds, grey)
 
@@ -285,7 +318,8 @@ def darkness(sight: Sight, grey: NDArray[np.uint8]) -> Callable[[NDArray[np.uint
     small = np.asarray(Image.fromarray(grey).resize(sight.ink.shape[::-1], Image.Resampling.BOX))
     weights = (sight.ink / 255.0) ** 2 + 1e-6
     stroke, ground = float(np.average(small, weights=weights)), float(np.median(small))
-    darkest = 1 - FAINT * (ground - stroke) / max(ground, 1.0)  # a share of the ground nearby, which may be in a shadow
+    # As a share of the ground nearby, which may be in a shadow.
+    darkest = 1 - RULING.faint * (ground - stroke) / max(ground, 1.0)
 
     def dark(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
         near = Image.fromarray(ground_of(picture)).resize(picture.shape[::-1], Image.Resampling.BILINEAR)
@@ -296,11 +330,11 @@ def darkness(sight: Sight, grey: NDArray[np.uint8]) -> Callable[[NDArray[np.uint
 
 
 def ground_of(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The brightness of the ground in each square of `GROUND` by `GROUND` pixels. A square that is all black, as beside
-    a page, gets the brightness of its neighbours."""
-    high, wide = (-(-side // GROUND) * GROUND for side in picture.shape)
+    """The brightness of the ground in each square (`RULING.ground`). A square that is all black, as beside a page, gets
+    the brightness of its neighbours."""
+    high, wide = (-(-side // RULING.ground) * RULING.ground for side in picture.shape)
     whole = np.pad(picture, ((0, high - picture.shape[0]), (0, wide - picture.shape[1])), mode="edge")
-    blocks = whole.reshape(high // GROUND, GROUND, wide // GROUND, GROUND).swapaxes(1, 2)
+    blocks = whole.reshape(high // RULING.ground, RULING.ground, wide // RULING.ground, RULING.ground).swapaxes(1, 2)
     few = blocks[:, :, ::4, ::4].reshape(*blocks.shape[:2], -1)
     ground = np.quantile(few, 0.8, axis=2, method="nearest").astype(np.uint8)
     while ground.any() and not ground.all():
@@ -314,7 +348,7 @@ def bent(
 ) -> Image.Image:
     """A picture of another size, warped from `picture`: the map `to` takes each point of the new picture to its point
     in `picture`."""
-    sides = [sorted({*range(0, side, MESH), side}) for side in size]
+    sides = [sorted({*range(0, side, RULING.mesh), side}) for side in size]
     corners = to(np.stack(np.meshgrid(*sides), -1).reshape(-1, 2).astype(np.float64))
     at = corners.reshape(len(sides[1]), len(sides[0]), 2)
     quads = np.concatenate([at[:-1, :-1], at[1:, :-1], at[1:, 1:], at[:-1, 1:]], -1).reshape(-1, 8).tolist()
@@ -337,7 +371,7 @@ def runs(some: NDArray[np.bool_], axis: int) -> NDArray[np.int32]:
 
 def joined(some: NDArray[np.bool_], axis: int) -> NDArray[np.bool_]:
     """The mask with short gaps along an axis filled."""
-    return some | ((runs(~some, axis) <= BROKEN) & ~some)
+    return some | ((runs(~some, axis) <= RULING.broken) & ~some)
 
 
 def grown(some: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -372,7 +406,7 @@ def laid(grey: NDArray[Any], find: Find) -> Laid | None:
 def looked(grey: NDArray[Any], find: Find) -> tuple[list[Found], Sight]:
     """The numbers on a picture, and what the finder saw. If the picture and its digits are large, a look at a smaller
     copy is enough."""
-    factor = max(grey.shape) // LOOKED_AT
+    factor = max(grey.shape) // SEARCH.looked_at
     if factor > 1:
         found, sight = find(np.asarray(Image.fromarray(grey).reduce(factor)))
         if found and float(np.median([one.em for one in found])) >= CLEAR and not sight.angle:

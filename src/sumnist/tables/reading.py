@@ -50,46 +50,64 @@ from sumnist.typed import typed
 
 State = Literal["read", "checked", "corrected", "doubtful", "struck out"]
 """The states of a number; `Cell.state` explains them."""
-SURE = 0.995
-"""A number is sure from this probability on."""
-OTHER = 0.01
-"""The least probability that a cell holds none of its candidates. Networks are too confident here: parts of
-neighbouring numbers and of printed lines mislead them."""
-CANDIDATES, LEAST_CANDIDATE = 6, 1e-3
-"""The most candidates of a cell, and the least probability of a candidate. A candidate that a relation implies may be
-less probable."""
-LEAST_IMPLIED, SECOND = 1e-7, 0.05
-"""`LEAST_IMPLIED`: the least probability of a candidate that a relation implies, since the reader may have missed the
-number entirely. A long number gets less: `OTHER` shared among all numbers of its length. `SECOND`: from this
-probability on, the second candidate of a cell is used, too, to compute what relations imply."""
-AN_END = 1e-4
-"""The least probability that the reader lost the first or the last digit, or read one too many there. A number may
-reach over a printed line, or a line may pass for a 1."""
-LONGEST = 9
-"""The most digits of a number."""
-MOST_IMPLIED = 40
-"""The most values that one relation may imply for a cell; a mean of a month's days implies up to 31."""
-NO_MINUS = 0.5
-"""The odds that what reads as a minus sign is something else, in a column where half of the numbers have one."""
-WHOLE, LEAST_WHOLE, LIKELY = 1.0, 0.95, 0.5
-"""`WHOLE`: the weight of the proposal that takes all ink in a cell for the number, beside the number that the finder
-sees. `LEAST_WHOLE`, `LIKELY`: if the finder sees no number that counts, all ink in the cell is read. The result counts
-if the probability that there is a number, and that of the most probable number, reach these. A piece of a printed line
-may look like any digit."""
-SPARSE, ASKED, NUMBER = 0.7, 3, (None, UNSURE, STRUCK)
-"""`SPARSE`: a row or column is sparse if it has fewer numbers than this share of the usual count. `ASKED`: the reader
-first looks at about this many cells of a row or column; if all read as numbers, the others need no look. `NUMBER`: in a
-sparse row or column, a reading with one of these reasons counts as a number."""
-MOST_COLUMNS = 60
-"""The most columns among which relations are searched: the time grows with the third power of their number."""
-ROUNDS = 2
-"""How often, at most, a table is read again with the learned hand."""
-LESSONS = 200
-"""The most numbers of a page that the hand is learned from."""
-CLEARLY = 0.999
-"""Relations do not correct a reading that is at least this sure: the writer may have slipped."""
-WRONG = 0.9
-"""A relation is reported as broken if the probability that it does not hold reaches this."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """When a number of a table counts as one, and when it is sure."""
+
+    sure: float = 0.995
+    """A number is sure from this probability on."""
+    other: float = 0.01
+    """The least probability that a cell holds none of its candidates. Networks are too confident here: parts of
+    neighbouring numbers and of printed lines mislead them."""
+    candidates: int = 6
+    """The most candidates of a cell."""
+    least: float = 1e-3
+    """The least probability of a candidate. One that a relation implies may be less probable."""
+    implied: float = 1e-7
+    """The least probability of a candidate that a relation implies, since the reader may have missed the number
+    entirely. A long number gets less: `other` shared among all numbers of its length."""
+    second: float = 0.05
+    """From this probability on, the second candidate of a cell is used, too, to compute what relations imply."""
+    an_end: float = 1e-4
+    """The least probability that the reader lost the first or the last digit, or read one too many there. A number may
+    reach over a printed line, or a line may pass for a 1."""
+    longest: int = 9
+    """The most digits of a number."""
+    most_implied: int = 40
+    """The most values that one relation may imply for a cell; a mean of a month's days implies up to 31."""
+    no_minus: float = 0.5
+    """The odds that what reads as a minus sign is something else, in a column where half of the numbers have one."""
+    whole: float = 1.0
+    """The weight of the proposal that takes all ink in a cell for the number, beside the number that the finder
+    sees."""
+    least_whole: float = 0.95
+    """If the finder sees no number that counts, all ink in the cell is read. The result counts if the probability that
+    there is a number reaches this (a piece of a printed line may look like any digit), …"""
+    likely: float = 0.5
+    """… and that of the most probable number reaches this."""
+    sparse: float = 0.7
+    """A row or column is sparse if it has fewer numbers than this share of the usual count."""
+    asked: int = 3
+    """The reader first looks at about this many cells of a row or column; if all read as numbers, the others need no
+    look."""
+    number: tuple[str | None, ...] = (None, UNSURE, STRUCK)
+    """In a sparse row or column, a reading with one of these reasons counts as a number."""
+    most_columns: int = 60
+    """The most columns among which relations are searched: the time grows with the third power of their number."""
+    rounds: int = 2
+    """How often, at most, a table is read again with the learned hand."""
+    lessons: int = 200
+    """The most numbers of a page that the hand is learned from."""
+    clearly: float = 0.999
+    """Relations do not correct a reading that is at least this sure: the writer may have slipped."""
+    wrong: float = 0.9
+    """A relation is reported as broken if the probability that it does not hold reaches this."""
+
+
+JUDGE = Judgement()
+
 ANY = TableLayout()
 """The layout of a table of which nothing is known."""
 
@@ -271,7 +289,7 @@ class Page(NamedTuple):
             nothing = number or nothing_at(self, room)
             alone = cut(self.sight, replace(nothing, corners=room)).alone
             box = int(room[:, 1].min()), int(room[:, 1].max()), int(room[:, 0].min()), int(room[:, 0].max())
-            whole = LineProposal(alone, "all that stands in the cell", WHOLE, box, alone)
+            whole = LineProposal(alone, "all that stands in the cell", JUDGE.whole, box, alone)
             self.pieces[key] = Piece(nothing, whole, None if number is None else cut(self.sight, number))
         return self.pieces[key]
 
@@ -318,12 +336,14 @@ class TableReader:
         page, reader = self.page(picture, name), self.reader
         judges, readings = read_cells(reader, page, page.cells)
         solved = self.solved(judges, readings)
-        for _ in range(ROUNDS if self.learn else 0):
+        for _ in range(JUDGE.rounds if self.learn else 0):
             hand = hand_of(reader, readings, solved)
             if hand is None:
                 break
             taught = self.reader.with_hand(hand)
-            unsure = [place for place in page.cells if place not in solved.numbers or solved.best(place)[1] < SURE]
+            unsure = [
+                place for place in page.cells if place not in solved.numbers or solved.best(place)[1] < JUDGE.sure
+            ]
             better_judges, better_readings = read_cells(taught, page, unsure)
             judges, again = judges | better_judges, readings | better_readings
             better = self.solved(judges, again, solved.findings)
@@ -349,9 +369,9 @@ class TableReader:
         columns = real_lines(self.reader, page, 1)
         if not columns:
             raise none
-        if self.layout.rules is None and len(columns) > MOST_COLUMNS:
+        if self.layout.rules is None and len(columns) > JUDGE.most_columns:
             raise SizeError(
-                f"{shown}: {len(columns):,} columns, expected at most {MOST_COLUMNS} to find relations among them: "
+                f"{shown}: {len(columns):,} columns, expected at most {JUDGE.most_columns} to find their relations: "
                 "crop it into parts, or give its rules with --layout"
             )
         edges = page.grid.edges[columns[0] : columns[-1] + 2]
@@ -406,7 +426,7 @@ class TableReader:
         rows, columns = (1 + max((place[axis] for place in cells), default=-1) for axis in (0, 1))
         broken = tuple(
             Broken(relation.text, max(ways, key=ways.__getitem__), 1 - ways["right"])
-            for relation, ways in solved.posterior.kinds.items() if 1 - ways["right"] - ways["unknown"] >= WRONG
+            for relation, ways in solved.posterior.kinds.items() if 1 - ways["right"] - ways["unknown"] >= JUDGE.wrong
         )  # fmt: skip
         exact = solved.posterior.exact
         return Table(rows, columns, cells, solved.findings, broken, exact, page.beside, hand)
@@ -436,8 +456,8 @@ class Solved:
 
     @property
     def settled(self) -> int:
-        """How many numbers are sure (`SURE`)."""
-        return sum(value is not None and share >= SURE for value, share in map(self.best, self.numbers))
+        """How many numbers are sure (`JUDGE.sure`)."""
+        return sum(value is not None and share >= JUDGE.sure for value, share in map(self.best, self.numbers))
 
 
 def read_cells(
@@ -450,7 +470,7 @@ def read_cells(
     readings = {place: one for place, one in readings.items() if one.candidates}
     numbers = {place: one for place, one in readings.items() if one.reason != NOT_A_NUMBER}
     for place in holes_in(numbers) & readings.keys():
-        if readings[place].is_number_probability >= LIKELY:
+        if readings[place].is_number_probability >= JUDGE.likely:
             numbers[place] = replace(readings[place], reason=UNSURE)
     return judges, numbers
 
@@ -467,15 +487,15 @@ def judge_by(reader: Reader, page: Page, place: Place) -> Judge:
     """The judge of a cell, by two proposals: the number that the finder sees, and all ink in the cell."""
     read, (number, whole, alone) = reader.numbers.reader("ours"), page.piece(place)
     if alone is not None:
-        judge = read.looked_at(page.sight, number, alone, (1, None), None, CANDIDATES, line=whole)
+        judge = read.looked_at(page.sight, number, alone, (1, None), None, JUDGE.candidates, line=whole)
         if len(number.digits) > 1 or judge().reason != NOT_A_NUMBER:  # the finder may take an 11 for one digit
             return judge
     opinions = [opinion_of(one, [whole], (1, None), None, SEARCHED) for one in read.recognizers]
 
     def judged(asked: Sequence[str] = ()) -> FoundNumber:
-        seen = read.judged(opinions, CANDIDATES, None, asked=asked)
+        seen = read.judged(opinions, JUDGE.candidates, None, asked=asked)
         is_line = alone is None and not seen.digits.strip("01")  # a piece of one, or a pattern of the paper
-        is_one = seen.is_number_probability >= LEAST_WHOLE and seen.confidence >= LIKELY and not is_line
+        is_one = seen.is_number_probability >= JUDGE.least_whole and seen.confidence >= JUDGE.likely and not is_line
         reason = UNSURE if is_one else NOT_A_NUMBER
         corners = tuple((float(x), float(y)) for x, y in page.sight.placed(number)[0])
         return FoundNumber(**vars(seen) | {"accepted": False, "reason": reason}, corners=corners, written="")
@@ -502,14 +522,18 @@ def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
 
     def is_real(line: Sequence[Place]) -> bool:
         line = [place for place in line if is_like(page.found[place], page.grid.em)]
-        if is_sparse := len(line) < SPARSE * usual:
+        if is_sparse := len(line) < JUDGE.sparse * usual:
             line = [place for place in line if len(page.found[place].digits) > 1]
 
         def reads(place: Place) -> bool:
             seen = judge_of(reader, page, place)()
-            return seen.reason in NUMBER and seen.confidence >= LIKELY if is_sparse else seen.reason != NOT_A_NUMBER
+            return (
+                seen.reason in JUDGE.number and seen.confidence >= JUDGE.likely
+                if is_sparse
+                else seen.reason != NOT_A_NUMBER
+            )
 
-        some = line[:: -(-len(line) // ASKED) or 1]
+        some = line[:: -(-len(line) // JUDGE.asked) or 1]
         return len(line) > 0 and (all(map(reads, some)) or 2 * sum(map(reads, line)) > len(line))
 
     return [at for at, line in sorted(lines.items()) if is_real(line)]
@@ -522,7 +546,7 @@ def minus_of(readings: Mapping[Place, FoundNumber]) -> dict[int, float]:
     for (_, column), one in readings.items():
         signs[column].append(one.text.startswith("-"))
     shares = {column: sum(some) / len(some) for column, some in signs.items()}
-    return {column: share / (share + NO_MINUS * (1 - share)) for column, share in shares.items()}
+    return {column: share / (share + JUDGE.no_minus * (1 - share)) for column, share in shares.items()}
 
 
 def candidates_of(reading: FoundNumber, minus: float, implied: Iterable[int] = ()) -> Values:
@@ -531,14 +555,14 @@ def candidates_of(reading: FoundNumber, minus: float, implied: Iterable[int] = (
     shares = defaultdict[int, float](float)
     wanted = set(implied)
     for one in reading.candidates:
-        if len(one.digits) <= LONGEST:
+        if len(one.digits) <= JUDGE.longest:
             below = minus if one.text.startswith("-") else 0.0
             shares[int(one.digits)] += (1 - below) * one.probability
             shares[-int(one.digits)] += below * one.probability
-    kept = dict(sorted(shares.items(), key=lambda one: -one[1])[:CANDIDATES])
-    kept = {value: share for value, share in kept.items() if share >= LEAST_CANDIDATE}
+    kept = dict(sorted(shares.items(), key=lambda one: -one[1])[: JUDGE.candidates])
+    kept = {value: share for value, share in kept.items() if share >= JUDGE.least}
     kept |= {value: max(shares.get(value, 0.0), least_of(value, reading.digits)) for value in wanted}
-    other = max(OTHER, 1 - sum(kept.values()))
+    other = max(JUDGE.other, 1 - sum(kept.values()))
     whole = sum(kept.values())
     return ordered({value: share * (1 - other) / whole for value, share in kept.items()}, other)
 
@@ -547,8 +571,8 @@ def least_of(value: int, read: str) -> float:
     """The least probability of a value that a relation implies, if the digits `read` were read."""
     longer, shorter = sorted((str(value), read), key=len, reverse=True)
     if len(longer) == len(shorter) + 1 > 1 and (longer.endswith(shorter) or longer.startswith(shorter)):
-        return AN_END
-    return min(LEAST_IMPLIED, OTHER * 0.1 ** len(str(value)))
+        return JUDGE.an_end
+    return min(JUDGE.implied, JUDGE.other * 0.1 ** len(str(value)))
 
 
 def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> dict[Place, tuple[str, ...]]:
@@ -564,16 +588,16 @@ def implied(numbers: Mapping[Place, Values], relations: Iterable[Relation]) -> d
         for name in relation.names:
             place = names[name]
             for others in few(options, name):
-                values = relation.implied(name, others, range(10**LONGEST))
-                if len(values) <= MOST_IMPLIED:
+                values = relation.implied(name, others, range(10**JUDGE.longest))
+                if len(values) <= JUDGE.most_implied:
                     asked[place].update(value for value in values if value not in numbers[place].probabilities)
     return {place: tuple(map(str, sorted(values))) for place, values in asked.items() if values}
 
 
 def options_of(number: Values) -> list[int]:
-    """The most probable value of a number, and the second one if it is probable enough (`SECOND`)."""
+    """The most probable value of a number, and the second one if it is probable enough (`JUDGE.second`)."""
     first, *others = [int(value) for value in number.probabilities] or [0]
-    return [first, *(value for value in others[:1] if number.probabilities[value] >= SECOND)]
+    return [first, *(value for value in others[:1] if number.probabilities[value] >= JUDGE.second)]
 
 
 def few(options: Mapping[str, Sequence[int]], without: str) -> Iterable[dict[str, int]]:
@@ -619,21 +643,21 @@ def cell_of(place: Place, reading: FoundNumber, solved: Solved, decimals: int, r
     values, shares = solved.posterior.numbers[cell_name(place)]
     order = np.argsort(-shares, kind="stable")
     likely = [(scaled(int(values[at]), decimals), float(shares[at])) for at in order.tolist()
-              if values[at] != UNKNOWN and shares[at] >= LEAST_CANDIDATE]  # fmt: skip
+              if values[at] != UNKNOWN and shares[at] >= JUDGE.least]  # fmt: skip
     value, probability = solved.best(place)
     first = solved.numbers[place].mode
     state: State = "doubtful"
     if reading.reason == STRUCK:
         state = "struck out"
-    elif value is not None and probability >= SURE:
+    elif value is not None and probability >= JUDGE.sure:
         same = first is not None and value == int(first)
-        state = "checked" if same else "corrected" if reading.confidence < CLEARLY else "doubtful"
+        state = "checked" if same else "corrected" if reading.confidence < JUDGE.clearly else "doubtful"
     if not related:
-        by_itself = reading.accepted and reading.confidence >= SURE
+        by_itself = reading.accepted and reading.confidence >= JUDGE.sure
         state = "read" if by_itself else state if state == "struck out" else "doubtful"
     return Cell(
         *place, None if value is None else scaled(value, decimals), probability, state, reading.text,
-        tuple(likely[:CANDIDATES]), reading.corners,
+        tuple(likely[:JUDGE.candidates]), reading.corners,
         tuple((int(one), share) for one, share in solved.numbers[place].probabilities.items()),
     )  # fmt: skip
 
@@ -649,13 +673,13 @@ def hand_of(reader: Reader, readings: Mapping[Place, FoundNumber], solved: Solve
     related = {name for relation in solved.relations for name in relation.names}
     for place, one in readings.items():
         value, probability = solved.best(place)
-        if cell_name(place) in related and value is not None and probability >= SURE and one.image is not None:
+        if cell_name(place) in related and value is not None and probability >= JUDGE.sure and one.image is not None:
             shown.append(one)
             labels.append(str(abs(value)))
     if not labels:
         return None
     random = np.random.default_rng(0)
-    some = random.permutation(len(labels))[: min(LESSONS, MOST)]
+    some = random.permutation(len(labels))[: min(JUDGE.lessons, MOST)]
     try:
         return Lesson(reader.with_hand(None), [shown[at] for at in some], [labels[at] for at in some]).hand()
     except HandError:

@@ -16,7 +16,7 @@ from sumnist.arithmetic.values import Values, plain
 from sumnist.formulas import MISTAKE
 from sumnist.sheets.batch import BY_HAND
 from sumnist.tables.batch import Page
-from sumnist.tables.reading import SURE, posterior_of, scaled
+from sumnist.tables.reading import JUDGE, posterior_of, scaled
 from sumnist.tables.rules import Place, Rule, cell_name, holes_in
 
 COLUMNS = 1_000
@@ -70,7 +70,7 @@ def resolved(page: Page, said: Said) -> Page:
             values, shares = posterior[name]
             best, share = int(values[shares.argmax()]), float(shares.max())
             first = max(cell["seen"], key=lambda one: one[1], default=[None])[0]
-            state = "doubtful" if share < SURE or best == UNKNOWN else "checked" if best == first else "corrected"
+            state = "doubtful" if share < JUDGE.sure or best == UNKNOWN else "checked" if best == first else "corrected"
             value = None if best == UNKNOWN else plain(scaled(best, decimals[place[1]]))
             cells.append(cell | {"value": value, "state": state, "probability": share})
         else:

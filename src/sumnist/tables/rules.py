@@ -35,38 +35,50 @@ Place = tuple[int, int]
 ROW = re.compile(r"r([1-9][0-9]{0,3})")
 COLUMN = re.compile(r"([A-Z]{1,2})(_above)?")
 ABOVE = "_above"
-REACH = 4
-"""How far, in rows, a total may be from its last term: a mean and a remark may stand between."""
-DIVISORS = range(2, 32)
-"""The divisors of a mean: at most the days of a month."""
-WIDEST = 40
-"""The most terms of a sum of neighbours."""
+
+
+@dataclass(frozen=True)
+class Chances:
+    """What is tried for a rule, and when it holds too often for chance; `chosen` has three more."""
+
+    reach: int = 4
+    """How far, in rows, a total may be from its last term: a mean and a remark may stand between."""
+    divisors: range = range(2, 32)
+    """The divisors of a mean: at most the days of a month."""
+    widest: int = 40
+    """The most terms of a sum of neighbours."""
+    shifts: tuple[int, ...] = (1, 2, 3)
+    """To estimate how often a rule holds by chance, totals are moved by this many places, …"""
+    beside: int = 4
+    """… and up to this many lines on either side take the place of the total."""
+    most_sums: int = 2_000
+    """The most possible sums of a column that are kept."""
+    once: float = 0.001
+    """The significance level for a last row of totals (`last_totals`), over all columns."""
+    repeated: int = 3
+    """If a rule of rows is found this often, at equal distances, the program expects it along the whole table."""
+    again: float = 0.05
+    """The significance level for each further repetition."""
+    signs: tuple[tuple[int, int, int], ...] = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
+    """The signs of three neighbours whose sum may be a total."""
+    simpler: float = 0.5
+    """A simpler mean is preferred to the best rule with the same total if its `log_p` is at least this share of the
+    best rule's. In a row below a sum, a mean is more likely the divided sum than the mean of all terms of the sum."""
+    full: float = 0.75
+    """A row or column is full if at least this share of its cells have a number. An empty cell in a full row and a full
+    column is a hole."""
+    mostly: float = 0.3
+    """A rule of columns applies to a kind of row if it holds in at least this share of these rows."""
+
+
+CHANCES = Chances()
+
 CHANCE = 0.01
 """The least share of places in which we assume that a false rule holds by chance."""
-SHIFTS, BESIDE = (1, 2, 3), 4
-"""Two ways to estimate how often a rule holds by chance. `SHIFTS`: totals are moved by this many places. `BESIDE`: up
-to this many lines on either side take the place of the total."""
 BOUND = 0.01
 """The significance level: the probability that at least one of all rules tried is accepted by chance."""
-MOST_SUMS = 2_000
-"""The most possible sums of a column that are kept."""
-ONCE = 0.001
-"""The significance level for a last row of totals (`last_totals`), over all columns."""
-REPEATED, AGAIN = 3, 0.05
-"""`REPEATED`: if a rule of rows is found this often, at equal distances, the program expects it along the whole table.
-`AGAIN`: the significance level for each further repetition."""
 FEWEST = 3
 """The least number of places in which a rule must hold."""
-SIGNS = (1, 1, -1), (1, -1, 1), (-1, 1, 1), (1, -1, -1)
-"""The signs of three neighbours whose sum may be a total."""
-SIMPLER = 0.5
-"""A simpler mean is preferred to the best rule with the same total if its `log_p` is at least this share of the best
-rule's. In a row below a sum, a mean is more likely the divided sum than the mean of all terms of the sum."""
-FULL = 0.75
-"""A row or column is full if at least this share of its cells have a number. An empty cell in a full row and a full
-column is a hole."""
-MOSTLY = 0.3
-"""A rule of columns applies to a kind of row if it holds in at least this share of these rows."""
 
 
 def letters(column: int) -> str:
@@ -148,9 +160,9 @@ class Rule:
 
 
 def holes_in(there: Collection[Place]) -> set[Place]:
-    """The empty cells in rows and columns that are almost full (`FULL`). A number was probably missed there."""
+    """The empty cells in rows and columns that are almost full (`CHANCES.full`). A number was probably missed there."""
     rows, columns = (Counter(place[axis] for place in there) for axis in (0, 1))
-    full = [{line for line, count in lines.items() if count >= FULL * len(others)}
+    full = [{line for line, count in lines.items() if count >= CHANCES.full * len(others)}
             for lines, others in ((rows, columns), (columns, rows))]  # fmt: skip
     return {(row, column) for row in full[0] for column in full[1]} - set(there)
 
@@ -232,9 +244,9 @@ def row_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
     names = [f"r{row + 1}" for row in range(values.shape[1])]
     shown = np.where(there, values, 0)
     for total in range(1, len(names)):
-        for last in range(total - 1, max(-1, total - 1 - REACH), -1):
-            yield from neighbour_guesses(names, shown, there, total, range(last, max(-1, last - WIDEST), -1))
-            for divisor in DIVISORS:
+        for last in range(total - 1, max(-1, total - 1 - CHANCES.reach), -1):
+            yield from neighbour_guesses(names, shown, there, total, range(last, max(-1, last - CHANCES.widest), -1))
+            for divisor in CHANCES.divisors:
                 value = rounded(shown[:, last], divisor)
                 yield Guess(Relation(names[total], ((1, names[last]),), divisor), total, value,
                             there[:, last] & (value > 0))  # fmt: skip
@@ -255,13 +267,13 @@ def neighbour_guesses(
 
 def column_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
     """Guesses about each column, given the columns before it. It may be the sum or mean of neighbours; the sum, mean,
-    difference or product of any two; neighbours a, b and c with the signs of `SIGNS`; or a balance. Arrays are
+    difference or product of any two; neighbours a, b and c with the signs of `CHANCES.signs`; or a balance. Arrays are
     `[R, C]`."""
     names = [letters(column) for column in range(values.shape[1])]
     shown = np.where(there, values, 0)
     for total in range(len(names)):
         for last in range(total - 1, 0, -1):
-            yield from neighbour_guesses(names, shown, there, total, range(last, max(-1, last - WIDEST), -1))
+            yield from neighbour_guesses(names, shown, there, total, range(last, max(-1, last - CHANCES.widest), -1))
         for one, two in combinations(range(total), 2):
             a, b, known = shown[:, one], shown[:, two], there[:, one] & there[:, two]
             known = known & (a != 0) & (b != 0)
@@ -276,7 +288,7 @@ def column_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
         for first in range(total - 2):
             some = shown[:, first : first + 3]
             known = there[:, first : first + 3].all(1) & (some != 0).all(1)
-            for signs in SIGNS:
+            for signs in CHANCES.signs:
                 terms = tuple(zip(signs, names[first : first + 3], strict=True))
                 yield Guess(Relation(names[total], terms), total, some @ np.array(signs), known)
         yield from balance_guesses(names, shown, there, total)
@@ -337,9 +349,9 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
 
 
 def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Finding]:
-    """The rules of rows, completed where a rule recurs at equal distances, at least `REPEATED` times. Its further
-    repetitions need less evidence. If another rule has the same total and its shape occurs only once, it held by
-    chance: the repetition replaces it."""
+    """The rules of rows, completed where a rule recurs at equal distances, at least `CHANCES.repeated` times. Its
+    further repetitions need less evidence. If another rule has the same total and its shape occurs only once, it held
+    by chance: the repetition replaces it."""
     kept = {one.rule.relation.total: one for one in of_rows}
     shapes = defaultdict[tuple[Any, ...], list[Finding]](list)
     for one in of_rows:
@@ -350,7 +362,7 @@ def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Fin
             (Counter(total % step for total in totals).most_common(1)[0], step) for step in {*np.diff(totals).tolist()}
         ]
         (phase, times), step = max(steps, key=lambda one: (one[0][1], one[1]), default=((0, 0), 0))
-        if times < REPEATED:
+        if times < CHANCES.repeated:
             continue
         first = next(one.rule for one, total in zip(alike, totals, strict=True) if total % step == phase)
         least = min(int(name[1:]) for name in first.relation.names)
@@ -362,7 +374,7 @@ def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Fin
             held, seen = counted(rule, values, there) if is_new else (0, 0)
             rest = {total: one for total, one in kept.items() if one is not other}
             finding = Finding(rule, held, seen, CHANCE, log_tail(held, seen, CHANCE))
-            if finding.log_p < math.log10(AGAIN) and fits(finding, rest):
+            if finding.log_p < math.log10(CHANCES.again) and fits(finding, rest):
                 kept = {**rest, rule.relation.total: finding}
     return sorted(kept.values(), key=lambda one: place_of(one.rule.relation.total))
 
@@ -379,8 +391,8 @@ def moved(rule: Rule, rows: int) -> Rule:
 
 
 def is_as_good(one: Finding, best: Finding) -> bool:
-    """Whether a finding is the best with its total, or a mean that is nearly as good (`SIMPLER`)."""
-    return one is best or (one.rule.relation.divisor > 1 and one.log_p <= SIMPLER * best.log_p)
+    """Whether a finding is the best with its total, or a mean that is nearly as good (`CHANCES.simpler`)."""
+    return one is best or (one.rule.relation.divisor > 1 and one.log_p <= CHANCES.simpler * best.log_p)
 
 
 def last_totals(numbers: Mapping[Place, Values]) -> list[Finding]:
@@ -400,7 +412,9 @@ def last_totals(numbers: Mapping[Place, Values]) -> list[Finding]:
                 found[rows[-1]][column] = min(logs)
     findings = []
     for last, by_column in found.items():
-        places = frozenset(column for column, log_p in by_column.items() if log_p < math.log10(ONCE / len(columns)))
+        places = frozenset(
+            column for column, log_p in by_column.items() if log_p < math.log10(CHANCES.once / len(columns))
+        )
         if places:
             terms = tuple((1, f"r{row + 1}") for row in range(last))
             rule = Rule(Relation(f"r{last + 1}", terms), places)
@@ -409,14 +423,14 @@ def last_totals(numbers: Mapping[Place, Values]) -> list[Finding]:
 
 
 def sum_of(numbers: Iterable[Values]) -> tuple[Whole, NDArray[np.float64]]:
-    """The possible sums of numbers, and their probabilities; only the most probable sums are kept (`MOST_SUMS`)."""
+    """The possible sums of numbers, and their probabilities; only the most probable sums are kept."""
     sums, shares = np.zeros(1, np.int64), np.ones(1, np.float64)
     for one in numbers:
         values = np.array([int(value) for value in one.probabilities], np.int64)
         likely = np.array([*one.probabilities.values()])
         sums, places = np.unique((sums[:, None] + values).ravel(), return_inverse=True)
         shares = np.bincount(places, (shares[:, None] * likely).ravel(), len(sums)).astype(np.float64)
-        most = np.argsort(-shares, kind="stable")[:MOST_SUMS]
+        most = np.argsort(-shares, kind="stable")[: CHANCES.most_sums]
         sums, shares = sums[most], shares[most]
     return sums, shares
 
@@ -453,13 +467,13 @@ def chance_of(guess: Guess, values: Whole, there: Mask) -> float:
     """The share of places in which a guess holds by chance: the greater of two estimates, from shifted totals and from
     the lines beside the total, and at least `CHANCE`."""
     hits = tries = 0
-    for shift in SHIFTS:
+    for shift in CHANCES.shifts:
         known = guess.known & np.roll(there[:, guess.total], shift)
         hits += int((holds(guess, np.roll(values[:, guess.total], shift)) & known).sum())
         tries += int(known.sum())
     names = {place_of(name) for name in guess.relation.names}
     shares = []
-    for line in range(max(0, guess.total - BESIDE), min(values.shape[1], guess.total + BESIDE + 1)):
+    for line in range(max(0, guess.total - CHANCES.beside), min(values.shape[1], guess.total + CHANCES.beside + 1)):
         known = guess.known & there[:, line]
         if line not in names and known.sum() >= FEWEST:
             shares.append(float(holds(guess, values[:, line])[known].mean()))
@@ -467,11 +481,11 @@ def chance_of(guess: Guess, values: Whole, there: Mask) -> float:
 
 
 def where_it_holds(one: Finding, values: Whole, there: Mask, kinds: Sequence[Whole]) -> Finding:
-    """A rule of columns, limited to the kinds of rows in which it holds (`MOSTLY`). `kinds`: the rows of each kind."""
+    """A rule of columns, limited to the kinds of rows in which it mostly holds. `kinds`: the rows of each kind."""
     rows = set[int]()
     for kind in kinds:
         held, seen = counted(Rule(one.rule.relation, frozenset(kind.tolist())), values, there)
-        if seen and held >= MOSTLY * seen:
+        if seen and held >= CHANCES.mostly * seen:
             rows |= set(kind.tolist())
     return one._replace(rule=Rule(one.rule.relation, frozenset(rows) if len(rows) < len(values) else None))
 
