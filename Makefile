@@ -36,27 +36,28 @@ check: setup  ## lint, format, types, and the size of the house
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m lab.house
+	$(BIN)/python -m lab house
 
 faults: setup  ## fail or kill every writer at every call that changes files, and write docs/reliability.md from what came of it
 	PYTHONPATH=tests:. $(BIN)/python tests/faults.py --rows docs/results/faults.jsonl
-	$(BIN)/python -m lab.write_docs
+	$(BIN)/python -m lab docs
 
 bench: setup  ## measure speed, size and growth, and rewrite docs/benchmarks.md from the rows
-	$(BIN)/python -m lab.benchmarks.run
-	$(BIN)/python -m lab.write_docs
+	$(BIN)/python -m lab bench
+	$(BIN)/python -m lab docs
 
 study: setup  ## train every design of the study that has no row yet (hours), and write docs/design-choices.md
-	$(BIN)/python -m lab study --rows docs/results/study.jsonl --out docs
+	$(BIN)/python -m lab study --rows docs/results/study.jsonl
+	$(BIN)/python -m lab docs
 
 study-quick: setup  ## a few designs, one epoch each, in minutes
-	$(BIN)/python -m lab study --quick --rows runs/study-quick/rows.jsonl --out runs/study-quick
+	$(BIN)/python -m lab study --quick --rows runs/study-quick/rows.jsonl
 
 ship: setup  ## train the network that comes with the package anew, verify it and install it
-	$(BIN)/python -m lab.ship digits
+	$(BIN)/python -m lab ship digits
 
 docs: setup  ## rewrite the generated parts of the README and docs/ from the committed result rows
-	$(BIN)/python -m lab.write_docs
+	$(BIN)/python -m lab docs
 
 site: setup web/node_modules  ## build the site from docs/ and the docstrings into build/site; nothing in it is loaded from elsewhere
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

@@ -1,7 +1,7 @@
 """Compare how the page without a server and the package read the same drawings.
 
-    python -m lab.compare drawings           digits, and drawings of no digit: docs/results/static.jsonl
-    python -m lab.compare numbers            numbers: docs/results/static-numbers.jsonl
+    python -m lab compare drawings           digits, and drawings of no digit: docs/results/static.jsonl
+    python -m lab compare numbers            numbers: docs/results/static-numbers.jsonl
 
 Digits: in Chromium, the page's own pad draws the strokes of `tests/drawings.json`. The page reads the pad's picture in
 the browser, the package reads it here. Numbers: the page's modules run in Node, with the page's networks. The drawings
@@ -100,20 +100,16 @@ def drawings(rows: Path) -> None:
     rows.write_text(json.dumps(row, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Compare what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("drawings", "numbers"))
     parser.add_argument("--count", type=int, default=100, help="numbers")
     parser.add_argument("--rows", type=Path)
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     clean_commit("compare")
     if given.what == "drawings":
         drawings(given.rows or RESULTS / "static.jsonl")
     else:
         row = with_envelope("drawings") | compared_numbers(*drawn_numbers(given.count))
         add(given.rows or RESULTS / "static-numbers.jsonl", row)
-
-
-if __name__ == "__main__":
-    main()

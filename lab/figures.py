@@ -8,7 +8,6 @@ them.
 from __future__ import annotations
 
 import math
-import re
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -40,20 +39,18 @@ from lab.evidence import (
     value_of,
 )  # fmt: skip
 from lab.measure import config_of, sum_plan
-from lab.study.designs import VARIANTS
-from lab.study.report import Results, points, with_interval
+from lab.study import report
 from sumnist.arithmetic.relations import KINDS, WEIGHTS, Kind, Posterior, Relations, Writer
 from sumnist.arithmetic.values import Values
 from sumnist.config import PRESETS
 from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
 from sumnist.evaluation.text import percent
 from sumnist.formulas import MISTAKE, Relation
-from sumnist.inference.numbers import TRUST
 from sumnist.sheets.check import SURE, WRONG, verdict
 
 __all__ = ["FIGURES", "PLOTS"]
 
-Figure = Callable[[Rows], str]
+Figure = Callable[..., str]
 FIGURES: dict[str, Figure] = {}
 PLOTS: dict[str, Figure] = {}
 
@@ -103,23 +100,14 @@ for _name, _share in (("mistake", MISTAKE), ("sure", SURE), ("wrong", WRONG)):
 
 # Runs and the study.
 
-LOSSES = ("reference", "ten-numbers", "bits", "ordinal", "value", "softmax", "weights-5-1", "weights-1-5", "digit-only",
-          "sum-only", "scalar", "scalar-bits", "to-8")  # fmt: skip
-"""Variants of the study that compare losses, for the page about the task."""
-FUSIONS = ("exact", "reference", "deep", "logits", "argmax", "outer", "film", "plane", "linear-logits", "original")
-"""Variants of the study that compare ways to combine the inputs."""
+
+def of_study(make: Callable[..., str]) -> Figure:
+    """Return the figure that makes its text from the results of the study."""
+    return lambda rows, *words: make(report.results_of(part(rows, "study")), *words)
 
 
-def study(names: tuple[str, ...], rows: Rows) -> str:
-    """Write a table of some variants of the study."""
-    results = Results(part(rows, "study"), VARIANTS)
-    body = [[results.titles[name], *(with_interval(results.mean(name, o)) for o in ("digit", "sum", "joint")),
-             points(results.effect(name, "reference", "sum")) if name != "reference" else "",
-             str(results.count(name))] for name in names if name in results]  # fmt: skip
-    return table(["design", "digit %", "sum %", "joint %", "sum, points against the reference", "seeds"], body)
-
-
-FIGURES |= {"study-losses": partial(study, LOSSES), "study-fusions": partial(study, FUSIONS)}
+FIGURES |= {name: of_study(make) for name, make in report.FIGURES.items()}
+PLOTS |= {name: of_study(partial(report.plotted, name)) for name in report.PLOTS}
 
 
 @entered(PICKS, "recipes")
@@ -129,11 +117,6 @@ def recipes(rows: Rows) -> Rows:
 
 
 # Learning from sums.
-
-CHANGED = ("encoder", "lr", "epochs", "batch_size", "weight_decay", "warmup", "lr_floor", "ema", "schedule", "augment",
-           "precision")  # fmt: skip
-"""Settings that are chosen by their results on held-out images."""
-
 
 @entered(PICKS, "planned")
 def planned(rows: Rows) -> Rows:
@@ -149,25 +132,9 @@ def planned(rows: Rows) -> Rows:
     return found
 
 
-@entered(PICKS, "tried")
-def tried(rows: Rows) -> Rows:
-    """Return the rows of held-out images, with the settings that were tried, in words."""
-    found = []
-    for row in agreeing(rows, set="held out"):
-        config, dropped = config_of(row), row.get("dropout", {}).items()
-        words = [f"{key} {getattr(config, key)}" for key in CHANGED]
-        words += [f"strength {config.augment_strength:g}"] if config.augment != "none" else []
-        words += [f"dropout {share:g} {where}" for where, share in dropped] or ["no dropout"]
-        others = replace(config, seed=0, threads=0)
-        found.append(row | {"settings": ", ".join(words), "told": config.supervision, "others": others})
-    return found
-
-
 FORMATS |= {
     "computed": lambda is_so: "computed" if is_so else "learned",
-    "after": lambda engine: f" read with {engine}" if engine else "triples",
     "kind": lambda part: part.partition("-")[2],
-    "trust": lambda trust: f"{trust:g}{', used' * (trust == TRUST)}",
 }
 
 
@@ -208,14 +175,6 @@ def quoted(rows: Rows) -> Rows:
     return sorted(quoted, key=lambda row: ENGINES.index(row["engine"]))
 
 
-@entered(PICKS, "longer")
-def longer(rows: Rows) -> Rows:
-    """Return the rows of the weights after longer training, and the rows of the packaged weights with the settings that
-    the package uses."""
-    used = agreeing(part(rows, "strips-closer"), engine="ours", trust=TRUST)
-    return [*(row | {"weights": "packaged"} for row in used), *part(rows, "strips-longer")]
-
-
 @entered(PICKS, "causes")
 def causes(rows: Rows) -> Rows:
     """Return why numbers of the development half of real strips were misread, as a person sorted them."""
@@ -233,12 +192,6 @@ LEAST_COVERAGE = 0.9
 """The coverage at which the plot of risk against coverage begins."""
 
 
-@entered(PICKS, "packaged")
-def packaged(rows: Rows) -> Rows:
-    """Return the runs of the packaged network, with the risk at `SURE_SHARE`."""
-    return [row | {"risk": risk_at(row["evaluation"])} for row in agreeing(rows, plan="packaged")]
-
-
 @entered(PICKS, "calibrated")
 def calibrated(rows: Rows) -> Rows:
     """Return the last calibration, with its risk and that of each fold at `SURE_SHARE`."""
@@ -253,22 +206,6 @@ def reported(rows: Rows) -> Rows:
     firsts = by_date(first_of(rows, "model_sha256", "path"))
     found = [row for row in agreeing(rows, half="reported") if reader_of(row) == reader_of(firsts[-1])]
     return by_date(found)[:1]
-
-
-@entered(PICKS, "halves")
-def halves(rows: Rows) -> Rows:
-    """Return a row for each figure of the development half, as it was measured last, and of the reported half."""
-    found = []
-    for row in (*last_of(agreeing(rows, half="development")), *reported(rows)):
-        said = {f"{title}, {answering}, right %": percent(row[f"{answering}_{key}"])
-                for title, key in (("corruptions", "mean"), ("unseen corruptions", "mean_unseen"))
-                for answering in ("network", "reader")}  # fmt: skip
-        for digits in (row["mnist"], *row["digits"]):
-            name = re.sub("MNIST (training|test) images", "MNIST images", digits["name"])
-            said[f"{name}, right %"] = percent(digits["accuracy"])
-        said |= {f"{kind['name']}, AUROC": f"{kind['auroc']:.4f}" for kind in row["out_of_distribution"]}
-        found += [{"half": row["half"], "what": what, "said": words} for what, words in said.items()]
-    return found
 
 
 def curve(figures: Row) -> list[tuple[float, float]]:
@@ -484,33 +421,6 @@ def accuracy_plot(rows: Rows) -> str:
     for axes in (left, right):
         axes.minorticks_off()
         axes.margins(0.14, 0.2)
-    return as_svg(drawn)
-
-
-@entered(PLOTS, "bench-throughput")
-@matplotlib.rc_context(STYLE)
-def throughput_plot(rows: Rows) -> str:
-    """Plot throughput against batch size, on both threads; the title says how far ours is ahead of torch."""
-    measured = agreeing(part(rows, "throughput"), threads=2)
-    rates = {key: median(group, "images_per_second") for key, group in grouped(measured, "name", "batch").items()}
-    title = "Throughput: not measured yet"
-    if rates:
-        name, batch = max(rates, key=lambda key: rates[key])
-        ahead = rates[name, batch] / rates["torch", batch]
-        title = f"{name}: {ahead:.1f} times torch's throughput in batches of {batch}"
-    drawn = new_figure(9, 4.6, title)
-    axes = drawn.subplots()
-    axes.set(xlabel="batch size (two threads, the network alone)", ylabel="images a second")
-    batches = list(dict.fromkeys(batch for _, batch in rates))
-    for name, colour in zip(dict.fromkeys(name for name, _ in rates), COLOURS, strict=False):
-        axes.plot(batches, [rates[name, batch] for batch in batches], "o-", color=colour, label=name)
-    axes.set_xscale("log", base=2)
-    axes.set_yscale("log")
-    axes.set_yticks([3e3, 1e4, 3e4, 6e4], ["3,000", "10,000", "30,000", "60,000"])
-    axes.minorticks_off()
-    if rates:
-        axes.set_xticks(batches, [f"{batch:,}" for batch in batches])
-        axes.legend(fontsize=9)
     return as_svg(drawn)
 
 

@@ -107,7 +107,3 @@ def main(words: Sequence[str] | None = None) -> int:
                 over.append(f"{name}: {count:,}, above its {what} of {bound:,}: delete some")
     print("\n".join(over) or "the house keeps its budgets and aims")
     return 1 if over else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

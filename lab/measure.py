@@ -1,16 +1,16 @@
 """Measure what the docs claim, and append rows to the files of docs/results, from which `make docs` writes the pages.
 
-    python -m lab.measure runs fast-exact reference --seeds 0 1 2      train, and evaluate on the grid
-    python -m lab.measure committee default-concat --seeds 0 1 2       finished runs that answer together
-    python -m lab.measure addition lenet own --digits 1 2 --seeds 0    train on sums alone, and evaluate
-    python -m lab.measure robustness reported                          pictures outside MNIST
-    python -m lab.measure real NAME FOLDER reported                    real pictures of digits
-    python -m lab.measure numbers --suite --engines ours both          numbers of any length
-    python -m lab.measure sheets cells photographs --folder FOLDER     filled forms
-    python -m lab.measure find --folder cells=FOLDER --systems ours    numbers found on whole pictures
-    python -m lab.measure tables --table PICTURE --tsv FILE --count 50 whole tables
-    python -m lab.measure hands STROKES                                the digits of pen writers, and their hands
-    python -m lab.measure page                                         the page, in a browser
+    python -m lab measure runs fast-exact reference --seeds 0 1 2      train, and evaluate on the grid
+    python -m lab measure committee default-concat --seeds 0 1 2       finished runs that answer together
+    python -m lab measure addition lenet own --digits 1 2 --seeds 0    train on sums alone, and evaluate
+    python -m lab measure robustness reported                          pictures outside MNIST
+    python -m lab measure real NAME FOLDER reported                    real pictures of digits
+    python -m lab measure numbers --suite --engines ours both          numbers of any length
+    python -m lab measure sheets cells photographs --folder FOLDER     filled forms
+    python -m lab measure find --folder cells=FOLDER --systems ours    numbers found on whole pictures
+    python -m lab measure tables --table PICTURE --tsv FILE --count 50 whole tables
+    python -m lab measure hands STROKES                                the digits of pen writers, and their hands
+    python -m lab measure page                                         the page, in a browser
 
 The package must be committed, and its commit is in the rows. We make choices on training images and on the development
 half. The test images and the reported half are looked at once for each network and for each design of the path from a
@@ -1347,7 +1347,3 @@ def main(words: Sequence[str] | None = None) -> None:
             add(given.rows, row)
     except SumnistError as error:
         raise SystemExit(f"measure: {given.task}: {error}") from None
-
-
-if __name__ == "__main__":
-    main()

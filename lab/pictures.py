@@ -1,9 +1,9 @@
 """Take the pictures of the docs, with real servers and a real browser; needs /usr/bin/chromium.
 
-    python -m lab.pictures page      docs/images/page.png and page.webp
-    python -m lab.pictures steps     docs/images/steps.png
-    python -m lab.pictures sheets    docs/images/sheet-photograph.jpg, sheet-review.jpg, and the row of the class
-    python -m lab.pictures tables    docs/images/table-photograph.jpg, table-review.jpg
+    python -m lab pictures page      docs/images/page.png and page.webp
+    python -m lab pictures steps     docs/images/steps.png
+    python -m lab pictures sheets    docs/images/sheet-photograph.jpg, sheet-review.jpg, and the row of the class
+    python -m lab pictures tables    docs/images/table-photograph.jpg, table-review.jpg
 
 Nobody was photographed and nothing was printed: photographs and sheets are simulated, with digits of MNIST's images.
 """
@@ -14,7 +14,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -278,7 +278,9 @@ TASKS: dict[str, Callable[[], None]] = {
     "page": page_pictures, "steps": steps, "sheets": sheet_pictures, "tables": table_pictures,
 }  # fmt: skip
 
-if __name__ == "__main__":
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Take the pictures that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=TASKS)
-    TASKS[parser.parse_args().what]()
+    TASKS[parser.parse_args(words).what]()

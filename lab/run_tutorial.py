@@ -1,6 +1,6 @@
 """Run docs/tutorial.md as a reader would, and write the output of its commands and its Python into it.
 
-    python -m lab.run_tutorial
+    python -m lab tutorial
 
 Blocks of `console` have commands behind `$`, and the output of each command below it. The output of a block of `python`
 stands in a block of `text` behind it. All Python runs in one session. `sumnist serve` keeps running while the next
@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -96,12 +97,8 @@ class Session:
         return f"```python\n{code}```\n{output}"
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Rewrite the page with its output."""
     with tempfile.TemporaryDirectory() as place:
         PAGE.write_text(ran(PAGE.read_text(encoding="utf-8"), Path(place)), encoding="utf-8")
     print(f"{PAGE.relative_to(ROOT)}: written")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """Put a trained network into the package: calibrated, verified, exported, with its model card.
 
-    python -m lab.ship digits|numbers|cells|finder     train what is missing, calibrate, verify, install
-    python -m lab.ship digits --runs FOLDER            the same, with the runs that exist already
+    python -m lab ship digits|numbers|cells|finder     train what is missing, calibrate, verify, install
+    python -m lab ship digits --runs FOLDER            the same, with the runs that exist already
 
 A network is not installed if it is worse than the one in the package, too large, or gives other answers than torch.
 Each network is measured on test images once; its row is in docs/results, with the rows of calibrations. The soft labels
@@ -356,19 +356,15 @@ SHIPPED: dict[str, tuple[Callable[[Path, Path, Path], None], Path, str]] = {
 """What can be shipped: the function that does it, the path that it writes, and the file of its rows."""
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Ship what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=SHIPPED)
     parser.add_argument("--runs", type=Path, help="folder of the run, or of the runs (default: a temporary one)")
     parser.add_argument("--into", type=Path, help="what to write (default: what the package has)")
     parser.add_argument("--rows", type=Path, help="the file of the rows that say what was measured")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     ship, into, rows = SHIPPED[given.what]
     with tempfile.TemporaryDirectory() as place:
         runs = given.runs or Path(place) / "run"
         ship(runs, given.into or into, given.rows or RESULTS / f"{rows}.jsonl")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,16 +1,16 @@
 """Write the generated parts of the docs from the rows of docs/results, the presets, and the command line's parsers.
 
-These parts are the figures in the README and in docs/, the pictures of networks, the plots, the report of the study,
-and the page of the command line.
+These parts are the figures in the README and in docs/, the pictures of networks, the plots, and the page of the
+command line.
 
-    python -m lab.write_docs            rewrite the pages
-    python -m lab.write_docs --check    exit with 1 if a page does not say what the rows say
+    python -m lab docs            rewrite the pages
+    python -m lab docs --check    exit with 1 if a page does not say what the rows say
 
 A page or picture that says the same is left as it is: drawings differ in their last digits from build to build.
 
 A page marks where a figure goes, in a line or around a table: `<!-- figure:NAME -->…<!-- /figure -->` with the name of
-one of `figures.FIGURES`, or `<!-- figure` with a query (see `evidence.py`). The program replaces whatever stands behind
-the mark, so nobody types it by hand.
+one of `figures.FIGURES` and perhaps some words for it, or `<!-- figure` with a query (see `evidence.py`). The program
+replaces whatever stands behind the mark, so nobody types it by hand.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import inspect
 import math
 import re
 import sys
+from collections.abc import Sequence
 from itertools import zip_longest
 from pathlib import Path
 from xml.etree import ElementTree
@@ -28,15 +29,13 @@ from xml.etree import ElementTree
 from lab.evidence import RESULTS, ROOT, Rows, answered, part, read_results
 from lab.figures import FIGURES, PLOTS
 from lab.measure import TRIED, current
-from lab.study.designs import VARIANTS
-from lab.study.report import report
 from sumnist.cli import USAGE, parser_of
 from sumnist.cli.commands import COMMANDS
 from sumnist.config import preset
 from sumnist.model.diagram import draw
 
 COMMAND_LINE = ROOT / "docs/command-line.md"
-MARK = re.compile(r"(<!-- figure(?::([\w-]+)|\n(.*?))\s*-->)(.*?)(<!-- /figure -->)", re.DOTALL)
+MARK = re.compile(r"(<!-- figure(?::([\w -]+?)|\n(.*?))\s*-->)(.*?)(<!-- /figure -->)", re.DOTALL)
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
          if MARK.search(page.read_text(encoding="utf-8"))]  # fmt: skip
 
@@ -46,15 +45,17 @@ def filled(page: str, rows: Rows) -> str:
     name."""
 
     def figure(mark: re.Match[str]) -> str:
-        return mark[1] + (FIGURES[mark[2]](rows) if mark[2] else answered(mark[3], rows)) + mark[5]
+        if mark[3]:
+            return mark[1] + answered(mark[3], rows) + mark[5]
+        name, *words = mark[2].split()
+        return mark[1] + FIGURES[name](rows, *words) + mark[5]
 
     return MARK.sub(figure, page)
 
 
 def pictures(rows: Rows) -> dict[Path, str]:
     """Draw the networks that the pages show, from the current presets, and the plots of `rows`."""
-    shown = {"default": preset("default"), "default-concat": preset("default", fusion="concat"),
-             "original": preset("original")}  # fmt: skip
+    shown = {"default": preset("default"), "default-concat": preset("default", fusion="concat")}
     drawn = {name: draw(config) for name, config in shown.items()} | {name: plot(rows) for name, plot in PLOTS.items()}
     return {ROOT / f"docs/images/{name}.svg": text for name, text in drawn.items()}
 
@@ -68,23 +69,18 @@ def all_rows(folder: Path = RESULTS) -> Rows:
     return [*current(runs), *shipped[-1:], *tried, *(row for row in rows if row["part"] != "run")]
 
 
-def study_report(rows: Rows) -> dict[Path, str]:
-    """Write the report of the study: its two pages, its pictures, and the one HTML file."""
-    return {ROOT / "docs" / name: text for name, text in report(part(rows, "study"), VARIANTS).files.items()}
-
-
 def stale(wanted: dict[Path, str]) -> list[Path]:
     """Return the files that are missing, or that do not say what they should."""
     return [path for path, text in wanted.items()
             if not path.exists() or not say_the_same(path.read_text(encoding="utf-8"), text)]  # fmt: skip
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Write the pages and pictures, or check them."""
-    check = "--check" in sys.argv[1:]
+    check = "--check" in (sys.argv[1:] if words is None else words)
     rows = all_rows()
     pages = {page: filled(page.read_text(encoding="utf-8"), rows) for page in PAGES}
-    wanted = pages | pictures(rows) | study_report(rows) | {COMMAND_LINE: command_line()}
+    wanted = pages | pictures(rows) | {COMMAND_LINE: command_line()}
     outdated = stale(wanted)
     for path in outdated:
         if not check:
@@ -211,7 +207,3 @@ def same_attribute(ours: str, theirs: str) -> bool:
         and len(numbers) == len(others)
         and all(math.isclose(a, b, abs_tol=NEAR, rel_tol=0) for a, b in zip(numbers, others, strict=True))
     )
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

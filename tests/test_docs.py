@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import os
 import re
@@ -11,16 +10,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lab import write_docs
-from lab.figures import FIGURES
-from lab.pictures import PUPILS, REVIEWED, SHOWN, write_class
-from lab.write_docs import say_the_same
 from sumnist import Reading, load
 from sumnist.cli import parse
 from sumnist.cli.commands import COMMANDS
@@ -78,15 +73,6 @@ def test_every_command_in_the_table_of_the_readme_is_one() -> None:
 def test_the_readme_names_the_packaged_network() -> None:
     packaged = json.loads((PRETRAINED / CONFIG).read_text(encoding="utf-8"))
     assert f"(preset `{packaged['preset']}`, {packaged['fusion']} fusion)" in " ".join(README.split())
-
-
-def test_the_figure_of_the_packaged_network_is_that_of_its_own_evaluation() -> None:
-    own = json.loads((PRETRAINED / "evaluation.json").read_text(encoding="utf-8"))
-    joint, rows = own["joint"]["value"], write_docs.all_rows()
-    (told,) = [row["evaluation"] for row in rows if row.get("plan") == "packaged"]
-    assert (told["joint"]["value"], told["digit_nll"]) == (joint, own["digit_nll"])
-    assert FIGURES["packaged-per-mille"](rows) == str(round(1000 * joint))
-    assert f"{round(1000 * joint)}<!-- /figure --> are read and added right" in README
 
 
 @pytest.fixture
@@ -154,29 +140,6 @@ def test_the_python_of_the_page_on_numbers_reads_the_example(place: Path) -> Non
     assert (sums, known) == ("1487 2960", "1480")
 
 
-@pytest.mark.long
-def test_the_commands_of_the_page_on_sheets_and_its_python_print_and_read(tmp_path: Path) -> None:
-    write_class(tmp_path, [SHOWN, REVIEWED])
-    page = (ROOT / "docs/how-to/sheets.md").read_text(encoding="utf-8")
-    new, read, review = re.findall(r"^ *\$ sumnist (sheet .+)$", page, re.MULTILINE)
-    for words in new, read:
-        command = [sys.executable, "-m", "sumnist", *shlex.split(words)]
-        result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stderr
-    first, missing, last = result.stdout.splitlines()
-    assert first.startswith("2 sheets: corrected 1, ")
-    assert missing.startswith(f"People without a readable sheet, {len(PUPILS) - 2}: Pupil 01; ")
-    assert last.startswith("marks.xlsx: 2 sheets, 0 unreadable")
-    assert last.endswith(f"; next: sumnist {review}")
-    assert shlex.split(review) == ["sheet", "review", "marks.jsonl"]
-    for name in ("cover.pdf", "cover.toml", "marks.jsonl", "marks.toml", "marks.xlsx"):
-        assert (tmp_path / name).stat().st_size > 0
-    (code,) = python_of("docs/how-to/sheets.md")
-    one, corrected = run_python(code, tmp_path)
-    assert one == "Pupil 07 corrected {'q1': 6, 'q2': 3, 'q3': 3, 'q4': 5, 'total': 17}"
-    assert corrected == "q1 0 → 6"  # as below the photograph
-
-
 def test_what_the_page_on_sheets_says_of_files_is_what_is_there() -> None:
     page = (ROOT / "docs/how-to/sheets.md").read_text(encoding="utf-8")
     (layout,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
@@ -226,79 +189,6 @@ def test_the_example_in_one_file_learns_to_read_and_to_add() -> None:
     digit, total = runpy.run_path(str(ROOT / "examples/train_in_one_file.py"))["main"]()
     assert digit > 0.988
     assert total > 0.980
-
-
-def test_the_pictures_of_the_docs_are_those_that_the_networks_draw() -> None:
-    stale = write_docs.stale(write_docs.pictures(write_docs.all_rows()))
-    assert [path.name for path in stale] == [], "run make docs"
-
-
-def test_the_report_of_the_study_is_the_one_that_its_rows_give() -> None:
-    written = write_docs.study_report(write_docs.all_rows())
-    assert [path.name for path in write_docs.stale(written)] == [], "run make docs"
-    committed = {path.name for path in (ROOT / "docs/images").glob("study-*.svg")}
-    assert committed == {path.name for path in written if path.suffix == ".svg"}
-
-
-@pytest.mark.long
-def test_a_changed_row_of_the_study_changes_its_text_and_its_pictures() -> None:
-    rows = json.loads(json.dumps(write_docs.all_rows()))
-    for row in rows:
-        if row.get("variant") == "scalar":
-            row["test"]["sum"] -= 0.02  # two points of a mean: a small step on the logarithmic axis
-    stale = {path.name for path in write_docs.stale(write_docs.study_report(rows))}
-    assert stale == {"appendix-designs.md", "study.html", "study-designs.svg"}
-
-
-DRAWING = ROOT / "docs/images/study-main.svg"
-
-
-def moved(drawing: str, by: float) -> str:
-    """The drawing with one mark somewhere else, by so many points."""
-    x = next(x for x in re.findall(r'<use [^>]*x="([\d.]+)"', drawing) if drawing.count(f'x="{x}"') == 1)
-    return drawing.replace(f'x="{x}"', f'x="{float(x) + by:.6f}"')
-
-
-def test_what_differs_from_build_to_build_is_no_difference() -> None:
-    drawing = DRAWING.read_text(encoding="utf-8")
-    name = re.findall(r'id="(m[0-9a-f]{10})"', drawing)[0]
-    other = moved(drawing, 0.05).replace(name, "m0123456789")
-    assert other != drawing
-    assert say_the_same(drawing, other)
-    page = (ROOT / "docs/study.html").read_text(encoding="utf-8")
-    inside = {kind: base64.b64encode(kind.encode()).decode() for kind in (drawing, other)}
-    assert inside[drawing] in page
-    assert say_the_same(page, page.replace(inside[drawing], inside[other]))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda drawing: moved(drawing, 0.2),
-        lambda drawing: drawing.replace("99.31 %", "99.32 %", 1),
-        lambda drawing: drawing.replace("#0072b2", "#0e72b2", 1),
-        lambda drawing: re.sub(r"<use [^>]*/>", "", drawing, count=1),
-        lambda drawing: re.sub(r"(<use [^>]*/>)", r"\1\1", drawing, count=1),
-        lambda drawing: drawing.replace("fill: #0072b2", "fill: none", 1),
-        lambda drawing: re.sub(r'href="#m([0-9a-f]{10})"', 'href="#m0000000000"', drawing, count=1),
-    ],
-)
-def test_what_a_drawing_says_is_compared(change: Callable[[str], str]) -> None:
-    drawing = DRAWING.read_text(encoding="utf-8")
-    changed = change(drawing)
-    assert changed != drawing
-    assert not say_the_same(drawing, changed)
-    page = (ROOT / "docs/study.html").read_text(encoding="utf-8")
-    inside, other = (base64.b64encode(text.encode()).decode() for text in (drawing, changed))
-    assert not say_the_same(page, page.replace(inside, other))
-
-
-def test_the_page_of_the_command_line_is_that_of_the_parsers() -> None:
-    page = write_docs.COMMAND_LINE.read_text(encoding="utf-8")
-    assert page == write_docs.command_line(), "run make docs"
-    assert re.findall("^## sumnist (.+)$", page, re.MULTILINE) == [*COMMANDS]
-    assert "| `--preset` `STR` | " in page
-    assert "--help` |" not in page
 
 
 def anchors_of(page: Path) -> set[str]:

@@ -1,12 +1,12 @@
 """Run the benchmarks, and write their rows into docs/results, from which `make docs` writes pages and plots.
 
     make bench                                    all that needs nothing else, about twenty minutes on a quiet machine
-    python -m lab.benchmarks.run latency cold-start   some parts
+    python -m lab bench latency cold-start   some parts
 
 Systems that are compared run in turn, round after round. New rows of a part replace its earlier ones in bench.jsonl.
 
-    python -m lab.benchmarks.run kill-training --preset default     trainings that are killed and resumed
-    python -m lab.benchmarks.run kill-scoring pile-of-sheets        a long table and a pile of photographs, killed
+    python -m lab bench kill-training --preset default     trainings that are killed and resumed
+    python -m lab bench kill-scoring pile-of-sheets        a long table and a pile of photographs, killed
 
 `lab/measure.py runs fast-exact reference example` measures the times to 99 %, `serving.py` the server.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lab.benchmarks import growth, reading, survival
@@ -53,7 +53,7 @@ ASKED: dict[str, tuple[Callable[[argparse.Namespace], Iterator[Row]], str]] = {
 """The parts that run only if they are named, and the file of the rows of each."""
 
 
-def main() -> None:
+def main(words: Sequence[str] | None = None) -> None:
     """Run the parts that the command line names, or all."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", choices=[*PARTS, *ASKED, []], metavar="PART",
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=3)
     parser.add_argument("--rows", type=int, default=1_000_000, help="kill-scoring")
     parser.add_argument("--sheets", type=int, default=1_000, help="pile-of-sheets")
-    given = parser.parse_args()
+    given = parser.parse_args(words)
     print(introduction(), flush=True)
     for part in given.parts or PARTS:
         if part in ASKED:
@@ -89,7 +89,3 @@ def introduction() -> str:
     machine = describe_machine()
     head = f"{machine['processor']}, {machine['cores']} cores; torch {machine['versions']['torch']}"
     return "\n".join([head, *(f"{name}: {value}" for name, value in machine.get("chosen", {}).items())])
-
-
-if __name__ == "__main__":
-    main()

@@ -1,8 +1,8 @@
 """Measure a real `sumnist serve`: under load, under too much load, at its end, and beside another checkout.
 
-    python -m lab.benchmarks.serving            everything, some minutes; needs wrk (apt install wrk)
-    python -m lab.benchmarks.serving steady --seconds 10            one part
-    python -m lab.benchmarks.serving load share --other ../older    this checkout and another one, in turn
+    python -m lab serving            everything, some minutes; needs wrk (apt install wrk)
+    python -m lab serving steady --seconds 10            one part
+    python -m lab serving load share --other ../older    this checkout and another one, in turn
 
 steady: 16 connections, each sending the next request when the last is answered; memory after warming up and at the end.
 shed: 256 connections; once they are gone, how soon a single client is answered as fast as before.
@@ -442,7 +442,3 @@ def main(words: Sequence[str] | None = None) -> None:
             found = iter([{"workers": given.workers or len(given.server_cores)} | found])
         for row in found:
             add(given.results, together | row)
-
-
-if __name__ == "__main__":
-    main()

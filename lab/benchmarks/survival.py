@@ -1,10 +1,10 @@
 """Kill trainings, scorings and readings of sheets with SIGKILL, resume them, and check that nothing is lost, doubled or
 different.
 
-    python -m lab.benchmarks.run kill-training --preset tiny --kills 20 --epochs 6    each kill in a training of its own
-    python -m lab.benchmarks.run kill-training --preset default --kills 3 --chain     all kills in one training
-    python -m lab.benchmarks.run kill-scoring --rows 1000000 --kills 3
-    python -m lab.benchmarks.run pile-of-sheets --sheets 1000 --kills 3
+    python -m lab bench kill-training --preset tiny --kills 20 --epochs 6    each kill in a training of its own
+    python -m lab bench kill-training --preset default --kills 3 --chain     all kills in one training
+    python -m lab bench kill-scoring --rows 1000000 --kills 3
+    python -m lab bench pile-of-sheets --sheets 1000 --kills 3
 
 With `--chain`, all kills of a training come at random moments. Otherwise every second kill does; the others come inside
 a write, just before a file is flushed to the disk or renamed.

@@ -1,48 +1,29 @@
-"""Write the report of a study from its rows, as Markdown pages for the docs and as one HTML file.
+"""The figures and plots of the study's page, from its rows.
 
-The first part computes figures of variants from the rows: means with intervals, effects paired by seed, and the one
-family of tests. The second part draws the pictures: blue is the digit, orange the sum, and lines are 95 % intervals
-over seeds. The third part writes tables, sentences and the report.
+Figures of variants are means with intervals and effects paired by seed; only the main comparison is tested for
+significance. In the plots, blue is the digit, orange the sum, and lines are 95 % intervals over seeds.
 """
 
 from __future__ import annotations
 
-import base64
 import math
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
 import matplotlib
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 
 from lab.study.designs import MAIN, VARIANTS, Variant
-from lab.study.network import ENCODINGS, remove_biases
 from lab.study.rows import Row
-from sumnist.data.sampling import NUMBERS
-from sumnist.errors import MissingExtraError
 from sumnist.evaluation.plots import COLOURS, GREY, STYLE, as_svg, new_figure
 from sumnist.evaluation.text import duration, markdown_table
-from sumnist.files import make_folder, write_atomically
-
-try:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markdown_it import MarkdownIt
-    from scipy import stats
-except ImportError as error:
-    raise MissingExtraError(error.name or "jinja2", "study", "the study's report") from error
 
 LEARNED = 0.95
 """The share of right sums at which a sum counts as learned."""
-EPOCH = 215
-"""Steps in an epoch of 55,000 images in batches of 256."""
 
 
 @dataclass(frozen=True)
@@ -72,36 +53,9 @@ class Mean:
         return cls.of([a - b for a, b in zip(values, others, strict=True)])
 
     @property
-    def size(self) -> float:
-        """An effect as a multiple of its standard deviation (Cohen's d for pairs); infinite if all differences are
-        equal."""
-        return self.value / self.spread if self.spread else math.copysign(math.inf, self.value) if self.value else 0.0
-
-    @property
     def clear(self) -> bool:
         """Whether the interval leaves out zero; False for one seed, which has no interval."""
         return self.n > 1 and not self.low <= 0 <= self.high
-
-
-class Comparison(NamedTuple):
-    """Two designs, `first` minus `second`: the effect, and the p-value of its paired t-test after Holm's correction.
-    `signs`: the p-value of the exact sign-flip test of the same differences, which assumes no normality."""
-
-    first: str
-    second: str
-    effect: Mean
-    corrected: float
-    signs: float
-
-
-def compare_all(values: Mapping[str, Sequence[float]]) -> list[Comparison]:
-    """Compare each two designs; `values`: one value per seed for each design, the same seeds in the same order."""
-    pairs = list(combinations(values, 2))
-    corrected = holm([float(stats.ttest_rel(values[a], values[b]).pvalue) for a, b in pairs])
-    return [
-        Comparison(a, b, Mean.effect(values[a], values[b]), p, sign_flips(values[a], values[b]))
-        for (a, b), p in zip(pairs, corrected, strict=True)
-    ]
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -167,16 +121,19 @@ class Results:
         seeds = sorted(ours.keys() & theirs.keys())
         return Mean.effect([ours[s] for s in seeds], [theirs[s] for s in seeds]) if seeds else None
 
-    def after_an_epoch(self, name: str, output: str) -> Mean | None:
-        """Return the share of right digits or sums on held-out images after the first epoch, in percent."""
-        place = {"digit": 1, "sum": 2}[output]
-        looks = [[100 * look[place] for look in row["curve"] if look[0] == EPOCH] for row in self.rows.get(name, [])]
-        return Mean.of([look[0] for look in looks]) if looks and all(looks) else None
-
     def steps_to_learn(self, name: str) -> list[int | None]:
         """Return, for each seed, the first measured step at which the sum was learned; None for never."""
         curves = [row["curve"] for row in self.rows.get(name, [])]
         return [next((step for step, _, total in curve if total >= LEARNED), None) for curve in curves]
+
+    def steps(self, name: str) -> str:
+        """Write the median step at which the sum was learned, and how many seeds never got there."""
+        if self.mean(name, "sum") is None:
+            return NONE
+        steps = self.steps_to_learn(name)
+        learned = [step for step in steps if step is not None]
+        never = len(steps) - len(learned)
+        return f"{median(learned):g}" + (f" ({never} of {len(steps)} never)" if never else "") if learned else "never"
 
     def curve(self, name: str) -> tuple[list[int], list[float]]:
         """Return the steps, and at each the share of right sums in percent, the mean over seeds."""
@@ -193,7 +150,7 @@ def means(lists: Sequence[Sequence[float]]) -> list[float]:
     return [100 * sum(column) / len(lists) for column in zip(*lists, strict=True)]
 
 
-# The pictures.
+# Plots.
 
 GREEN, PINK, SKY, BROWN, RED = "#009E73", "#CC79A7", "#56B4E9", "#8C6D31", "#B2182B"
 ROW = 0.27
@@ -220,26 +177,6 @@ CURVES = {
     "scalar-bits": ("scalar → five bits", GREY), "original": ("the original's design", RED),
 }  # fmt: skip
 """The designs whose learning is drawn, with label and colour."""
-BESIDE_DIGITS_ALONE = (
-    "reference", "deep", "logits", "argmax", "outer", "film", "bits", "value", "ordinal", "weights-1-5", "weights-5-1",
-    "weights-learned", "ten-numbers", "original", "exact",
-)  # fmt: skip
-"""The designs whose digits are compared with those of a network that learns digits alone."""
-DRAWN_SELDOM = {
-    "reference": ("all numbers alike", COLOURS["digit"]), "to-8": ("never a 9", RED),
-    "skewed-reference": ("large numbers seldom", COLOURS["sum"]), "skewed-outer": ("… outer product", GREEN),
-    "skewed-scalar-value": ("… a scalar and a value", PINK),
-}  # fmt: skip
-"""The designs whose sums are drawn by number, with label and colour."""
-APART = 0.13
-"""Distance between the marks of two designs at the same number."""
-
-
-def draw(results: Results) -> dict[str, str]:
-    """Draw each picture for which there are enough results: name → SVG text."""
-    with matplotlib.rc_context(STYLE):
-        figures = {name: figure(results) for name, figure in FIGURES.items()}
-        return {name: as_svg(figure) for name, figure in figures.items() if figure is not None}
 
 
 def main_comparison(results: Results) -> Figure | None:
@@ -364,98 +301,10 @@ def learning(results: Results) -> Figure | None:
     return figure
 
 
-def digit_effect(results: Results) -> Figure | None:
-    """Draw the effect of the sum's loss on the digit: the difference from learning digits alone, paired by seed."""
-    effects = [(name, e) for name in BESIDE_DIGITS_ALONE if (e := results.effect(name, "digit-only", "digit"))]
-    if not any(e.n > 1 for _, e in effects):
-        return None
-    effects.sort(key=lambda item: item[1].value)
-    clear = sum(e.clear for _, e in effects)
-    title = f"Learning the sum changes the digit clearly in {clear} of {len(effects)} designs"
-    xlabel = "right digits, points above digits alone; blue: interval without 0"
-    figure, axes = rows_of(1.4 + 0.3 * len(effects), title, [results.titles[name] for name, _ in effects], xlabel)
-    for y, (_, e) in enumerate(effects):
-        colour = COLOURS["digit"] if e.clear else GREY
-        if e.n > 1:
-            axes.plot([e.low, e.high], [y, y], color=colour, lw=2)
-        axes.plot(e.value, y, "o", color=colour)
-    axes.axvline(0, color=GREY, lw=1)
-    return figure
-
-
-def unseen(results: Results) -> Figure | None:
-    """Draw the right sums of pairs whose combination training never showed, beside those of the others."""
-    measured = [
-        (v, seen, never)
-        for v in results.group("left-out")
-        if (seen := results.mean(v.name, "sum_seen")) and (never := results.mean(v.name, "sum_unseen"))
-    ]
-    if not measured:
-        return None
-    measured.sort(key=lambda item: item[2].value)
-    title = "A pair that was never seen is not added, unless adding is built in"
-    names = [results.titles.get(v.title, v.title) for v, *_ in measured]
-    xlabel = "sums right, %: pairs seen (orange), never seen (green)"
-    figure, axes = rows_of(1.6 + 0.34 * len(measured), title, names, xlabel)
-    for y, (_, seen, never) in enumerate(measured):
-        axes.plot([seen.value, never.value], [y, y], color="#D0D0D0", lw=1, zorder=0)
-        bar(axes, seen, y, COLOURS["sum"], size=9)  # larger, to be seen where both are the same
-        bar(axes, never, y, GREEN)
-    axes.set(xlim=(-2, 102), ylim=(-0.5, len(measured) - 0.5))
-    return figure
-
-
-def by_number(results: Results) -> Figure | None:
-    """Draw wrong sums by number, where training drew some numbers seldom or never; side by side, so that none is
-    hidden."""
-    shown = [(name, label, colour) for name, (label, colour) in DRAWN_SELDOM.items() if name in results]
-    if "to-8" not in results:
-        return None
-    figure = new_figure(9, 4.2, "A number that training leaves out is not learned")
-    axes = figure.subplots()
-    for place, (name, label, colour) in enumerate(shown):
-        aside = APART * (place - (len(shown) - 1) / 2)
-        errors = [max(LEAST_ERROR, 100 - right) for right in results.sum_by_number(name)]
-        axes.plot([number + aside for number in range(NUMBERS)], errors, "o", color=colour, label=label)
-    axes.set(yscale="log", ylim=ERRORS, xlabel="number", ylabel="wrong sums, logarithmic")
-    axes.set_yticks(ERROR_TICKS, [f"{tick:g} %" for tick in ERROR_TICKS])
-    axes.minorticks_off()
-    axes.set_xticks(range(NUMBERS))
-    axes.grid(axis="x", visible=False)
-    axes.legend(loc="upper left")
-    return figure
-
-
-def number_path(results: Results) -> Figure:
-    """Draw the original's number path, three layers, without biases and with them.
-
-    The weights are random: without biases, any weights give one direction.
-    """
-    figure = new_figure(9.5, 3.9, "Without biases, three layers for the number are one scalar")
-    for axes, biases in zip(figure.subplots(1, 2, sharey=True), (False, True), strict=True):
-        torch.manual_seed(0)
-        path = ENCODINGS["path"][1]()
-        if not biases:
-            remove_biases(path)
-        with torch.inference_mode():
-            encoded = path(torch.arange(NUMBERS))  # [10, 64]
-        share = (encoded / encoded.abs().amax().clamp_min(1e-9)).numpy().round(3)  # the same on any processor
-        axes.plot(range(NUMBERS), share[:, share[-1] > 0.02], lw=1, color=COLOURS["sum"], alpha=0.75)
-        values = torch.linalg.svdvals(encoded)
-        count = int((values > 1e-3 * values[0]).sum())
-        word = "direction" if count == 1 else "directions"
-        axes.set_title(f"{'with' if biases else 'without'} biases: {count} {word}")
-        axes.set_xlabel("number")
-        axes.set_xticks(range(0, NUMBERS, 3))
-    figure.axes[0].set_ylabel("the path's 64 units, scaled")
-    return figure
-
-
-FIGURES: dict[str, Callable[[Results], Figure | None]] = {
-    "main": main_comparison, "designs": designs, "learning": learning, "digit-effect": digit_effect,
-    "unseen": unseen, "by-number": by_number, "number-path": number_path,
+PLOTS: dict[str, Callable[[Results], Figure | None]] = {
+    "study-main": main_comparison, "study-designs": designs, "study-learning": learning,
 }  # fmt: skip
-"""The function of each picture, by name; it returns None if there are too few results."""
+"""The function of each plot, by name; it returns None if there are too few results."""
 
 
 # Tables and sentences.
@@ -463,13 +312,10 @@ FIGURES: dict[str, Callable[[Results], Figure | None]] = {
 NONE = "–"
 SPACE = "\u00a0"
 """A space at which no line ends."""
-OUTPUTS = "digit", "sum", "joint"
-RATES = {"quarter": "a quarter", "": "the common rate", "double": "twice", "tenfold": "ten times"}
-"""How variants with other learning rates are named, and the titles of their columns."""
-ENCODED = "reference", "scalar", "embedding", "path", "original", "original-biases"
-"""The variants for which the report tells how many directions the number's encoding takes."""
-COUNTED = {"sum_cut": "the value cut, not rounded", "sum_unrounded": "bits compared without a threshold"}
-"""Other ways to count the right sums, by the names of their figures."""
+TABLES = GROUP_TITLES | {
+    "draws": "Numbers never drawn", "rates": "Other learning rates", "full": "With their own encoders",
+}  # fmt: skip
+"""The groups whose designs have a line in the table of all designs, in order."""
 
 
 def with_interval(mean: Mean | None) -> str:
@@ -487,265 +333,119 @@ def points(effect: Mean | None) -> str:
     return f"{effect.value:+.2f}{interval}"
 
 
-def size(effect: Mean | None) -> str:
-    """Write an effect as a multiple of its standard deviation."""
-    return f"{effect.size:+.1f}" if effect and effect.n > 1 and math.isfinite(effect.size) else NONE
-
-
 def probability(p: float) -> str:
     """Write a p-value."""
     return f"<{SPACE}0.0001" if p < 1e-4 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
-def counted(numbers: Collection[int], thing: str) -> str:
-    """Write `1 seed`, `3 seeds`, `2 to 5 seeds`."""
-    low, high = min(numbers, default=0), max(numbers, default=0)
-    return (f"{low}" if low == high else f"{low} to {high}") + f" {thing}" + ("" if high == 1 else "s")
+def all_designs(results: Results) -> str:
+    """Write a table of every design, group by group: the means, and the step at which the sum was learned."""
+    body = []
+    for group, title in TABLES.items():
+        for place, v in enumerate(results.group(group)):
+            author = f" (its author: {v.published[0]}, {v.published[1]})" if v.published else ""
+            means = [results.mean(v.name, figure) for figure in ("digit", "sum", "joint")]
+            shares = [f"{mean.value:.2f}" if mean else NONE for mean in means]
+            body.append(["" if place else title, f"{v.title}{author}", *shares, results.steps(v.name),
+                         str(results.count(v.name))])  # fmt: skip
+    head = ["", "design", "digit %", "sum %", "joint %", f"steps to {100 * LEARNED:.0f} % sums", "seeds"]
+    return f"\n{markdown_table(head, body, figures=False)}\n"
 
 
-Column = Callable[[Variant], str]
+def some_designs(results: Results, *names: str) -> str:
+    """Write a table of some designs, with the effect of each against the reference."""
+    body = [[results.titles[name], *(with_interval(results.mean(name, o)) for o in ("digit", "sum", "joint")),
+             points(results.effect(name, "reference", "sum")) if name != "reference" else "",
+             str(results.count(name))] for name in names if name in results]  # fmt: skip
+    head = ["design", "digit %", "sum %", "joint %", "sum, points against the reference", "seeds"]
+    return f"\n{markdown_table(head, body, figures=False)}\n"
 
 
-class Tables(Results):
-    """The results as tables of the report and as figures for its sentences.
+def compared(results: Results) -> str:
+    """Write a table of the main comparison: how far the seeds lie apart, and each design against the best one.
 
-    The template asks for sentences only about variants that have rows.
+    The p-values of paired t-tests are corrected for all of them together (Holm, 1979). Those of the exact sign-flip
+    test of the same differences assume no normality.
     """
-
-    def table(self, head: Sequence[str], variants: Sequence[Variant], *columns: Column) -> str:
-        """Write a table with a line for each of the variants, and a last column of how many seeds it has."""
-        body = [[*(column(v) for column in columns), str(self.count(v.name))] for v in variants]
-        return markdown_table([*head, "seeds"], body)
-
-    def figure(self, figure: str) -> Column:
-        """Make a column of the means of a figure."""
-        return lambda v: with_interval(self.mean(v.name, figure))
-
-    def title(self, v: Variant) -> str:
-        """Return the title of a variant; a variant that is made from another one has the other's name as its title."""
-        return self.titles.get(v.title, v.title)
-
-    def of(self, *groups: str, against: str = "reference") -> str:
-        """Compare every variant of some groups with the one they are measured against."""
-        variants = [v for v in self.variants if v.name == against]
-        variants += [v for v in self.group(*groups) if v.name != against]
-
-        def early(output: str) -> Column:
-            return lambda v: with_interval(self.mean(v.name, output) and self.after_an_epoch(v.name, output))
-
-        def gain(v: Variant) -> Mean | None:
-            return None if v.name == against else self.effect(v.name, against, "sum")
-
-        head = ["", "digit %", "sum %", "joint %", "after an epoch: digit %", "sum %",
-                f"steps to {100 * LEARNED:.0f}{SPACE}% sums", "sum, points against the first line", "d"]  # fmt: skip
-        return self.table(
-            head, variants, lambda v: v.title, *map(self.figure, OUTPUTS), early("digit"), early("sum"), self.steps,
-            lambda v: points(gain(v)), lambda v: size(gain(v)),
-        )  # fmt: skip
-
-    def steps(self, v: Variant) -> str:
-        """Write the median step at which the sum was learned, and how many seeds never got there."""
-        if self.mean(v.name, "sum") is None:
-            return NONE
-        steps = self.steps_to_learn(v.name)
-        learned = [step for step in steps if step is not None]
-        if not learned:
-            return "never"
-        never = len(steps) - len(learned)
-        return f"{median(learned):g}" + (f" ({never} of {len(steps)} never)" if never else "")
-
-    def published(self) -> str:
-        """Compare what published designs achieve here with what their authors report."""
-        head = ["design", "its author: digit %", "its author: sum %", "here: digit %", "sum %", "joint %"]
-        theirs: list[Column] = [lambda v: (v.published or (NONE, NONE))[0], lambda v: (v.published or (NONE, NONE))[1]]
-        variants = self.group("published")
-        return self.table(head, variants, lambda v: v.title, *theirs, *map(self.figure, OUTPUTS))
-
-    def compared(self) -> dict[str, list[float]]:
-        """Return the joint accuracies of each design of the main comparison, over the seeds that all have; empty if
-        there are too few."""
-        by_seed = {name: self.by_seed(name, "joint") for name in MAIN if name in self}
-        seeds = sorted(set.intersection(*(set(values) for values in by_seed.values()))) if by_seed else []
-        enough = len(seeds) > 1 and len(by_seed) > 1
-        return {name: [values[seed] for seed in seeds] for name, values in by_seed.items()} if enough else {}
-
-    def main(self) -> str:
-        """Compare every two designs of the main comparison."""
-        titles, values = self.titles, self.compared()
-        body = [
-            [titles[c.first], titles[c.second], points(c.effect), size(c.effect), probability(c.corrected),
-             probability(c.signs)]
-            for c in compare_all(values)
-        ]  # fmt: skip
-        head = ["", "against", "joint, points", "d", "p, Holm", "p, sign flips"]
-        return markdown_table(head, body) + f"\n\nn = {len(next(iter(values.values())))} seeds, the same for all."
-
-    def spread(self) -> str:
-        """Show how far the seeds of the main designs lie apart."""
-
-        def extreme(choose: Callable[[Collection[float]], float]) -> Column:
-            return lambda v: f"{choose(self.by_seed(v.name, 'joint').values()):.2f}"
-
-        def deviation(v: Variant) -> str:
-            mean = self.mean(v.name, "joint")
-            return f"{mean.spread:.2f}" if mean and mean.n > 1 else NONE
-
-        variants = [v for v in self.variants if v.name in MAIN and self.mean(v.name, "joint")]
-        head = ["", "joint %", "standard deviation", "worst seed", "best seed"]
-        return self.table(
-            head, variants, lambda v: v.title, self.figure("joint"), deviation, extreme(min), extreme(max)
-        )
-
-    def beyond(self) -> str:
-        """Show sums with numbers above 9, if any design can be asked for them."""
-        body = [
-            [v.title, *(self.figure(name)(v) for name in ("sum", "sum_beyond"))]
-            for v in self.group("fusion", "number", "sum", "original", "published")
-            if self.mean(v.name, "sum_beyond")
-        ]
-        return markdown_table(["", "sum %, numbers 0 to 9", "numbers 10 to 15"], body) if body else ""
-
-    def rates(self) -> str:
-        """Show sums of the designs that fall behind, by learning rate."""
-        names = dict.fromkeys(v.name.rpartition("-rate-")[0] for v in self.group("rates"))
-        body = [
-            [self.titles[name],
-             *(with_interval(self.mean(f"{name}-rate-{rate}" if rate else name, "sum")) for rate in RATES)]
-            for name in names if name in self
-        ]  # fmt: skip
-        return markdown_table(["sum % at", *RATES.values()], body)
-
-    def unseen(self) -> str:
-        """Show sums of combinations that training showed, and of those that it left out."""
-        head, variants = ["", "sum %, combinations seen", "never seen"], self.group("left-out")
-        return self.table(head, variants, self.title, self.figure("sum_seen"), self.figure("sum_unseen"))
-
-    def skewed(self) -> str:
-        """Show sums by number, where large numbers were seldom drawn."""
-
-        def with_number(number: int) -> Column:
-            return lambda v: f"{self.sum_by_number(v.name)[number]:.2f}"
-
-        head, variants = ["", "sum %", "… with 0", "3", "6", "9"], self.group("skewed")
-        return self.table(head, variants, self.title, self.figure("sum"), *map(with_number, (0, 3, 6, 9)))
-
-    def counted(self) -> str:
-        """Show the same answers counted in other widespread ways."""
-        body = [
-            [v.title, self.figure("sum")(v), title, self.figure(figure)(v)]
-            for v in self.group("sum", "original")
-            for figure, title in COUNTED.items()
-            if self.mean(v.name, figure)
-        ]
-        return markdown_table(["", "sum %", "counted otherwise", "gives"], body)
-
-    def directions(self) -> str:
-        """Show how many directions the number's encoding takes, in trained networks."""
-        body = []
-        for name in (name for name in ENCODED if name in self):
-            lists = [row["number_singular_values"] for row in self.rows[name]]
-            counts = [sum(value > 1e-3 * values[0] for value in values) for values in lists]
-            low, high = min(counts), max(counts)
-            body.append([self.titles[name], str(low) if low == high else f"{low} to {high}"])
-        return markdown_table(["number given as", "directions"], body)
-
-    # Sentences.
-
-    def share(self, name: str, figure: str = "sum") -> str:
-        """Write a mean in percent, plainly."""
-        mean = self.mean(name, figure)
-        return f"{mean.value:.2f} %" if mean else NONE
-
-    def with_nine(self, name: str) -> str:
-        """Write the share of sums right with the number 9."""
-        return f"{self.sum_by_number(name)[9]:.2f} %"
-
-    def against(self, name: str, other: str, figure: str = "sum") -> str:
-        """Write a difference in words, and whether its interval leaves out zero."""
-        effect = self.effect(name, other, figure)
-        if effect is None or effect.n < 2:
-            return "has too few seeds to tell"
-        verdict = ("raises" if effect.value > 0 else "lowers") if effect.clear else "does not clearly change"
-        return f"{verdict} the share of right {figure}s: {points(effect)} points, {effect.n} seeds"
-
-    def counts(self) -> str:
-        """Write how many runs of how many designs there are."""
-        return f"{counted([len(self.quoted)], 'run')} of {counted([len(self.variants)], 'design')}"
-
-    def missing(self) -> int:
-        """Count the variants of the whole study that have no row."""
-        return sum(v.name not in self for v in VARIANTS)
-
-    def compared_with(self) -> str:
-        """Write how many designs are compared, and with how many seeds."""
-        counts = [self.count(name) for name in MAIN if name in self]
-        return f"{counted([len(counts)], 'design')}, {counted([min(counts)], 'seed')}"
-
-    def seeds(self, *groups: str) -> str:
-        """Write how many seeds the variants of some groups have; without groups, all variants."""
-        return counted([self.count(v.name) for v in self.group(*groups)], "seed")
-
-    def epochs(self, *groups: str) -> str:
-        """Write for how many epochs the variants of some groups are trained; without groups, all variants."""
-        return counted([v.recipe.epochs for v in self.group(*groups)], "epoch")
-
-    def machines(self) -> str:
-        """Write where the rows were measured, and with which torch."""
-        processors = sorted({row["machine"]["processor"] for row in self.quoted})
-        versions = sorted({row["machine"]["versions"]["torch"] for row in self.quoted})
-        return f"{'; '.join(processors)}; torch {', '.join(versions)}"
-
-    def time(self) -> str:
-        """Write how long all trainings took together."""
-        return duration(sum(row["seconds"] for row in self.quoted))
+    by_seed = {name: results.by_seed(name, "joint") for name in MAIN if name in results}
+    seeds = sorted(set.intersection(*map(set, by_seed.values()))) if by_seed else []
+    if len(seeds) < 2 or len(by_seed) < 2:
+        return "\n*Not enough seeds yet.*\n"
+    values = {name: [of[seed] for seed in seeds] for name, of in by_seed.items()}
+    order = sorted(values, key=lambda name: -float(np.mean(values[name])))
+    best, others = values[order[0]], order[1:]
+    corrected = dict(zip(others, holm([float(stats.ttest_rel(best, values[name]).pvalue) for name in others]),
+                         strict=True))  # fmt: skip
+    body = []
+    for name in order:
+        mean, tests = Mean.of(values[name]), [""] * 3
+        if name in corrected:
+            beside, flips = Mean.effect(values[name], best), sign_flips(values[name], best)
+            tests = [points(beside), probability(corrected[name]), probability(flips)]
+        body.append([results.titles[name], f"{mean.value:.2f}", f"{mean.spread:.2f}", f"{min(values[name]):.2f}",
+                     f"{max(values[name]):.2f}", *tests])  # fmt: skip
+    head = ["design", "joint %", "standard deviation", "worst seed", "best seed", "against the best, points", "p, Holm",
+            "p, sign flips"]  # fmt: skip
+    return f"\n{markdown_table(head, body, figures=False)}\n"
 
 
-# The report.
+def unseen(results: Results) -> str:
+    """Write a table of the right sums of pairs that training showed, and of those that it left out."""
+    measured = [(results.mean(v.name, "sum_unseen"), v) for v in results.group("left-out")]
+    measured.sort(key=lambda pair: -pair[0].value if pair[0] else 0.0)
+    seen = {v.name: with_interval(results.mean(v.name, "sum_seen")) for _, v in measured}
+    body = [[results.titles.get(v.title, v.title), seen[v.name], with_interval(never)] for never, v in measured]
+    head = ["design", "sum %, pairs seen", "never seen"]
+    return f"\n{markdown_table(head, body, figures=False)}\n"
 
 
-@dataclass(frozen=True)
-class Report:
-    """The finished report, each file by its name: two pages in Markdown, `design-choices.md` and its appendix; the
-    pictures in `images/`; and `study.html`, which holds everything."""
-
-    files: dict[str, str]
-
-    def write(self, folder: Path) -> None:
-        """Write all files into `folder`, which is created if it is missing. Raises `OutputError`."""
-        make_folder(folder / "images")
-        for name, text in self.files.items():
-            write_atomically(folder / name, text)
+def share(results: Results, name: str, figure: str = "sum") -> str:
+    """Write a mean in percent, plainly."""
+    mean = results.mean(name, figure)
+    return f"{mean.value:.2f} %" if mean else NONE
 
 
-def report(rows: Sequence[Row], variants: Sequence[Variant]) -> Report:
-    """Write the report of a study: every figure, count and verdict comes from its rows.
+def with_nine(results: Results, name: str) -> str:
+    """Write the share of sums that are right with the number 9."""
+    return f"{results.sum_by_number(name)[9]:.2f} %" if name in results else NONE
 
-    Args:
-        rows: The rows, as `read_rows` gives them. Rows of recipes that are no longer studied are left out, and so are
-            parts of the report for which there are no rows.
-        variants: The variants to report, in the order of the tables.
 
-    Returns:
-        The report, which does not depend on the order of the rows.
-    """
-    tables = Tables(rows, variants)
-    pictures = draw(tables)
-    environment = Environment(
-        loader=PackageLoader("lab.study"), undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        keep_trailing_newline=True, autoescape=False,
-    )  # fmt: skip
-    environment.globals.update(
-        tables=tables, words=tables, pictures=pictures,
-        measured=lambda *names: all(name in tables for name in names),
-        any_of=lambda *groups: bool(tables.group(*groups)),
-    )  # fmt: skip
-    files = {
-        name: environment.get_template(f"{name}.j2").render() for name in ("design-choices.md", "appendix-designs.md")
-    }
-    body = MarkdownIt("commonmark").enable("table").render("\n".join(files.values()))
-    body = re.sub(r'<a href="(?!https?:)[^"]*">(.*?)</a>', r"\1", body)  # no links to the other files
-    for name, picture in pictures.items():
-        files[f"images/study-{name}.svg"] = picture
-        embedded = "data:image/svg+xml;base64," + base64.b64encode(picture.encode()).decode()
-        body = body.replace(f'src="images/study-{name}.svg"', f'src="{embedded}"')
-    return Report(files | {"study.html": environment.get_template("study.html.j2").render(body=body)})
+def against(results: Results, name: str, other: str, figure: str = "sum") -> str:
+    """Write a difference in words, and whether its interval leaves out zero."""
+    effect = results.effect(name, other, figure)
+    if effect is None or effect.n < 2:
+        return "has too few seeds to tell"
+    verdict = ("raises" if effect.value > 0 else "lowers") if effect.clear else "does not clearly change"
+    return f"{verdict} the share of right {figure}s: {points(effect)} points, {effect.n} seeds"
+
+
+def runs(results: Results) -> str:
+    """Write how many runs of how many designs there are."""
+    return f"{len(results.quoted):,} runs of {len(results.variants)} designs"
+
+
+def cost(results: Results) -> str:
+    """Write how long all trainings took together, where, and with which torch."""
+    machines = {row["machine"]["processor"] for row in results.quoted}
+    versions = {row["machine"]["versions"]["torch"] for row in results.quoted}
+    spent = duration(sum(row["seconds"] for row in results.quoted))
+    return f"{spent} on {'; '.join(sorted(machines))}; torch {', '.join(sorted(versions))}"
+
+
+FIGURES: dict[str, Callable[..., str]] = {
+    "study-designs": all_designs, "study-some": some_designs, "study-compared": compared, "study-unseen": unseen,
+    "study-share": share, "study-nine": with_nine, "study-against": against, "study-runs": runs, "study-cost": cost,
+}  # fmt: skip
+"""The figures of pages: functions of the results and of the words behind the figure's name."""
+
+
+def results_of(rows: Sequence[Row]) -> Results:
+    """Return the results of all designs."""
+    return Results(rows, VARIANTS)
+
+
+def plotted(name: str, results: Results) -> str:
+    """Return a plot as SVG; empty if there are too few results."""
+    with matplotlib.rc_context(STYLE):
+        drawn = PLOTS[name](results)
+        return "" if drawn is None else as_svg(drawn)

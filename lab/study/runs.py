@@ -6,13 +6,14 @@ so that it can be repeated to the bit.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -21,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from tqdm import tqdm
 
-from lab.study.designs import SLIP, Recipe, Variant
+from lab.study import report
+from lab.study.designs import SLIP, VARIANTS, Recipe, Variant, quick, variant
 from lab.study.network import JoinFusion, StudyNet, SumTarget
 from lab.study.rows import Row, StudyError, open_rows, read_jsonl
 from sumnist.batch.pool import start_workers
@@ -301,3 +303,27 @@ def singular_values(net: StudyNet) -> list[float] | None:
         return None
     values: list[float] = torch.linalg.svdvals(net.fusion.number(torch.arange(NUMBERS))).tolist()
     return values
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Train many designs of the network in the same way: a row for each run. A stopped study goes on after its last
+    row. `python -m lab docs` writes the page about the rows of docs/results."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("--rows", type=Path, default=Path("runs/study/rows.jsonl"), help="file of rows")
+    parser.add_argument("--only", nargs="+", default=[], metavar="VARIANT", help="variants to run, instead of all")
+    parser.add_argument("--quick", action="store_true", help="a few variants, one epoch, one seed")
+    parser.add_argument("--repeat", metavar="VARIANT", help="repeat its run with --seed, and compare it with its row")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the run to repeat")
+    parser.add_argument("--engine", choices=get_args(Engine), default="local")
+    parser.add_argument("--workers", type=int, default=0, help="runs at once; 0 is one for each core")
+    given = parser.parse_args(words)
+    if given.repeat:
+        different = repeat(given.rows, variant(given.repeat).name, given.seed)
+        print(f"{given.repeat}, seed {given.seed}: "
+              + (f"differs in {', '.join(different)}" if different else "the same to the bit"))  # fmt: skip
+        return 1 if different else 0
+    variants = quick() if given.quick else [*map(variant, given.only)] or VARIANTS
+    print(f"{given.rows}: {conduct(jobs_of(variants), given.rows, given.engine, given.workers):,} runs added")
+    results = report.Results(read_rows(given.rows), variants)
+    print("".join(make(results) for make in (report.all_designs, report.unseen)))
+    return 0

@@ -9,7 +9,12 @@ they are apart.
 
 from __future__ import annotations
 
+import argparse
+import json
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,8 +41,9 @@ from sumnist.batch.measure import (
 )
 from sumnist.config import ReadingEngine
 from sumnist.data.mnist import DigitSet
+from sumnist.files import NUMBERS, PRETRAINED
 from sumnist.inference.numbers import NumberReading, Numbers
-from sumnist.inference.reader import Reader
+from sumnist.inference.reader import Reader, model_file
 
 PHOTOGRAPHS = 1_000
 """How many pictures of each set are photographed, from the first one on."""
@@ -202,3 +208,21 @@ def numbers(
         *lines_of({"MNIST's test digits": "name"} | NUMBER_COLUMNS, found, **NUMBER_TABLE), "",
         *lines_of({"no number": "name", "pictures": "pictures", "accepted": "accepted"}, others, **NUMBER_TABLE),
     ])  # fmt: skip
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure a reader on a suite of pictures. Choices are made on the development half, figures come from the reported
+    one."""
+    parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("suite", choices=["robustness", "numbers"])
+    parser.add_argument("--model", type=Path, help="ONNX file or run folder (default: the packaged network)")
+    parser.add_argument("--half", choices=HALVES, default=HALVES[1])
+    parser.add_argument("--read-with", choices=get_args(ReadingEngine), default="ours")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args(words)
+    if given.suite == "robustness":
+        figures = robustness(Reader(given.model or PRETRAINED), given.half)
+    else:
+        numbers_of = Numbers(model_file(given.model) if given.model else NUMBERS)
+        figures = numbers(numbers_of, given.half, given.read_with)
+    print(json.dumps(figures.values, indent=2) if given.json else figures.table())
