@@ -330,7 +330,7 @@ def example(_: Rows) -> str:
                 f"{FIRST} + ? + {LAST} = {total}",
                 *told,
                 chance(next(iter(found.kinds.values()))["right"]),
-                verdict(found).outcome,
+                verdict(found).state,
             ]
         )
     return table(["what is written", *(f"the cell is a {value}" for value in MIDDLE), "the total is added up right",

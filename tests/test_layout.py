@@ -20,9 +20,9 @@ from sumnist.formulas import LARGEST_FACTOR, Relation
 from sumnist.sheets.layout import (
     UNPRINTED,
     Field,
+    FieldKind,
     Identified,
     Identity,
-    Kind,
     Layout,
     Page,
     Paper,
@@ -134,7 +134,7 @@ def layouts(draw: st.DrawFn) -> Layout:
     texts = [draw(formulas(names[-1], names[:-1])) for _ in range(draw(st.integers(0, 2)))]
     whole = any(text.times for text in texts)
     fields = [
-        Field(name, draw(LINES), draw(st.sampled_from(get_args(Kind))), digits := draw(st.integers(1, 12)),
+        Field(name, draw(LINES), draw(st.sampled_from(get_args(FieldKind))), digits := draw(st.integers(1, 12)),
               10**digits - 1, not whole and draw(st.booleans()))
         for name in names[:-1]
     ]  # fmt: skip

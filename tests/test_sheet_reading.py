@@ -24,7 +24,7 @@ from simulated_sheets import (
 )  # fmt: skip
 from sumnist.inference.alphabet import CELL_CLASSES
 from sumnist.sheets import Layout, SheetReader, SheetReading
-from sumnist.sheets.layout import Identity, Kind, Page
+from sumnist.sheets.layout import FieldKind, Identity, Page
 from sumnist.sheets.reading import Cells
 from test_package import loaded_by
 
@@ -75,7 +75,7 @@ def test_numbers_in_strips_are_read_with_halves_and_without() -> None:
 
 
 @pytest.mark.parametrize("kind", ["boxes", "strip"])
-def test_a_form_on_which_nothing_is_written_is_blank_and_nobody_is_asked_of_it(kind: Kind) -> None:
+def test_a_form_on_which_nothing_is_written_is_blank_and_nobody_is_asked_of_it(kind: FieldKind) -> None:
     layout = EXAM if kind == "strip" else Layout.of_line(",".join(["13"] * 12))
     layout = replace(layout, fields=tuple(replace(field, kind=kind) for field in layout.fields))
     page = printed(layout, "Ann")

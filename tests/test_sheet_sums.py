@@ -552,26 +552,26 @@ def cells(found: Verdict) -> set[str]:
 
 def test_what_is_sure_adds_up_is_corrected_or_does_not_add_up() -> None:
     found = verdict_of({})
-    assert (found.outcome, found.values, found.corrections, found.wrong, found.look) == ("adds up", VALUES, (), (), ())
+    assert (found.state, found.values, found.corrections, found.wrong, found.look) == ("adds up", VALUES, (), (), ())
     assert found.probability > 0.999
     found = verdict_of({"a": {8: 0.55, 3: 0.45}})  # a misread cell
-    assert (found.outcome, found.values) == ("corrected", VALUES)
+    assert (found.state, found.values) == ("corrected", VALUES)
     (corrected,) = found.corrections
     assert corrected[:3] == ("a", 8, 3)
     assert corrected.probability == pytest.approx(found.probability)
     found = verdict_of({"t": {13: 1.0}})  # a forgotten carry
-    assert (found.outcome, found.values) == ("does not add up", {**VALUES, "t": 13})
+    assert (found.state, found.values) == ("does not add up", {**VALUES, "t": 13})
     assert [one[:4] for one in found.wrong] == [("t", 13, 23, "carry")]
     assert found.wrong[0].probability > 0.9
     found = verdict_of({"a": {8: 0.55, 3: 0.45}, "t": {24: 1.0}})  # a misread cell in one sum, a mistake in another
-    assert found.outcome == "does not add up"
+    assert found.state == "does not add up"
     assert [one.field for one in found.corrections] == ["a"]
     assert [(one.field, one.kind) for one in found.wrong] == [("t", "off by one")]
 
 
 def test_a_total_that_no_doubtful_cell_can_make_right_does_not_add_up() -> None:
     found = verdict_of({"c": {14: 0.7, 15: 0.3}, "t": {1: 1.0}})
-    assert found.outcome == "does not add up"
+    assert found.state == "does not add up"
     assert 0.5 < found.probability < SURE
     assert [(one.field, one.written) for one in found.wrong] == [("t", 1)]
     assert cells(found) == {"c"}
@@ -584,7 +584,7 @@ def test_the_joint_probability_decides_and_less_sure_a_sheet_is_settled_by_fewer
     largest = {f"x{place}": 9 for place in range(10)}
     posterior = Relations(largest, []).posterior(read(largest, dict.fromkeys(largest, 4), 0.0018))
     found = verdict(posterior)
-    assert found.outcome == "doubtful"
+    assert found.state == "doubtful"
     assert found.probability == pytest.approx(0.9982**10)
     for settled, count in ((0.995, 8), (0.99, 5), (0.985, 2)):  # 0.9982**2, **5 and **8 are above, with one more below
         monkeypatch.setattr(check, "SETTLED", settled)
@@ -598,7 +598,7 @@ def test_the_cells_to_look_at_are_the_smallest_set_of_all(form: Form) -> None:
     found = verdict(Relations(form.largest, form.formulas, form.halves, form.mistake).posterior(form.evidence))
     assert found.probability == pytest.approx(max(joint.values()), rel=1e-9)
     assert bool(found.look) == (found.probability < SURE)
-    assert found.outcome in (("doubtful", "does not add up") if found.look else get_args(Outcome))
+    assert found.state in (("doubtful", "does not add up") if found.look else get_args(Outcome))
 
     def right(chosen: tuple[int, ...]) -> float:
         best: defaultdict[tuple[int, ...], float] = defaultdict(float)
@@ -617,7 +617,7 @@ def test_the_cells_to_look_at_are_the_smallest_set_of_all(form: Form) -> None:
 def test_with_too_much_in_doubt_the_most_doubtful_cells_are_to_be_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "TRIED", 0)
     found = verdict_of({"a": {3: 0.5, 8: 0.5}, "b": {3: 0.5, 8: 0.5}})
-    assert (found.outcome, cells(found)) == ("doubtful", {"a", "b"})
+    assert (found.state, cells(found)) == ("doubtful", {"a", "b"})
 
 
 def test_a_sheet_nobody_could_read_is_to_be_looked_at_in_all_cells_of_which_none_follows() -> None:
@@ -625,7 +625,7 @@ def test_a_sheet_nobody_could_read_is_to_be_looked_at_in_all_cells_of_which_none
     formula = Relation("t", tuple((1, name) for name in largest if name != "t"))
     evidence = {name: np.zeros(most + 1) for name, most in largest.items()}
     found = verdict(Relations(largest, [formula]).posterior(evidence))
-    assert found.outcome == "doubtful"
+    assert found.state == "doubtful"
     assert cells(found) == set(largest)
 
 
@@ -638,11 +638,11 @@ def test_a_number_of_which_no_candidate_fits_is_what_the_total_implies() -> None
     }
     formula = [Relation("t", ((1, "a"), (1, "b")))]
     found = verdict(Relations(largest, formula, mistake=1e-3).posterior(evidence))
-    assert found.outcome == "corrected"
+    assert found.state == "corrected"
     assert found.values["a"] == 987_654_321 - 123_456_789
     assert [correction[:3] for correction in found.corrections] == [("a", None, 864_197_532)]
     assert found.corrections[0].probability == pytest.approx(0.999)
     found = verdict(Relations(largest, formula, mistake=0.02).posterior(evidence))
-    assert found.outcome == "doubtful"
+    assert found.state == "doubtful"
     assert found.probability == pytest.approx(0.98)
     assert cells(found) == {"a"}

@@ -185,7 +185,7 @@ def assert_same(found: dict[str, Any], posterior: Posterior) -> Verdict:
     (kinds,) = posterior.kinds.values()
     assert found["kinds"] == pytest.approx([kinds[kind] for kind in KINDS[:-1]], abs=1e-9)
     assert found["log"] == pytest.approx(posterior.log_evidence, abs=1e-9)
-    assert found["outcome"] == expected.outcome
+    assert found["outcome"] == expected.state
     assert found["probability"] == pytest.approx(expected.probability, abs=1e-9)
     assert dict(zip(names, found["values"], strict=True)) == expected.values
     assert [names[one["field"]] for one in found["corrections"]] == [one.field for one in expected.corrections]
@@ -241,7 +241,7 @@ def sheets(count: int) -> list[dict[str, Any]]:
 def test_posterior_and_verdict_are_those_of_the_package() -> None:
     asked = sheets(200)
     found = answers("check.js", ANSWER, asked)
-    outcomes = [assert_same(answer, posterior_of(one)).outcome for answer, one in zip(found, asked, strict=True)]
+    outcomes = [assert_same(answer, posterior_of(one)).state for answer, one in zip(found, asked, strict=True)]
     assert {outcome: outcomes.count(outcome) > 10 for outcome in set(outcomes)} == {
         "adds up": True, "corrected": True, "does not add up": True, "doubtful": True,
     }  # fmt: skip
@@ -261,7 +261,7 @@ def test_what_is_said_of_the_sample_is_what_the_package_says() -> None:
                 ]
                 asked.append({"rule": sample["rule"], "logs": logs})
     found = answers("check.js", ANSWER, asked)
-    outcomes = {assert_same(answer, posterior_of(one)).outcome for answer, one in zip(found, asked, strict=True)}
+    outcomes = {assert_same(answer, posterior_of(one)).state for answer, one in zip(found, asked, strict=True)}
     assert outcomes == {"adds up", "corrected", "does not add up", "doubtful"}
 
 

@@ -137,7 +137,7 @@ def test_a_total_is_right_for_the_check_after_a_review_and_in_the_workbook_alike
         sure = {name: Values({int(value * 2 // layout.field(name).step): 1.0}, 0.0)
                 for name, value in one["values"].items()}  # fmt: skip
         said = verdict(reader.check.posterior(sure))
-        assert said.outcome == ("adds up" if is_right else "does not add up")
+        assert said.state == ("adds up" if is_right else "does not add up")
 
 
 def plain(value: Fraction) -> int | float:

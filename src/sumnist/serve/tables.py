@@ -18,7 +18,7 @@ from sumnist.serve.review import Answers
 from sumnist.sheets.review import LONGEST, Recorder, picture_of
 from sumnist.tables.batch import Page, export, pages_of
 from sumnist.tables.layout import TableLayout
-from sumnist.tables.review import COLUMNS, Said, decimals_in, doubtful_columns, resolved, sums_of
+from sumnist.tables.review import COLUMNS, Typed, decimals_in, doubtful_columns, resolved, sums_of
 from sumnist.tables.rules import letters
 
 BESIDE, ABOVE = 1.2, 0.4
@@ -51,12 +51,12 @@ class TableReview(Answers):
         super().__init__(doubtful_columns(self.pages), recorder)
         self.whole = lru_cache(maxsize=4)(self._whole)
         self.picture = lru_cache(maxsize=2)(lambda number: picture_of(self.pages[number - 1], path.parent))
-        self.known: dict[int, tuple[Said, Page]] = {}
+        self.known: dict[int, tuple[Typed, Page]] = {}
 
     def page(self, number: int) -> Page:
         """A page with the corrections that people made, and with their consequences, computed once for the same
         corrections."""
-        said: Said = {
+        said: Typed = {
             name: None if value is None else Decimal(str(value))
             for row, fields in self.recorder.values.items() if row // COLUMNS == number
             for name, value in fields.items()

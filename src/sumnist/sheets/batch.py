@@ -262,9 +262,9 @@ class Summary:
         counts = ", ".join(f"{name} {self.states[name]:,}" for name in STATES if self.states[name])
         lines = [": ".join(filter(None, (counted(total), counts)))]
         for title, _, rows in self.sections():
-            told = [" · ".join(filter(None, row)) for row in rows[:TOLD]]
+            shown = [" · ".join(filter(None, row)) for row in rows[:TOLD]]
             more = [f"and {len(rows) - TOLD:,} more"] * (len(rows) > TOLD)
-            lines += [f"{title}, {len(rows):,}: {'; '.join([*told, *more])}"] * bool(rows)
+            lines += [f"{title}, {len(rows):,}: {'; '.join([*shown, *more])}"] * bool(rows)
         return "\n".join(map(visible, lines))
 
 

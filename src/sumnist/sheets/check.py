@@ -76,7 +76,7 @@ class WrongTotal(NamedTuple):
     """The probability of that kind, if the numbers are read right."""
 
 
-class Cell(NamedTuple):
+class DoubtfulField(NamedTuple):
     """A cell to look at, with its candidates, the most probable first; None stands for any other number."""
 
     field: str
@@ -88,7 +88,7 @@ class Verdict:
     """What the program says of a sheet.
 
     Attributes:
-        outcome: "adds up" as it is read; "corrected", so that it adds up; "does not add up", however its cells are
+        state: "adds up" as it is read; "corrected", so that it adds up; "does not add up", however its cells are
             read; or "doubtful".
         probability: The probability of all values together.
         values: The most probable combination of the numbers of all fields; None for an unknown number.
@@ -97,12 +97,12 @@ class Verdict:
         look: The fewest cells that settle the sheet, if its numbers are not sure.
     """
 
-    outcome: Outcome
+    state: Outcome
     probability: float
     values: Mapping[str, int | None]
     corrections: tuple[Correction, ...] = ()
     wrong: tuple[WrongTotal, ...] = ()
-    look: tuple[Cell, ...] = ()
+    look: tuple[DoubtfulField, ...] = ()
 
 
 def verdict(posterior: Posterior) -> Verdict:
@@ -154,14 +154,14 @@ def wrong_totals(posterior: Posterior, values: Mapping[str, int]) -> tuple[Wrong
         terms = np.array([[weight * values[name] for weight, name in relation.terms]])
         written = np.array([values[relation.total]])
         (ways,) = writer.kinds(written, terms)
-        own = writer.rounded(relation.value([values[name] for _, name in relation.terms]))
-        if own != written[0] and (relation.divisor == 1 or not ways[RIGHT]):
+        due = writer.rounded(relation.value([values[name] for _, name in relation.terms]))
+        if due != written[0] and (relation.divisor == 1 or not ways[RIGHT]):
             kind, share = KINDS[int(ways.argmax())], float(ways.max() / ways.sum())
-            found.append(WrongTotal(relation.total, int(written[0]), own, kind, share))
+            found.append(WrongTotal(relation.total, int(written[0]), due, kind, share))
     return tuple(found)
 
 
-def cells(posterior: Posterior) -> tuple[Cell, ...]:
+def cells(posterior: Posterior) -> tuple[DoubtfulField, ...]:
     """The fewest cells that settle a sheet."""
     names = fewest(posterior)
     if names is None:
@@ -172,7 +172,7 @@ def cells(posterior: Posterior) -> tuple[Cell, ...]:
         ordered = sorted(doubts, key=lambda name: -doubts[name])
         left = np.cumsum([doubts[name] for name in reversed(ordered)])
         names = ordered[: max(1, len(ordered) - int((left <= 1 - SETTLED).sum()))]
-    return tuple(Cell(name, shown(posterior, name)) for name in posterior.model.rooms if name in names)
+    return tuple(DoubtfulField(name, shown(posterior, name)) for name in posterior.model.rooms if name in names)
 
 
 def shown(posterior: Posterior, name: str) -> tuple[tuple[int | None, float], ...]:

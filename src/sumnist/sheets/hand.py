@@ -62,8 +62,8 @@ def of_form(picture: Picture | FilePage) -> list[Example]:
 def of_review(marks: Path) -> Iterator[Example]:
     """Examples from a review of sheets: the filled boxes of each whole number that a person typed, if there are as many
     filled boxes as digits. Raises `LayoutError`, `DataError`, `HandError`."""
-    form, said = Layout.load(marks.with_suffix(".toml")), beside(marks)
-    typed = Corrections(read_whole(said).splitlines() if said.exists() else (), said).values
+    form, corrections = Layout.load(marks.with_suffix(".toml")), beside(marks)
+    typed = Corrections(read_whole(corrections).splitlines() if corrections.exists() else (), corrections).values
     page, views, read = Page.of(form), Views(form, marks.parent), CellReader()
     places = {place.name: place for place in page.places}
     for row in read_rows(marks, form):

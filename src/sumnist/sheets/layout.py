@@ -44,7 +44,7 @@ from sumnist.files import read_whole
 from sumnist.formulas import NAME, NAME_EXPECTED, Relation, check_relation, in_order, rounded
 from sumnist.typed import typed
 
-Kind = Literal["boxes", "strip"]
+FieldKind = Literal["boxes", "strip"]
 """How a field is printed: a box for each digit, or one frame for the whole number."""
 Paper = Literal["A4", "Letter"]
 """The sizes of paper."""
@@ -134,7 +134,7 @@ class Field:
 
     name: str
     label: str
-    kind: Kind
+    kind: FieldKind
     digits: int
     largest: int
     halves: bool = False
@@ -143,7 +143,7 @@ class Field:
         if not NAME.fullmatch(self.name):
             raise LayoutError(f"field {self.name[:40]!r}: expected {NAME_EXPECTED}: give it another one")
         check_text(f"field {self.name}: label", self.label, MOST.label)
-        check_name(f"field {self.name}: kind", self.kind, get_args(Kind))
+        check_name(f"field {self.name}: kind", self.kind, get_args(FieldKind))
         check_number(f"field {self.name}: digits", self.digits, MOST.digits, "make two fields of it")
         most = full(self.digits, self.halves)
         if not 1 <= self.largest <= most:
@@ -297,12 +297,12 @@ class Layout:
     def id(self) -> str:
         """Eight letters and digits that identify the layout. They depend on all that reading needs: not on title,
         labels, note, lines and version."""
-        told = [
+        content = [
             self.paper, self.identity.kind, self.identity.digits if self.identity.kind == "digits" else 0,
             [[f.name, f.kind, f.digits, f.largest, f.halves] for f in self.fields],
             [formula.text for formula in self.formulas],
         ]  # fmt: skip
-        return b32encode(sha256(json.dumps(told).encode()).digest())[:8].decode().lower()
+        return b32encode(sha256(json.dumps(content).encode()).digest())[:8].decode().lower()
 
     def code(self, identity: str = "") -> str:
         """The text of the QR code on the page of the person with this identity."""
@@ -373,8 +373,8 @@ class Layout:
                         f"field {name[:40]}: its formula is of {formula.total}, expected {name[:40]} = …: change it"
                     )
         for formula in in_order(formulas, [*known, *entries]):
-            own = [one for one in formulas if one.total == formula.total]
-            known[formula.total] = total_of(entries[formula.total], own, known)
+            alike = [one for one in formulas if one.total == formula.total]
+            known[formula.total] = total_of(entries[formula.total], alike, known)
         fields = (*found, *(known[name] for name in entries))
         return cls(fields=fields, formulas=tuple(formulas), identity=Identity(**identity), lines=lines, **values)
 
@@ -867,8 +867,8 @@ def read_people(path: Path) -> list[Person]:
                 raise LayoutError(f"{identity!r} is there twice, expected each once: tell them apart")
             people[identity] = Person(identity, name)
     except (csv.Error, LayoutError) as error:
-        told = f"is not CSV ({error}), expected an identity and a name" if isinstance(error, csv.Error) else error
-        raise DataError(f"{path}: line {rows.line_num}: {told}") from error
+        reason = f"is not CSV ({error}), expected an identity and a name" if isinstance(error, csv.Error) else error
+        raise DataError(f"{path}: line {rows.line_num}: {reason}") from error
     if not people:
         raise DataError(f"{path}: nobody is in it, expected a line for each person: add some")
     return list(people.values())

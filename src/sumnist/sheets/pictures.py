@@ -121,10 +121,10 @@ def page_of(page: FilePage, mode: str) -> Image.Image:
         sheet = document[page.page - 1]
         try:
             for item in sheet.get_objects([FPDF_PAGEOBJ_IMAGE]):
-                told = item.get_metadata()
-                if told.width * told.height > MOST_INSIDE:
+                size = item.get_metadata()
+                if size.width * size.height > MOST_INSIDE:
                     raise SizeError(
-                        f"{page}: has a picture of {told.width:,}×{told.height:,} pixels in it, expected at most "
+                        f"{page}: has a picture of {size.width:,}×{size.height:,} pixels in it, expected at most "
                         f"{MOST_INSIDE // 10**6} million: scan it at 300 for each inch"
                     )
             sides = sheet.get_size()

@@ -268,12 +268,12 @@ class Sheet:
     def labels(self, layout: Layout) -> None:
         """Draw all labels. The fields' labels share one size, except those that need smaller print."""
         pairs = zip(layout.fields, self.page.places, strict=True)
-        told = [(place, field.label, limit(field)) for field, place in pairs]
-        told += [(self.page.identity, "Number", "")] if self.page.identity else []
-        sizes = [STYLE.total if place.frame else self.size(place.label, label, most) for place, label, most in told]
+        labels = [(place, field.label, limit(field)) for field, place in pairs]
+        labels += [(self.page.identity, "Number", "")] if self.page.identity else []
+        sizes = [STYLE.total if place.frame else self.size(place.label, label, most) for place, label, most in labels]
         common = max(min(sizes), STYLE.common)
-        for (place, label, most), own in zip(told, sizes, strict=True):
-            size = own if place.frame else min(own, common)
+        for (place, label, most), fitting in zip(labels, sizes, strict=True):
+            size = fitting if place.frame else min(fitting, common)
             parts = self.lines(place.label, label, most, size)
             pitch = min(place.label.height / len(parts), 1.25 * size / mm)
             top = place.label.y + (place.label.height - pitch * len(parts)) / 2

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.relations import DENSE, Evidence, Relations, Whole
+from sumnist.arithmetic.relations import DENSE, Evidence, Relations
 from sumnist.arithmetic.values import ordered
 from sumnist.config import ReadingEngine
 from sumnist.errors import MissingExtraError
@@ -47,7 +47,7 @@ from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Judge
 from sumnist.pictures.decode import Grey, Intensities, Picture
-from sumnist.sheets.check import Cell, Correction, Outcome, WrongTotal, verdict
+from sumnist.sheets.check import Correction, Verdict, WrongTotal, verdict
 from sumnist.sheets.layout import Field, Layout, Page
 from sumnist.sheets.pictures import FilePage
 from sumnist.typed import typed
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from sumnist.sheets.registration import Registered
 
 Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class Shown:
         crossed: The likelihood that they hold something crossed out.
     """
 
-    values: Whole
+    values: Integers
     written: Floats
     rest: float
     mean: float
@@ -171,7 +172,7 @@ class Shown:
     filler: float
     crossed: float
 
-    def at(self, values: Whole) -> Floats:
+    def at(self, values: Integers) -> Floats:
         """The likelihoods of numbers `[n]`."""
         if not len(self.values):
             return np.full(len(values), self.rest)
@@ -241,7 +242,7 @@ def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
         found = written_in(whole, boxes, places)
     else:
         whole, found = likely(boxes, most, places)
-    values: Whole = (wholes * whole[:, None] + np.arange(wholes)).reshape(-1)
+    values: Integers = (wholes * whole[:, None] + np.arange(wholes)).reshape(-1)
     written = (found[:, None] * tails).reshape(-1)
     values, written = values[values <= field.largest], written[values <= field.largest]
     left, listed, rest = field.largest + 1 - len(values), float(written.sum()), 0.0
@@ -288,18 +289,18 @@ def places_in(boxes: Floats) -> Places:
     return places
 
 
-def written_in(numbers: Whole, boxes: Floats, places: Places) -> Floats:
+def written_in(numbers: Integers, boxes: Floats, places: Places) -> Floats:
     """The likelihood that each number `[k]` is written in boxes `[n, 14]`."""
     found = np.zeros(len(numbers))
     for length, starts in enumerate(places, 1):
         chosen = np.flatnonzero((numbers < 10**length) & (numbers >= (10 ** (length - 1) if length > 1 else 0)))
-        own = numbers[chosen, None] // 10 ** np.arange(length)[::-1] % 10  # [c, length]
+        digits = numbers[chosen, None] // 10 ** np.arange(length)[::-1] % 10  # [c, length]
         for start, others in starts:
-            found[chosen] += others * boxes[np.arange(start, start + length), own].prod(1)
+            found[chosen] += others * boxes[np.arange(start, start + length), digits].prod(1)
     return found
 
 
-def likely(boxes: Floats, most: int, places: Places) -> tuple[Whole, Floats]:
+def likely(boxes: Floats, most: int, places: Places) -> tuple[Integers, Floats]:
     """The numbers up to `most` that are most probably written, ascending, and the likelihood of each."""
     count, found = len(boxes), np.zeros(1, np.int64)
     for length in range(1, count + 1):
@@ -358,8 +359,8 @@ class Cells(NamedTuple):
     correction: Sequence[Grey]
 
 
-@dataclass(frozen=True)
-class SheetReading:
+@dataclass(frozen=True, kw_only=True)
+class SheetReading(Verdict):
     """The reading of a sheet.
 
     Numbers are in units of their fields: with halves, 15 is 7½. None stands for an unknown number.
@@ -387,14 +388,8 @@ class SheetReading:
     """
 
     layout: Layout = field(repr=False)
-    state: Outcome
-    probability: float
-    values: Mapping[str, int | None]
     read: Mapping[str, int | None]
     how: Mapping[str, How]
-    corrections: tuple[Correction, ...] = ()
-    wrong: tuple[WrongTotal, ...] = ()
-    look: tuple[Cell, ...] = ()
     identity: str | None = None
     version: int | None = None
     matrix: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
@@ -406,7 +401,7 @@ class SheetReading:
         def plain(name: str, value: int | None) -> int | float | None:
             return self.layout.field(name).plain(value)
 
-        def told(one: Correction | WrongTotal) -> dict[str, Any]:
+        def entry(one: Correction | WrongTotal) -> dict[str, Any]:
             return {
                 key: value
                 if isinstance(value, str)
@@ -421,7 +416,7 @@ class SheetReading:
             "probability": round(self.probability, 6),
             "values": {name: plain(name, value) for name, value in self.values.items()},
             "read": {name: plain(name, value) for name, value in self.read.items()},
-            "how": dict(self.how), "corrections": [*map(told, self.corrections)], "wrong": [*map(told, self.wrong)],
+            "how": dict(self.how), "corrections": [*map(entry, self.corrections)], "wrong": [*map(entry, self.wrong)],
             "look": [
                 {"field": cell.field, "candidates": [
                     {"value": plain(cell.field, value), "probability": round(share, 6)}
@@ -525,20 +520,19 @@ class SheetReader:
         empty = np.exp(logs[:, EMPTY] + np.where(strips, *(self.cells.log_priors[at][EMPTY] for at in (STRIP, BOX))))
         if empty.min() >= LOOKS.blank:
             nothing, how = dict.fromkeys(names), dict.fromkeys(names, HOW[1])
-            return SheetReading(self.layout, "blank", float(empty.prod()), nothing, nothing, how)
+            return SheetReading("blank", float(empty.prod()), nothing, layout=self.layout, read=nothing, how=how)
         boxes = np.flatnonzero(~strips)
         logs[boxes] = self.rescored([images[place] for place in boxes.tolist()], logs[boxes])
         parts = np.split(logs, np.cumsum(sizes)[:-1])
         shown = iter([self.shown(*one, part) for one, part in zip(groups, parts, strict=True)])
         totals = self.check.totals
-        found = {one.name: seen(one, next(shown), next(shown), one.name in totals) for one in fields}
-        posterior = self.check.posterior({name: one.evidence for name, one in found.items()})
-        said = verdict(posterior)
-
+        evidence = {one.name: seen(one, next(shown), next(shown), one.name in totals) for one in fields}
+        posterior = self.check.posterior({name: one.evidence for name, one in evidence.items()})
+        found = verdict(posterior)
+        how = {name: one.how(found.values[name]) for name, one in evidence.items()}
         return SheetReading(
-            self.layout, said.outcome, said.probability, said.values, {name: posterior.read[name] for name in names},
-            {name: one.how(said.values[name]) for name, one in found.items()}, said.corrections, said.wrong, said.look,
-        )  # fmt: skip
+            **vars(found), layout=self.layout, read={name: posterior.read[name] for name in names}, how=how
+        )
 
     def rescored(self, images: Sequence[Grey], logs: Floats) -> Floats:
         """The log-likelihoods of boxes `[n, 14]`. If it is in doubt which digit a box shows, the reader of digits is
@@ -549,11 +543,11 @@ class SheetReader:
             digits = shares[DIGITS]
             if shares.max() >= LOOKS.sure_digit or digits.max() < LOOKS.some_digit:
                 continue
-            said = self.digits(
+            second = self.digits(
                 Intensities(1 - image[LOOKS.lines : -LOOKS.lines, LOOKS.lines : -LOOKS.lines]), ink="dark"
             )
-            if said.is_digit:
-                both = digits**LOOKS.second * said.digit**LOOKS.second
+            if second.is_digit:
+                both = digits**LOOKS.second * second.digit**LOOKS.second
                 with np.errstate(divide="ignore"):
                     found[DIGITS] = np.log(both * digits.sum() / both.sum()) - prior[DIGITS]
         return rescored
@@ -591,11 +585,11 @@ class SheetReader:
         main, anew = (np.exp(self.rescored(group, self.cells(group)) + self.cells.log_priors[BOX]) for group in cells)
         shares = anew if (anew.argmax(1) != EMPTY).any() else main
         digits = shares[:, DIGITS]
-        told = [
+        signs = [
             "" if one.argmax() == EMPTY else CELL_CLASSES[ten.argmax()] if ten.max() >= LOOKS.known else "?"
             for one, ten in zip(shares, digits, strict=True)
         ]
-        return "".join(told) or None
+        return "".join(signs) or None
 
 
 def finder() -> Callable[..., tuple[Registered, int, str]]:

@@ -431,9 +431,9 @@ def code_of(sheet: Registered, layout: Layout, name: str) -> tuple[int, str]:
             raise ValueError(program)
         printed_in, printed_as = int(form), int(version)
     except ValueError as error:
-        said = data[:60].decode(errors="replace")
+        content = data[:60].decode(errors="replace")
         raise SheetError(
-            f"{name}: its QR code says {said!r}, expected one of `sumnist sheet new`: cover other codes in the picture"
+            f"{name}: its QR code says {content!r}, expected one of `sumnist sheet new`: cover other codes in it"
         ) from error
     if printed_in != FORMAT:
         raise SheetError(

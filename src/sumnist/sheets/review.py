@@ -84,17 +84,17 @@ class Doubts(dict[int, bytes]):
         if row.get("state") is None:
             names = (*[IDENTITY] * (self.layout.identity.kind != "none"), *self.layout.names)
             return [{"field": name, "candidates": []} for name in names]
-        said = {cell["field"]: [{**one, "note": ""} for one in cell["candidates"]] for cell in row["look"]}
+        candidates = {cell["field"]: [{**one, "note": ""} for one in cell["candidates"]] for cell in row["look"]}
         for one in row["wrong"]:
             total, written = (
                 {"value": one[key], "probability": None, "note": note}
                 for key, note in (("sum", "the sum"), ("written", "as written"))
             )
-            if one["field"] not in said:
-                said[one["field"]] = [total, written]
-            elif one["sum"] not in [candidate["value"] for candidate in said[one["field"]]]:
-                said[one["field"]].append(total)  # the written total is not sure, either
-        return [{"field": name, "candidates": found} for name, found in said.items() if name in self.layout.names]
+            if one["field"] not in candidates:
+                candidates[one["field"]] = [total, written]
+            elif one["sum"] not in [candidate["value"] for candidate in candidates[one["field"]]]:
+                candidates[one["field"]].append(total)  # the written total is not sure, either
+        return [{"field": name, "candidates": found} for name, found in candidates.items() if name in self.layout.names]
 
 
 def read_rows(path: Path, layout: Layout) -> list[Row]:
@@ -139,7 +139,7 @@ def number_of(field: Field, value: object) -> int | float | None:
 
 Value = int | float | str | None
 """A number as people write it; an identity; or None if nothing is written there."""
-Mark = Literal["accepted", "skipped"]
+Decision = Literal["accepted", "skipped"]
 SHAPE = {"time": str, "row": int, "field": (None, str), "after": (None, float, str), "who": str}
 """The shape of a line, as `files.fits` takes it."""
 
@@ -181,7 +181,7 @@ class Corrections:
             raise ValueError("expected a correction")
         change = Change(line["row"], line["field"], line["after"])
         if not line.get("undo"):
-            if change.field is None and change.after not in get_args(Mark):
+            if change.field is None and change.after not in get_args(Decision):
                 raise ValueError("expected a mark")
             self.changes.append(change)
             return
@@ -200,7 +200,7 @@ class Corrections:
         return found
 
     @property
-    def marks(self) -> dict[int, Mark]:
+    def marks(self) -> dict[int, Decision]:
         """The marks of whole sheets, by row."""
         return {row: after for row, name, after in self.changes if name is None}
 
@@ -264,11 +264,11 @@ def by_hand(row: Mapping[str, Any], typed: Mapping[str, Value], layout: Layout) 
     before = {IDENTITY: row.get("identity"), **(row.get("values") or {})}
     values: dict[str, Any] = {name: before.get(name) for name in layout.names} | fields
     corrections, look = (
-        [told for told in row.get(key) or () if told["field"] not in fields] for key in ("corrections", "look")
+        [entry for entry in row.get(key) or () if entry["field"] not in fields] for key in ("corrections", "look")
     )
-    said, wrong = {told["field"]: told for told in row.get("wrong") or ()}, []
+    known, wrong = {entry["field"]: entry for entry in row.get("wrong") or ()}, []
     for formula in layout.formulas:
-        old, written = said.get(formula.total), values[formula.total]
+        old, written = known.get(formula.total), values[formula.total]
         if {formula.total, *(name for _, name in formula.terms)}.isdisjoint(fields):
             wrong += [old] if old else []
         elif layout.agrees(formula, values) is False:
@@ -377,7 +377,7 @@ def straightened(picture: Image.Image, matrix: list[float], rectangle: Rectangle
 
 
 def export(
-    marks: Path, layout: Layout, out: Path, people: Sequence[Person] = (), said: Corrections | None = None
+    marks: Path, layout: Layout, out: Path, people: Sequence[Person] = (), corrections: Corrections | None = None
 ) -> Summary:
     """Write the workbook of a file of marks, whole or not at all.
 
@@ -386,7 +386,7 @@ def export(
         layout: The layout of its sheets.
         out: The workbook.
         people: The people who should have a sheet.
-        said: The corrections of the sheets.
+        corrections: The corrections of the sheets.
 
     Raises:
         DataError: `marks` is no file of readings.
@@ -406,6 +406,6 @@ def export(
         except (ImageError, MissingExtraError):
             return None
 
-    typed = said.values if said else {}
+    typed = corrections.values if corrections else {}
     rows = (by_hand(row, typed.get(row["row"], {}), layout) for row in read_rows(marks, layout))
     return write_workbook(rows, layout, out, people, crop)

@@ -86,7 +86,7 @@ def write_workbook(
         book = xlsxwriter.Workbook(stream, {"constant_memory": True, "tmpdir": folder})
         try:
             book.set_properties({"title": text_of(layout.title)})
-            marks, looks, summary = (Table(book, name, layout) for name in ("Marks", "To look at", "Summary"))
+            marks, looks, summary = (Worksheet(book, name, layout) for name in ("Marks", "To look at", "Summary"))
             add_marks = Marks(marks, found).add
             titles = [*titles_of(found), "Cell"]
             looks.head([*titles, "Picture", "Taken for", "May be", "File"], len(titles))
@@ -109,7 +109,7 @@ def write_workbook(
 class Marks:
     """The table of the marks, a line for each sheet."""
 
-    def __init__(self, table: Table, found: Summary) -> None:
+    def __init__(self, table: Worksheet, found: Summary) -> None:
         self.table, self.found, self.layout = table, found, found.layout
         self.labels = {"": "Identity"} | {field.name: field.label for field in self.layout.fields}
         self.formulas = {formula.total: formula for formula in self.layout.formulas}
@@ -128,22 +128,22 @@ class Marks:
     def add(self, row: Row) -> None:
         """Write the line of a sheet."""
         notes, values = notes_of(row), row.get("values") or {}
-        cells = [*whose(row, self.found, notes.get("")), Cell(state(row), coloured(state(row)))]
+        cells = [*whose(row, self.found, notes.get("")), Entry(state(row), coloured(state(row)))]
         for field in self.layout.fields:
             shape = number_format(field)
             cells.append(noted(values.get(field.name), shape, notes.get(field.name)))
             if field.name in self.formulas:
                 cells += self.added(field.name, values, shape)
-        told = [f"{self.labels[name]}: {text}" for name, of in notes.items() for _, text in of]
+        texts = [f"{self.labels[name]}: {text}" for name, of in notes.items() for _, text in of]
         if row.get("error"):
-            told.insert(0, row["error"])
+            texts.insert(0, row["error"])
         if row.get("version") not in (None, self.layout.version):
-            told.insert(0, f"version {row['version']} of the layout")
+            texts.insert(0, f"version {row['version']} of the layout")
         self.table.write([
-            *cells, Cell("; ".join(told)), Cell(row.get("probability"), {"num_format": "0.0%"}), Cell(row["path"]),
+            *cells, Entry("; ".join(texts)), Entry(row.get("probability"), {"num_format": "0.0%"}), Entry(row["path"]),
         ])  # fmt: skip
 
-    def added(self, name: str, values: Mapping[str, float | None], shape: dict[str, Any]) -> tuple[Cell, Cell]:
+    def added(self, name: str, values: Mapping[str, float | None], shape: dict[str, Any]) -> tuple[Entry, Entry]:
         """Two cells beside a total: its terms added up, and whether the written total agrees."""
         formula, line = self.formulas[name], self.table.line
         terms = formula.terms
@@ -159,42 +159,42 @@ class Marks:
         found, agrees = self.layout.sum_of(formula, values), YES_NO[self.layout.agrees(formula, values)]
         terms_known, both_known = f"COUNT({','.join(places)})={len(terms)}", f"COUNT({total},{ours})=2"
         return (
-            Cell(Live(f'=IF({terms_known},{sums},"")', "" if found is None else found), shape),
-            Cell(Live(f'=IF({both_known},IF({is_right},"yes","no"),"")', agrees), {"align": "center"}),
+            Entry(Live(f'=IF({terms_known},{sums},"")', "" if found is None else found), shape),
+            Entry(Live(f'=IF({both_known},IF({is_right},"yes","no"),"")', agrees), {"align": "center"}),
         )
 
 
-def add_looks(table: Table, row: Row, found: Summary, crops: Crops, column: int) -> None:
+def add_looks(table: Worksheet, row: Row, found: Summary, crops: Crops, column: int) -> None:
     """Write a line for each doubtful cell of a sheet, with its picture in a column."""
-    for told in row.get("look") or ():
-        field, values = found.layout.field(told["field"]), row.get("values") or {}
+    for doubt in row.get("look") or ():
+        field, values = found.layout.field(doubt["field"]), row.get("values") or {}
         png, instead = crops(row, field.name), ""
         if png and not table.picture(column, png, f"{field.label} on {row['path']}"):
             instead = "see the file"
         table.write([
-            *whose(row, found), Cell(field.label), Cell(instead),
-            Cell(values.get(field.name), number_format(field) | coloured(DOUBTFUL) | MIDDLE),
-            Cell(candidates(told["candidates"])), Cell(row["path"]),
+            *whose(row, found), Entry(field.label), Entry(instead),
+            Entry(values.get(field.name), number_format(field) | coloured(DOUBTFUL) | MIDDLE),
+            Entry(candidates(doubt["candidates"])), Entry(row["path"]),
         ])  # fmt: skip
 
 
-def write_summary(table: Table, found: Summary) -> None:
+def write_summary(table: Worksheet, found: Summary) -> None:
     """Write the summary: how many sheets have each state, and the tables of problems."""
     layout = found.layout
-    table.write([Cell(layout.title, TITLE)])
-    table.write([Cell(f"Layout {layout.id}, version {layout.version}")])
+    table.write([Entry(layout.title, TITLE)])
+    table.write([Entry(f"Layout {layout.id}, version {layout.version}")])
     table.write([])
-    table.write([Cell(title, BOLD) for title in ("State", "Sheets", "Meaning")])
+    table.write([Entry(title, BOLD) for title in ("State", "Sheets", "Meaning")])
     for name in STATES:
-        table.write([Cell(name, coloured(name)), Cell(found.states[name]), Cell(MEANINGS[name])])
-    table.write([Cell("all", BOLD), Cell(found.states.total(), BOLD), Cell(LIVE)])
+        table.write([Entry(name, coloured(name)), Entry(found.states[name]), Entry(MEANINGS[name])])
+    table.write([Entry("all", BOLD), Entry(found.states.total(), BOLD), Entry(LIVE)])
     for title, columns, lines in found.sections():
         if lines:
             table.write([])
-            table.write([Cell(f"{title}: {len(lines):,}", BOLD)])
-            table.write([Cell(column, BOLD) for column in columns])
+            table.write([Entry(f"{title}: {len(lines):,}", BOLD)])
+            table.write([Entry(column, BOLD) for column in columns])
             for line in lines:
-                table.write([Cell(text) for text in line])
+                table.write([Entry(text) for text in line])
     table.finish(filtered=False)
 
 
@@ -203,10 +203,10 @@ def titles_of(found: Summary) -> list[str]:
     return ["No.", *["Identity"] * (found.layout.identity.kind != "none"), *["Name"] * bool(found.people)]
 
 
-def whose(row: Row, found: Summary, notes: Notes | None = None) -> list[Cell]:
+def whose(row: Row, found: Summary, notes: Notes | None = None) -> list[Entry]:
     """The cells that identify a sheet."""
     identity = row.get("identity")
-    cells = {"No.": Cell(row["row"] + 1), "Identity": noted(identity, {}, notes), "Name": Cell(found.name(identity))}
+    cells = {"No.": Entry(row["row"] + 1), "Identity": noted(identity, {}, notes), "Name": Entry(found.name(identity))}
     return [cells[title] for title in titles_of(found)]
 
 
@@ -214,27 +214,27 @@ def notes_of(row: Row) -> dict[str, list[tuple[str, str]]]:
     """The notes on the fields of a sheet, by field."""
     notes: dict[str, list[tuple[str, str]]] = {}
     values = {"": row.get("identity"), **(row.get("values") or {})}
-    for told in row.get("corrections") or ():
-        read = "not read" if told["read"] is None else f"read as {number(told['read'])}"
-        sure = "p > 0.999" if told["probability"] >= 0.9995 else f"p = {told['probability']:.3f}"
-        note = f"{read}, the sum makes it {number(told['value'])}, {sure}"
-        notes.setdefault(told["field"], []).append((CORRECTED, note))
-    for told in row.get("look") or ():
-        notes.setdefault(told["field"], []).append((DOUBTFUL, f"may be {candidates(told['candidates'])}"))
+    for entry in row.get("corrections") or ():
+        read = "not read" if entry["read"] is None else f"read as {number(entry['read'])}"
+        sure = "p > 0.999" if entry["probability"] >= 0.9995 else f"p = {entry['probability']:.3f}"
+        note = f"{read}, the sum makes it {number(entry['value'])}, {sure}"
+        notes.setdefault(entry["field"], []).append((CORRECTED, note))
+    for entry in row.get("look") or ():
+        notes.setdefault(entry["field"], []).append((DOUBTFUL, f"may be {candidates(entry['candidates'])}"))
     for name, before in (row.get("typed") or {}).items():
         instead = "" if before in (None, values[name]) else f" instead of {number(before)}"
         notes.setdefault(name, []).append((BY_HAND, f"by hand{instead}"))
-    for told in row.get("wrong") or ():
-        come = f"{number(told['written'])} is written, its terms come to {number(told['sum'])}"
-        notes.setdefault(told["field"], []).append((WRONG, come + SLIPS.get(told["kind"], "")))
+    for entry in row.get("wrong") or ():
+        come = f"{number(entry['written'])} is written, its terms come to {number(entry['sum'])}"
+        notes.setdefault(entry["field"], []).append((WRONG, come + SLIPS.get(entry["kind"], "")))
     return notes
 
 
-def noted(content: str | float | None, shape: dict[str, Any], notes: Notes | None) -> Cell:
+def noted(content: str | float | None, shape: dict[str, Any], notes: Notes | None) -> Entry:
     """A cell; if it has notes, it is coloured and has a comment."""
     if not notes:
-        return Cell(content, shape)
-    return Cell(content, shape | coloured(notes[-1][0]), "; ".join(text for _, text in notes))
+        return Entry(content, shape)
+    return Entry(content, shape | coloured(notes[-1][0]), "; ".join(text for _, text in notes))
 
 
 def coloured(name: str) -> dict[str, Any]:
@@ -250,12 +250,12 @@ def number_format(field: Field) -> dict[str, Any]:
 
 def candidates(found: Iterable[Mapping[str, Any]]) -> str:
     """The candidates of a cell in words, the most probable first."""
-    told = []
+    texts = []
     for one in found:
         share = one["probability"]
         percent = "<1%" if share < 0.005 else ">99%" if share > 0.995 else f"{share:.0%}"
-        told.append(f"{'another number' if one['value'] is None else number(one['value'])} ({percent})")
-    return ", ".join(told)
+        texts.append(f"{'another number' if one['value'] is None else number(one['value'])} ({percent})")
+    return ", ".join(texts)
 
 
 def number(value: float | str) -> str:
@@ -289,7 +289,7 @@ class Live(NamedTuple):
     value: str | float
 
 
-class Cell(NamedTuple):
+class Entry(NamedTuple):
     """A cell: its content, properties of its format, and the text of its comment."""
 
     content: str | float | Live | None
@@ -297,7 +297,7 @@ class Cell(NamedTuple):
     comment: str = ""
 
 
-class Table:
+class Worksheet:
     """A table of a workbook.
 
     Attributes:
@@ -321,12 +321,12 @@ class Table:
 
     def head(self, titles: Sequence[str], frozen: int) -> None:
         """Write the header; it and the first `frozen` columns stay in sight."""
-        self.write([Cell(title, HEADING) for title in titles])
+        self.write([Entry(title, HEADING) for title in titles])
         self.widths = {column: max(map(len, title.split())) + FILTER for column, title in enumerate(titles)}
         self.sheet.freeze_panes(1, frozen)
         self.sheet.repeat_rows(0)
 
-    def write(self, cells: Sequence[Cell]) -> None:
+    def write(self, cells: Sequence[Entry]) -> None:
         """Write a line. Raises `OutputError` if there are too many."""
         if self.line == LINES:
             raise OutputError(

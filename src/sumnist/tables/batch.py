@@ -239,8 +239,8 @@ def workbook_of(pages: Sequence[Page], lines: Sequence[tuple[Any, ...]], layout:
             else:
                 sheet.write_number(*place, float(cell["value"]), shape)
             if cell["state"] in COLOURS:
-                told = "; ".join(f"{one['value']} ({one['probability']:.0%})" for one in cell["candidates"][:3])
-                sheet.write_comment(*place, f"{cell['state']}; read as {cell['read']}; {told}")
+                texts = "; ".join(f"{one['value']} ({one['probability']:.0%})" for one in cell["candidates"][:3])
+                sheet.write_comment(*place, f"{cell['state']}; read as {cell['read']}; {texts}")
         sheet.freeze_panes(2, 0)
     every = book.add_worksheet("Numbers")
     for row, line in enumerate([HEAD, *lines]):
@@ -292,5 +292,5 @@ def summary_of(pages: Iterable[Page]) -> str:
         if page["beside"] > MANY * len(page["cells"]):
             lines.append(f"{page['path']}: {page['beside']:,} digits stand in no row and column: look at the page")
         lines += [f"{page['path']}: {one['formula']} does not hold ({one['kind']})" for one in page["broken"]]
-    told = ", ".join(f"{state} {number:,}" for state, number in count.most_common())
-    return "\n".join([f"{count.total():,} numbers: {told}" if told else "no numbers", *lines[:TOLD]])
+    counts = ", ".join(f"{state} {number:,}" for state, number in count.most_common())
+    return "\n".join([f"{count.total():,} numbers: {counts}" if counts else "no numbers", *lines[:TOLD]])

@@ -24,7 +24,7 @@ from PIL import Image
 from sumnist.inference.finder import CLEAR, OTHER, SEEN, Find, Found, Sight, enlarged, found_of
 
 Floats = NDArray[np.float64]
-Whole = NDArray[np.int64]
+Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ class Bend:
     def terms(self, points: Floats) -> Floats:
         """The terms of the map at points `[N, 2]`: polynomials that are zero where the map keeps points, `[N, 6]`."""
         both = (points - self.middle) / self.scale
-        own, other = both[:, self.axis], both[:, 1 - self.axis]
-        return np.stack([other, other * own, other**2, other**3, other * own**2, other**2 * own], 1)
+        along, other = both[:, self.axis], both[:, 1 - self.axis]
+        return np.stack([other, other * along, other**2, other**3, other * along**2, other**2 * along], 1)
 
 
-def bend_of(points: Floats, pairs: Whole, axis: int, em: float) -> Bend:
+def bend_of(points: Floats, pairs: Integers, axis: int, em: float) -> Bend:
     """The bend that gives both points of each pair the same coordinate. `pairs` `[P, 2]` are indices of points."""
     bend = Bend(axis, points.mean(0), max(float(np.ptp(points, 0).max()) / 2, em), np.zeros(6))
     terms, first, second = bend.terms(points), pairs[:, 0], pairs[:, 1]
@@ -134,7 +134,7 @@ class Grid:
     rows: Floats
     edges: Floats
 
-    def places(self, points: Floats) -> tuple[Whole, Whole]:
+    def places(self, points: Floats) -> tuple[Integers, Integers]:
         """The row and the column of each point `[N, 2]`; −1 for a point outside."""
         u, v = self.across(points), self.down(points)
         rows = np.abs(v[:, None] - self.rows).argmin(1)
@@ -186,7 +186,7 @@ def sides_of(found: Sequence[Found]) -> tuple[Floats, Floats, Floats]:
     return corners.mean(1), corners[:, [0, 3]].mean(1), corners[:, 1:3].mean(1)
 
 
-def neighbours(middles: Floats, lefts: Floats, rights: Floats, em: float) -> tuple[Whole, Whole]:
+def neighbours(middles: Floats, lefts: Floats, rights: Floats, em: float) -> tuple[Integers, Integers]:
     """Pairs of numbers next to each other on a line, and pairs one below the other: indices, `[P, 2]` each."""
     x, y = (middles[None, :, axis] - middles[:, None, axis] for axis in (0, 1))
     common = np.minimum(rights, rights[:, None]) - np.maximum(lefts, lefts[:, None])

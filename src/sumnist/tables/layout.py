@@ -138,9 +138,9 @@ class TableLayout:
                 )
             check_keys(f"column {letter}", entry, dict.fromkeys(("name", *Observed._fields), str) | {"decimals": int})
             column = column_of(letter)
-            if said := {key: entry[key] for key in Observed._fields if key in entry}:
-                check_keys(f"column {letter}", said, dict.fromkeys(said, str), Observed._fields[:1])
-                observed[column] = Observed(**said)
+            if codes := {key: entry[key] for key in Observed._fields if key in entry}:
+                check_keys(f"column {letter}", codes, dict.fromkeys(codes, str), Observed._fields[:1])
+                observed[column] = Observed(**codes)
             if "name" in entry:
                 names[column] = entry["name"]
             if "decimals" in entry:
@@ -168,10 +168,10 @@ class TableLayout:
                 lines += [f"{key} = {toml_of(value)}" for key, value in self.observed[column]._asdict().items()]
             lines.append("")
         if self.station:
-            said, usual = (asdict(one) | {"days": spans_of(one.days, number)} for one in (self.station, Station("")))
+            entries, usual = (asdict(one) | {"days": spans_of(one.days, number)} for one in (self.station, Station("")))
             lines += [
                 "[station]",
-                *(f"{key} = {toml_of(value)}" for key, value in said.items() if value != usual[key]),
+                *(f"{key} = {toml_of(value)}" for key, value in entries.items() if value != usual[key]),
             ]
             lines.append("")
         for rule, every, times in together(self.rules or ()):
@@ -208,9 +208,9 @@ def rules_of(entry: Any, names: Mapping[str, str]) -> Iterable[Rule]:
         raise LayoutError("rules: expected entries as in [[rules]]: correct them")
     check_keys("a rule", entry, kinds, ("formula",))
     relation = Relation.of(entry["formula"])
-    own = {name: names[base] + ABOVE * (name != base) for name in relation.names
+    by_letter = {name: names[base] + ABOVE * (name != base) for name in relation.names
            if (base := name.removesuffix(ABOVE)) in names}  # fmt: skip
-    rule = Rule(renamed(relation, own))
+    rule = Rule(renamed(relation, by_letter))
     shown = f"formula {relation.text[:80]!r}"
     other = "rows" if rule.of_rows else "columns"
     if other in entry or (not rule.of_rows and ("every" in entry or "times" in entry)):

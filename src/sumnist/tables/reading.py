@@ -243,7 +243,7 @@ def read(picture: Picture, layout: TableLayout | str | Path | None = None) -> Ta
     return TableReader(known if isinstance(known, TableLayout) else TableLayout.load(known)).read(picture)
 
 
-class Page(NamedTuple):
+class TablePage(NamedTuple):
     """A page with its grid, before its numbers are read."""
 
     grid: Grid
@@ -257,7 +257,7 @@ class Page(NamedTuple):
     """The judges of cells, by the reader and the `key` of the cell."""
 
     @classmethod
-    def of(cls, grid: Grid, sight: Sight, before: Page | None = None) -> Page:
+    def of(cls, grid: Grid, sight: Sight, before: TablePage | None = None) -> TablePage:
         """The page with this grid. `before` is the same page with another grid; the pieces and judges of its unchanged
         cells are kept."""
         found = cells_of(grid, sight)
@@ -352,10 +352,10 @@ class TableReader:
             reader, readings, solved = taught, again, better
         return self.table(page, readings, solved, None if reader is self.reader else reader.hand)
 
-    def page(self, picture: Picture, name: str | None) -> Page:
+    def page(self, picture: Picture, name: str | None) -> TablePage:
         """The grid of a picture, and the characters in its cells. Raises as `read` does."""
         shown, lay = name or "the picture", laid(pixels_of(picture, name), self.reader.numbers.found_on)
-        page = lay and Page.of(*lay)
+        page = lay and TablePage.of(*lay)
         if page and len(page.found) > MOST_FOUND:
             raise SizeError(
                 f"{shown}: {len(page.found):,} numbers, expected at most {MOST_FOUND:,}: crop it into parts"
@@ -365,7 +365,7 @@ class TableReader:
         if not page or not rows:
             raise none
         if len(rows) < len(page.grid.rows):  # rows without numbers are left out
-            page = Page.of(replace(page.grid, rows=page.grid.rows[rows]), page.sight, page)
+            page = TablePage.of(replace(page.grid, rows=page.grid.rows[rows]), page.sight, page)
         columns = real_lines(self.reader, page, 1)
         if not columns:
             raise none
@@ -376,7 +376,7 @@ class TableReader:
             )
         edges = page.grid.edges[columns[0] : columns[-1] + 2]
         if len(edges) < len(page.grid.edges):  # so are columns without numbers, at the sides
-            page = Page.of(replace(page.grid, edges=edges), page.sight, page)
+            page = TablePage.of(replace(page.grid, edges=edges), page.sight, page)
         cells = {(row, new): (row, old - columns[0]) for row in range(len(rows)) for new, old in enumerate(columns)}
         found = {new: page.found[old] for new, old in cells.items() if old in page.found}
         return page._replace(found=found, cells=cells)
@@ -411,15 +411,15 @@ class TableReader:
                 kept[finding.rule.relation.total] = finding
         return list(kept.values())
 
-    def table(self, page: Page, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
+    def table(self, page: TablePage, readings: Mapping[Place, FoundNumber], solved: Solved, hand: Hand | None) -> Table:
         """The table, with a doubtful cell for each hole."""
         usual = ways_of(readings)
         places = {**{column: decimals for column, (decimals, _) in usual.items()}, **self.layout.decimals}
         related = {name for relation in solved.relations for name in relation.names}
         cells = {}
         for place, one in readings.items():
-            said = replace(one, accepted=one.accepted and way_of(one) == usual[place[1]])
-            cells[place] = cell_of(place, said, solved, places.get(place[1], 0), cell_name(place) in related)
+            judged = replace(one, accepted=one.accepted and way_of(one) == usual[place[1]])
+            cells[place] = cell_of(place, judged, solved, places.get(place[1], 0), cell_name(place) in related)
         for place in holes_in(cells) & page.cells.keys():
             corners, _ = page.sight.placed(nothing_at(page, page.grid.room(*page.cells[place])))
             cells[place] = Cell(*place, None, 0.0, "doubtful", "", (), tuple((float(x), float(y)) for x, y in corners))
@@ -461,7 +461,7 @@ class Solved:
 
 
 def read_cells(
-    reader: Reader, page: Page, places: Iterable[Place]
+    reader: Reader, page: TablePage, places: Iterable[Place]
 ) -> tuple[dict[Place, Judge], dict[Place, FoundNumber]]:
     """The judges of cells, and the readings of the cells with a number. In a hole (`rules.holes_in`), a number counts
     even if it is less probable."""
@@ -475,7 +475,7 @@ def read_cells(
     return judges, numbers
 
 
-def judge_of(reader: Reader, page: Page, place: Place) -> Judge:
+def judge_of(reader: Reader, page: TablePage, place: Place) -> Judge:
     """The judge of a cell; each reader looks at the cell only once."""
     key = reader, page.key(place)
     if key not in page.judges:
@@ -483,7 +483,7 @@ def judge_of(reader: Reader, page: Page, place: Place) -> Judge:
     return page.judges[key]
 
 
-def judge_by(reader: Reader, page: Page, place: Place) -> Judge:
+def judge_by(reader: Reader, page: TablePage, place: Place) -> Judge:
     """The judge of a cell, by two proposals: the number that the finder sees, and all ink in the cell."""
     read, (number, whole, alone) = reader.numbers.reader("ours"), page.piece(place)
     if alone is not None:
@@ -503,7 +503,7 @@ def judge_by(reader: Reader, page: Page, place: Place) -> Judge:
     return judged
 
 
-def nothing_at(page: Page, corners: Floats) -> Found:
+def nothing_at(page: TablePage, corners: Floats) -> Found:
     """An empty number, for a cell in which the finder sees none."""
     none = page.sight.characters.of(np.zeros(0, np.int64))
     (left, top), (right, bottom) = corners[0], corners[1]
@@ -511,7 +511,7 @@ def nothing_at(page: Page, corners: Floats) -> Found:
     return Found(none, np.zeros(0, np.int64), corners, angle, page.grid.em)
 
 
-def real_lines(reader: Reader, page: Page, axis: int) -> list[int]:
+def real_lines(reader: Reader, page: TablePage, axis: int) -> list[int]:
     """The rows (axis 0) or columns (axis 1) of a grid in which most cells read as numbers. Only cells with writing of
     the usual height count; in a sparse row or column, only those with several digits, since a lone speck may pass for a
     digit."""

@@ -21,7 +21,7 @@ from sumnist.tables.rules import Place, Rule, cell_name, holes_in
 
 COLUMNS = 1_000
 """A column's number is the number of its page, from 1, times this, plus its place on the page, from 0."""
-Said = Mapping[str, int | Decimal | None]
+Typed = Mapping[str, int | Decimal | None]
 """The number that a person typed, by cell; None if the cell has none."""
 
 
@@ -48,12 +48,12 @@ def doubtful_columns(pages: Sequence[Page]) -> list[int]:
     })  # fmt: skip
 
 
-def resolved(page: Page, said: Said) -> Page:
+def resolved(page: Page, typed: Typed) -> Page:
     """A page with the numbers that people typed, and with the consequences for other cells by the page's relations."""
-    if not said:
+    if not typed:
         return page
     decimals = decimals_in(page)
-    numbers = dict(evidence_of(page, said, decimals))
+    numbers = dict(evidence_of(page, typed, decimals))
     holes = holes_in(numbers)
     rules = [Rule.of(one["formula"], one["places"] and frozenset(place - 1 for place in one["places"]))
              for one in page["rules"]]  # fmt: skip
@@ -63,9 +63,9 @@ def resolved(page: Page, said: Said) -> Page:
     cells = []
     for cell in page["cells"]:
         name, place = cell["cell"], place_of(cell)
-        if name in said:
-            if said[name] is not None:
-                cells.append(cell | {"value": plain(said[name]), "state": BY_HAND, "probability": None})
+        if name in typed:
+            if typed[name] is not None:
+                cells.append(cell | {"value": plain(typed[name]), "state": BY_HAND, "probability": None})
         elif name in related and cell["state"] != "struck out":
             values, shares = posterior[name]
             best, share = int(values[shares.argmax()]), float(shares.max())
@@ -78,16 +78,16 @@ def resolved(page: Page, said: Said) -> Page:
     return {**page, "cells": cells}
 
 
-def evidence_of(page: Page, said: Said, decimals: Mapping[int, int]) -> Iterator[tuple[Place, Values]]:
-    """The possible numbers of each cell, in units of its last decimal: those that were read, or the typed one."""
+def evidence_of(page: Page, typed: Typed, decimals: Mapping[int, int]) -> Iterator[tuple[Place, Values]]:
+    """The possible numbers of each cell, in units of its last decimal: those that were read, or the value one."""
     for cell in page["cells"]:
         place = place_of(cell)
-        if cell["cell"] not in said:
+        if cell["cell"] not in typed:
             if cell["seen"]:
                 shares: dict[int | Decimal, float] = {int(value): share for value, share in cell["seen"]}
                 yield place, Values(shares, max(0.0, 1 - sum(shares.values())))
-        elif (typed := said[cell["cell"]]) is not None:
-            yield place, Values({int(Decimal(typed).scaleb(decimals[place[1]])): 1.0}, 0.0)
+        elif (value := typed[cell["cell"]]) is not None:
+            yield place, Values({int(Decimal(value).scaleb(decimals[place[1]])): 1.0}, 0.0)
 
 
 def sums_of(page: Page, column: int) -> list[dict[str, Any]]:

@@ -27,7 +27,7 @@ from sumnist.arithmetic.values import Values
 from sumnist.errors import LayoutError
 from sumnist.formulas import Relation, in_order, rounded
 
-Whole = NDArray[np.int64]
+Integers = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Place = tuple[int, int]
 """The row and the column of a cell, from 0."""
@@ -206,11 +206,11 @@ class Guess(NamedTuple):
 
     relation: Relation
     total: int
-    value: Whole
+    value: Integers
     known: Mask
 
 
-def found(values: Whole, there: Mask) -> list[Finding]:
+def found(values: Integers, there: Mask) -> list[Finding]:
     """Find the rules of a table.
 
     Args:
@@ -238,7 +238,7 @@ def kinds_of(findings: Iterable[Finding]) -> list[set[int]]:
     return list(kinds.values())
 
 
-def row_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
+def row_guesses(values: Integers, there: Mask) -> Iterator[Guess]:
     """Guesses about each row, given the rows above it: the sum or mean of neighbours, or one row divided. Arrays are
     `[C, R]`."""
     names = [f"r{row + 1}" for row in range(values.shape[1])]
@@ -253,7 +253,7 @@ def row_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
 
 
 def neighbour_guesses(
-    names: Sequence[str], shown: Whole, there: Mask, total: int, lines: Sequence[int]
+    names: Sequence[str], shown: Integers, there: Mask, total: int, lines: Sequence[int]
 ) -> Iterator[Guess]:
     """Guess that a total is the sum or the mean of the first two, three, … of some lines."""
     value, some, every = np.zeros(len(shown), np.int64), np.zeros(len(shown), np.int64), np.ones(len(shown), bool)
@@ -265,7 +265,7 @@ def neighbour_guesses(
             yield Guess(Relation(names[total], terms, count), total, rounded(value, count), every & (some > 1))
 
 
-def column_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
+def column_guesses(values: Integers, there: Mask) -> Iterator[Guess]:
     """Guesses about each column, given the columns before it. It may be the sum or mean of neighbours; the sum, mean,
     difference or product of any two; neighbours a, b and c with the signs of `CHANCES.signs`; or a balance. Arrays are
     `[R, C]`."""
@@ -294,29 +294,29 @@ def column_guesses(values: Whole, there: Mask) -> Iterator[Guess]:
         yield from balance_guesses(names, shown, there, total)
 
 
-def balance_guesses(names: Sequence[str], shown: Whole, there: Mask, total: int) -> Iterator[Guess]:
-    """Guess that a column is a balance: its own number in the row above, plus another column, perhaps minus a third."""
+def balance_guesses(names: Sequence[str], shown: Integers, there: Mask, total: int) -> Iterator[Guess]:
+    """Guess that a column is a balance: its number in the row above, plus another column, perhaps minus a third."""
     above, is_above = np.roll(shown[:, total], 1), np.roll(there[:, total], 1)
     is_above[:1] = False
-    own = names[total]
+    balance = names[total]
     for more in range(len(names)):
         for less in (None, *range(len(names))):
             if total in (more, less) or more == less:
                 continue
             value, moved = above + shown[:, more], shown[:, more] != 0
-            terms = [(1, f"{own}{ABOVE}"), (1, names[more])]
+            terms = [(1, f"{balance}{ABOVE}"), (1, names[more])]
             if less is not None:
                 value, moved = value - shown[:, less], moved | (shown[:, less] != 0)
                 terms.append((-1, names[less]))
-            yield Guess(Relation(own, tuple(terms)), total, value, is_above & moved)
+            yield Guess(Relation(balance, tuple(terms)), total, value, is_above & moved)
 
 
-def holds(guess: Guess, totals: Whole) -> Mask:
+def holds(guess: Guess, totals: Integers) -> Mask:
     """Where totals `[S]` agree with a guess. A rounded guess may be wrong by one unit."""
     return np.asarray(np.abs(totals - guess.value) <= (guess.relation.divisor > 1))
 
 
-def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding]:
+def chosen(guesses: Iterable[Guess], values: Integers, there: Mask) -> list[Finding]:
     """The guesses that hold too often for chance: for each total the best one, and none that makes a circle."""
     count, some = 0, list[Finding]()
     for guess in guesses:
@@ -348,7 +348,7 @@ def chosen(guesses: Iterable[Guess], values: Whole, there: Mask) -> list[Finding
     return sorted(kept.values(), key=lambda one: place_of(one.rule.relation.total))
 
 
-def repeated(of_rows: Sequence[Finding], values: Whole, there: Mask) -> list[Finding]:
+def repeated(of_rows: Sequence[Finding], values: Integers, there: Mask) -> list[Finding]:
     """The rules of rows, completed where a rule recurs at equal distances, at least `CHANCES.repeated` times. Its
     further repetitions need less evidence. If another rule has the same total and its shape occurs only once, it held
     by chance: the repetition replaces it."""
@@ -422,7 +422,7 @@ def last_totals(numbers: Mapping[Place, Values]) -> list[Finding]:
     return findings
 
 
-def sum_of(numbers: Iterable[Values]) -> tuple[Whole, NDArray[np.float64]]:
+def sum_of(numbers: Iterable[Values]) -> tuple[Integers, NDArray[np.float64]]:
     """The possible sums of numbers, and their probabilities; only the most probable sums are kept."""
     sums, shares = np.zeros(1, np.int64), np.ones(1, np.float64)
     for one in numbers:
@@ -463,7 +463,7 @@ def place_of(name: str) -> int:
     return int(row[1]) - 1 if row else column_of(name.removesuffix(ABOVE))
 
 
-def chance_of(guess: Guess, values: Whole, there: Mask) -> float:
+def chance_of(guess: Guess, values: Integers, there: Mask) -> float:
     """The share of places in which a guess holds by chance: the greater of two estimates, from shifted totals and from
     the lines beside the total, and at least `CHANCE`."""
     hits = tries = 0
@@ -480,7 +480,7 @@ def chance_of(guess: Guess, values: Whole, there: Mask) -> float:
     return max(CHANCE, hits / max(1, tries), float(np.median(shares)) if shares else 0.0)
 
 
-def where_it_holds(one: Finding, values: Whole, there: Mask, kinds: Sequence[Whole]) -> Finding:
+def where_it_holds(one: Finding, values: Integers, there: Mask, kinds: Sequence[Integers]) -> Finding:
     """A rule of columns, limited to the kinds of rows in which it mostly holds. `kinds`: the rows of each kind."""
     rows = set[int]()
     for kind in kinds:
@@ -490,7 +490,7 @@ def where_it_holds(one: Finding, values: Whole, there: Mask, kinds: Sequence[Who
     return one._replace(rule=Rule(one.rule.relation, frozenset(rows) if len(rows) < len(values) else None))
 
 
-def counted(rule: Rule, values: Whole, there: Mask) -> tuple[int, int]:
+def counted(rule: Rule, values: Integers, there: Mask) -> tuple[int, int]:
     """In how many places a rule holds, up to rounding, and in how many it can be tested."""
     cells = {(int(row), int(column)) for row, column in zip(*np.nonzero(there), strict=True)}
     held = seen = 0
