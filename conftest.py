@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from sumnist.config import Config, preset
+from sumnist.config import Training, preset
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
 
 if TYPE_CHECKING:  # the tests of other things do without these, and so does the process that only hands out tests
@@ -80,13 +80,13 @@ def idx_folder(tmp_path_factory: pytest.TempPathFactory, mnist_train: DigitSet) 
 
 
 @pytest.fixture(scope="session")
-def small_config(idx_folder: Path) -> Config:
+def small_config(idx_folder: Path) -> Training:
     """A training of a second: the tiny network on `idx_folder`, with validation."""
     return preset("tiny", data_dir=idx_folder, validation=200, epochs=2, batch_size=64, threads=1, device="cpu")
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory: pytest.TempPathFactory, small_config: Config) -> Path:
+def small_run(tmp_path_factory: pytest.TempPathFactory, small_config: Training) -> Path:
     """The folder of a finished run; not to be changed."""
     from sumnist.training.loop import train
 

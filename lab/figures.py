@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from itertools import pairwise
@@ -38,7 +37,7 @@ from lab.evidence import (
     table,
     value_of,
 )  # fmt: skip
-from lab.measure import config_of, sum_plan
+from lab.records import SUMS, same, settings_of
 from lab.study import report
 from sumnist.arithmetic.relations import KINDS, WEIGHTS, Kind, Posterior, Relations, Writer
 from sumnist.arithmetic.values import Values
@@ -124,10 +123,10 @@ def planned(rows: Rows) -> Rows:
     the seed and the threads do not matter. `told` says what the sums are."""
     found = []
     for row in agreeing(rows, set="test"):
-        given = config_of(row)
-        asked = ("digits", "addends", "operation", "supervision", "seed", "threads")
-        if given == replace(sum_plan(row["name"]), validation=0, **{key: getattr(given, key) for key in asked}):
-            told = "the difference of 2 numbers" if given.operation == "sub" else f"{given.addends:,} numbers added"
+        given = settings_of(row)
+        if same(given, SUMS[row["name"]], {"digits", "addends", "operation", "supervision", "seed", "threads"}):
+            subtracted = given["operation"] == "sub"
+            told = "the difference of 2 numbers" if subtracted else f"{given['addends']:,} numbers added"
             found.append(row | {"told": told})
     return found
 

@@ -18,7 +18,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from sumnist.cli.commands import COMMANDS
-from sumnist.config import PRESETS, Config
+from sumnist.config import PRESETS, Training
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
@@ -87,7 +87,7 @@ def whole() -> dict[str, int]:
         "lines of tests": lines["tests"] + lines["lab/tests"],
         "lines of JavaScript": sum(map(script_lines, files(".js", "src", "web"))),
         "module constants": sum(map(constants, files(".py", "src"))),
-        "fields of a training": len(fields(Config)),
+        "fields of a training": len(fields(Training)),
         "commands": len(COMMANDS),
         "presets": len(PRESETS),
         "words of docs": sum(len(page.read_text("utf-8").split()) for page in pages),

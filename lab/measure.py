@@ -2,7 +2,7 @@
 
     python -m lab measure runs fast-exact reference --seeds 0 1 2      train, and evaluate on the grid
     python -m lab measure committee default-concat --seeds 0 1 2       finished runs that answer together
-    python -m lab measure addition lenet own --digits 1 2 --seeds 0    train on sums alone, and evaluate
+    python -m lab measure addition --digits 1 2 --seeds 0              train on sums alone, and evaluate
     python -m lab measure robustness reported                          pictures outside MNIST
     python -m lab measure real NAME FOLDER reported                    real pictures of digits
     python -m lab measure numbers --suite --engines ours both          numbers of any length
@@ -32,7 +32,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import partial
 from io import BytesIO
 from itertools import pairwise, product
 from pathlib import Path
@@ -48,6 +48,8 @@ from torch.utils.data import DataLoader, default_collate
 
 import sumnist
 from lab.evidence import RESULTS, ROOT, Row, Rows, add, clean_commit, once, with_envelope
+from lab.recipes.tasks import OutlierTask
+from lab.records import RUNS, row_of, same, settings_of
 from lab.study.rows import read_jsonl
 from lab.suites import found as finding
 from lab.suites import measure as suite
@@ -60,9 +62,7 @@ from lab.suites.sheets import Ink, Sheets
 from sumnist.batch import measure as labelled_figures
 from sumnist.batch.labels import Label, labels_of
 from sumnist.batch.sources import pictures_in
-from sumnist.cli import parse
-from sumnist.cli.commands import Train
-from sumnist.config import Config, Operation, ReadingEngine, Supervision, preset
+from sumnist.config import ReadingEngine, Training, preset
 from sumnist.data import pen_digits
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
@@ -90,7 +90,6 @@ from sumnist.tables.rules import Rule
 from sumnist.training.export import export_run
 from sumnist.training.folder import read_metrics
 from sumnist.training.loop import train
-from sumnist.training.tasks import split
 
 PATHS = {"tables": 5, "hands": 1, "robustness": 7, "numbers": 14, "sheets": 5, "find": 8}
 """The generation of each path from a picture to its reading. It rises when the path is redesigned; each network may
@@ -216,13 +215,9 @@ def digit_figures(net: nn.Module, mean: float = 0.0, scale: float = 1.0) -> Row:
 
 Recipe = Callable[[int, int], Row]
 """Seed and threads → the run of a recipe from outside this package."""
-PLANS: dict[str, Config | Recipe] = {
+PLANS: dict[str, Training | Recipe] = {
     "fast-exact": preset("fast", validation=0),
-    "fast-graph": preset("fast", graph=True, validation=0),
     "fast-concat": preset("fast", fusion="concat", epochs=4, validation=0),
-    "nano-exact": preset("nano", validation=0),
-    "micro-exact": preset("micro", validation=0),
-    "small-exact": preset("small", validation=0),
     "default-exact": preset("default", validation=0),
     "robust-exact": preset("robust", validation=0),
     "default-concat": preset("default", fusion="concat", numbers_per_image=10, validation=0),
@@ -244,18 +239,20 @@ def runs(given: argparse.Namespace) -> Iterator[Row]:
         if (name, seed) in done:
             print(f"{name}, seed {seed}: measured already")
         else:
-            config = isinstance(plan, Config) and replace(plan, seed=seed, threads=given.threads)
+            config = isinstance(plan, Training) and replace(plan, seed=seed, threads=given.threads)
             run = trained(config, given.runs / f"{name}-{seed}") if config else plan(seed, given.threads)  # type: ignore[operator]
             yield with_envelope("run", plan=name, seed=seed) | run
 
 
-def trained(config: Config, folder: Path) -> Row:
-    """Train into a folder, unless it holds the finished run already, and evaluate the last weights."""
+def trained(config: Training, folder: Path) -> Row:
+    """Train into a folder, unless it holds the finished run already, and evaluate the last weights. `robust` learns
+    from outliers, too."""
+    outliers = config.preset == "robust"
     if not ((folder / RECORD).exists() and record_of(folder).get("finished")):
-        train(config, folder, overwrite=True)
+        train(config, folder, overwrite=True, task=OutlierTask if outliers else None)
     torch.set_num_threads(2)
     net, config = load_network(folder)
-    if config.outliers:  # calibrated like the packaged network, from predictions out of fold
+    if outliers:  # calibrated like the packaged network, from predictions out of fold
         last = read_jsonl(RESULTS / "calibration.jsonl")[-1]
         net.calibration.set(last["temperature"], last["least_is_digit"], last["least_confidence"])
     figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
@@ -265,7 +262,8 @@ def trained(config: Config, folder: Path) -> Row:
     figures |= {"numbers": sum(math.prod(tensor.dims) for tensor in tensors), "bytes": exported.bytes}
     record = record_of(folder)
     spent = record["seconds"], record["cpu_seconds"]
-    run = run_of(json.loads(config.to_json()), spent, figures, record["commit"], record["precision"])
+    settings = row_of(config, outliers=OutlierTask.outlier_share if outliers else 0.0)
+    run = run_of(settings, spent, figures, record["commit"], record["precision"])
     return run | {"device": record["device"]}
 
 
@@ -280,12 +278,9 @@ def current(rows: Rows) -> Rows:
     threads."""
 
     def is_current(row: Row) -> bool:
-        plan = PLANS.get(row["plan"])
-        if not isinstance(plan, Config):
-            return plan is not None
-        measured = Config.from_json(json.dumps(row["config"]), row["plan"])
-        same = replace(measured, seed=0, threads=0) == replace(plan, seed=0, threads=0)
-        return same and row["evaluation"]["parameters"] == parameters_of(plan)
+        if (plan := RUNS.get(row["plan"])) is None:
+            return row["plan"] in PLANS
+        return same(settings_of(row), plan) and row["evaluation"]["parameters"] == plan["parameters"]
 
     return [row for row in rows if is_current(row)]
 
@@ -329,61 +324,35 @@ def committee(given: argparse.Namespace) -> Iterator[Row]:
     }
 
 
-@cache
-def parameters_of(config: Config) -> int:
-    """Count the trainable numbers of the network that `config` describes."""
-    return count_parameters(TwoInputNet.from_config(config))
-
-
-# Learning from sums alone. Networks that learned from all 60,000 images were measured on the test images once, at the
-# end. With --choose, 10,000 images are held out and measured instead. These rows serve to choose settings, so any flag
-# of `sumnist train` may be given.
-
-SUM_PLANS = {"lenet": "--preset addition", "own": "--preset addition-best",
-             "varied": "--preset addition --augment elastic --augment-strength 0.5 --epochs 60",
-             "many": "--preset addition --encoder centred --sums 5000 --batch-size 4096 --epochs 5 --lr 3e-3 "
-                     "--weight-decay 0"}  # fmt: skip
-"""The plans, and the flags of each: `lenet` has the encoder and the data of published systems, `varied` changes its
-images at random, `own` has our encoder, and `many` is for sums of many single digits."""
-HELD_OUT = 10_000
-"""Images that are held out for choices."""
-
-
-def sum_plan(name: str, *changes: str) -> Config:
-    """Return the configuration of a plan, with the `changes` that further flags make."""
-    command = parse("train", [*SUM_PLANS[name].split(), *changes])
-    assert isinstance(command, Train)
-    return command.config
+# Learning from sums alone.
 
 
 def addition(given: argparse.Namespace) -> Iterator[Row]:
-    """Train networks from sums alone, and measure them on the test images, seed by seed."""
-    if given.changes and not given.choose:
-        raise SystemExit(f"measure: {' '.join(given.changes)}: settings are changed to choose by; add --choose")
-    own = {"addends": given.addends, "operation": given.operation, "supervision": given.supervision,
-           "validation": HELD_OUT if given.choose else 0, "threads": given.threads}  # fmt: skip
-    for seed, digits, name in product(given.seeds, given.digits, given.plans):
-        config = replace(sum_plan(name, *given.changes), digits=digits, seed=seed, **own)
-        if any(replace(config_of(row), threads=0) == replace(config, threads=0) for row in read_jsonl(given.rows)):
-            print(f"{name}, {digits} digits, seed {seed}: measured already", flush=True)
+    """Train networks from sums alone, with the encoder and the data of published systems, and measure them on the test
+    images, seed by seed."""
+    for seed, digits in product(given.seeds, given.digits):
+        config = preset(
+            "addition", digits=digits, addends=given.addends, seed=seed, validation=0, threads=given.threads
+        )
+        known = read_jsonl(given.rows)
+        if any(same(settings_of(row), row_of(config), {"threads", "optimizer"}) for row in known):
+            print(f"{digits} digits, seed {seed}: measured already", flush=True)
             continue
-        row = with_envelope("addition", name=name)
+        row = with_envelope("addition", name="lenet")
         yield row | learned(config, given.runs / str(row["commit"])[:9])
 
 
-def learned(config: Config, runs: Path) -> Row:
+def learned(config: Training, runs: Path) -> Row:
     """Train, or finish a training that was begun at the same commit, and measure the last weights."""
     digest = sha256(replace(config, threads=0).to_json().encode())
-    folder = runs / f"{config.preset}-{config.digits}-{config.supervision}-seed{config.seed}-{digest[:8]}"
+    folder = runs / f"{config.preset}-{config.digits}-seed{config.seed}-{digest[:8]}"
     result = train(config, folder, resume=True)
     if not result.finished:
         raise SystemExit(f"measure: {folder}: stopped; the same command goes on")
-    _, held = split(load_mnist("train", config.data_dir), config)
-    images = load_mnist("test", config.data_dir) if held is None else held
-    record = record_of(folder)
+    images, record = load_mnist("test", config.data_dir), record_of(folder)
     return {
-        "set": "test" if held is None else "held out", "seed": config.seed,
-        "config": json.loads(config.to_json()), "dropout": dropout_of(result.net),
+        "set": "test", "seed": config.seed,
+        "config": row_of(config), "dropout": dropout_of(result.net),
         "parameters": count_parameters(result.net),
         **{key: record[key] for key in ("seconds", "cpu_seconds", "precision", "restarts")},
         "renamed": sum("renamed_by" in row for row in read_metrics(folder / METRICS)),
@@ -399,11 +368,6 @@ def dropout_of(net: TwoInputNet) -> dict[str, float]:
             where = f"{after.in_features}→{after.out_features}" if isinstance(after, nn.Linear) else "the fusion"
             found[f"before {where}"] = layer.p
     return found
-
-
-def config_of(row: Row) -> Config:
-    """Return the configuration in a row; settings that an older row lacks have their defaults."""
-    return Config.from_json(json.dumps(row["config"]), "a row")
 
 
 # Pictures of digits.
@@ -1265,19 +1229,17 @@ def flag(name: str, **options: Any) -> Flag:
 
 SEEDS = flag("--seeds", nargs="+", type=int, default=[0])
 TOLD_SEEDS = flag("--seeds", nargs="+", type=int, required=True)
-RUNS = flag("--runs", type=Path, default=Path("runs/measured"), help="folder of the runs")
+RUNS_AT = flag("--runs", type=Path, default=Path("runs/measured"), help="folder of the runs")
 HALF, CHOSEN_HALF = flag("half", choices=HALVES), flag("--half", choices=HALVES, default=HALVES[1])
 TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]]] = {
     "runs": (runs, [
-        flag("plans", nargs="+", choices=sorted(PLANS)), TOLD_SEEDS, RUNS, flag("--threads", type=int, default=2),
+        flag("plans", nargs="+", choices=sorted(PLANS)), TOLD_SEEDS, RUNS_AT, flag("--threads", type=int, default=2),
     ]),
-    "committee": (committee, [flag("plan", choices=sorted(PLANS)), TOLD_SEEDS, RUNS]),
+    "committee": (committee, [flag("plan", choices=sorted(PLANS)), TOLD_SEEDS, RUNS_AT]),
     "addition": (addition, [
-        flag("plans", nargs="+", choices=sorted(SUM_PLANS)), TOLD_SEEDS, RUNS, flag("--threads", type=int, default=1),
+        TOLD_SEEDS, RUNS_AT, flag("--threads", type=int, default=1),
         flag("--digits", nargs="+", type=int, required=True, help="of each number"),
-        flag("--addends", type=int, default=2), flag("--operation", choices=get_args(Operation), default="add"),
-        flag("--supervision", choices=get_args(Supervision), default="sums"),
-        flag("--choose", action="store_true", help=f"hold out {HELD_OUT:,} images, and measure on these"),
+        flag("--addends", type=int, default=2),
     ]),
     "robustness": (robustness, [HALF]),
     "real": (real, [flag("name", help="what the pages call the pictures"), flag("folder", type=Path), HALF]),
@@ -1336,10 +1298,7 @@ def main(words: Sequence[str] | None = None) -> None:
         for flag_name, options in flags:
             task.add_argument(flag_name, **options)
         task.add_argument("--rows", type=Path, default=RESULTS / f"{name}.jsonl", help="the file to append to")
-    given, changes = parser.parse_known_args(words)
-    if changes and given.task != "addition":
-        parser.error(f"unrecognized arguments: {' '.join(changes)}")
-    given.changes = changes
+    given = parser.parse_args(words)
     clean_commit("measure")
     given.rows.parent.mkdir(parents=True, exist_ok=True)
     try:

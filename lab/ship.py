@@ -31,11 +31,13 @@ from lab.recipes.calibrate import figures_of
 from lab.recipes.cells import Cells
 from lab.recipes.export import CellTrial, FinderTrial, StripTrial, found_by, right_of
 from lab.recipes.networks import FinderNet
-from lab.recipes.tasks import CellTask, FinderTask, NumberTask
+from lab.recipes.settings import CellTraining, FinderTraining, StripTraining
+from lab.recipes.tasks import CellTask, Composed, FinderTask, NumberTask, OutlierTask
+from lab.records import row_of
 from lab.study.rows import read_jsonl
 from lab.suites.digits import drawn_cells, tight_crops
 from lab.suites.photographs import photographs
-from sumnist.config import Config, preset
+from sumnist.config import Run, Training, preset
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import folds
 from sumnist.environment import commit, now
@@ -103,7 +105,7 @@ MAY_LOSE = 0.0003
 """How much less accurate than the packaged network a new one may be."""
 
 
-def plan() -> dict[str, Config]:
+def plan() -> dict[str, Training]:
     """Return the runs by the names of their folders."""
     config = preset("robust", validation=0, threads=1)  # two can train beside each other
     return {f"fold-{FOLD}": replace(config, fold=FOLD), "final": config}
@@ -113,8 +115,9 @@ def digits(runs: Path, into: Path, rows: Path) -> None:
     """Train, calibrate and verify the network of digits, and install it. Raises `SystemExit` if it is not fit."""
     means = runs / "means"
     for name, config in plan().items():
-        train(config, runs / name, resume=True)
-        train(replace(config, **AGAIN, start_from=runs / name), runs / f"{name}-again", resume=True)
+        train(config, runs / name, resume=True, task=OutlierTask)
+        again = replace(config, **AGAIN, start_from=runs / name)
+        train(again, runs / f"{name}-again", resume=True, task=OutlierTask)
         mean_of([runs / name, runs / f"{name}-again"], means / name)
     run = means / "final"
     net, config = load_network(run)
@@ -133,7 +136,8 @@ def digits(runs: Path, into: Path, rows: Path) -> None:
         write_atomically(into / name, (run / name).read_bytes())
     tried = [f"{row['evaluation']['digit']['value']:.2%}" for row in read_jsonl(RESULTS / "runs.jsonl")
              if row["plan"] == TRIED]  # fmt: skip
-    facts = {"parameters": count_parameters(net), "config": config, "e": evaluation, "record": record_of(run)}
+    settings = row_of(config, outliers=OutlierTask.outlier_share)
+    facts = {"parameters": count_parameters(net), "config": settings, "e": evaluation, "record": record_of(run)}
     write_atomically(into / "README.md", card("model", **facts, again=AGAIN, c=row, tried=tried))
     add(rows, row)
     add(rows.with_name("runs.jsonl"), packaged_row(run, evaluation.as_dict() | {"parameters": facts["parameters"]}))
@@ -157,7 +161,7 @@ def mean_of(runs: Sequence[Path], into: Path, load: Callable[[Path], Any] = load
 
 def packaged_row(run: Path, evaluation: Row) -> Row:
     """Return the row of the packaged network for the log of test evaluations."""
-    record, config = record_of(run), json.loads((run / CONFIG).read_text(encoding="utf-8"))
+    record, config = record_of(run), row_of(load_config(run), outliers=OutlierTask.outlier_share)
     row = run_of(config, (record["seconds"], record["cpu_seconds"]), evaluation, record["commit"], record["precision"])
     return with_envelope("run", plan="packaged", seed=config["seed"]) | row
 
@@ -177,11 +181,11 @@ def calibration_row(runs: Path) -> Row:
     temperature = fitted_temperature(
         np.concatenate([raw, answers, hands[0]]), np.concatenate([part.digits, shown, hands[1]]), smoothing
     )  # fmt: skip
-    calibration = calibrate(raw, part.digits, smoothing, config.outliers > 0, temperature, hands, like)
+    calibration = calibrate(raw, part.digits, smoothing, temperature, hands, like)
     fold = {"fold": FOLD, "images": len(part), "seconds": record["seconds"], "threads": record["threads"],
             **figures(raw, part.digits, smoothing)}  # fmt: skip
     return with_envelope(
-        "calibration", config=json.loads(final.to_json()),
+        "calibration", config=row_of(final, outliers=OutlierTask.outlier_share),
         **calibration | figures(raw, part.digits, smoothing, temperature),
         runners_up=runners_up(raw, part.digits, smoothing, temperature), pictures=len(answers),
         whole_path=figures(answers, shown, smoothing, temperature), folds=[fold],
@@ -246,18 +250,19 @@ DARK = 0.8
 """Ink of the test images in otherwise blank boxes."""
 
 
-def trained(config: Config, run: Path) -> None:
-    """Train what is missing of a run. Raises `SystemExit` if an existing run has another task, or holds out nothing."""
+def trained(task: type[Composed], config: Run, run: Path) -> None:
+    """Train what is missing of a run. Raises `SystemExit` if an existing run holds out nothing."""
     if not finished(run):
-        train(config, run, resume=True)
-    known = load_config(run)
-    fit = known.task == config.task and bool(known.validation) == bool(config.validation) and not known.data_dir
-    must(fit, run, f"a finished run with --task {config.task} and held-out images, on MNIST")
+        train(config, run, resume=True, task=task)
+    known = load_config(run, type(config))
+    fit = bool(known.validation) == bool(config.validation) and not known.data_dir
+    must(fit, run, "a finished run with held-out images, on MNIST")
 
 
 def composed(kind: type[NumberTask | CellTask], run: Path) -> tuple[Any, Any, Row]:
     """Calibrate a run; returns its network, its task, and the calibration."""
-    (net, *_), task = kind.network.load(run), kind(load_config(run), torch.device("cpu"), ProcessGroup())
+    net, config, _ = kind.network.load(run)
+    task = kind(config, torch.device("cpu"), ProcessGroup())
     fitted = task.calibrate(net)
     save_network(net, run)
     return net, task, fitted
@@ -272,10 +277,10 @@ def exported(run: Path, largest: int, kind: type[Trial], int8: bool = False) -> 
 
 def numbers(runs: Path, into: Path, _: Path) -> None:
     """Train, calibrate and verify the network of strips, and install it. Raises `SystemExit` if it is not fit."""
-    config, first, run = preset("numbers", threads=1), runs / "first", runs / "mean"
-    trained(config, first)
+    config, first, run = StripTraining(threads=1), runs / "first", runs / "mean"
+    trained(NumberTask, config, first)
     for name, more in FURTHER.items():
-        trained(replace(config, **more, start_from=first), runs / name)
+        trained(NumberTask, replace(config, **more, start_from=first), runs / name)
     mean_of([first, *(runs / name for name in FURTHER)], run, NumberTask.network.load)
     net, task, fitted = composed(NumberTask, run)
     content = exported(run, LARGEST_NUMBERS, StripTrial, int8=True)
@@ -288,7 +293,7 @@ def numbers(runs: Path, into: Path, _: Path) -> None:
 def cells(run: Path, into: Path, rows: Path) -> None:
     """Train, calibrate and verify the network of cells, measure it on cells of test images, and install it. Raises
     `SystemExit` if it is not fit."""
-    trained(preset("cells", threads=1), run)
+    trained(CellTask, CellTraining(threads=1), run)
     net, _, fitted = composed(CellTask, run)
     for name, least in LEAST.items():
         must(fitted[name] >= least, f"{run}: {name} {fitted[name]:.2%} right", f"at least {least:.2%}")
@@ -299,7 +304,7 @@ def cells(run: Path, into: Path, rows: Path) -> None:
 
 def finder(run: Path, into: Path, _: Path) -> None:
     """Train and verify the network that finds numbers, and install it. Raises `SystemExit` if it is not fit."""
-    trained(preset("finder", threads=2), run)
+    trained(FinderTask, FinderTraining(threads=2), run)
     net, config = FinderNet.load(run)[:2]
     content = exported(run, LARGEST_FINDER, FinderTrial, int8=True)
     held = FinderTask(config, torch.device("cpu"), ProcessGroup()).composed
@@ -318,10 +323,19 @@ def tested(rows: Path, content: bytes, measure: Callable[[], Row]) -> Row:
     return row
 
 
+NAMED: dict[str, dict[str, Any]] = {
+    "number": {"preset": "numbers", "task": "numbers", "optimizer": "muon"},
+    "cell": {"preset": "cells", "task": "cells"},
+    "finder": {"preset": "finder", "task": "finder", "optimizer": "muon"},
+}
+"""What rows and cards say about the recipes, besides their settings, by the names of the cards."""
+
+
 def install(run: Path, into: Path, content: bytes, template: str, net: Any, **more: Any) -> None:
     """Write a network with its facts and its card."""
+    about = NAMED[template]
     facts = {
-        "date": now(), "commit": commit(), "config": json.loads(load_config(run).to_json()), "record": record_of(run),
+        "date": now(), "commit": commit(), "config": row_of(net.config, **about), "record": record_of(run),
         "parameters": count_parameters(net), "bytes": len(content), **more,
         "last_epoch": read_jsonl(run / METRICS)[-1],
     }  # fmt: skip

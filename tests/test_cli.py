@@ -30,7 +30,7 @@ from drawings import line_of
 from sumnist.cli import GROUPS, POSITIONAL, docs_of, main, parse
 from sumnist.cli.commands import COMMANDS, Demo, Evaluate, Score, Serve, Train
 from sumnist.cli.words import Style, demo, number_described
-from sumnist.config import Config, flag, preset
+from sumnist.config import Training, flag, preset
 from sumnist.data.mnist import FILES, DigitSet
 from sumnist.errors import RunError
 from sumnist.evaluation.text import duration
@@ -144,7 +144,8 @@ def test_help_shows_every_field_with_its_line_and_at_most_one_default(
     assert f"sumnist {name}" in text
     assert "None" not in text
     assert "Raises" not in text
-    for owner in (COMMANDS[name], *([Config] if name in ("train", "graph") else [Settings] if name == "serve" else [])):
+    parts = {"train": [Training], "graph": [Training], "serve": [Settings]}
+    for owner in (COMMANDS[name], *parts.get(name, [])):
         for field in set(owner.__dataclass_fields__) - {"config", "settings"}:
             doc = " ".join(docs_of(owner)[field].split())
             assert POSITIONAL.get(field, flag(field)) in text, field
@@ -154,12 +155,10 @@ def test_help_shows_every_field_with_its_line_and_at_most_one_default(
 
 def test_the_help_of_a_configuration_has_the_presets_values_in_groups_with_each_setting_in_one(sumnist: Run) -> None:
     grouped = [field for fields in GROUPS.values() for field in fields.split()]
-    assert sorted(grouped) == sorted({*Config.__dataclass_fields__, "out", "overwrite", "resume"})
+    assert sorted(grouped) == sorted({*Training.__dataclass_fields__, "out", "overwrite", "resume"})
     text = sumnist("train", "--preset", "original", "--help").out
-    assert "(default: bits)" in text
-    optimiser = text[text.index("\noptimiser:") :]
-    assert "--lr" in optimiser
-    assert "--fusion" in text[text.index("\nnetwork:") : text.index("\nloss:")]
+    assert "(default: original)" in text
+    assert "--lr" in text[text.index("\nnetwork and optimiser:") :]
 
 
 BAD = (
@@ -198,14 +197,14 @@ def test_no_value_of_any_flag_leads_to_a_traceback_and_every_number_has_both_its
 ) -> None:
     monkeypatch.setattr("sumnist.model.diagram.draw", lambda config: "<svg/>")  # these two take a second
     hints = get_type_hints(COMMANDS[name], include_extras=True)
-    for part in (Config, Settings):
+    for part in (Training, Settings):
         if part in hints.values():
             hints |= get_type_hints(part, include_extras=True)
     for key in hints.keys() - {"config", "settings"}:
         parts = {hints[key], *get_args(hints[key])}
-        number = key == "betas" or {int, float} & parts or any(get_origin(part) is Annotated for part in parts)
+        number = {int, float} & parts or any(get_origin(part) is Annotated for part in parts)
         for value in BAD if {str, Path} & parts else BAD[:1] + BAD[2:4] + BAD[5:8]:
-            words = [*WORDS[name], flag(key), *[value] * (2 if key == "betas" else 1)]
+            words = [*WORDS[name], flag(key), value]
             if key in POSITIONAL:
                 words = [value, *(word for word in WORDS[name] if word not in ("none", "none.csv", "9,7", str(FIVE)))]
             result = sumnist(*name.split(), *words)
@@ -220,9 +219,9 @@ def test_the_values_of_every_kind_of_flag_arrive(small_run: Path, tmp_path: Path
         ("evaluate a b --data-dir=c", Evaluate(runs=(Path("a"), Path("b")), data_dir=Path("c"))),
         ("score in --out o.csv -n -7", Score(source=Path("in"), out=Path("o.csv"), number="-7")),
         ("serve --port 0 --drain-seconds 1.5", Serve(settings=Settings(port=0, drain_seconds=1.5))),
-        ("train --preset tiny --betas 0.5 0.6 --no-smoothing-fades --seed=3 --sum-weight 2.5",
-         Train(config=preset("tiny", betas=(0.5, 0.6), smoothing_fades=False, seed=3, sum_weight=2.5))),
-        ("train --preset tiny --smoothing-fades", Train(config=preset("tiny", smoothing_fades=True))),
+        ("train --preset tiny --no-soft-labels --seed=3 --ema 0.5",
+         Train(config=preset("tiny", soft_labels=False, seed=3, ema=0.5))),
+        ("train --preset tiny --soft-labels", Train(config=preset("tiny", soft_labels=True))),
         (f"train --resume --out {small_run} --epochs 7",
          Train(config=replace(load_config(small_run), epochs=7), out=small_run, resume=True)),
         (f"train --resume --out {tmp_path / 'none'} --epochs 7",
@@ -276,7 +275,7 @@ SPOILT = [DEEP, '{"a":' * 100_000, "", "\0", "{", "null", "[]", "5", "1e999", "N
 
 def test_a_configuration_that_is_none_is_named_by_every_command_that_reads_one(sumnist: Run, run_folder: Path) -> None:
     lines = f"predict {FIVE} -n 7 --model", "evaluate", "export", "train --resume --out"
-    for text in (*SPOILT, '{"betas": 7}', '{"seed": []}', '{"preset": {}}', '{"data_dir": 5}', "\udcff"):
+    for text in (*SPOILT, '{"lr": "x"}', '{"seed": []}', '{"preset": {}}', '{"data_dir": 5}', "\udcff"):
         (run_folder / "config.json").write_bytes(text.encode(errors="surrogateescape"))
         for line in lines:
             result = sumnist(*line.split(), run_folder)
@@ -570,11 +569,11 @@ def test_train_reports_the_run_and_where_it_is_and_leaves_one_that_is_there(sumn
 
 def test_a_batch_of_one_image_is_refused_where_it_cannot_be_normalised(sumnist: Run, three: Path) -> None:
     for words, code in (
-        ("--batch-size 1 --encoder fast", 2),
-        ("--batch-size 2 --encoder fast", 2),  # of three images, one is left over
-        ("--batch-size 3 --encoder fast", 0),
+        ("--batch-size 1 --encoder edges", 2),
+        ("--batch-size 2 --encoder edges", 2),  # of three images, one is left over
+        ("--batch-size 3 --encoder edges", 0),
         ("--batch-size 1 --encoder tiny", 0),  # normalises nothing
-        ("--batch-size 9 --encoder fast --validation 2", 2),
+        ("--batch-size 9 --encoder edges --validation 2", 2),
     ):
         result = sumnist(*TRAINED, "--data-dir", three, "--out", "run", "--overwrite", *words.split())
         assert result.status == code

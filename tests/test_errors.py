@@ -104,7 +104,7 @@ def test_every_error_stands_in_the_tree_in_the_file_and_makes_a_command_fail() -
 
 def test_some_errors_are_also_those_of_python(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^--epochs 0: expected a whole number from 1 to 1,000,000"):
-        sumnist.Config(epochs=0)
+        sumnist.Training(epochs=0)
     with pytest.raises(OSError, match="cannot be written") as caught:
         write_atomically(tmp_path / "none" / "file", "text")
     assert (type(caught.value), caught.value.errno) == (OutputError, None)

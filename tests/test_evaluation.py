@@ -21,14 +21,13 @@ import matplotlib
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from sumnist.arithmetic import Digits, Sum
-from sumnist.config import Config, Operation, preset
+from sumnist.config import Training, preset
 from sumnist.data.additions import SumBatches, grouped, totals
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet, load_mnist
 from sumnist.errors import DataError, MissingExtraError, OutputError, RunError
@@ -37,7 +36,7 @@ from sumnist.evaluation.metrics import Accuracy, Evaluation, GridAnswers, SumAns
 from sumnist.evaluation.text import comparison, duration, markdown_table, percent, sum_table, table
 from sumnist.model.checkpoint import save_network
 from sumnist.model.encoders import count_parameters
-from sumnist.model.losses import MANY, total_nll
+from sumnist.model.losses import total_nll
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.evaluate import compare_runs, evaluate_run
 
@@ -126,7 +125,7 @@ def test_errors_on_disputed_labels_are_told_from_the_others_by_the_labels_not_by
 @pytest.mark.parametrize(
     "config", [preset("tiny"), preset("tiny", fusion="concat"), preset("original")], ids=lambda config: config.fusion
 )
-def test_the_grid_is_what_the_network_says_pair_by_pair(config: Config) -> None:
+def test_the_grid_is_what_the_network_says_pair_by_pair(config: Training) -> None:
     torch.manual_seed(0)
     net = TwoInputNet.from_config(config)
     digits = load_mnist("train").part(np.arange(7))
@@ -160,24 +159,22 @@ def test_the_grid_is_what_the_network_says_pair_by_pair(config: Config) -> None:
 CPU = torch.device("cpu")
 
 
-def config_of(digits: int, addends: int = 2, **changes: Any) -> Config:
+def config_of(digits: int, addends: int = 2, **changes: Any) -> Training:
     return preset("addition", encoder="tiny", digits=digits, addends=addends, **changes)
 
 
-def worked_out(digits: list[list[int]], operation: str) -> int:
-    """What becomes of numbers by their digits, by Python's own integers."""
-    numbers = [int("".join(map(str, number))) for number in digits]
-    return sum(numbers) if operation == "add" else numbers[0] - numbers[1]
+def worked_out(digits: list[list[int]]) -> int:
+    """The sum of numbers by their digits, by Python's own integers."""
+    return sum(int("".join(map(str, number))) for number in digits)
 
 
 @given(st.data())
 def test_totals_are_those_of_pythons_integers(data: Any) -> None:
-    operation: Operation = data.draw(st.sampled_from(["add", "sub"]))
-    addends = 2 if operation == "sub" else data.draw(st.integers(2, 100))
+    addends = data.draw(st.integers(2, 100))
     digits = data.draw(st.sampled_from([1, 2, 15, 16, 17, 18, 19, 30]))
     seed = data.draw(st.integers(0, 2**32))
     shown = np.random.default_rng(seed).integers(data.draw(st.sampled_from([0, 9])), 10, (3, addends, digits))
-    assert totals(shown, operation).tolist() == [worked_out(one, operation) for one in shown.tolist()]
+    assert totals(shown).tolist() == [worked_out(one) for one in shown.tolist()]
 
 
 def test_an_epoch_holds_each_image_once_in_groups_that_stay_the_same() -> None:
@@ -202,7 +199,7 @@ def test_an_epoch_holds_each_image_once_in_groups_that_stay_the_same() -> None:
             assert len(batch.image) in (54, 60)
             for where, total, digit in zip(places(batch), batch.total, batch.digit.tolist(), strict=True):
                 assert digit == digits.digits[where].reshape(2, 3).tolist()
-                assert total == worked_out(digit, "add")
+                assert total == worked_out(digit)
                 seen.append(tuple(where))
         assert len({place for group in seen for place in group}) == 6 * len(seen) == 996
         orders.append(seen)
@@ -217,64 +214,36 @@ def test_an_epoch_holds_each_image_once_in_groups_that_stay_the_same() -> None:
         assert min(len(part.image) for part in parts) > 0
 
 
-@pytest.mark.parametrize(("digits", "addends", "operation"), [(2, 2, "add"), (1, 4, "add"), (2, 2, "sub")])
-def test_the_loss_is_that_of_all_digits_that_make_the_total(digits: int, addends: int, operation: Operation) -> None:
-    config, count = config_of(digits, addends, operation=operation), digits * addends
+@pytest.mark.parametrize(("digits", "addends"), [(2, 2), (1, 4)])
+def test_the_loss_is_that_of_all_digits_that_make_the_total(digits: int, addends: int) -> None:
+    config, count = config_of(digits, addends), digits * addends
     generator = torch.Generator().manual_seed(3)
     scores = (2 * torch.randn(3, addends, digits, 10, dtype=torch.float64, generator=generator)).log_softmax(3)
     chances: list[dict[int, float]] = [{}, {}, {}]
     for written in product(range(10), repeat=count):
-        total = worked_out(np.reshape(written, (addends, digits)).tolist(), operation)
+        total = worked_out(np.reshape(written, (addends, digits)).tolist())
         log_probs = scores.flatten(1, 2)[:, range(count), written].sum(1).tolist()
         for chance, log_prob in zip(chances, log_probs, strict=True):
             chance[total] = chance.get(total, 0.0) + float(np.exp(log_prob))
     for total in list(chances[0])[:: max(1, len(chances[0]) // 20)]:
-        nll = total_nll(scores, np.full(3, total), operation)
+        nll = total_nll(scores, np.full(3, total))
         assert nll.tolist() == pytest.approx([-np.log(chance[total]) for chance in chances], rel=1e-9)
     said, certain = SumAnswers(scores.flatten(0, 2).numpy(), np.zeros(3 * count, np.int64), config).most_probable()
     assert said.tolist() == [max(chance, key=lambda total: chance[total]) == 0 for chance in chances]
     assert certain.all()
 
 
-@settings(deadline=None, max_examples=25)
-@given(st.integers(MANY, 200), st.sampled_from([0.01, 1.0, 8.0, 60.0]), st.floats(0, 1), st.integers(0, 2**16))
-def test_the_loss_and_the_gradient_of_many_digits_are_those_of_their_exact_sum(
-    count: int, sharp: float, at: float, seed: int
-) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    made = sharp * torch.randn(2, count, 1, 10, dtype=torch.float64, generator=generator)
-    total, found = np.full(2, round(at * 9 * count)), list[tuple[torch.Tensor, ...]]()
-    for nll in (total_nll, lambda scores, total, _: -Sum.of(*map(Digits, scores.unbind(1))).log_prob(total)):
-        scores = made.log_softmax(3).requires_grad_()
-        loss = nll(scores, total, "add")
-        found.append((loss, *torch.autograd.grad(loss.sum(), scores)))
-    (loss, gradient), (expected, slope) = found
-    assert torch.allclose(loss, expected, rtol=1e-10)
-    assert torch.allclose(gradient, slope, atol=1e-10)
-
-
 def test_many_even_digits_make_no_odd_total() -> None:
     scores = torch.full((1, 40, 1, 10), -math.inf)
     scores[..., ::2] = math.log(0.2)
-    assert total_nll(scores, np.array([161]), "add").isinf().all()
-    assert total_nll(scores, np.array([160]), "add").item() < 5
-
-
-@pytest.mark.parametrize("sums", [5, 333, 1000])
-def test_as_many_sums_as_are_wanted_take_every_image_as_often_as_any_other(sums: int) -> None:
-    digits = DigitSet(np.zeros((1000, 28, 28), np.uint8), np.random.default_rng(0).integers(0, 10, 1000), "blank")
-    batches = SumBatches(digits, config_of(1, 3, sums=sums, batch_size=12), CPU)
-    often = np.bincount(batches.place.flatten().numpy(), minlength=1000)
-    assert (len(batches.place), len(batches), often.sum()) == (sums, -(-sums // 4), 3 * sums)
-    assert often.max() - often.min() <= 1
-    assert batches.total.tolist() == batches.digit.sum((1, 2)).tolist()
-    assert np.array_equal(batches.place, SumBatches(digits, config_of(1, 3, sums=sums), CPU).place)
+    assert total_nll(scores, np.array([161])).isinf().all()
+    assert total_nll(scores, np.array([160])).item() < 5
 
 
 # Figures.
 
 
-def answers_of(answer: list[int], truth: list[int], config: Config) -> SumAnswers:
+def answers_of(answer: list[int], truth: list[int], config: Training) -> SumAnswers:
     """Those of a network that gives its answers nine tenths."""
     scores = np.full((len(answer), 10), 0.1 / 9)
     scores[np.arange(len(answer)), answer] = 0.9
@@ -288,7 +257,6 @@ def test_a_sum_is_right_if_its_digits_add_up_whatever_they_are() -> None:
     assert answers.sums_right().tolist() == [True, True, False]
     assert answers.digits_right.tolist() == [False, False, False, False, True, False, True]
     assert answers.sums_right(np.array([4, 6, 5, 0, 1, 2, 3])).tolist() == [True, False, False]
-    assert replace(answers, config=config_of(1, operation="sub")).sums_right().tolist() == [False, False, False]
 
 
 def test_the_figures_are_those_of_the_digits_and_their_sums() -> None:
@@ -299,7 +267,7 @@ def test_the_figures_are_those_of_the_digits_and_their_sums() -> None:
     answers = answers_of(answer.tolist(), truth.tolist(), config)
     found = SumEvaluation.of(answers, "made up")
     groups = zip(answer.reshape(50, 3, 4).tolist(), truth.reshape(50, 3, 4).tolist(), strict=True)
-    right = [worked_out(one, "add") == worked_out(two, "add") for one, two in groups]
+    right = [worked_out(one) == worked_out(two) for one, two in groups]
     assert (found.images, found.sums, found.digits, found.addends) == (600, 50, 4, 3)
     assert found.sum.value == pytest.approx(np.mean(right))
     assert found.digit.value == (answer == truth).mean()
@@ -319,8 +287,6 @@ def test_the_figures_are_those_of_the_digits_and_their_sums() -> None:
               ("digit", found.digit.value)]  # fmt: skip
     lines = [line.split()[:2] for line in text.splitlines()[3:7]]
     assert lines == [[name, f"{100 * share:.2f}"] for name, share in shares]
-    sub = answers_of([1, 2, 3], [1, 2, 3], config_of(1, operation="sub"))
-    assert "1 difference of 2 numbers of 1 digit\n" in sum_table(SumEvaluation.of(sub, "x"))
 
 
 # Plots.
@@ -501,7 +467,7 @@ def made_up(
 
 
 def test_evaluating_a_run_gives_the_figures_of_its_network_on_its_own_test_images_or_on_others(
-    run: Path, small_config: Config
+    run: Path, small_config: Training
 ) -> None:
     digits = load_mnist("test", small_config.data_dir)
     expected = Evaluation.of(answer_grid(load_network(run)[0], digits), digits.name)
@@ -518,7 +484,7 @@ def test_evaluating_a_run_gives_the_figures_of_its_network_on_its_own_test_image
 
 
 def test_data_that_are_gone_and_answers_that_are_no_numbers_are_errors_that_name_what_to_do(
-    run: Path, small_config: Config, tmp_path: Path
+    run: Path, small_config: Training, tmp_path: Path
 ) -> None:
     net, gone = TwoInputNet("tiny", "exact"), tmp_path / "gone"
     save_network(net, run, replace(small_config, data_dir=gone))
@@ -615,7 +581,7 @@ def test_durations_read_as_people_say_them() -> None:
     assert list(map(duration, said)) == list(said.values())
 
 
-def test_runs_are_compared_from_their_folders_once_they_were_evaluated(run: Path, small_config: Config) -> None:
+def test_runs_are_compared_from_their_folders_once_they_were_evaluated(run: Path, small_config: Training) -> None:
     with pytest.raises(RunError, match=r"no evaluation\.json, expected an evaluated run: run `sumnist evaluate "):
         compare_runs([run])
     (run / "evaluation.json").write_text("{}")

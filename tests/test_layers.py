@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from drawings import AS_FLOAT
-from sumnist.config import Config, preset
+from sumnist.config import Training, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.inference.inside import Layer, layers_of, with_layers
@@ -23,8 +23,7 @@ from sumnist.training.export import feeds, quantized, to_onnx
 NETWORKS = {
     "packaged": None,
     "edges": preset("fast"),
-    "nano": preset("nano"),
-    "fast": preset("fast", encoder="fast"),
+    "default": preset("default"),
     "concat": preset("tiny", fusion="concat"),
     "original": preset("original"),
     "lenet": preset("fast", encoder="lenet"),
@@ -32,7 +31,7 @@ NETWORKS = {
 """Networks by name; None is the packaged one."""
 
 
-def made(config: Config | None) -> tuple[TwoInputNet, OnnxNetwork]:
+def made(config: Training | None) -> tuple[TwoInputNet, OnnxNetwork]:
     """A network in torch and from an ONNX file."""
     if config is None:
         return TwoInputNet.from_pretrained(), OnnxNetwork(PRETRAINED / ONNX)

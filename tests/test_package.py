@@ -19,7 +19,7 @@ def test_the_public_names_are_those_of_all_and_the_things_they_name() -> None:
     assert set(sumnist._LAZY) <= set(sumnist.__all__)
     assert dir(sumnist) == sorted(sumnist.__all__)
     assert set(sumnist.__all__) == {
-        "Config", "NumberReading", "PRESETS", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet",
+        "Training", "NumberReading", "PRESETS", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet",
         "__version__", "errors", "evaluate", "export", "load", "preset", "solve", "train",
     }  # fmt: skip
     assert (sumnist.evaluate.__name__, sumnist.export.__name__) == ("evaluate_run", "export_run")

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from sumnist.config import Augmentation, Config
+from sumnist.config import Augmentation, Particulars
 from sumnist.data import augment
-from sumnist.data.augment import Augment, Shift, disturbed, with_strokes
+from sumnist.data.augment import Augment, disturbed, shifted, with_strokes
 from sumnist.data.mnist import SOFT_STEP, DigitSet, decoded, encoded, load_mnist, posterior, with_soft_labels
 from sumnist.data.pairs import Batch, PairBatches, PairDataset, Pairs, as_image, smallest_batch
 from sumnist.data.sampling import NO_DIGIT, draw_numbers, folds, hold_out
@@ -76,7 +76,6 @@ def test_persistent_workers_draw_the_numbers_of_the_epoch_that_is_set(mnist_trai
     ("given", "message"),
     [
         ({"seed": -1}, "seed -1: expected a whole number from 0 to 2^63 - 1"),
-        ({"seed": 1.0}, "seed 1.0: expected a whole number from 0 to 2^63 - 1"),
         ({"seed": 2**64}, f"seed {2**64}: expected a whole number from 0 to 2^63 - 1"),
         ({"largest_number": 10}, "largest_number 10: expected a whole number from 0 to 9"),
         ({"largest_number": True}, "largest_number True: expected a whole number from 0 to 9"),
@@ -184,13 +183,11 @@ def test_a_stroke_of_three_pixels_becomes_five_wide_or_one_and_half_a_width_lies
 def test_shifted_images_keep_every_pixel_and_move_up_to_two_of_them_each_way(mnist_train: DigitSet) -> None:
     image = torch.zeros(2000, 1, 28, 28)
     image[:, 0, 10:13, 14] = torch.tensor([0.2, 0.9, 0.4])
-    moved = Shift()(image, torch.Generator().manual_seed(0))
+    moved = shifted(image, torch.Generator().manual_seed(0))
     assert torch.equal(moved.flatten(1).sort(1).values, image.flatten(1).sort(1).values)
     place = moved.flatten(1).argmax(1)
     assert sorted(set((place // 28).tolist())) == [9, 10, 11, 12, 13]
     assert sorted(set((place % 28).tolist())) == [12, 13, 14, 15, 16]
-    still = Shift(0)(image, torch.Generator().manual_seed(0))
-    assert torch.equal(still, image)
 
 
 def test_disturbances_happen_to_their_shares_of_the_images_and_robust_augmentation_is_handwriting_and_these(
@@ -268,6 +265,6 @@ def test_the_loss_of_a_soft_label_is_its_cross_entropy_and_outliers_count_in_it_
     soft = torch.zeros(2, 10)
     soft[0, 0], soft[0, 1] = 0.75, 0.25
     digit = torch.tensor([0, NO_DIGIT])
-    losses = joint_loss(Heads(scores, None), digit, digit, Config(), soft=soft)
+    losses = joint_loss(Heads(scores, None), digit, digit, Particulars(), soft=soft)
     normaliser = log(np.exp(2) + 9)
     assert float(losses.digit) == pytest.approx(0.75 * (normaliser - 2) + 0.25 * normaliser)

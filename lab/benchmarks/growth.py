@@ -96,8 +96,8 @@ def processes() -> Iterator[Row]:
 
 
 def busy() -> Iterator[Row]:
-    """Train the reference recipe, and `fast` with whole batches and with batches in two parts, on two threads: alone,
-    and beside two processes that each keep a core busy. Seconds of training."""
+    """Train the reference recipe and `fast` on two threads: alone, and beside two processes that each keep a core busy.
+    Seconds of training."""
     from lab.measure import reference  # it loads much that no other part needs
 
     def case(recipe: str, others: int, turn: int) -> Row:
@@ -106,14 +106,14 @@ def busy() -> Iterator[Row]:
             if recipe == "reference":
                 return {"seconds": reference(turn, 2)["seconds"]}
             with tempfile.TemporaryDirectory() as place:
-                config = preset("fast", seed=turn, threads=2, parts=int(recipe[-1]))
+                config = preset("fast", seed=turn, threads=2)
                 return {"seconds": train(config, Path(place, "run"), progress=False).seconds}
         finally:
             for one in spinning:
                 one.kill()
                 one.wait()
 
-    recipes = ("reference", "fast, parts 1", "fast, parts 2")
+    recipes = ("reference", "fast")
     cases = {(("recipe", one), ("others", others)): partial(case, one, others) for one in recipes for others in (0, 2)}
     return alternating(cases, ROUNDS)
 
@@ -272,6 +272,6 @@ def asked(question: str, addends: int, digits: int) -> Callable[[], Any]:
     """Return a query about one sum of numbers with float32 digits."""
     generator, random = torch.manual_seed(0), np.random.default_rng(0)
     scores = torch.randn(addends, digits, 10, dtype=torch.float64, generator=generator).log_softmax(-1)
-    (total,) = totals(random.integers(10, size=(1, addends, digits)), "add")
+    (total,) = totals(random.integers(10, size=(1, addends, digits)))
     numbers = [Digits(one) for one in scores.float()]
     return lambda: getattr(Sum.of(*numbers), question)(total)

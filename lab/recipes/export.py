@@ -26,8 +26,7 @@ from sumnist.inference.alphabet import CELL_HEIGHT, HEIGHT
 from sumnist.inference.cells import CELL
 from sumnist.inference.finder import PICTURE, Finder
 from sumnist.inference.numbers import STRIP, StripRecognizer
-from sumnist.model.checkpoint import load_config
-from sumnist.training.export import DigitTrial, Feed, Trial, export_run
+from sumnist.training.export import Feed, Trial, export_run
 
 RANGED = 8, 32
 """Number of batches of strips or scenes of training digits that set the ranges of 8 bits, and their size."""
@@ -130,10 +129,10 @@ def main(words: Sequence[str] | None = None) -> None:
     """Write a trained network of lines, cells or pictures as one ONNX file, after comparing it with torch on composed
     images."""
     parser = argparse.ArgumentParser(description=main.__doc__)
+    parser.add_argument("what", choices=TRIALS)
     parser.add_argument("run_folder", type=Path, help="folder of a finished training")
     parser.add_argument("--out", type=Path, help="file to write (default: in the run folder)")
     parser.add_argument("--int8", action="store_true", help="8-bit weights and activations; also prints the accuracy")
     parser.add_argument("--hand", type=Path, help="hand file learned with this network, to be contained in the file")
     given = parser.parse_args(words)
-    kind = TRIALS.get(load_config(given.run_folder).task, DigitTrial)
-    print(export_run(given.run_folder, given.out, given.int8, given.hand, kind).text())
+    print(export_run(given.run_folder, given.out, given.int8, given.hand, TRIALS[given.what]).text())

@@ -28,8 +28,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lab.recipes.cells import PRIORS
 from lab.recipes.scenes import CELL, OTHER, SceneBatch
+from lab.recipes.settings import CellTraining, FinderTraining, StripTraining
 from lab.recipes.strips import StripBatch
-from sumnist.config import Config
 from sumnist.errors import ImageError
 from sumnist.inference import cells, finder, numbers
 from sumnist.inference.alphabet import ALPHABET, CELL_CLASSES, CELL_HEIGHT, CHARACTERS, HEIGHT, STEP
@@ -85,12 +85,12 @@ class StripNet(Saved):
     torch.Size([2, 38, 14])
     """
 
-    tasks = ("numbers",)
+    settings = StripTraining
     scores = "character"
 
     def __init__(self) -> None:
         super().__init__()
-        self.config = Config(task="numbers")
+        self.config = StripTraining()
         self.picture = nn.ModuleList((
             Layer(1, 32, (5, 5), stride=2),  # [B, 32, 16, W/2]
             Layer(32, 48, (3, 3), pool=(2, 2)),  # [B, 48, 8, W/4]
@@ -200,12 +200,12 @@ class CellNet(Saved):
     torch.Size([2, 14])
     """
 
-    tasks = ("cells",)
+    settings = CellTraining
     scores = "kind"
 
     def __init__(self) -> None:
         super().__init__()
-        self.config = Config(task="cells")
+        self.config = CellTraining()
         self.layers = nn.ModuleList((
             CellLayer(1, 24, (5, 5), stride=2),  # [B, 24, 18, W/2]
             CellLayer(24, 32, (3, 3), pool=(2, 2)),  # [B, 32, 9, W/4]
@@ -299,11 +299,11 @@ class FinderNet(Saved):
     (torch.Size([2, 33, 16, 24]), torch.Size([2, 1, 64, 96]))
     """
 
-    tasks = ("finder",)
+    settings = FinderTraining
 
     def __init__(self) -> None:
         super().__init__()
-        self.config = Config(task="finder")
+        self.config = FinderTraining()
         self.first = Step(1, 16, stride=2, kernel=5)  # [B, 16, H/2]
         self.quarter = nn.Sequential(Step(16, 32, stride=2), Step(32, 48))  # H/4
         self.eighth = nn.Sequential(Step(48, 72, stride=2), Step(72, 72))  # H/8

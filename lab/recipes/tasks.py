@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, ClassVar
@@ -11,20 +12,39 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
+from torch.optim import Optimizer
+from tqdm import tqdm
 
 from lab.recipes.calibrate import calibrate_cells, calibrate_strips, figures_of
 from lab.recipes.cells import CellBatch, Cells
+from lab.recipes.muon import Muon
 from lab.recipes.networks import FIELDS, CellNet, FinderNet, StripNet, finder_losses, text_nll
+from lab.recipes.outliers import Outliers
 from lab.recipes.scenes import SceneBatch, Scenes
+from lab.recipes.settings import Composition, StripTraining
 from lab.recipes.strips import StripBatch, Strips
-from sumnist.config import Config
 from sumnist.errors import ConfigError
 from sumnist.inference.alphabet import ALPHABET, STEP
 from sumnist.training.devices import ProcessGroup
-from sumnist.training.tasks import TASKS, Loss, Scores, Task, watched
+from sumnist.training.tasks import DigitTask, Loss, Scores, Task, watched
 
 DIGITS = sum(character.isdigit() for character in ALPHABET)
 """On a strip, classes 1 to `DIGITS` are digits; the classes after them are separators."""
+
+
+class OutlierTask(DigitTask):
+    """Pairs of an image and a number, and outliers: the task of the packaged network of digits."""
+
+    calibrates = True
+    outlier_share = 0.6
+    """Outliers and drawn digits that are added to each batch, as a share of it."""
+
+    def outliers(self, progress: bool) -> Outliers:
+        """Draw the outliers."""
+        if progress and not sys.stderr.isatty():
+            tqdm.write("drawing outliers", file=sys.stderr)
+        watch = watched("drawing outliers", progress)
+        return Outliers(self.outlier_share, self.config.seed, self.device, watch, self.writers)
 
 
 class Composed(Task):
@@ -44,7 +64,9 @@ class Composed(Task):
     right: Any
     """(outputs, batch) → how many strips or cells are right."""
 
-    def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
+    config: Composition
+
+    def __init__(self, config: Composition, device: torch.device, processes: ProcessGroup) -> None:
         super().__init__(config, device, processes)
         self.size = config.batch_size // processes.size
         if self.size < self.least[0]:
@@ -52,7 +74,8 @@ class Composed(Task):
 
     def prepare(self, progress: bool) -> None:
         """Draw the characters."""
-        more: dict[str, Any] = {"loose": self.config.loose} if self.config.loose else {}
+        loose = self.config.loose if isinstance(self.config, StripTraining) else 0.0
+        more: dict[str, Any] = {"loose": loose} if loose else {}
         self.batches = self.source(
             self.training, self.config.seed, watched("drawing characters", progress), writers=self.writers, **more
         )
@@ -89,7 +112,16 @@ class Composed(Task):
         return said
 
 
-class NumberTask(Composed):
+class Orthogonalised(Composed):
+    """A task whose network is trained with Muon."""
+
+    def optimizer(self, net: torch.nn.Module) -> Optimizer:
+        """The optimizer of the network."""
+        particulars = self.config.particulars
+        return Muon(net, self.config.lr, particulars.betas, particulars.weight_decay)
+
+
+class NumberTask(Orthogonalised):
     """Strips with numbers of any length."""
 
     network = StripNet
@@ -113,8 +145,7 @@ class NumberTask(Composed):
         emissions: Tensor = net(image, strips.widths.to(device)).cpu()
         return emissions
 
-    @staticmethod
-    def forward(net: StripNet, strips: StripBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
+    def forward(self, net: StripNet, strips: StripBatch, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
         """Emissions, and the loss."""
         emissions = NumberTask.outputs(net, strips)
         return emissions, Loss(text_nll(emissions, strips).mean())
@@ -171,8 +202,7 @@ class CellTask(Composed):
         said: Tensor = net([part.to(device, memory_format=torch.channels_last) for part in (cells.boxes, cells.strips)])
         return said
 
-    @staticmethod
-    def forward(net: CellNet, cells: CellBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
+    def forward(self, net: CellNet, cells: CellBatch, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
         """Log-probabilities and the loss."""
         said = CellTask.outputs(net, cells)
         return said, Loss(functional.nll_loss(said, cells.target.to(said.device)))
@@ -191,7 +221,7 @@ class CellTask(Composed):
         return calibrate_cells(torch.cat(self.said(net)), self.composed)
 
 
-class FinderTask(Composed):
+class FinderTask(Orthogonalised):
     """Scenes, and the characters on them."""
 
     network = FinderNet
@@ -215,8 +245,7 @@ class FinderTask(Composed):
         said: tuple[Tensor, Tensor] = net(image)
         return said
 
-    @staticmethod
-    def forward(net: FinderNet, scenes: SceneBatch, config: Config, smoothing: float = 0.0) -> tuple[Any, Loss]:
+    def forward(self, net: FinderNet, scenes: SceneBatch, smoothing: float = 0.0) -> tuple[Any, Loss]:
         """Maps and ink, and the loss."""
         maps, ink = FinderTask.outputs(net, scenes)
         with torch.autocast(maps.device.type, enabled=False):
@@ -257,4 +286,7 @@ class FinderTask(Composed):
         }
 
 
-TASKS.update(numbers=NumberTask, cells=CellTask, finder=FinderTask)
+TASKS: dict[str, type[Task]] = {
+    "digits": OutlierTask, "numbers": NumberTask, "cells": CellTask, "finder": FinderTask,
+}  # fmt: skip
+"""The tasks of the packaged networks, by name."""

@@ -37,7 +37,7 @@ from sumnist.files import make_folder
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.model.fusion import sum_bits
-from sumnist.training.loop import one_cycle, set_learning_rate
+from sumnist.training.optimizer import one_cycle, set_learning_rate
 
 HELD_OUT = 5000
 """How many training images are held out for choices."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +19,7 @@ from PIL import Image
 from finding import Finding
 from lab import evidence, measure
 from lab.measure import Committee, Outcome, is_measured, outcome_of, outcomes_of, registrations
+from lab.records import row_of
 from lab.suites import found as finding
 from lab.suites import measure as suite
 from lab.suites import pages
@@ -32,6 +32,7 @@ from sumnist.environment import describe_machine
 from sumnist.errors import ImageError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import Line, NumberReader, NumberReading
+from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet
 from sumnist.sheets.layout import Page
 from sumnist.sheets.registration import corners_of
@@ -67,7 +68,7 @@ def test_every_task_has_a_file_of_rows_and_says_what_it_does(capsys: pytest.Capt
     with pytest.raises(SystemExit):
         measure.main(["--help"])
     said = capsys.readouterr().out
-    assert all(f"measure.py {task}" in said for task in measure.TASKS)
+    assert all(f"python -m lab.measure {task}" in said for task in measure.TASKS)
     assert all((evidence.RESULTS / f"{task}.jsonl").exists() for task in measure.TASKS)
     with pytest.raises(SystemExit, match="2"):
         measure.main(["robustness", "development", "--epochs", "3"])
@@ -80,7 +81,10 @@ def test_every_task_has_a_file_of_rows_and_says_what_it_does(capsys: pytest.Capt
 def test_a_plan_is_trained_evaluated_and_not_measured_twice(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(measure.PLANS, "fast-exact", preset("tiny", validation=0))
+    tiny = preset("tiny", validation=0)
+    monkeypatch.setitem(measure.PLANS, "fast-exact", tiny)
+    parameters = count_parameters(TwoInputNet.from_config(tiny))
+    monkeypatch.setitem(measure.RUNS, "fast-exact", row_of(tiny) | {"parameters": parameters})
     words = "runs", "fast-exact", "--seeds", 3, "--threads", 1, "--runs", tmp_path / "runs"
     (row,) = run(*words)
     assert (row["part"], row["plan"], row["seed"], row["commit"]) == ("run", "fast-exact", 3, row["commit"])
@@ -124,23 +128,17 @@ def test_real_pictures_are_read_by_half_and_the_reported_one_once(run: Run, tmp_
 @pytest.fixture
 def learn(run: Run, tmp_path: Path, idx_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run`, with presets of a second."""
-    small = preset(
-        "addition", encoder="tiny", data_dir=idx_folder, epochs=1, validation=5, batch_size=64, device="cpu"
-    )  # fmt: skip
+    small = preset("addition", encoder="tiny", data_dir=idx_folder, epochs=1, batch_size=64, device="cpu")
     monkeypatch.setitem(PRESETS, "addition", small)
-    monkeypatch.setitem(PRESETS, "addition-best", replace(small, preset="addition-best", augment="shift"))
-    monkeypatch.setattr(measure, "HELD_OUT", 200)
     return lambda *words: run("addition", *words, "--runs", tmp_path / "runs")
 
 
 def test_a_row_says_what_was_learned_and_is_not_measured_twice_whatever_the_threads(
     learn: Run, idx_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = "lenet", "own", "--digits", "1", "2", "--seeds", "3"
+    words = "--digits", "1", "2", "--seeds", "3"
     rows = learn(*words)
-    assert [(row["name"], row["config"]["digits"]) for row in rows] == [
-        ("lenet", 1), ("own", 1), ("lenet", 2), ("own", 2),
-    ]  # fmt: skip
+    assert [(row["name"], row["config"]["digits"]) for row in rows] == [("lenet", 1), ("lenet", 2)]
     one = rows[0]
     assert (one["part"], one["set"], one["commit"], one["seed"]) == ("addition", "test", HEAD, 3)
     assert (one["config"]["validation"], one["config"]["threads"], one["config"]["supervision"]) == (0, 1, "sums")
@@ -148,31 +146,12 @@ def test_a_row_says_what_was_learned_and_is_not_measured_twice_whatever_the_thre
     assert (one["restarts"], one["renamed"]) == (0, 0)
     capsys.readouterr()
     assert learn(*words, "--threads", "2") == rows
-    assert capsys.readouterr().out.startswith("lenet, 1 digits, seed 3: measured already\n")
-    others = (["--supervision", "digits"], ["--operation", "sub"], ["--choose"])
-    assert [len(learn("lenet", "--digits", "1", "--seeds", "3", *other)) for other in others] == [5, 6, 7]
+    assert capsys.readouterr().out.startswith("1 digits, seed 3: measured already\n")
 
 
 def test_a_row_tells_what_its_encoder_drops_and_where() -> None:
     for encoder, dropped in (("lenet", {"before 256→120": 0.3}), ("default", {"before the fusion": 0.3}), ("tiny", {})):
         assert measure.dropout_of(TwoInputNet.from_config(preset("addition", encoder=encoder))) == dropped
-
-
-def test_settings_are_chosen_by_images_that_are_held_out(learn: Run, idx_folder: Path) -> None:
-    words = "lenet", "--digits", "1", "--seeds", "0"
-    for wrong, message in (
-        (("--lr", "0.01"), "--lr 0.01: settings are changed to choose by; add --cho"),
-        (("--choose", "--learning", "1"), "addition: .*--learning: no such flag"),
-        (("--digits", "1001"), "addition: --digits 1001: expected"),
-    ):
-        with pytest.raises(SystemExit, match=f"^measure: {message}"):
-            learn(*words, *wrong)
-    learn(*words, "--choose", "--lr", "0.01", "--no-soft-labels")
-    one, two = learn(*words, "--choose", "--lr", "0.02")
-    assert [row["config"]["lr"] for row in (one, two)] == [0.01, 0.02]
-    assert one["set"] == two["set"] == "held out"
-    assert (one["evaluation"]["images"], one["dropout"]) == (200, {})
-    assert one["evaluation"]["data"] == f"{idx_folder} train"
 
 
 # Numbers.

@@ -17,8 +17,8 @@ from lab import __main__ as lab
 from lab.recipes import cells, export, networks, strips
 from lab.recipes.export import TRIALS
 from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, CellNet, FinderNet, StripNet, in_half
-from lab.recipes.tasks import CellTask, FinderTask, NumberTask
-from sumnist.config import preset
+from lab.recipes.settings import CellTraining
+from lab.recipes.tasks import TASKS, CellTask, FinderTask, NumberTask
 from sumnist.errors import ConfigError, ExportError, ImageError, RunError
 from sumnist.inference.alphabet import CELL_CLASSES, CHARACTERS
 from sumnist.inference.cells import CellReader
@@ -106,17 +106,18 @@ def test_a_step_depends_on_ten_to_thirty_steps_around_it(nets: dict[str, Any]) -
 
 
 def test_networks_of_other_tasks_are_told_apart(nets: dict[str, Any], tmp_path: Path) -> None:
-    for task, net in {**nets, "default": TwoInputNet()}.items():
-        save_config(preset(task), tmp_path / task)
+    every = nets | {"digits": TwoInputNet()}
+    for task, net in every.items():
+        save_config(net.config, tmp_path / task)
         save_network(net, tmp_path / task)
-    kinds: dict[str, Any] = {name: type(net) for name, net in nets.items()} | {"digits or addition": TwoInputNet}
-    for task, net in nets.items():
+    kinds: dict[str, Any] = {name: type(net) for name, net in every.items()}
+    for task, net in every.items():
         loaded, found, checksum = kinds[task].load(tmp_path / task)
-        assert (found, len(checksum), loaded.training) == (preset(task), 64, False)
+        assert (found, len(checksum), loaded.training) == (net.config, 64, False)
         assert all(torch.equal(loaded.state_dict()[name], value) for name, value in net.state_dict().items())
         for other, kind in kinds.items():
             if other != task:
-                with pytest.raises(RunError, match=f"of --task {task}: expected one of --task {other}"):
+                with pytest.raises(RunError, match=r"not a configuration of sumnist|of another network"):
                     kind.load(tmp_path / task)
 
 
@@ -183,7 +184,7 @@ def test_a_network_that_rounding_changes_is_not_exported(
     nn.init.constant_(other.kind.bias[:3], 2.0)
     monkeypatch.setattr(networks, "in_half", lambda net: other)
     save_network(nets["cells"], tmp_path)
-    save_config(preset("cells", data_dir=few), tmp_path)
+    save_config(CellTraining(data_dir=few), tmp_path)
     with pytest.raises(ExportError, match="half precision"):
         export_run(tmp_path, tmp_path / "other.onnx", kind=TRIALS["cells"])
     assert not (tmp_path / "other.onnx").exists()
@@ -196,9 +197,10 @@ def test_a_network_that_rounding_changes_is_not_exported(
 def test_a_run_is_exported_in_half_precision_and_in_8_bits(
     task: str, compared: str, few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = preset(task, data_dir=few, validation=200, epochs=1, strips=24, batch_size=8, device="cpu")
-    run = train(config, tmp_path / "run", progress=False).folder
-    assert lab.main(["export", str(run)]) == 0
+    settings = TASKS[task].network.settings
+    config = settings(data_dir=few, validation=200, epochs=1, strips=24, batch_size=8, device="cpu")
+    run = train(config, tmp_path / "run", progress=False, task=TASKS[task]).folder
+    assert lab.main(["export", task, str(run)]) == 0
     assert f"log-probabilities of {compared} differ" in capsys.readouterr().out
     file, (net, _, checksum) = OnnxFile(run / "model.onnx"), TRIALS[task].network.load(run)
     assert file.metadata["weights"] == checksum
@@ -210,7 +212,7 @@ def test_a_run_is_exported_in_half_precision_and_in_8_bits(
         with pytest.raises(ConfigError, match="--int8: not for a network of cells: leave the flag out"):
             export_run(run, int8=True, kind=TRIALS[task])
         return
-    assert lab.main(["export", str(run), "--int8"]) == 0
+    assert lab.main(["export", task, str(run), "--int8"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["fp16", "int8"]
     assert (run / "model.int8.onnx").stat().st_size < 0.7 * (run / "model.onnx").stat().st_size
     small = OnnxFile(run / "model.int8.onnx")

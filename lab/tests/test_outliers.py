@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from lab.recipes.outliers import DRAWN_DIGITS, MADE, Outliers, inverted, quarters
-from sumnist.config import preset
+from sumnist.config import Particulars, preset
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import PairBatches, as_image
 from sumnist.data.sampling import NO_DIGIT
@@ -120,10 +120,10 @@ def test_outliers_in_a_batch_have_no_sum_and_leave_the_pairs_as_they_are(outlier
 
 
 def test_the_loss_of_outliers_is_the_cross_entropy_of_there_being_a_digit() -> None:
-    config = preset("tiny", outliers=0.5)
     logits = np.random.default_rng(0).normal(size=(5, 10))
     digit = np.array([3, NO_DIGIT, 7, NO_DIGIT, 0])
-    losses = joint_loss(Heads(torch.tensor(logits), None), torch.tensor(digit), torch.tensor(digit), config)
+    heads, target = Heads(torch.tensor(logits), None), torch.tensor(digit)
+    losses = joint_loss(heads, target, target, Particulars(), outliers=True)
     energy = np.log(np.exp(logits).sum(1))
     there = 1 / (1 + np.exp(-energy))
     is_digit = -np.log(np.where(digit == NO_DIGIT, 1 - there, there)).mean()
@@ -136,10 +136,10 @@ def test_the_loss_of_outliers_is_the_cross_entropy_of_there_being_a_digit() -> N
 
 @pytest.mark.parametrize("name", ["tiny", "original"])
 def test_outliers_count_in_no_sum(name: str) -> None:
-    config = preset(name, outliers=0.5, **({"fusion": "concat"} if name == "tiny" else {}))
+    particulars = preset(name).particulars
     digits, sums = torch.randn(4, 10), torch.randn(4, 19 if name == "tiny" else 5)
     digit, total = torch.tensor([1, 2, NO_DIGIT, NO_DIGIT]), torch.tensor([4, 9, NO_DIGIT, NO_DIGIT])
-    alone = joint_loss(Heads(digits[:2], sums[:2]), digit[:2], total[:2], config)
-    both = joint_loss(Heads(digits, sums), digit, total, config)
+    alone = joint_loss(Heads(digits[:2], sums[:2]), digit[:2], total[:2], particulars, outliers=True)
+    both = joint_loss(Heads(digits, sums), digit, total, particulars, outliers=True)
     assert both.sum.item() == pytest.approx(alone.sum.item())
     assert both.digit.item() == pytest.approx(alone.digit.item())

@@ -99,7 +99,7 @@ def test_without_biases_the_originals_path_is_the_number_times_its_value_at_one(
 
 def test_published_designs_have_the_size_that_their_authors_report() -> None:
     full, table = (build(variant(name).recipe) for name in ("original-full", "table-full"))
-    assert count_parameters(full.fusion) == count_parameters(OriginalFusion(256, "bits"))
+    assert count_parameters(full.fusion) == count_parameters(OriginalFusion(256))
     assert 6_770_000 < count_parameters(full) < 6_780_000  # 6.77 M, as its author counts
     measured = sum(b.numel() for name, b in table.named_buffers() if "running" in name)
     assert count_parameters(table) + measured == 347_277  # Keras counts the batch statistics too

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sumnist import errors
-from sumnist.config import PRESETS, Config, preset
+from sumnist.config import PRESETS, Training, preset
 from sumnist.errors import MissingExtraError, SumnistError
 
 if TYPE_CHECKING:
@@ -26,8 +26,22 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "PRESETS", "Config", "NumberReading", "PairDataset", "Reader", "Reading", "SumnistError", "TwoInputNet",
-    "__version__", "errors", "evaluate", "export", "load", "preset", "solve", "train",
+    "PRESETS",
+    "NumberReading",
+    "PairDataset",
+    "Reader",
+    "Reading",
+    "SumnistError",
+    "Training",
+    "TwoInputNet",
+    "__version__",
+    "errors",
+    "evaluate",
+    "export",
+    "load",
+    "preset",
+    "solve",
+    "train",
 ]  # fmt: skip
 
 _LAZY = {

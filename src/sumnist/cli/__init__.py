@@ -20,7 +20,7 @@ from typing import Any, Literal, NoReturn, get_args, get_origin, get_type_hints
 
 from sumnist.cli.commands import COMMANDS, Command, Graph, Train
 from sumnist.cli.door import answer, open_streams, say
-from sumnist.config import Config, check_fields, flag, preset, shown, unknown
+from sumnist.config import Training, check_fields, flag, preset, shown, unknown
 from sumnist.errors import ConfigError, DataError
 from sumnist.files import CONFIG
 from sumnist.model.folder import begun
@@ -126,12 +126,9 @@ POSITIONAL = {"pictures": "PICTURE", "source": "SOURCE", "run_folder": "RUN", "r
               "marks": "MARKS", "tables": "TABLES"}  # fmt: skip
 """Fields that are given without a flag, and their names in the help."""
 GROUPS = {
-    "run": "preset task out overwrite resume start_from seed device precision parts threads graph",
-    "data": "data_dir validation fold largest_number numbers_per_image augment augment_strength outliers loose "
-    "soft_labels teachers digits addends sums operation",
-    "network": "encoder fusion number_encoding sum_target",
-    "loss": "digit_loss digit_weight sum_weight label_smoothing smoothing_fades supervision",
-    "optimiser": "epochs strips batch_size optimizer lr betas weight_decay schedule warmup lr_floor weight_bits ema",
+    "run": "preset task out overwrite resume start_from seed device precision threads",
+    "data": "data_dir validation fold augment soft_labels numbers_per_image digits addends",
+    "network and optimiser": "encoder fusion epochs batch_size lr label_smoothing ema",
 }
 """The groups of flags in the help of a command that takes a configuration, with the fields in each."""
 
@@ -194,19 +191,19 @@ class Parser(argparse.ArgumentParser):
                 self.error(f"{name}: no such flag", f"did you mean {near[0]}?" if near else "")
 
 
-def parser_of(name: str, config: Config) -> Parser:
+def parser_of(name: str, config: Training) -> Parser:
     """The parser of a command's flags; in its help, the flags of a configuration show the values of `config`."""
     kind = COMMANDS[name]
     parts: list[Any] = [hint for hint in get_type_hints(kind).values() if is_dataclass(hint)]
     usage = f"sumnist {name} [OPTIONS]" if parts else None
     parser = Parser(f"sumnist {name}", usage, kind.__doc__, argument_default=argparse.SUPPRESS, allow_abbrev=False)
     place_of: dict[str, Any] = {}
-    for title in GROUPS if Config in parts else ():
+    for title in GROUPS if Training in parts else ():
         place_of |= dict.fromkeys(GROUPS[title].split(), parser.add_argument_group(title))
     for owner in (kind, *parts):
         hints = get_type_hints(owner)
         for key, doc in docs_of(owner).items():
-            default = getattr(config if owner is Config else owner, key, MISSING)
+            default = getattr(config if owner is Training else owner, key, MISSING)
             names, options = [flag(key)], shape_of(hints[key]) | {"dest": key}
             if key == "number":
                 names, options["metavar"] = [flag(key), "-n"], "INT"
@@ -218,7 +215,7 @@ def parser_of(name: str, config: Config) -> Parser:
                     options |= {"nargs": "?", "default": None}
             elif default is MISSING:
                 options["required"] = True
-            elif owner is Config and "action" in options:
+            elif owner is Training and "action" in options:
                 options["action"] = argparse.BooleanOptionalAction
             untold = default in (None, ()) or default is False or "(default:" in doc
             hint = " (required)" if default is MISSING else "" if untold else f" (default: {shown(default)})"

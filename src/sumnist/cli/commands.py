@@ -14,7 +14,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from sumnist.cli.door import complain, say
-from sumnist.config import SEEDS, Config, Engine, InkColour, Range, ReadingEngine
+from sumnist.config import SEEDS, Engine, InkColour, Range, ReadingEngine, Training
 from sumnist.errors import ConfigError, HandError, ImageError, LayoutError, OutputError, SumnistError
 from sumnist.files import (
     NUMBERS,
@@ -154,13 +154,12 @@ class OfReview:
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """Train a network on MNIST, or on your own IDX files.
-    It learns to read a digit and add a number, to read numbers, to read cells of forms, to find numbers on pictures, or
-    to read digits from labelled sums. It leaves a run folder: configuration, record, metrics, weights."""
+    It learns to read a digit and add a number, or to read digits from labelled sums. It leaves a run folder:
+    configuration, record, metrics, weights."""
 
-    config: Config = field(default_factory=Config)
+    config: Training = field(default_factory=Training)
     out: Path | None = None
-    """folder for the run (default: runs/PRESET-FUSION-seedN; for the task addition runs/PRESET-DIGITS-seedN, for
-    numbers, cells and finder runs/PRESET-seedN)"""
+    """folder for the run (default: runs/PRESET-FUSION-seedN; for the task addition runs/PRESET-DIGITS-seedN)"""
     overwrite: bool = False
     """replace the run that --out holds, once the new one has finished"""
     resume: bool = False
@@ -172,8 +171,7 @@ class Train:
     def folder(self) -> Path:
         """The folder for the run."""
         c = self.config
-        design = {"digits": f"{c.fusion}-", "addition": f"{c.digits}-"}.get(c.task, "")
-        return self.out or Path("runs") / f"{c.preset}-{design}seed{c.seed}"
+        return self.out or Path("runs") / f"{c.preset}-{c.fusion if c.task == 'digits' else c.digits}-seed{c.seed}"
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
@@ -950,7 +948,7 @@ class Demo(OfModel, OfHand):
 class Graph:
     """Draw a network, both inputs to both outputs, as an SVG picture."""
 
-    config: Config = field(default_factory=Config)
+    config: Training = field(default_factory=Training)
     out: Path | None = None
     """.svg file to write (default: print the SVG)"""
 

@@ -4,9 +4,6 @@ The seed shuffles the images once. They are then taken in order: the digits of t
 significant digit first, then the digits of its second number, and so on. Images that do not fill a sum are left out.
 Each image is thus used once, always in the same sum: other groups would reveal more than the totals do. DeepProbLog
 (Manhaeve and others, 2018) and the methods compared with it use this protocol.
-
-Sums of many numbers are then few. So a configuration may ask for more `sums`: the images are shuffled as often as it
-takes, and taken in order each time. CTSketch (Choi and others, 2025) does so, with 5,000 sums.
 """
 
 from __future__ import annotations
@@ -20,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sumnist.arithmetic import numeral
-from sumnist.config import Config, Operation
+from sumnist.config import Training
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pairs import as_image, shuffled
 
@@ -42,24 +39,24 @@ class SumBatch(NamedTuple):
     digit: Tensor
 
 
-def per_sum(config: Config) -> int:
+def per_sum(config: Training) -> int:
     """Images per sum: K · N."""
     return config.addends * config.digits
 
 
-def grouped(values: NDArray[Any], config: Config) -> NDArray[Any]:
+def grouped(values: NDArray[Any], config: Training) -> NDArray[Any]:
     """Group `[count, ...]` into `[S, K, N, ...]`, in order; leave out values that do not fill a sum."""
     count = len(values) // per_sum(config)
     return values[: count * per_sum(config)].reshape(count, config.addends, config.digits, *values.shape[1:])
 
 
-def totals(digits: NDArray[np.int64], operation: Operation) -> NDArray[Any]:
-    """Add or subtract numbers with these digits, `[..., K, N]` → `[...]`: int64, or Python integers if the numbers are
+def totals(digits: NDArray[np.int64]) -> NDArray[Any]:
+    """The sums of numbers with these digits, `[..., K, N]` → `[...]`: int64, or Python integers if the numbers are
     long."""
     numbers = numeral(digits)
     if digits.shape[-1] > SAFE_DIGITS:
         numbers = numbers.astype(object)
-    return np.asarray(numbers.sum(-1) if operation == "add" else numbers[..., 0] - numbers[..., 1])
+    return np.asarray(numbers.sum(-1))
 
 
 class SumBatches:
@@ -78,15 +75,13 @@ class SumBatches:
     def __init__(
         self,
         digits: DigitSet,
-        config: Config,
+        config: Training,
         device: torch.device,
         augment: Callable[[Tensor, torch.Generator, float], Tensor] | None = None,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        chance, wanted = np.random.default_rng(config.seed), config.sums * per_sum(config)
-        shuffles = [chance.permutation(len(digits)) for _ in range(max(1, -(-wanted // len(digits))))]
-        place = grouped(np.concatenate(shuffles), config)[: config.sums or None]  # [S, K, N]
-        self.total = totals(digits.digits[place], config.operation)
+        place = grouped(np.random.default_rng(config.seed).permutation(len(digits)), config)  # [S, K, N]
+        self.total = totals(digits.digits[place])
         self.images = torch.tensor(digits.images, device=device)
         self.digit = torch.tensor(digits.digits[place], device=device)
         self.place = torch.tensor(place, device=device)

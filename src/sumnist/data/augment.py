@@ -201,7 +201,7 @@ SHEAR = 0.15
 SHIFT = 2 / 14
 """Largest shift: 2 pixels, in half-widths of the image."""
 MOST_SHIFT = 2
-"""Largest shift by `Shift`, in whole pixels."""
+"""Largest shift by `shifted`, in whole pixels."""
 SIDE = 28
 MESH = 5
 WARP = 0.055
@@ -216,30 +216,24 @@ Change = Callable[[Tensor, torch.Generator, float], Tensor]
 """A function of images `[B, 1, 28, 28]`, a generator, and an intensity from 0 to 1 that returns as many images."""
 
 
-def augmentation(kind: Augmentation, strength: float = 1.0) -> Change | None:
+def augmentation(kind: Augmentation) -> Change | None:
     """The function that `PairBatches` applies for `kind`, or None for "none"."""
     if kind == "none":
         return None
-    return Shift(strength) if kind == "shift" else Augment(kind, strength)
+    return shifted if kind == "shift" else Augment(kind)
 
 
-class Shift:
-    """Move each image `[B, 1, 28, 28]` by up to `MOST_SHIFT` × `strength` whole pixels.
+def shifted(image: Tensor, generator: torch.Generator, intensity: float = 1.0) -> Tensor:
+    """Move each image `[B, 1, 28, 28]` by up to `MOST_SHIFT` whole pixels, drawn from `generator`.
 
     Every pixel keeps its value. Resampling would make images softer than those that a network will read.
     """
-
-    def __init__(self, strength: float = 1.0) -> None:
-        self.most = round(MOST_SHIFT * strength)
-
-    def __call__(self, image: Tensor, generator: torch.Generator, intensity: float = 1.0) -> Tensor:
-        """Move each image by a shift of its own, drawn from `generator`."""
-        count, side, device = len(image), image.shape[-1], image.device
-        moved = torch.randint(0, 2 * self.most + 1, (2, count, 1), generator=generator, device=device)
-        rows, columns = moved + torch.arange(side, device=device)  # [B, 28] each, in the padded image
-        padded = functional.pad(image[:, 0], [self.most] * 4)
-        place = torch.arange(count, device=device)[:, None, None]
-        return padded[place, rows[:, :, None], columns[:, None, :]][:, None]
+    count, device = len(image), image.device
+    moved = torch.randint(0, 2 * MOST_SHIFT + 1, (2, count, 1), generator=generator, device=device)
+    rows, columns = moved + torch.arange(SIDE, device=device)  # [B, 28] each, in the padded image
+    padded = functional.pad(image[:, 0], [MOST_SHIFT] * 4)
+    place = torch.arange(count, device=device)[:, None, None]
+    return padded[place, rows[:, :, None], columns[:, None, :]][:, None]
 
 
 class Augment:

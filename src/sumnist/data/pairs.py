@@ -45,6 +45,10 @@ class Batch(NamedTuple):
     soft: Tensor
 
 
+Outliers = Callable[[Tensor, Tensor, torch.Generator, float], tuple[Tensor, Tensor]]
+"""Images to add to a batch, and their digits: a function of the images, their digits, a generator and an intensity."""
+
+
 class PairDataset(Dataset[Pairs]):
     """Pairs for your own training loop with `torch.utils.data.DataLoader`.
 
@@ -128,7 +132,6 @@ class PairBatches:
             `PairDataset`.
         outliers: Function of images, digits, a generator and an intensity that returns images to add to the batch, and
             their digits. An image without a digit has the digit and the sum `NO_DIGIT`.
-        teach: Function of changed images `[B, 1, 28, 28]` that returns their soft labels `[B, 10]`.
     """
 
     def __init__(
@@ -142,15 +145,14 @@ class PairBatches:
         numbers_per_image: int = 1,
         share: tuple[int, int] = (0, 1),
         draw: Callable[[int], NDArray[np.int64]] | None = None,
-        outliers: Callable[[Tensor, Tensor, torch.Generator, float], tuple[Tensor, Tensor]] | None = None,
-        teach: Callable[[Tensor], Tensor] | None = None,
+        outliers: Outliers | None = None,
     ) -> None:
         self.images = torch.tensor(digits.images, device=device)
         self.digits = torch.tensor(digits.digits, device=device)
         self.soft = None if digits.soft is None else torch.tensor(digits.soft, device=device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.largest_number, self.augment, self.numbers_per_image = largest_number, augment, numbers_per_image
-        self.share, self.outliers, self.teach = share, outliers, teach
+        self.share, self.outliers = share, outliers
         self.draw = draw or (lambda epoch: draw_numbers(seed, epoch, np.arange(len(digits)), largest_number))
 
     def __len__(self) -> int:
@@ -170,7 +172,6 @@ class PairBatches:
                 soft = None if soft is None else torch.cat([soft, as_soft(theirs)])
             if self.augment is not None:
                 image = self.augment(image, generator, intensity)
-            soft = soft if self.teach is None else self.teach(image)
             following = number[:, None] + torch.arange(self.numbers_per_image, device=self.device)
             number = following.flatten() % (self.largest_number + 1)
             digit = digit.repeat_interleave(self.numbers_per_image)

@@ -23,13 +23,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sumnist.config import Config, Operation
+from sumnist.config import Training
 from sumnist.data.additions import grouped, totals
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet
 from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NUMBERS
 from sumnist.files import fits
-from sumnist.model.fusion import ExactFusion, LearnedFusion
+from sumnist.model.fusion import ExactFusion, OriginalFusion
 from sumnist.model.losses import sum_of
 from sumnist.model.network import Network
 
@@ -104,7 +104,7 @@ def answer_grid(net: Network, digits: DigitSet, batch_size: int = 500) -> GridAn
         heads = net.fuse(features.repeat_interleave(NUMBERS, 0), numbers)
         outputs = net.outputs(heads, numbers)
         parts.append([*graded(outputs.digit, truth), *graded(outputs.sum, truth + numbers)])
-        if isinstance(net.fusion, LearnedFusion) and net.fusion.sum_target == "bits":
+        if isinstance(net.fusion, OriginalFusion):
             assert heads.sum is not None
             parts[-1].append(((heads.sum > 0) * torch.tensor([1, 2, 4, 8, 16], device=device)).sum(1))
     net.train(training)
@@ -317,12 +317,12 @@ class SumAnswers:
     Attributes:
         scores: The log-probabilities of the digits, `[n, 10]`.
         truth: The true digits, `[n]`.
-        config: Says how many digits a number has, how many numbers a sum has, and whether they are added or subtracted.
+        config: Says how many digits a number has, and how many numbers a sum has.
     """
 
     scores: NDArray[np.float32]
     truth: NDArray[np.int64]
-    config: Config
+    config: Training
 
     @property
     def digits_right(self) -> NDArray[np.bool_]:
@@ -331,7 +331,7 @@ class SumAnswers:
 
     def totals_of(self, digits: NDArray[np.int64]) -> NDArray[Any]:
         """The totals `[S]` of the sums with these digits `[n]`."""
-        return totals(grouped(digits, self.config), self.config.operation)
+        return totals(grouped(digits, self.config))
 
     def sums_right(self, order: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.bool_]:
         """Whether the most probable digits add up to the right total, `[S]`. `order` `[n]` puts the images in another
@@ -342,7 +342,7 @@ class SumAnswers:
     def sums(self) -> Any:
         """The distributions of the sums `[S]`, with the images in their order. They have double precision, since they
         add up thousands of scores."""
-        return sum_of(torch.from_numpy(grouped(self.scores, self.config)).double(), self.config.operation)
+        return sum_of(torch.from_numpy(grouped(self.scores, self.config)).double())
 
     def nll(self) -> NDArray[np.float64]:
         """−log of the probability of the right total, `[S]`, in nats, with the images in their order."""
@@ -356,7 +356,7 @@ class SumAnswers:
 
 
 @torch.inference_mode()
-def answer_sums(net: Network, digits: DigitSet, config: Config, batch_size: int = 500) -> SumAnswers:
+def answer_sums(net: Network, digits: DigitSet, config: Training, batch_size: int = 500) -> SumAnswers:
     """A network's answers to every image.
 
     Args:
@@ -383,7 +383,6 @@ class SumEvaluation:
         images: How many images there are.
         digits: How many digits a number has.
         addends: How many numbers a sum has.
-        operation: "add" or "sub".
         sums: How many sums the images make.
         sum: The share of the sums whose most probable digits add up to the right total, with the images in their order.
         sum_nll: Mean −log of the probability of the right total, in nats.
@@ -400,7 +399,6 @@ class SumEvaluation:
     images: int
     digits: int
     addends: int
-    operation: Operation
     sums: int
     sum: Accuracy
     sum_nll: float
@@ -419,7 +417,7 @@ class SumEvaluation:
         right, (total, certain), random = answers.sums_right(), answers.most_probable(), np.random.default_rng(0)
         regrouped = [answers.sums_right(random.permutation(count)).mean() for _ in range(REGROUPINGS)]
         return cls(
-            data, count, config.digits, config.addends, config.operation, len(right), Accuracy.of(right[:, None]),
+            data, count, config.digits, config.addends, len(right), Accuracy.of(right[:, None]),
             float(answers.nll().mean()), float(total.mean()), float(certain.mean()), REGROUPINGS,
             float(np.mean(regrouped)), float(np.std(regrouped, ddof=1)), Accuracy.of(answers.digits_right[:, None]),
             float(-answers.scores[np.arange(count), answers.truth].mean(dtype=float)),

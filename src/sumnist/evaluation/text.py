@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sumnist.config import Config
+from sumnist.config import Training
 
 if TYPE_CHECKING:
     from sumnist.evaluation.metrics import Accuracy, Evaluation, SumEvaluation
@@ -54,8 +54,8 @@ def table(evaluation: Evaluation) -> str:
 def sum_table(evaluation: SumEvaluation) -> str:
     """The figures of one network on sums as text, at most 80 columns wide, without a newline at the end."""
     e = evaluation
-    sums = counted(e.sums, "sum" if e.operation == "add" else "difference")
-    title = f"{e.data}: {counted(e.images, 'image')}, {sums} of {e.addends} numbers of {counted(e.digits, 'digit')}"
+    sums = f"{counted(e.sums, 'sum')} of {e.addends} numbers of {counted(e.digits, 'digit')}"
+    title = f"{e.data}: {counted(e.images, 'image')}, {sums}"
     note = (
         "Sum: the most probable digits add up to it, with the images in their order. Total: the most probable total, "
         f"found for certain for {percent(e.total_certain)} % of them. Regrouped: as sum, mean and standard deviation "
@@ -118,7 +118,7 @@ def counted(number: int, thing: str) -> str:
     return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
-def comparison(rows: Sequence[tuple[str, Config, Evaluation, float]]) -> str:
+def comparison(rows: Sequence[tuple[str, Training, Evaluation, float]]) -> str:
     """One table with a row for each network, and a closing line that says which networks compute the sum and which
     learned it.
 
@@ -145,7 +145,7 @@ def listing(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def count_of(config: Config) -> int:
+def count_of(config: Training) -> int:
     """The number of trainable parameters of the network that `config` describes. It leaves torch's random state as it
     was."""
     import torch

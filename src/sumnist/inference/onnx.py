@@ -31,7 +31,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from sumnist.config import Task
 from sumnist.errors import HandError, RunError
 from sumnist.files import read_whole
 from sumnist.inference.hand import Hand, corrected, lifted, logsumexp
@@ -278,7 +277,7 @@ class OnnxFile(OnnxSession):
                 )
         return shares[0], shares[1]
 
-    def another(self, task: Task) -> RunError:
+    def another(self, task: str) -> RunError:
         """The error for a file whose network does not belong to `task`."""
         return RunError(
             f"{self.name}: an ONNX file of another network: inputs {', '.join(self.inputs)}, outputs "

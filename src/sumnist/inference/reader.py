@@ -743,7 +743,7 @@ class TorchNetwork:
                 lacks = f"a {ONNX} of other weights, which `sumnist export {folder}` makes anew"
             raise MissingExtraError.of(error, f"{folder} has {lacks}; reading it") from error
         self.net, config = load_network(folder)
-        self.exact, self.has_is_digit = config.fusion == "exact", config.outliers > 0
+        self.exact, self.has_is_digit = config.fusion == "exact", self.net.knows_digits
         self.left_out = None  # only exported files say which numbers were left out
         self.least_is_digit = self.net.calibration.least_is_digit.item()
         self.least_confidence = self.net.calibration.least_confidence.item()

@@ -7,18 +7,20 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from sumnist.config import Config, Task
+from sumnist.config import Run, Training
 from sumnist.errors import RunError
 from sumnist.files import CONFIG, WEIGHTS, make_folder, write_atomically
 from sumnist.model.folder import CHECKSUM, CONFIGURATION, metadata_in, remove_stale
 from sumnist.typed import typed
+
+R = TypeVar("R", bound=Run)
 
 
 class Calibration(nn.Module):
@@ -53,16 +55,16 @@ class Calibration(nn.Module):
 
 
 class Saved(nn.Module):
-    """A network that is kept as a run: it has a configuration and can be loaded."""
+    """A network that is kept as a run: it has settings and can be loaded."""
 
-    tasks: ClassVar[tuple[Task, ...]]
-    """The tasks of the runs that hold a network of this class."""
     scores: ClassVar[str] = ""
     """The layer whose scores a hand corrects, by its name; empty if there is none."""
-    config: Config
+    settings: ClassVar[type[Run]] = Training
+    """The class of the settings of its training."""
+    config: Any
 
     @classmethod
-    def from_config(cls, config: Config) -> Self:
+    def from_config(cls, config: Any) -> Self:
         """The network that `config` describes, freshly initialised."""
         net = cls()
         net.config = config
@@ -70,7 +72,7 @@ class Saved(nn.Module):
 
     @classmethod
     @typed
-    def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> tuple[Self, Config, str]:
+    def load(cls, folder: str | Path, device: torch.device | str = "cpu") -> tuple[Self, Any, str]:
         """Load the trained network of a run, in evaluation mode, with its configuration and the checksum of its
         weights.
 
@@ -84,16 +86,13 @@ class Saved(nn.Module):
             RunError: The folder is no run of a network of this class, or its weights are damaged, not numbers, or those
                 of another network.
         """
-        tensors, config, checksum = load_weights(Path(folder))
-        if config.task not in cls.tasks:
-            tasks = " or ".join(cls.tasks)
-            raise RunError(f"{folder}: a network of --task {config.task}: expected one of --task {tasks}")
+        tensors, config, checksum = load_weights(Path(folder), cls.settings)
         net = cls.from_config(config)
         fit(net, tensors, Path(folder, WEIGHTS))
         return net.to(device).eval(), config, checksum
 
 
-def save_config(config: Config, folder: Path) -> None:
+def save_config(config: Run, folder: Path) -> None:
     """Write `config` into `folder`, which is made if it does not exist. Raises `OutputError`."""
     make_folder(folder)
     write_atomically(folder / CONFIG, config.to_json())
@@ -142,10 +141,10 @@ def checksum_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> s
     return digest.hexdigest()
 
 
-def load_weights(folder: Path) -> tuple[dict[str, Tensor], Config, str]:
-    """The tensors of the network in `folder`, its configuration, and the checksum of the weights. The file of weights
-    is read once. Raises `RunError`."""
-    config, path = read_config(folder), folder / WEIGHTS
+def load_weights(folder: Path, kind: type[R] = Training) -> tuple[dict[str, Tensor], R, str]:  # type: ignore[assignment]
+    """The tensors of the network in `folder`, its configuration of this kind, and the checksum of the weights. The file
+    of weights is read once. Raises `RunError`."""
+    config, path = read_config(folder, kind), folder / WEIGHTS
     if not path.is_file():
         raise RunError(f"{path}: missing, expected the trained weights: train the run again")
     try:
@@ -154,34 +153,34 @@ def load_weights(folder: Path) -> tuple[dict[str, Tensor], Config, str]:
         raise RunError(
             f"{path}: not a whole safetensors file ({error}): train the run again, or copy it again"
         ) from error
-    return tensors, config_in(metadata, path) or config, metadata[CHECKSUM]
+    return tensors, config_in(metadata, path, kind) or config, metadata[CHECKSUM]
 
 
-def load_config(folder: str | Path) -> Config:
-    """The configuration of the network in `folder`. Raises `RunError` if it is no run."""
-    config, path = read_config(folder), Path(folder, WEIGHTS)
-    return (config_in(metadata_in(path.read_bytes()), path) if path.is_file() else None) or config
+def load_config(folder: str | Path, kind: type[R] = Training) -> R:  # type: ignore[assignment]
+    """The configuration of the network in `folder`. Raises `RunError` if it is no run, or one of another kind."""
+    config, path = read_config(folder, kind), Path(folder, WEIGHTS)
+    return (config_in(metadata_in(path.read_bytes()), path, kind) if path.is_file() else None) or config
 
 
-def config_in(metadata: Mapping[str, str], path: Path) -> Config | None:
+def config_in(metadata: Mapping[str, str], path: Path, kind: type[R]) -> R | None:
     """The configuration in the metadata of weights; None if an older version wrote them."""
-    return Config.from_json(metadata[CONFIGURATION], str(path)) if CONFIGURATION in metadata else None
+    return kind.from_json(metadata[CONFIGURATION], str(path)) if CONFIGURATION in metadata else None
 
 
-def read_config(folder: str | Path) -> Config:
+def read_config(folder: str | Path, kind: type[R] = Training) -> R:  # type: ignore[assignment]
     """The configuration in the `config.json` of the run `folder`, which people may read and change. Raises `RunError`
     if the folder is no run."""
     path = Path(folder, CONFIG)
     if not path.is_file():
-        kind = "a file" if Path(folder).is_file() else "no run" if Path(folder).is_dir() else "missing"
-        raise RunError(f"{folder}: {kind}, expected a run folder, as `sumnist train --out {folder}` writes it")
+        what = "a file" if Path(folder).is_file() else "no run" if Path(folder).is_dir() else "missing"
+        raise RunError(f"{folder}: {what}, expected a run folder, as `sumnist train --out {folder}` writes it")
     try:
-        return Config.from_json(path.read_text(encoding="utf-8"), str(path))
+        return kind.from_json(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read ({error}): train the run again") from error
 
 
-def save_network(net: nn.Module, folder: Path, config: Config | None = None) -> None:
+def save_network(net: nn.Module, folder: Path, config: Run | None = None) -> None:
     """Write the weights of a network, whole or not at all, and remove files that were made from other weights.
 
     Args:
@@ -196,10 +195,10 @@ def save_network(net: nn.Module, folder: Path, config: Config | None = None) -> 
     remove_stale(folder)
 
 
-def load_fitting(net: nn.Module, folder: Path) -> str:
+def load_fitting(net: Saved, folder: Path) -> str:
     """Load the weights in `folder` into `net`, and return their checksum. Raises `RunError` unless the weights are
     whole and fit."""
-    tensors, _, checksum = load_weights(folder)
+    tensors, _, checksum = load_weights(folder, net.settings)
     fit(net, tensors, folder / WEIGHTS)
     return checksum
 

@@ -20,10 +20,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sumnist.config import Config
+from sumnist.config import Training
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import NUMBERS, SUMS
-from sumnist.model.encoders import Edges, MomentNorm, Repeated
+from sumnist.model.encoders import Edges, MomentNorm
 from sumnist.model.fusion import BITS, ExactFusion, OriginalFusion
 from sumnist.model.network import TwoInputNet
 
@@ -52,18 +52,16 @@ text { fill: #e6edf3 }
 """
 
 
-def draw(config: Config) -> str:
+def draw(config: Training) -> str:
     """Draw the network that a configuration describes.
 
     Args:
-        config: The configuration. The picture shows its encoder, fusion and number encoding, with fresh weights.
+        config: The configuration. The picture shows its encoder and fusion, with fresh weights.
 
     Returns:
         The text of an SVG file, for light and dark pages; the same configuration gives the same text.
     """
-    encoding = f" ({config.number_encoding} number)" if config.fusion == "concat" else ""
-    net = TwoInputNet.from_config(config)
-    return draw_network(net, f"encoder {config.encoder} · fusion {config.fusion}{encoding}")
+    return draw_network(TwoInputNet.from_config(config), f"encoder {config.encoder} · fusion {config.fusion}")
 
 
 class Spot(NamedTuple):
@@ -421,9 +419,7 @@ def boxes_of(net: TwoInputNet) -> tuple[list[Box], dict[str, int]]:
         if isinstance(fusion, OriginalFusion):
             layers(boxes, fusion.number, 1)
         else:
-            one_hot = fusion.number_encoding == "one-hot"
-            title, width = ("One-hot", NUMBERS) if one_hot else (f"÷ {NUMBERS - 1}", 1)
-            boxes.append(Box(title, torch.zeros(2, width), [1]))
+            boxes.append(Box("One-hot", torch.zeros(2, NUMBERS), [1]))
         given = len(boxes) - 1
         boxes.append(Box("Join", torch.cat([boxes[encoded].result, boxes[given].result], 1), [encoded, given]))
         if isinstance(fusion, OriginalFusion):
@@ -495,9 +491,6 @@ def words(module: nn.Module) -> tuple[str, list[str]]:
         return f"Edges {times(module.weight.shape[2:], always=True)}", ["stride 2", "not learned"]
     if isinstance(module, MomentNorm):
         return "Moment norm", ["not learned"]
-    if isinstance(module, Repeated):
-        each = (" ".join([title, *details]) for title, details in map(words, module.convolution))
-        return f"{len(module.norms)} times the same", [*each, "norm", "GELU"]
     if isinstance(module, nn.Linear):
         return f"Linear {module.out_features}", []
     if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):

@@ -11,17 +11,14 @@ from torch.nn import functional
 from sumnist.config import EncoderName
 
 FEATURES: dict[EncoderName, int] = {
-    "tiny": 32, "nano": 8, "micro": 27, "small": 64, "edges": 64, "centred": 64, "fast": 128, "default": 128,
-    "upright": 128, "wide": 128, "original": 256, "lenet": 84,
+    "tiny": 32, "edges": 64, "default": 128, "wide": 128, "original": 256, "lenet": 84,
 }  # fmt: skip
 """Width of each encoder's features, F."""
 
 
 def build_encoder(name: EncoderName) -> nn.Sequential:
     """The encoder `name`, freshly initialised."""
-    makers = {"tiny": tiny, "nano": nano, "micro": micro, "small": small, "edges": edges,
-              "centred": centred, "fast": fast, "default": default, "upright": upright, "wide": wide,
-              "original": original, "lenet": lenet}  # fmt: skip
+    makers = {"tiny": tiny, "edges": edges, "default": default, "wide": wide, "original": original, "lenet": lenet}
     return makers[name]()
 
 
@@ -96,83 +93,6 @@ class MomentNorm(nn.Module):
             return functional.grid_sample(image, grid, align_corners=False)
 
 
-def depthwise(channels: int, size: int | tuple[int, int], padding: int = 0) -> nn.Conv2d:
-    """A convolution with one filter for each channel, without bias."""
-    return nn.Conv2d(channels, channels, size, padding=padding, groups=channels, bias=False)
-
-
-class PlainNorm(nn.BatchNorm2d):
-    """Batch normalisation that evaluates as one product and one sum. So a file has two numbers for each channel, and
-    not four, where a convolution cannot absorb them."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        """`[B, C, H, W]` → the same shape."""
-        if self.training:
-            return super().forward(input)
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        scale = self.weight * (self.running_var + self.eps).rsqrt()
-        shift = self.bias - self.running_mean * scale
-        return input * scale[:, None, None] + shift[:, None, None]
-
-
-class Repeated(nn.Module):
-    """A step that is taken `times` times, with the same weights: one filter for each channel, and a mixture of the
-    channels. Each time has a batch normalisation of its own. Half of the times are before max-pooling."""
-
-    def __init__(self, channels: int, times: int) -> None:
-        super().__init__()
-        filters, mixture = depthwise(channels, 3, padding=1), nn.Conv2d(channels, channels, 1, bias=False)
-        self.convolution = nn.Sequential(filters, mixture)
-        self.norms = nn.ModuleList(PlainNorm(channels) for _ in range(times))
-        self.activation = nn.GELU()
-
-    def forward(self, x: Tensor) -> Tensor:
-        """`[B, C, H, W]` → `[B, C, H // 2, W // 2]`."""
-        for time, norm in enumerate(self.norms):
-            if time == len(self.norms) // 2:
-                x = functional.max_pool2d(x, 2)
-            x = self.activation(norm(self.convolution(x)))
-        return x
-
-
-def nano() -> nn.Sequential:
-    """The encoder with the fewest parameters. One step serves four times, and three filters see the image."""
-    return nn.Sequential(
-        MomentNorm(28),
-        nn.Conv2d(1, 3, 3, bias=False), nn.Conv2d(3, 8, 1, bias=False),
-        nn.MaxPool2d(2), PlainNorm(8), nn.GELU(),  # [B, 8, 13, 13]
-        depthwise(8, 3), nn.Conv2d(8, 8, 1, bias=False), nn.BatchNorm2d(8), nn.GELU(),  # [B, 8, 11, 11]
-        Repeated(8, times=4),  # [B, 8, 5, 5]
-        depthwise(8, 4), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
-    )  # fmt: skip
-
-
-def micro() -> nn.Sequential:
-    """An encoder with few parameters. Its last filters are products of a column and a row."""
-    return nn.Sequential(MomentNorm(27), *separable(6, 12, 27, 27, (5, 1), (1, 5)))
-
-
-def small() -> nn.Sequential:
-    """`micro` with more channels and with whole last filters, for weights of few bits."""
-    return separable(12, 24, 48, 64, (5, 5))
-
-
-def separable(first: int, second: int, third: int, fourth: int, *last: tuple[int, int]) -> nn.Sequential:
-    """`micro` or `small`, given the channels of the four stages and the sizes of the last filters. Where the picture is
-    small, a convolution is two: one filter for each channel, and a mixture of the channels. The features are weighted
-    means over all places, with weights for each channel."""
-    return nn.Sequential(
-        ConvNorm(1, first, 5, stride=2, padding=0),  # [B, first, 12, 12], of 27 or 28 pixels
-        ConvNorm(first, second, padding=0), nn.MaxPool2d(2),  # [B, second, 5, 5]
-        depthwise(second, 3, padding=1),
-        ConvNorm(second, third, 1, padding=0),  # [B, third, 5, 5]
-        depthwise(third, 3, padding=1),
-        ConvNorm(third, fourth, 1, padding=0),  # [B, fourth, 5, 5]
-        *(depthwise(fourth, size) for size in last), nn.Flatten(),
-    )  # fmt: skip
-
-
 class Edges(nn.Module):
     """Filters that are not learned: each answers where the ink rises in its direction.
 
@@ -218,32 +138,10 @@ def edges() -> nn.Sequential:
     )  # fmt: skip
 
 
-def centred() -> nn.Sequential:
-    """`edges` with features whose mean is zero, for totals of many digits. Whatever all images have in common says
-    nothing about such a total, but disturbs the steps of the training."""
-    return nn.Sequential(*edges(), nn.BatchNorm1d(FEATURES["centred"], affine=False))
-
-
-def fast() -> nn.Sequential:
-    """An encoder that trains in seconds on two processor cores. The first convolution halves the picture at once, since
-    most of the work is where pixels are many. The channels stay few until hardly any pixels are left."""
-    return nn.Sequential(
-        nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(inplace=True),  # [B, 8, 12, 12]
-        ConvNorm(8, 16, padding=0, pool=True),  # [B, 16, 5, 5]
-        ConvNorm(16, 64, padding=0),  # [B, 64, 3, 3]
-        nn.Flatten(), nn.Linear(576, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True),
-    )  # fmt: skip
-
-
 def default() -> nn.Sequential:
     """A strided first convolution, then 3×3 convolutions with more channels as the picture shrinks, then a linear
     layer."""
     return widening(64, 96, 96)
-
-
-def upright() -> nn.Sequential:
-    """`default` on digits that moment normalisation has set upright, in a smaller square."""
-    return nn.Sequential(MomentNorm(24), *widening(64, 96, 96, last=2))
 
 
 def wide() -> nn.Sequential:
@@ -252,9 +150,8 @@ def wide() -> nn.Sequential:
     return widening(96, 128, 128)
 
 
-def widening(third: int, fourth: int, fifth: int, last: int = 3) -> nn.Sequential:
-    """`default`, `upright` or `wide`, given the channels of the last three of five convolutions, and the side of the
-    last map. The shapes are those of 28 pixels."""
+def widening(third: int, fourth: int, fifth: int) -> nn.Sequential:
+    """`default` or `wide`, given the channels of the last three of five convolutions."""
     return nn.Sequential(
         ConvNorm(1, 32, 5, stride=2, padding=2),  # [B, 32, 14, 14]
         ConvNorm(32, 48, pool=True),  # [B, 48, 7, 7]
@@ -262,7 +159,7 @@ def widening(third: int, fourth: int, fifth: int, last: int = 3) -> nn.Sequentia
         ConvNorm(third, fourth, padding=0),  # [B, fourth, 5, 5]
         ConvNorm(fourth, fifth, padding=0),  # [B, fifth, 3, 3]
         nn.Flatten(),
-        nn.Linear(last**2 * fifth, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True), nn.Dropout(0.3),
+        nn.Linear(9 * fifth, 128, bias=False), nn.BatchNorm1d(128), nn.ReLU(inplace=True), nn.Dropout(0.3),
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sumnist.config import Fusion, NumberEncoding, SumTarget
+from sumnist.config import Fusion
 from sumnist.data.sampling import NUMBERS, SUMS
 
 BITS = 5
@@ -27,7 +27,7 @@ class Heads(NamedTuple):
 
     Attributes:
         digit: Logits, `[B, 10]`.
-        sum: Logits `[B, 19]` or logits of bits `[B, 5]`; None if the sum is computed from the digit.
+        sum: Logits `[B, 19]`, or logits of five bits `[B, 5]`; None if the sum is computed from the digit.
     """
 
     digit: Tensor
@@ -41,17 +41,11 @@ class Outputs(NamedTuple):
     sum: Tensor
 
 
-def build_fusion(
-    name: Fusion, features: int, number_encoding: NumberEncoding = "one-hot", sum_target: SumTarget = "classes",
-    smoothing: float = 0.0,
-) -> AnyFusion:  # fmt: skip
-    """The fusion `name` for encoders of width `features`, freshly initialised. `smoothing` is the label smoothing of
-    its targets."""
-    if name == "exact":
-        return ExactFusion(features, smoothing)
-    if name == "concat":
-        return ConcatFusion(features, number_encoding, sum_target, smoothing)
-    return OriginalFusion(features, sum_target, smoothing)
+def build_fusion(name: Fusion, features: int) -> AnyFusion:
+    """The fusion `name` for encoders of width `features`, freshly initialised."""
+    kinds = {"exact": ExactFusion, "concat": ConcatFusion, "original": OriginalFusion}
+    fusion: AnyFusion = kinds[name](features)
+    return fusion
 
 
 def unsmoothed(scores: Tensor, smoothing: float) -> Tensor:
@@ -70,9 +64,11 @@ def unsmoothed(scores: Tensor, smoothing: float) -> Tensor:
 class ExactFusion(nn.Module):
     """Computes the sum instead of learning it: P(sum = s | image, number) = P(digit = s − number | image)."""
 
-    def __init__(self, features: int, smoothing: float = 0.0) -> None:
+    smoothing = 0.0
+    """the label smoothing of the training, which `outputs` undoes"""
+
+    def __init__(self, features: int) -> None:
         super().__init__()
-        self.smoothing = smoothing
         self.digit = nn.Linear(features, 10)
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
@@ -88,64 +84,45 @@ class ExactFusion(nn.Module):
         return Outputs(digit, shifted.masked_fill(~possible, -torch.inf))
 
 
-class LearnedFusion(nn.Module):
-    """The common part of the learned fusions: a sum head of 19 logits or of five bits, and how to turn it into
-    log-probabilities."""
+class ConcatFusion(nn.Module):
+    """Learns the sum: features and one-hot number, side by side, pass through one hidden layer."""
 
-    bits: Tensor  # [19, 5]
+    smoothing = 0.0
+    """the label smoothing of the training, which `outputs` undoes"""
 
-    def __init__(self, sum_target: SumTarget, smoothing: float = 0.0) -> None:
+    def __init__(self, features: int, hidden: int = 128) -> None:
         super().__init__()
-        self.sum_target, self.smoothing = sum_target, smoothing
-        self.sum_width = SUMS if sum_target == "classes" else BITS
-        self.register_buffer("bits", sum_bits(torch.arange(SUMS)), persistent=False)
-
-    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Log-probabilities. With five bits, the probability of a sum from 0 to 18 is the product of five Bernoulli
-        probabilities, renormalised. A bit with logit z adds z if it is set and 0 otherwise (a common term cancels). So
-        the logit of a sum is the total over its set bits."""
-        assert heads.sum is not None
-        digit = unsmoothed(heads.digit, self.smoothing)
-        if self.sum_target == "bits":  # the targets of bits are not smoothed
-            return Outputs(digit, (heads.sum @ self.bits.T).log_softmax(1))
-        return Outputs(digit, unsmoothed(heads.sum, self.smoothing))
-
-
-class ConcatFusion(LearnedFusion):
-    """Learns the sum: features and number, side by side, pass through one hidden layer."""
-
-    def __init__(
-        self, features: int, number_encoding: NumberEncoding = "one-hot", sum_target: SumTarget = "classes",
-        smoothing: float = 0.0, hidden: int = 128,
-    ) -> None:  # fmt: skip
-        super().__init__(sum_target, smoothing)
-        self.number_encoding = number_encoding
-        width = NUMBERS if number_encoding == "one-hot" else 1
         self.digit = nn.Linear(features, 10)
-        self.hidden = nn.Linear(features + width, hidden)
-        self.sum = nn.Linear(hidden, self.sum_width)
+        self.hidden = nn.Linear(features + NUMBERS, hidden)
+        self.sum = nn.Linear(hidden, SUMS)
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
         """Features `[B, F]` and number `[B]` → raw heads."""
-        if self.number_encoding == "one-hot":
-            encoded = functional.one_hot(number, NUMBERS).to(features.dtype)  # [B, 10]
-        else:
-            encoded = (number[:, None] / (NUMBERS - 1)).to(features.dtype)  # [B, 1]
-        joined = torch.cat([features, encoded], 1)  # [B, F + 10] or [B, F + 1]
+        joined = torch.cat([features, functional.one_hot(number, NUMBERS).to(features.dtype)], 1)  # [B, F + 10]
         return Heads(self.digit(features), self.sum(self.hidden(joined).relu()))
 
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        """Log-probabilities."""
+        assert heads.sum is not None
+        return Outputs(unsmoothed(heads.digit, self.smoothing), unsmoothed(heads.sum, self.smoothing))
 
-class OriginalFusion(LearnedFusion):
+
+class OriginalFusion(nn.Module):
     """The task author's fusion. The number passes as one scalar through three layers and joins the image's features.
-    Two more layers serve both answers. There are no biases, so the path of a number y gives y · path(1): one scalar in
-    disguise.
+    Two more layers serve both answers; the sum is five bits. There are no biases, so the path of a number y gives y ·
+    path(1): one scalar in disguise.
 
     It is computed in float32 even if the rest is in bf16. Neighbouring sums differ by little in this scalar, and a
     network that learned to tell them apart in bf16 also learned bf16's rounding.
     """
 
-    def __init__(self, features: int, sum_target: SumTarget = "bits", smoothing: float = 0.0) -> None:
-        super().__init__(sum_target, smoothing)
+    smoothing = 0.0
+    """the label smoothing of the training, which `outputs` undoes; the targets of bits are not smoothed"""
+    bits: Tensor  # [19, 5]
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("bits", sum_bits(torch.arange(SUMS)), persistent=False)
         self.number = nn.Sequential(
             nn.Linear(1, 16, bias=False), nn.ReLU(), nn.Linear(16, 32, bias=False), nn.ReLU(),
             nn.Linear(32, 64, bias=False), nn.ReLU(),
@@ -154,7 +131,7 @@ class OriginalFusion(LearnedFusion):
             nn.Linear(features + 64, 256, bias=False), nn.ReLU(), nn.Linear(256, 256, bias=False), nn.ReLU()
         )
         self.digit = nn.Linear(256, 10, bias=False)
-        self.sum = nn.Linear(256, self.sum_width, bias=False)
+        self.sum = nn.Linear(256, BITS, bias=False)
 
     def forward(self, features: Tensor, number: Tensor) -> Heads:
         """Features `[B, F]` and number `[B]` → raw heads."""
@@ -162,6 +139,13 @@ class OriginalFusion(LearnedFusion):
             encoded = self.number(number[:, None].float())  # [B, 64]
             joined = self.trunk(torch.cat([features.float(), encoded], 1))  # [B, 256]
             return Heads(self.digit(joined), self.sum(joined))
+
+    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
+        """Log-probabilities. The probability of a sum from 0 to 18 is the product of five Bernoulli probabilities,
+        renormalised. A bit with logit z adds z if it is set and 0 otherwise (a common term cancels). So the logit of a
+        sum is the total over its set bits."""
+        assert heads.sum is not None
+        return Outputs(unsmoothed(heads.digit, self.smoothing), (heads.sum @ self.bits.T).log_softmax(1))
 
 
 AnyFusion = ExactFusion | ConcatFusion | OriginalFusion

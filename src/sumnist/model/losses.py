@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from sumnist.arithmetic import Digits, Sum
-from sumnist.arithmetic.sumproduct import TRANSFORMED, given_total
-from sumnist.config import Config, Operation
+from sumnist.config import Particulars
 from sumnist.data.sampling import NO_DIGIT, SUMS
-from sumnist.model.fusion import Heads, sum_bits
+from sumnist.model.fusion import BITS, Heads, sum_bits
 
-MANY = TRANSFORMED
-"""From this many single digits on, the loss of a total and its gradient are computed by `given_total`."""
 IS_DIGIT_WEIGHT = 1.0
 """Weight of the loss for telling digits from outliers, beside the joint loss."""
 
@@ -38,8 +34,8 @@ class Losses(NamedTuple):
 
 
 def joint_loss(
-    heads: Heads, digit: Tensor, total: Tensor, config: Config, smoothing: float | Tensor = 0.0,
-    soft: Tensor | None = None,
+    heads: Heads, digit: Tensor, total: Tensor, particulars: Particulars, smoothing: float = 0.0,
+    soft: Tensor | None = None, outliers: bool = False,
 ) -> Losses:  # fmt: skip
     """The losses of a batch on raw heads, with targets `digit` and `total`, int64 `[B]`, and label `smoothing`.
 
@@ -48,12 +44,12 @@ def joint_loss(
 
     Digit: cross-entropy on logits. Sum: cross-entropy over 0..18 if the heads hold 19 logits, or mean binary
     cross-entropy of five bits if they hold five. If the sum is computed from the digit, −log P(sum) is −log P(digit),
-    so its loss is the digit's. Pairs labelled `NO_DIGIT` count in neither loss. With outliers in training, the
+    so its loss is the digit's. Pairs labelled `NO_DIGIT` count in neither loss. If the batch has `outliers`, the
     logsumexp of the digit's logits is the logit that there is a digit (the negative of the energy of Liu, Wang, Owens
     and Li, 2020). This logit has a binary cross-entropy of its own.
     """
     scores = heads.digit.float()  # [B, 10]
-    if config.digit_loss == "softmax-then-cross-entropy":
+    if particulars.softmax_twice:
         scores = scores.softmax(1)  # the mistake: cross_entropy applies a second softmax
     shown: Any = slice(None)  # cross_entropy leaves out what shows no digit
     digit_target, sum_target = digit, total
@@ -63,16 +59,15 @@ def joint_loss(
     digit_loss = cross_entropy(scores[shown], digit_target, smoothing)
     joint, sum_loss = digit_loss, digit_loss
     if heads.sum is not None:
-        if config.sum_target == "bits":
+        if heads.sum.shape[1] == BITS:
             shown = total != NO_DIGIT
             bits = sum_bits(total[shown] if soft is None else torch.arange(SUMS, device=total.device))
             bits = bits if soft is None else sum_target @ bits  # how probable it is that each is set
             sum_loss = functional.binary_cross_entropy_with_logits(heads.sum[shown].float(), bits)
         else:
             sum_loss = cross_entropy(heads.sum[shown].float(), sum_target, smoothing)
-        weight = config.digit_weight + config.sum_weight
-        joint = (config.digit_weight * digit_loss + config.sum_weight * sum_loss) / weight
-    if config.outliers:
+        joint = (digit_loss + particulars.sum_weight * sum_loss) / (1 + particulars.sum_weight)
+    if outliers:
         there = functional.binary_cross_entropy_with_logits(scores.logsumexp(1), (digit != NO_DIGIT).float())
         joint = joint + IS_DIGIT_WEIGHT * there
     return Losses(joint, digit_loss, sum_loss)
@@ -84,35 +79,19 @@ def of_sums(digit: Tensor, number: Tensor) -> Tensor:
     return digit.new_zeros(len(digit), SUMS).scatter(1, place, digit)
 
 
-def cross_entropy(scores: Tensor, target: Tensor, smoothing: float | Tensor) -> Tensor:
-    """Torch's cross-entropy, which ignores `NO_DIGIT`, with a label `smoothing` that may be a tensor: it is linear in
-    it."""
-    if isinstance(smoothing, Tensor):
-        return cross_entropy(scores, target, 0.0).lerp(cross_entropy(scores, target, 1.0), smoothing)
+def cross_entropy(scores: Tensor, target: Tensor, smoothing: float) -> Tensor:
+    """Torch's cross-entropy, which ignores `NO_DIGIT`."""
     return functional.cross_entropy(scores, target, label_smoothing=smoothing, ignore_index=NO_DIGIT)
 
 
-def sum_of(scores: Tensor, operation: Operation) -> Sum:
-    """The distribution of the sum, or the difference, of numbers with these digits.
-
-    Args:
-        scores: Log-probabilities of the digits, `[S, K, N, 10]`, the most significant first.
-        operation: "add", or "sub" for the first of two numbers minus the second.
-    """
-    numbers = [Digits(one) for one in scores.unbind(1)]
-    made: Sum = Sum.of(*numbers) if operation == "add" else numbers[0] - numbers[1]
-    return made
+def sum_of(scores: Tensor) -> Sum:
+    """The distribution of the sum of numbers with these digits, given log-probabilities of the digits, `[S, K, N, 10]`,
+    the most significant first."""
+    return Sum.of(*(Digits(number) for number in scores.unbind(1)))
 
 
-def total_nll(scores: Tensor, total: NDArray[Any], operation: Operation) -> Tensor:
+def total_nll(scores: Tensor, total: NDArray[Any]) -> Tensor:
     """−log of the probability of each `total` `[S]`, in nats, `[S]`. It is exact, because it counts all digits that
-    make the total. Its gradient is the posterior of the digits. The other arguments are those of `sum_of`."""
-    if operation == "add" and scores.shape[1] >= MANY and scores.shape[2] == 1:
-        plain = scores.detach()[:, :, 0].double().cpu().numpy()
-        log_prob, posterior, _ = given_total(plain, total.astype(float))
-        if not np.isnan(log_prob).any():
-            value, slope = (scores.new_tensor(x) for x in (log_prob, np.exp(posterior)))
-            change = (scores - scores.detach()).nan_to_num()[:, :, 0]  # zero, but for its gradient
-            return -(value + (slope * change).sum((1, 2)))
-    nll: Tensor = -sum_of(scores, operation).log_prob(total)
+    make the total. Its gradient is the posterior of the digits. `scores` are those of `sum_of`."""
+    nll: Tensor = -sum_of(scores).log_prob(total)
     return nll

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sumnist.config import Config, EncoderName, Fusion, NumberEncoding, SumTarget
+from sumnist.config import EncoderName, Fusion, Training
 from sumnist.data.sampling import NUMBERS
-from sumnist.errors import ConfigError, ImageError, NumberError, OutputError, RunError
+from sumnist.errors import ImageError, NumberError, OutputError, RunError
 from sumnist.files import PRETRAINED, make_folder
 from sumnist.model.checkpoint import Calibration, Saved, flaw, save_config, save_network
 from sumnist.model.encoders import FEATURES, build_encoder
@@ -91,9 +91,6 @@ class TwoInputNet(Saved, Network):
     Args:
         encoder: How the image becomes features.
         fusion: How the number meets the features: `exact` computes the sum, the others learn it.
-        number_encoding: How a learned fusion is given the number.
-        sum_target: Whether a learned fusion's sum is one of 19 classes or five bits.
-        smoothing: The label smoothing of the training, which the outputs undo.
 
     Examples:
         >>> net = TwoInputNet("tiny", fusion="exact").eval()
@@ -102,27 +99,22 @@ class TwoInputNet(Saved, Network):
         (torch.Size([3, 10]), torch.Size([3, 19]))
     """
 
-    tasks = "digits", "addition"
     scores = "fusion.digit"
+    config: Training
     encoder: nn.Sequential
     fusion: AnyFusion
 
-    def __init__(
-        self,
-        encoder: EncoderName = "default",
-        fusion: Fusion = "exact",
-        number_encoding: NumberEncoding = "one-hot",
-        sum_target: SumTarget = "classes",
-        smoothing: float = 0.0,
-    ) -> None:
+    def __init__(self, encoder: EncoderName = "default", fusion: Fusion = "exact") -> None:
         super().__init__()
-        self.config = Config(
-            encoder=encoder, fusion=fusion, number_encoding=number_encoding, sum_target=sum_target,
-            label_smoothing=smoothing,
-        )  # fmt: skip
+        self.config = Training(encoder=encoder, fusion=fusion)
         self.encoder = build_encoder(encoder)
-        self.fusion = build_fusion(fusion, FEATURES[encoder], number_encoding, sum_target, smoothing)
+        self.fusion = build_fusion(fusion, FEATURES[encoder])
         self.calibration = Calibration()
+
+    @property
+    def knows_digits(self) -> bool:
+        """Whether the network was trained with outliers and calibrated, so that `is_digit` means something."""
+        return bool(self.calibration.least_is_digit > 0)
 
     def outputs(self, heads: Heads, number: Tensor) -> Outputs:
         """Log-probabilities from heads. The log-probabilities of the digit are calibrated."""
@@ -132,20 +124,15 @@ class TwoInputNet(Saved, Network):
         """The description of the network's ONNX file. It has the features for a hand, unless the network learned the
         sum from them."""
         calibration = {name: f"{getattr(self.calibration, name).item():.9g}" for name in Calibration.NAMES}
-        more = ["is_digit"] if self.config.outliers else []
+        more = ["is_digit"] if self.knows_digits else []
         more += ["features"] if self.config.fusion == "exact" else []
         return self.spec({"fusion": self.config.fusion, "encoder": self.config.encoder, **calibration}, *more)
 
     @classmethod
-    def from_config(cls, config: Config) -> TwoInputNet:
-        """The network that `config` describes, freshly initialised. Raises `ConfigError` for a configuration of another
-        task."""
-        if config.task not in cls.tasks:
-            raise ConfigError(
-                f"--task {config.task}: expected digits or addition, for a network of one digit and a number"
-            )
-        net = cls(config.encoder, config.fusion, config.number_encoding, config.sum_target, config.last_smoothing)
-        net.config = config
+    def from_config(cls, config: Training) -> TwoInputNet:
+        """The network that `config` describes, freshly initialised."""
+        net = cls(config.encoder, config.fusion)
+        net.config, net.fusion.smoothing = config, config.last_smoothing
         return net
 
     @classmethod
@@ -203,7 +190,7 @@ def check_inputs(image: Tensor, number: Tensor) -> None:
         raise NumberError(f"number {int(wrong[0])}: expected a whole number from 0 to 9")
 
 
-def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[TwoInputNet, Config]:
+def load_network(folder: str | Path, device: torch.device | str = "cpu") -> tuple[TwoInputNet, Training]:
     """Load the trained network of a run, in evaluation mode, and its configuration.
 
     Args:

@@ -64,18 +64,16 @@ def digit_logits(net: TwoInputNet, digits: DigitSet, batch_size: int = 500) -> N
 
 
 def calibrate(
-    logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, with_outliers: bool = True,
-    temperature: float | None = None, hands: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
+    logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, temperature: float | None = None,
+    hands: tuple[NDArray[np.float32], NDArray[np.int64]] | None = None,
     like: NDArray[np.float64] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Calibrate a network of digits.
+    """Calibrate a network of digits that was trained with outliers.
 
     Args:
         logits: The raw digit logits, `[N, 10]`, of images that the network was not trained on.
         truth: The digits, `[N]`.
         smoothing: The label smoothing of the last targets; the network's outputs undo it.
-        with_outliers: Whether the network was trained with outliers. If not, it accepts every answer, unless `hands`
-            ask for a threshold.
         temperature: The temperature, if it comes from elsewhere.
         hands: Logits and digits of writers of whom the network has learned nothing. They can raise the threshold of the
             confidence.
@@ -89,11 +87,10 @@ def calibrate(
     """
     temperature = temperature or fitted_temperature(logits, truth, smoothing)
     scores = log_probabilities(logits, smoothing, temperature)
-    is_digit, confidence, least_is_digit, least_confidence = likeness(logits), np.exp(scores.max(1)), 0.0, 0.0
-    if with_outliers:
-        shown = is_digit if like is None else np.concatenate([is_digit, like])
-        least_is_digit = float(np.quantile(shown, 1 - LIKE_SHARE, method="lower"))
-        least_confidence = float(np.quantile(confidence, UNSURE_SHARE, method="lower"))
+    is_digit, confidence = likeness(logits), np.exp(scores.max(1))
+    shown = is_digit if like is None else np.concatenate([is_digit, like])
+    least_is_digit = float(np.quantile(shown, 1 - LIKE_SHARE, method="lower"))
+    least_confidence = float(np.quantile(confidence, UNSURE_SHARE, method="lower"))
     of_hands: dict[str, Any] = {}
     if hands is not None:
         told = log_probabilities(hands[0], smoothing, temperature)

@@ -1,5 +1,4 @@
-"""Choose the device and the precision of a training, connect the processes that share it, and record its steps for a
-GPU.
+"""Choose the device and the precision of a training, and connect the processes that share it.
 
 `torchrun` can start several processes to train one network. Each process takes its share of every batch. Before every
 step the processes average their gradients, so that all of them take the same step.
@@ -10,15 +9,9 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
-from functools import partial
-from itertools import pairwise
-from operator import mul
 from typing import Any, TypeVar
 
 import torch
@@ -155,133 +148,6 @@ def threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-class Parts:
-    """Trains the parts of a batch at the same time, each on a thread of its own.
-
-    The threads wait for each other once a step, and not in every operation. So other programs that need the processor
-    slow the training down less.
-
-    Batch normalisation sees each part by itself, as a ghost batch (Hoffer, Hubara and Soudry, 2017). Its running
-    statistics are those of the first part.
-
-    Args:
-        net: The network. Each further part has a twin of it, which shares its parameters.
-        count: The number of parts.
-        pool: Runs all parts but the first; None if all run here, one after another.
-    """
-
-    def __init__(self, net: torch.nn.Module, count: int, pool: ThreadPoolExecutor | None) -> None:
-        self.nets, self.pool = [net, *(deepcopy(net) for _ in range(count - 1))], pool
-        for twin in self.nets[1:]:
-            for own, parameter in zip(twin.parameters(), net.parameters(), strict=True):
-                own.data = parameter.data
-
-    def each(self, batch: Any, backward: Callable[[torch.nn.Module, Any, float], tuple[Any, Any]]) -> tuple[Any, Any]:
-        """Add up the gradients of all parts in the network.
-
-        Args:
-            batch: A named tuple of tensors, with one or several entries for each of `batch.image`.
-            backward: Computes gradients, given a network, a part, and the part's share of the images.
-
-        Returns:
-            The outputs of all parts, and the means of their losses.
-        """
-        count, parts = len(batch.image), []
-        edges = [count * place // len(self.nets) for place in range(len(self.nets) + 1)]
-        for start, stop in pairwise(edges):
-            tensors = (x[start * len(x) // count : stop * len(x) // count] for x in batch)
-            parts.append((type(batch)(*tensors), (stop - start) / count))
-        work = [partial(backward, net, *part) for net, part in zip(self.nets, parts, strict=True)]
-        others = [self.pool.submit(one).result if self.pool else one for one in work[1:]]
-        done = [work[0](), *(other() for other in others)]
-        for twin in self.nets[1:]:
-            for own, other in zip(self.nets[0].parameters(), twin.parameters(), strict=True):
-                if own.grad is not None and other.grad is not None:
-                    own.grad += other.grad
-            twin.zero_grad(set_to_none=True)
-        outputs, losses = zip(*done, strict=True)
-        shares = [share for _, share in parts]
-        means = (sum(map(mul, of, shares)) for of in zip(*losses, strict=True))
-        whole = (None if of[0] is None else torch.cat(of) for of in zip(*outputs, strict=True))
-        return type(outputs[0])(*whole), type(losses[0])(*means)
-
-
-class Graphs:
-    """Steps as CUDA graphs: all operations of a step are recorded once, and started together from then on.
-
-    With a small network, a GPU computes faster than Python can start one operation after another. A graph reads and
-    writes the same memory each time. So each batch is copied to where the recorded one was, and results are valid only
-    until the next step.
-
-    Args:
-        device: The GPU.
-        processes: The processes that train together.
-
-    Raises:
-        ConfigError: The device is no GPU of CUDA, or there are several processes.
-    """
-
-    WARM_UP = 3
-    """Steps of each combination of shapes before one is recorded: libraries and optimizers get ready in these."""
-
-    def __init__(self, device: torch.device, processes: ProcessGroup) -> None:
-        if device.type != "cuda" or processes.size > 1:
-            raise ConfigError(
-                f"--graph: --device {device.type} and processes: {processes.size}, expected cuda and 1: use --no-graph"
-            )
-        self.stream, self.pool = torch.cuda.Stream(device), torch.cuda.graph_pool_handle()
-        self.warm: Counter[Any] = Counter()
-        self.recorded: dict[Any, tuple[list[Tensor], Callable[[], Any]]] = {}
-
-    def step(self, step: Callable[..., T], *tensors: Tensor) -> T:
-        """Return `step(*tensors)`. A graph is recorded for each new combination of shapes."""
-        shapes = tuple(one.shape for one in tensors)
-        if self.warm[shapes] < self.WARM_UP:
-            self.warm[shapes] += 1
-            return self.aside(step, *tensors)
-        if shapes not in self.recorded:
-            places = [one.clone() for one in tensors]
-            self.recorded[shapes] = places, self.record(step, *places)
-        places, replay = self.recorded[shapes]
-        for place, one in zip(places, tensors, strict=True):
-            place.copy_(one)
-        result: T = replay()
-        return result
-
-    def aside(self, step: Callable[..., T], *tensors: Tensor) -> T:
-        """Return `step(*tensors)`, computed in the stream that records. Torch adds up the gradients of a weight in the
-        stream that first used the weight, and a graph records one stream."""
-        current = torch.cuda.current_stream(self.stream.device)
-        self.stream.wait_stream(current)
-        with torch.cuda.stream(self.stream):
-            result = step(*tensors)
-        current.wait_stream(self.stream)
-        return result
-
-    def record(self, step: Callable[..., T], *places: Tensor) -> Callable[[], T]:
-        """Record `step(*places)`, which does nothing yet, and return a call that does it with what is there by then."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self.pool, stream=self.stream):
-            result = step(*places)
-
-        def replay() -> T:
-            graph.replay()
-            return result
-
-        return replay
-
-
-@contextmanager
-def in_parts(net: torch.nn.Module, count: int) -> Iterator[Parts | None]:
-    """Divide the threads among the `count` parts of a batch; None if there is one part."""
-    if count == 1:
-        yield None
-        return
-    each = torch.get_num_threads() // count
-    with threads(max(1, each)), ThreadPoolExecutor(count - 1) as pool:
-        yield Parts(net, count, pool if each else None)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.config import Config
+from sumnist.config import Training
 from sumnist.data.additions import per_sum
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.environment import commit, now
@@ -119,7 +119,7 @@ def evaluate_sums(run_folder: str | Path, data_dir: str | Path | None = None, de
     return evaluation
 
 
-def loaded(folder: Path, data_dir: str | Path | None, device: str) -> tuple[TwoInputNet, Config, str, DigitSet]:
+def loaded(folder: Path, data_dir: str | Path | None, device: str) -> tuple[TwoInputNet, Training, str, DigitSet]:
     """The network of a run, its configuration and checksum, and the test images. The images come from `data_dir`, or
     else from the run's data. Raises `RunError` and `DataError`."""
     net, config, checksum = TwoInputNet.load(folder, choose_device(device))

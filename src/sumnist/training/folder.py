@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sumnist.config import Config, flag, shown
+from sumnist.config import Run, flag, shown
 from sumnist.environment import describe_machine, now
 from sumnist.errors import ConfigError, OutputError, RunError, TrainingError
 from sumnist.files import CONFIG, ONNX, WEIGHTS, fits, make_folder, parse_json, write_atomically, writing
@@ -103,7 +103,7 @@ class RunFolder:
     `path` as long as the run is to replace another one there. Until then, the other run stays whole.
     """
 
-    def __init__(self, path: Path, config: Config) -> None:
+    def __init__(self, path: Path, config: Run) -> None:
         self.path = self.place = path
         self.config, self.resumes = config, False
         self.record: dict[str, Any] = {}
@@ -135,8 +135,8 @@ class RunFolder:
         holds = any((self.path / name).exists() for name in (CONFIG, WEIGHTS, ONNX))
         if resume and (holds or begun(self.path) != self.path):
             self.place, self.resumes = begun(self.path), True
-            saved = read_config(self.place)
-            for setting in fields(Config):
+            saved = read_config(self.place, type(self.config))
+            for setting in fields(self.config):
                 was, given = getattr(saved, setting.name), getattr(self.config, setting.name)
                 if was != given:
                     raise ConfigError(
@@ -197,7 +197,7 @@ class RunFolder:
             raise unusable(path, str(error)) from error
         changed = {key: value for key, value in given.items() if key in record and record[key] != value}
         changed.pop("started", None)
-        for key, what in (("data", "training images"), ("precision", "precision"), ("taught_by", "teachers")):
+        for key, what in (("data", "training images"), ("precision", "precision")):
             if key in changed:
                 raise RunError(
                     f"--resume {self.path}: begun with other {what} ({record[key]!s:.12}, now {given[key]!s:.12}): go "
@@ -264,7 +264,7 @@ class RunFolder:
             board.close()
 
 
-def lower_lr(config: Config) -> str:
+def lower_lr(config: Run) -> str:
     """Advice for a training whose numbers grow beyond all limits."""
     return f"try a lower --lr (it is {config.lr:g})" + (", or --precision fp32" if config.precision != "fp32" else "")
 

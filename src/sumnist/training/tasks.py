@@ -1,13 +1,12 @@
-"""Define the five tasks that a network can learn, each with its batches, network, loss, figures and calibration.
+"""Define the two tasks that a network can learn, each with its batches, network, loss, figures and calibration.
 
-`Task` declares what the training loop asks of a task, and implements what most tasks share. Strips, cells and scenes
-are composed of images of characters during training. Pairs and sums use the images as they are.
+`Task` declares what the training loop asks of a task, and implements what most tasks share. The laboratory has further
+ones, for the other packaged networks.
 
-Totals say little about which digit is which. In a long sum, modulo 10, all digits may be shifted by 5, and in a
-difference by any number. Only carries and the ends of numbers then show that the digits are wrong. So a network may
-learn every digit under the name of another digit. If shifted names explain the totals clearly better, the network gets
-these names (`AdditionTask.trouble`). Other wrong names are all about equally bad, and a training does not find its way
-out of them, so it restarts.
+Totals say little about which digit is which. In a long sum, modulo 10, all digits may be shifted by 5. Only carries and
+the ends of numbers then show that the digits are wrong. So a network may learn every digit under the name of another
+digit. If shifted names explain the totals clearly better, the network gets these names (`AdditionTask.trouble`). Other
+wrong names are all about equally bad, and a training does not find its way out of them, so it restarts.
 """
 
 from __future__ import annotations
@@ -16,67 +15,41 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
+from torch.optim import Optimizer
 from tqdm import tqdm
 
-from lab.recipes.outliers import Outliers
-from sumnist.config import NORMALISED, Config
+from sumnist.config import NORMALISED, Run, Training
 from sumnist.data.additions import SumBatch, SumBatches, per_sum, totals
 from sumnist.data.augment import augmentation
 from sumnist.data.mnist import DigitSet, load_mnist, with_soft_labels
-from sumnist.data.pairs import Batch, PairBatches, Pairs, smallest_batch
+from sumnist.data.pairs import Batch, Outliers, PairBatches, Pairs, smallest_batch
 from sumnist.data.pen_digits import WRITERS
 from sumnist.data.sampling import NO_DIGIT, folds, hold_out
-from sumnist.errors import ConfigError, RunError, TrainingError
+from sumnist.errors import ConfigError, TrainingError
 from sumnist.evaluation.metrics import answer_grid, answer_sums
-from sumnist.files import CONFIG
-from sumnist.inference.alphabet import ALPHABET
 from sumnist.model.checkpoint import Calibration
 from sumnist.model.fusion import Heads
-from sumnist.model.losses import MANY, Losses, joint_loss, total_nll
+from sumnist.model.losses import Losses, joint_loss, total_nll
 from sumnist.model.network import TwoInputNet
 from sumnist.training.calibrate import calibrate, digit_logits, digits_of
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.folder import Learner, lower_lr
+from sumnist.training.optimizer import UncompiledAdamW
 
 Scores = tuple[list[tuple[Any, Any]], int]
 """The scores of a batch. First, for each of the task's `figures`, its sum and the count to divide it by. Then the
 number of images, strips, cells or scenes that were processed."""
-DIGITS = sum(character.isdigit() for character in ALPHABET)
-"""On a strip, classes 1 to `DIGITS` are digits; the classes after them are separators."""
 FOLDS = 5
 """Number of folds of the training images and of the writers."""
-NAMED_BY = 3000
-"""Number of training images in the sums that judge the names of digits, at most; there is at least one sum."""
-CLEARLY = 0.9
-"""Shifted names are better if the loss falls below this share of what it was. A network that has learned nothing gains
-less by chance."""
-LOST = 1 / 3
-"""A network is lost if its loss is above this share of the loss of guessing. It then answers the same digit for all
-images, or wrong digits that fit some totals. In every training that we tried, a network that learned had a fifth or
-less. The rule is not for sums of `MANY` numbers: a few misread digits among them leave their total unsure."""
-PATIENCE = 1 / 3
-"""Share of the epochs after which a lost network is given up. Numbers of 1,000 digits need most of this time before the
-network learns anything at all."""
-BEGUN, STILL = 0.8, 0.95
-"""A lost network is given up earlier if its loss is below `BEGUN` times the loss of guessing, and its loss in training
-is above `STILL` times that of the epoch before. It has then settled on names of which many are off by one, and will not
-leave them."""
 
 
 class Loss(NamedTuple):
-    """What training minimises, in nats.
-
-    For strips: the mean of −log of the probability of the text. For cells: the mean of −log of the probability of the
-    class. For sums: the mean of −log of the probability of the total, or of each digit if the digits are known. For
-    scenes: the sum of `finder_losses`.
-    """
+    """What training minimises, in nats."""
 
     total: Tensor
 
@@ -99,10 +72,7 @@ class Task:
         held: The held-out images, if any.
         writers: The writers of pen digits that the network learns from.
         held_writers: The held-out writers, if any.
-        teachers: The networks whose answers it learns, if any.
     """
-
-    teachers: Teachers | None = None
 
     network: ClassVar[Any]
     """The class of the network."""
@@ -120,7 +90,7 @@ class Task:
     batches: Any
     """The batches of this process, once the task is prepared."""
     forward: Any
-    """(network, batch, configuration, label smoothing) → outputs, and losses with a `total`."""
+    """(network, batch, label smoothing) → outputs, and losses with a `total`."""
     score: Any
     """(network, outputs, losses, batch) → `Scores` of the batch."""
     measure: Any
@@ -130,18 +100,26 @@ class Task:
     calibrates = True
     """Whether the network can be calibrated."""
 
-    def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
+    def __init__(self, config: Any, device: torch.device, processes: ProcessGroup) -> None:
         self.config, self.device, self.processes = config, device, processes
-        self.digits = load_mnist("train", config.data_dir)
-        if config.soft_labels and config.task == "digits":
-            self.digits = with_soft_labels(self.digits)
+        self.digits = self.load()
         self.training, self.held = split(self.digits, config)
         self.writers, self.held_writers = split_writers(config)
-        self.augment = augmentation(config.augment, config.augment_strength)
         self.share = processes.rank, processes.size
+
+    def load(self) -> DigitSet:
+        """The images that the training is given."""
+        return load_mnist("train", self.config.data_dir)
 
     def prepare(self, progress: bool) -> None:
         """Get ready to give batches. This may take most of a minute; if `progress` is true, show the progress."""
+
+    def optimizer(self, net: nn.Module) -> Optimizer:
+        """The optimizer of the network: AdamW."""
+        particulars = self.config.particulars
+        return UncompiledAdamW(
+            net.parameters(), self.config.lr, particulars.betas, weight_decay=particulars.weight_decay, fused=True
+        )
 
     def steps(self) -> int:
         """Number of batches in an epoch."""
@@ -166,6 +144,12 @@ class Task:
         fitted: dict[str, Any] = self.fit(net)
         net.calibration.set(**{name: fitted[name] for name in Calibration.NAMES if name in fitted})
         return fitted
+
+    @classmethod
+    def in_words(cls, row: Mapping[str, float], when: str = "") -> str:
+        """The figures of an epoch in words."""
+        held = any(name.startswith("validation_") for name in row)
+        return cls.measured[0 if held else 1].format(when=when, **row)
 
 
 class Tally:
@@ -193,45 +177,17 @@ class Tally:
         return self.task.shown.format(**self.figures())
 
 
-class Teachers:
-    """Networks whose answers another network learns.
-
-    Args:
-        folder: The run of a network, or a folder with several runs.
-        device: Where they answer.
-
-    Raises:
-        RunError: There is no run, or a network cannot be loaded.
-
-    Attributes:
-        checksums: Those of their weights.
-    """
-
-    def __init__(self, folder: Path, device: torch.device) -> None:
-        runs = [folder] if (folder / CONFIG).exists() else sorted(path.parent for path in folder.glob(f"*/{CONFIG}"))
-        if not runs:
-            raise RunError(f"--teachers {folder}: no run there: name the folder of a run, or of several runs")
-        loaded = [TwoInputNet.load(run, device) for run in runs]
-        self.networks, self.checksums = [net for net, _, _ in loaded], [checksum for _, _, checksum in loaded]
-
-    @torch.no_grad()
-    def __call__(self, image: Tensor) -> Tensor:
-        """The mean of their probabilities of the digits, `[B, 10]`, for images `[B, 1, 28, 28]`."""
-        number = torch.zeros(len(image), dtype=torch.int64, device=image.device)
-        return torch.stack([net(image, number).digit for net in self.networks]).exp().mean(0)
-
-
 class DigitTask(Task):
     """Pairs of an image and a number."""
 
     network = TwoInputNet
+    config: Training
     figures = "loss", "digit_loss", "sum_loss", "train_digit", "train_sum"
     shown = "digit loss {digit_loss:.3f} {train_digit:.2%}, sum loss {sum_loss:.3f} {train_sum:.2%}"
+    calibrates = False  # without outliers a network accepts every answer
 
-    def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
+    def __init__(self, config: Training, device: torch.device, processes: ProcessGroup) -> None:
         super().__init__(config, device, processes)
-        self.calibrates = config.outliers > 0  # without outliers a network accepts every answer
-        self.teachers = Teachers(config.teachers, device) if config.teachers else None
         images, least = len(self.training), 2 if config.encoder in NORMALISED else 1
         smallest = smallest_batch(images, config.batch_size, processes.size) if images else 0
         if smallest < least:
@@ -240,28 +196,31 @@ class DigitTask(Task):
                 f"at once, expected at least {least}: choose a larger one"
             )
 
+    def load(self) -> DigitSet:
+        """The images that the training is given, with soft labels if they are asked for."""
+        return with_soft_labels(super().load()) if self.config.soft_labels else super().load()
+
     def prepare(self, progress: bool) -> None:
-        """Draw the outliers, and set up the batches."""
+        """Set up the batches, with outliers if there are any."""
         config = self.config
-        if progress and config.outliers and not sys.stderr.isatty():
-            tqdm.write("drawing outliers", file=sys.stderr)
-        watch = watched("drawing outliers", progress)
         self.batches = PairBatches(
-            self.training, config.batch_size, config.seed, self.device, config.largest_number, self.augment,
-            config.numbers_per_image, self.share,
-            outliers=Outliers(config.outliers, config.seed, self.device, watch, self.writers)
-            if config.outliers else None, teach=self.teachers,
+            self.training, config.batch_size, config.seed, self.device, config.particulars.largest_number,
+            augmentation(config.augment), config.numbers_per_image, self.share, outliers=self.outliers(progress),
         )  # fmt: skip
 
-    @staticmethod
-    def forward(
-        net: TwoInputNet, pairs: Pairs | Batch, config: Config, smoothing: float | Tensor = 0.0
-    ) -> tuple[Heads, Losses]:
+    def outliers(self, progress: bool) -> Outliers | None:
+        """The source of images that are added to each batch, most of which show no digit. None here; a task with such a
+        source also sets `calibrates`, and its network learns whether an image shows a digit."""
+        return None
+
+    def forward(self, net: TwoInputNet, pairs: Pairs | Batch, smoothing: float = 0.0) -> tuple[Heads, Losses]:
         """Heads and losses. The encoder sees an image once, even if several numbers meet it."""
         features = net.encoder(pairs.image)  # [B, F]
-        heads = net.fuse(features.repeat_interleave(config.numbers_per_image, 0), pairs.number)  # [B · K, …]
+        heads = net.fuse(features.repeat_interleave(self.config.numbers_per_image, 0), pairs.number)  # [B · K, …]
         soft = pairs.soft if isinstance(pairs, Batch) else None
-        return heads, joint_loss(heads, pairs.digit, pairs.sum, config, smoothing, soft)
+        return heads, joint_loss(
+            heads, pairs.digit, pairs.sum, self.config.particulars, smoothing, soft, outliers=self.calibrates
+        )
 
     def score(self, net: TwoInputNet, heads: Heads, losses: Losses, pairs: Pairs | Batch) -> Scores:
         """Scores over the pairs that show a digit; the counts stay on the device."""
@@ -289,16 +248,36 @@ class DigitTask(Task):
         return calibrate(digit_logits(net, self.held), self.held.digits, self.config.last_smoothing, hands=hands)
 
 
+NAMED_BY = 3000
+"""Number of training images in the sums that judge the names of digits, at most; there is at least one sum."""
+CLEARLY = 0.9
+"""Shifted names are better if the loss falls below this share of what it was. A network that has learned nothing gains
+less by chance."""
+LOST = 1 / 3
+"""A network is lost if its loss is above this share of the loss of guessing. It then answers the same digit for all
+images, or wrong digits that fit some totals. In every training that we tried, a network that learned had a fifth or
+less. The rule is not for sums of `MANY` numbers: a few misread digits among them leave their total unsure."""
+MANY = 8
+"""Numbers in a sum from which on a network is never taken for lost."""
+PATIENCE = 1 / 3
+"""Share of the epochs after which a lost network is given up. Numbers of 1,000 digits need most of this time before the
+network learns anything at all."""
+BEGUN, STILL = 0.8, 0.95
+"""A lost network is given up earlier if its loss is below `BEGUN` times the loss of guessing, and its loss in training
+is above `STILL` times that of the epoch before. It has then settled on names of which many are off by one, and will not
+leave them."""
+
+
 class AdditionTask(Task):
-    """Sums of images. The labels are only the totals, unless the configuration also gives the digits
-    (`supervision`)."""
+    """Sums of images. The labels are only the totals."""
 
     network = TwoInputNet
+    config: Training
     figures = "loss", "train_digit", "train_sum"
     shown = "loss {loss:.3f}, sums {train_sum:.2%}, digits {train_digit:.2%}"
     calibrates = False  # there are no labels of digits
 
-    def __init__(self, config: Config, device: torch.device, processes: ProcessGroup) -> None:
+    def __init__(self, config: Training, device: torch.device, processes: ProcessGroup) -> None:
         super().__init__(config, device, processes)
         for name, images in (("training", self.training), ("held-out", self.held)):
             if images is not None and len(images) < per_sum(config):
@@ -306,7 +285,7 @@ class AdditionTask(Task):
                     f"--digits {config.digits} --addends {config.addends}: a sum takes {per_sum(config):,} images, and "
                     f"there are {len(images):,} {name} ones: choose fewer digits or numbers, or another --validation"
                 )
-        self.batches = SumBatches(self.training, config, device, self.augment, self.share)
+        self.batches = SumBatches(self.training, config, device, augmentation(config.augment), self.share)
         if not self.batches.least:
             raise ConfigError(
                 f"--batch-size {config.batch_size}: expected a sum of {per_sum(config):,} images for each of "
@@ -319,31 +298,26 @@ class AdditionTask(Task):
         count = max(1, NAMED_BY // per_sum(self.config))
         self.named_by = self.batches.of(torch.arange(min(count, len(self.batches.place))))
 
-    @staticmethod
-    def forward(net: TwoInputNet, sums: SumBatch, config: Config, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
+    def forward(self, net: TwoInputNet, sums: SumBatch, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
         """Log-probabilities of the digits, `[S, K, N, 10]`, and the loss, in float32 even if the network runs in
         bf16."""
         number = torch.zeros(len(sums.image), dtype=torch.int64, device=sums.image.device)
         logits = net.heads(sums.image, number).digit
         if not logits.isfinite().all():
-            raise TrainingError(f"the network's answers are no numbers any more: {lower_lr(config)}")
+            raise TrainingError(f"the network's answers are no numbers any more: {lower_lr(self.config)}")
         with torch.autocast(logits.device.type, enabled=False):
             scores = logits.float().log_softmax(1).view(*sums.digit.shape, 10)
-            if config.supervision == "digits":
-                return scores, Loss(functional.nll_loss(scores.flatten(0, 2), sums.digit.flatten()))
-            return scores, Loss(total_nll(scores, sums.total, config.operation).mean())
+            return scores, Loss(total_nll(scores, sums.total).mean())
 
     def score(self, net: TwoInputNet, scores: Tensor, losses: Loss, sums: SumBatch) -> Scores:
         """Scores over the sums, and over their digits."""
         answer, count = scores.argmax(3), len(sums.total)
-        digits, right = answer.numel(), totals(answer.cpu().numpy(), self.config.operation) == sums.total
+        digits, right = answer.numel(), totals(answer.cpu().numpy()) == sums.total
         of_digits = (answer == sums.digit).sum().item(), digits
         return [(losses.total.item() * count, count), of_digits, (int(right.sum()), count)], digits
 
     def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
         """As in `Task`. Also rename the digits if one shift corrects the names of all of them."""
-        if self.config.supervision == "digits":
-            return ""
         losses, still = self.processes.from_leader(
             lambda: (self.losses_by_shift(learner.net), bool(earlier) and row["loss"] > STILL * earlier[-1]["loss"])
         )
@@ -364,12 +338,12 @@ class AdditionTask(Task):
     def losses_by_shift(self, net: Any) -> list[float]:
         """For each shift from 0 to 9: the loss on the chosen sums if the shift were added to all digits, modulo 10."""
         net.eval()
-        scores, _ = self.forward(net, self.named_by, self.config)
+        scores, _ = self.forward(net, self.named_by)
         return [self.loss_of(scores.roll(shift, 3)) for shift in range(10)]
 
     def loss_of(self, scores: Tensor) -> float:
         """The loss on the chosen sums, given log-probabilities of their digits, `[S, K, N, 10]`."""
-        return total_nll(scores, self.named_by.total, self.config.operation).mean().item()
+        return total_nll(scores, self.named_by.total).mean().item()
 
     def measure(self, net: TwoInputNet) -> dict[str, float]:
         """Figures on sums of the held-out images, in their order."""
@@ -390,7 +364,7 @@ def rename(learner: Learner, shift: int) -> None:
                 value.copy_(value.roll(shift, 0))
 
 
-TASKS: dict[str, type[Task]] = {"digits": DigitTask, "addition": AdditionTask}
+TASKS: Mapping[str, type[Task]] = {"digits": DigitTask, "addition": AdditionTask}
 """The tasks by name."""
 
 
@@ -399,11 +373,12 @@ def watched(title: str, progress: bool) -> Any:
     return partial(tqdm, desc=title, disable=None if progress else True)
 
 
-def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
+def split(digits: DigitSet, config: Run) -> tuple[DigitSet, DigitSet | None]:
     """The images to learn from and the held-out images, if any. The split is the same for every training seed, and
     holds out every digit in proportion. In the task `addition`, digits are not labels, so the split does not look at
     them."""
-    labels = np.zeros_like(digits.digits) if config.task == "addition" else digits.digits
+    blind = getattr(config, "task", "") == "addition"
+    labels = np.zeros_like(digits.digits) if blind else digits.digits
     if config.fold:
         held = folds(labels)[config.fold - 1]
         rest = np.setdiff1d(np.arange(len(digits)), held)
@@ -414,7 +389,7 @@ def split(digits: DigitSet, config: Config) -> tuple[DigitSet, DigitSet | None]:
     return digits.part(rest), digits.part(held)
 
 
-def split_writers(config: Config) -> tuple[list[int], list[int]]:
+def split_writers(config: Run) -> tuple[list[int], list[int]]:
     """The writers of pen digits that a training learns from, and the held-out writers. A fold holds out a fifth of the
     writers; other trainings with held-out images hold out a tenth."""
     by = FOLDS if config.fold else 2 * FOLDS

@@ -1,0 +1,63 @@
+"""The settings with which the packaged networks are trained; those of the network of digits are the preset `robust`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from sumnist.config import Particulars, Range, Run, Share
+
+
+@dataclass(frozen=True)
+class Composition(Run):
+    """The settings of a training on strips, cells or scenes, which are composed anew for each step."""
+
+    batch_size: Annotated[int, Range(1, 1_000_000)] = 128
+    """strips, cells or scenes in a step"""
+    strips: Annotated[int, Range(1, 1_000_000_000)] = 24_000
+    """strips, cells or scenes in an epoch"""
+
+
+@dataclass(frozen=True)
+class StripTraining(Composition):
+    """The settings of the network that reads numbers of any length."""
+
+    epochs: Annotated[int, Range(1, 1_000_000)] = 60
+    lr: float = 6e-3
+    ema: float = 0.998
+    loose: Share = 0.0
+    """share of the drawn digits whose strokes are distorted, 0 to 1"""
+
+    @property
+    def particulars(self) -> Particulars:
+        """What is no setting."""
+        return Particulars(weight_decay=0.05, warmup=0.1)
+
+
+@dataclass(frozen=True)
+class CellTraining(Composition):
+    """The settings of the network that reads cells of forms."""
+
+    epochs: Annotated[int, Range(1, 1_000_000)] = 40
+    ema: float = 0.999
+
+    @property
+    def particulars(self) -> Particulars:
+        """What is no setting."""
+        return Particulars(weight_decay=0.05, warmup=0.1)
+
+
+@dataclass(frozen=True)
+class FinderTraining(Composition):
+    """The settings of the network that finds numbers on pictures."""
+
+    epochs: Annotated[int, Range(1, 1_000_000)] = 20
+    strips: Annotated[int, Range(1, 1_000_000_000)] = 6_400
+    batch_size: Annotated[int, Range(1, 1_000_000)] = 16
+    lr: float = 5e-3
+    ema: float = 0.998
+
+    @property
+    def particulars(self) -> Particulars:
+        """What is no setting."""
+        return Particulars(weight_decay=0.02, warmup=0.05)
