@@ -17,16 +17,14 @@ If there are digits, the program goes through all partial sums of the lists. For
 for the rest, in one batch. Without digits, the lists meet in the middle: the program matches partial sums of one half
 with those of the other half that complete the total.
 
-The distribution of all totals is made by halves. The low positions have a table of their digits and the carry out of
-them, the high positions a table of their digits and the carries in and out. Each total is a sum over the carry between
-the two halves.
+The distribution of all totals goes through the positions, too. A prefix is the lowest digits of a total; it has a
+weight for each carry out of it. With every position there are `base` times as many prefixes.
 
 The most probable total is a marginal MAP: the maximum over totals of a sum over all digits that make the total. It has
-no recursion, since the best digit at a position depends on the carry, which is summed over. So the program searches
-totals digit by digit, from the least significant on. A prefix has a weight for each carry out of it. It is dropped if
-the weights of another prefix are all at least as large. Of the other prefixes, the `BEAM` best by an upper bound are
-kept; the bound assumes that each higher digit may be chosen with the carry known. If no prefix beyond the beam could
-beat the result, the result is certain.
+no recursion, since the best digit at a position depends on the carry, which is summed over. So the program searches the
+same prefixes, but drops some. A prefix is dropped if the weights of another one are all at least as large. Of the other
+prefixes, the `BEAM` best by an upper bound are kept; the bound assumes that each higher digit may be chosen with the
+carry known. If no prefix beyond the beam could beat the result, the result is certain.
 """
 
 from __future__ import annotations
@@ -41,7 +39,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic import sumproduct as sp
-from sumnist.arithmetic.known import columns, found, narrow, points_of
+from sumnist.arithmetic.known import columns, found, narrow, numeral, points_of
 
 Term = tuple[int, sp.Array]
 """A step, which is the term's factor and not zero, and log-probabilities `[n, ...]`."""
@@ -206,14 +204,9 @@ class Equation:
 
     def __init__(self, terms: Terms, target: NDArray[Any], ring: sp.Ring, middle: int | None = None) -> None:
         self.terms, self.target, self.add = terms, target, ring.add
-        lists, self.dense, self.sparse = list(terms.points), None, 0
-        span = 1 + sum(abs(step) * (len(x) - 1) for step, x in terms.ranges)
-        if span > SPARSE * prod(len(x) for _, x in terms.ranges):
-            self.sparse, unit = len(terms.ranges), terms.unit
-            lists = [(narrow(unit * step * np.arange(len(x)).astype(object)), x) for step, x in terms.ranges] + lists
-        elif terms.ranges:
-            self.dense = sp.stretched(terms.ranges, ring)
-            lists.insert(0, listed(self.dense, terms.unit))
+        lists, self.ranges = list(terms.points), ranges_of(terms, ring) if terms.ranges else None
+        if self.ranges:
+            lists.insert(0, listed(self.ranges, terms.unit))
         if middle is None:
             cuts, sizes = range(len(lists) + 1), [len(values) for values, _ in lists]
             balanced = min(cuts, key=lambda cut: max(prod(sizes[:cut]), prod(sizes[cut:])))
@@ -223,15 +216,13 @@ class Equation:
         points = points_of(self.left.chain.support)
         if terms.digits:
             (_, first), states = terms.digits[0], len(points) * terms.digits[0][1].shape[1]
-
-            def check(sums: range) -> None:
-                what = "Partial sums of candidates, times the positions and the sums of digits at each,"
-                sp.limited(states * len(sums), what, "give fewer candidates for each number")
-                pairs = len(carries(sums[0], sums[-1], len(first), 0, len(first) - 1)) ** 2
-                what = "Partial sums of candidates, times the positions and the pairs of carries,"
-                sp.limited(states * pairs, what, "add fewer numbers, or multiply them by smaller ones")
-
-            self.column = sp.stretched([(step, x[..., None]) for step, x in terms.digits], ring, check)
+            sums = sp.Chain(steps_of(terms.digits)).support
+            what = "Partial sums of candidates, times the positions and the sums of digits at each,"
+            sp.limited(states * len(sums), what, "give fewer candidates for each number")
+            pairs = len(carries(sums[0], sums[-1], len(first), 0, len(first) - 1)) ** 2
+            what = "Partial sums of candidates, times the positions and the pairs of carries,"
+            sp.limited(states * pairs, what, "add fewer numbers, or multiply them by smaller ones")
+            self.column = stretched([(step, x[..., None]) for step, x in terms.digits], ring)
             rest = target[..., None] - points if lists else target[..., None]
             self.chain = self.chain_to(rest)
             self.rest = sp.values_first(self.chain.log_prob(), target.ndim)
@@ -272,8 +263,8 @@ class Equation:
         else:
             points = points_of(self.right.chain.support)
             lists += self.right.backward(sp.picked(self.left.all, self.to(self.left, points)))[::-1]
-        ranges = self.dense.backward(lists.pop(0))[::-1] if self.dense else lists[: self.sparse]
-        return {"digits": digits, "ranges": ranges, "points": lists[self.sparse :]}
+        ranges = self.ranges.backward(lists.pop(0))[::-1] if self.ranges else []
+        return {"digits": digits, "ranges": ranges, "points": lists}
 
     def split(self, choose: sp.Choose, batch: tuple[int, ...]) -> dict[str, list[NDArray[np.int64]]]:
         """Choose a value of each term so that the terms make the total, which must be possible. Returns indices: `[M,
@@ -287,28 +278,47 @@ class Equation:
             digits = [one[..., 0] for one in self.column.split(sums, choose)[::-1]]
         else:
             lists += self.right.split(found(self.right.chain.support, rest), choose)[::-1]
-        ranges = self.dense.split(lists.pop(0), choose)[::-1] if self.dense else lists[: self.sparse]
-        return {"digits": digits, "ranges": ranges, "points": lists[self.sparse :]}
+        ranges = self.ranges.split(lists.pop(0), choose)[::-1] if self.ranges else []
+        return {"digits": digits, "ranges": ranges, "points": lists}
 
 
-def added_up(lists: Sequence[Points], ring: sp.Ring, reference: sp.Array) -> sp.Sums:
+def steps_of(terms: Sequence[Term]) -> list[range]:
+    """The values that each term adds, the last term first: a range for each."""
+    return [range(0, step * len(x), step) for step, x in terms[::-1]]
+
+
+def stretched(terms: Sequence[Term], ring: sp.Ring) -> sp.Sums:
+    """The sum of terms `step · x`, of x = 0, 1, …, as a range without gaps; the first term is added last."""
+    start = sp.like(terms[0][1], np.zeros((1,) * terms[0][1].ndim))
+    return sp.Sums(sp.Chain(steps_of(terms)), ring, [x for _, x in terms[::-1]], start)
+
+
+def ranges_of(terms: Terms, ring: sp.Ring) -> sp.Sums:
+    """The sum of the dense integers: a range, or points if it would be almost empty (`SPARSE`)."""
+    span = 1 + sum(abs(step) * (len(x) - 1) for step, x in terms.ranges)
+    if span <= SPARSE * prod(len(x) for _, x in terms.ranges):
+        return stretched(terms.ranges, ring)
+    return added_up([(narrow(step * np.arange(len(x)).astype(object)), x) for step, x in terms.ranges], ring)
+
+
+def added_up(lists: Sequence[Points], ring: sp.Ring, reference: sp.Array = None) -> sp.Sums:
     """The sum of lists; the first list is added last. `reference` is an array with the library, type and batch of the
-    lists."""
-    chain = sp.Chain([values for values, _ in lists[::-1]])
+    lists, by default the first of them."""
+    reference = lists[0][1] if reference is None else reference
     start = sp.like(reference, np.zeros((1, *(1 for _ in reference.shape[1:]))))
-    return sp.Sums(chain, ring, [x for _, x in lists[::-1]], start)
+    return sp.Sums(sp.Chain([values for values, _ in lists[::-1]]), ring, [x for _, x in lists[::-1]], start)
 
 
-def listed(dense: sp.Sums, unit: int) -> Points:
-    """Dense integers as a list of values in units of 1/`unit`."""
-    values = points_of(dense.chain.support)
-    return (values if unit == 1 else narrow(values.astype(object) * unit)), dense.all
+def listed(sums: sp.Sums, unit: int = 1) -> Points:
+    """Sums as a list of values in units of 1/`unit`."""
+    values = points_of(sums.chain.support)
+    return (values if unit == 1 else narrow(values.astype(object) * unit)), sums.all
 
+
+# All totals, and the most probable one.
 
 BEAM = 128
 """The most prefixes of totals that are kept."""
-WIDE = 2 * BEAM
-"""The most prefixes, the best by their bounds, that are compared with each other before `BEAM` of them are kept."""
 MEND = "ask log_prob of single totals, or most_probable_total"
 
 
@@ -333,84 +343,96 @@ class MostProbable:
         return self.bound <= self.log_prob + margin
 
 
-def dense_totals(terms: Terms) -> tuple[int, sp.Array]:
+class Prefixes:
+    """The lowest digits of totals, of numbers with digits and perhaps of lists, whose sums are points `[E]`.
+
+    The weights of some prefixes are `[F, C, E, *batch]`, for each carry out of them and each sum of the lists.
+    """
+
+    def __init__(self, terms: Terms, points: NDArray[Any], kept: int) -> None:
+        (_, term), *_ = terms.digits
+        self.base, self.count = len(term), term.shape[1]
+        sums = sp.Chain(steps_of(terms.digits)).support
+        self.first, self.digits = sums[0], columns(points, self.base, self.count)  # of the lists' sums: [M, E], [E]
+        self.carry = carries(self.first, sums[-1] + int(self.digits[0].max()), self.base, 0, self.base - 1)
+        sp.limited(
+            kept * self.base * len(self.carry) ** 2 * len(points),
+            "States of the search",
+            "give fewer candidates or operands",
+        )
+        self.sums = stretched(terms.digits, sp.LOG_SUM).all
+
+    def steps(self, position: int) -> sp.Array:
+        """The log-weight of each digit of the total at a position, by the carry in and the carry out: `[base, C, C', E,
+        *batch]`."""
+        digit, to, fro = np.arange(self.base)[:, None, None, None], self.carry[:, None], self.carry[:, None, None]
+        return sp.take(self.sums[:, position], digit + self.base * to - fro - self.digits[0][position] - self.first)
+
+    def longer(self, weights: sp.Array, position: int) -> sp.Array:
+        """The weights of all prefixes with one more digit, `[base · F, C, E, *batch]`: the digit changes slowest."""
+        xp, steps = sp.library(weights), self.steps(position)
+        blocks = sp.in_blocks(self.base, prod(weights.shape) * len(self.carry))
+        parts = [sp.log_sum(weights[None, :, :, None] + steps[block, None], 2) for block in blocks]
+        return xp.concat([xp.reshape(part, (len(part) * len(weights), *part.shape[2:])) for part in parts], axis=0)
+
+    def ended(self, weights: sp.Array) -> tuple[NDArray[Any], sp.Array]:
+        """Join prefixes with the part of the total above their digits: the parts `[T]`, ascending, and the weights of
+        all totals `[T, F, *batch]`."""
+        tops, top = np.unique(self.carry[:, None] + self.digits[1], return_inverse=True)
+        xp = sp.library(weights)
+        weights = xp.permute_dims(weights, (1, 2, 0, *range(3, weights.ndim)))
+        return tops, sp.merged(xp.reshape(weights, (top.size, *weights.shape[2:])), top.reshape(-1), sp.log_sum)
+
+    def start(self, lists: sp.Array) -> sp.Array:
+        """The weights of no digits at all, `[1, C, E, *batch]`, given those of the lists' sums `[E, *batch]`."""
+        there = np.where(self.carry == 0, 0.0, sp.IMPOSSIBLE).reshape(-1, *(1 for _ in lists.shape))
+        return (sp.like(lists, there) + lists)[None]
+
+
+def all_totals(terms: Terms) -> tuple[int, sp.Array]:
     """The least total, and the log-probabilities of all totals from it on, `[T, *batch]`; terms are whole numbers."""
-    parts = [filled_up(terms.points)] if terms.points else []
-    parts += [totals_of_digits(terms)] if terms.digits else []
-    spread = [*terms.ranges, *((1, x) for _, x in parts)]
+    first, spread = 0, list(terms.ranges)
+    if terms.points:
+        points, x = listed(added_up(terms.points, sp.LOG_SUM))
+        first, span = int(points[0]), int(points[-1] - points[0]) + 1
+        sp.limited(span, "All totals", MEND)
+        spread.append((1, sp.take(x, found(points, first + np.arange(span)))))
+    if terms.digits:
+        least, x = totals_of_digits(terms)
+        spread, first = [*spread, (1, x)], first + least
     sp.limited(1 + sum(abs(step) * (len(x) - 1) for step, x in spread), "All totals", MEND)
-    both = sp.stretched(spread, sp.LOG_SUM)
-    return sum(least for least, _ in parts) + both.chain.support[0], both.all
-
-
-def filled_up(lists: list[Points]) -> tuple[int, sp.Array]:
-    """The sum of lists as a range without gaps: its first number, and the log-probabilities `[n, *batch]` of all
-    numbers in it."""
-    sums = added_up(lists, sp.LOG_SUM, lists[0][1])
-    points = points_of(sums.chain.support)
-    first, last = int(points[0]), int(points[-1])
-    sp.limited(last - first + 1, "All totals", MEND)
-    index = np.full(last - first + 1, -1)
-    index[(points - first).astype(np.int64)] = np.arange(len(points))
-    return first, sp.take(sums.all, index)
+    sums = stretched(spread, sp.LOG_SUM)
+    return first + int(sums.chain.support[0]), sums.all
 
 
 def totals_of_digits(terms: Terms) -> tuple[int, sp.Array]:
     """The least total of the digits, and the log-probabilities of all totals from it on, `[T, *batch]`."""
-    (_, term), *_ = terms.digits
-    base, count = len(term), term.shape[1]
-    reach = sum(abs(step) for step, _ in terms.digits)
-    sp.limited(reach * base**count, "All totals", MEND)
-    column = sp.stretched(terms.digits, sp.LOG_SUM)
-    first, last = column.chain.support[0], column.chain.support[-1]
-    carry = carries(first, last, base, 0, base - 1)
-    sp.limited(base * len(carry) ** min(2, count), "Digits and pairs of carries", MEND)
-    xp = sp.library(term)
-
-    def table(start: int, stop: int) -> sp.Array:
-        """Log-weights of the digits at start..stop − 1 with the carries into and out of these positions:
-        `[base ** (stop − start), C, C', ...]`."""
-        if stop - start > 1:
-            return joined(table(start, (start + stop) // 2), table((start + stop) // 2, stop))
-        digit, fro = np.arange(base)[:, None, None], carry[:, None] if start else np.zeros((1, 1), np.int64)
-        one = sp.take(column.all[:, start], digit + base * carry - fro - first)
-        if stop == count:  # the carry out of the top is one more digit
-            one = xp.permute_dims(one, (2, 0, 1, *range(3, one.ndim)))
-            one = xp.reshape(one, (len(carry) * base, one.shape[2], 1, *one.shape[3:]))
-        return one
-
+    base, count, *_ = terms.digits[0][1].shape
+    sp.limited(sum(abs(step) for step, _ in terms.digits) * base**count, "All totals", MEND)
+    prefixes = Prefixes(terms, np.zeros(1, np.int64), 1)
+    weights = prefixes.start(sp.like(prefixes.sums, np.zeros((1, *(1 for _ in prefixes.sums.shape[2:])))))
+    for position in range(count):
+        weights = prefixes.longer(weights, position)
+    (first, *_), x = prefixes.ended(weights)
     greatest = [step * (base**length - 1) for (step, _), length in zip(terms.digits, terms.lengths, strict=True)]
-    least = sum(min(0, one) for one in greatest)
-    start = least - int(carry[0]) * base**count
-    return least, table(0, count)[start : start + sum(map(abs, greatest)) + 1, 0, 0]
-
-
-def joined(low: sp.Array, high: sp.Array) -> sp.Array:
-    """Join a table of low positions `[V, C, K, *batch]` and one of high positions `[U, K, C', *batch]`:
-    `[U · V, C, C', *batch]`."""
-    xp, parts = sp.library(low), []
-    for block in sp.in_blocks(len(high), prod(low.shape) * high.shape[2]):
-        part = sp.log_sum(low[None, :, :, :, None] + high[block, None, None], 3)
-        parts.append(xp.reshape(part, (part.shape[0] * part.shape[1], *part.shape[2:])))
-    return parts[0] if len(parts) == 1 else xp.concat(parts, axis=0)
+    least, start = sum(min(0, one) for one in greatest), int(first) * base**count
+    x = sp.library(x).reshape(x, (x.shape[0] * x.shape[1], *x.shape[2:]))
+    return least, x[least - start : least - start + sum(map(abs, greatest)) + 1]
 
 
 def most_probable(terms: Terms) -> MostProbable:
     """The most probable total. With digits, all terms must be whole numbers."""
-    lists = list(terms.points)
-    if terms.ranges:
-        lists.append(listed(sp.stretched(terms.ranges, sp.LOG_SUM), terms.unit))
-    reference = terms.digits[0][1][:, 0] if terms.digits else lists[0][1]
-    sums = added_up(lists, sp.LOG_SUM, reference)
-    if terms.digits:
-        try:
-            search = Search(terms, sums)
-        except sp.TooManyError:
-            with suppress(sp.TooManyError):
-                return best_of(*dense_totals(terms))
-            raise
-        return search.found()
-    return best_of(points_of(sums.chain.support), sums.all)
+    lists = [*terms.points, *([listed(ranges_of(terms, sp.LOG_SUM), terms.unit)] if terms.ranges else [])]
+    points, x = listed(added_up(lists, sp.LOG_SUM, terms.digits[0][1][:, 0] if terms.digits else None))
+    if not terms.digits:
+        return best_of(points, x)
+    try:
+        prefixes = Prefixes(terms, points, BEAM)
+    except sp.TooManyError:
+        with suppress(sp.TooManyError):
+            return best_of(*all_totals(terms))
+        raise
+    return searched(prefixes, sp.host(x).astype(np.float64))
 
 
 def best_of(totals: NDArray[Any] | int, x: sp.Array) -> MostProbable:
@@ -422,28 +444,51 @@ def best_of(totals: NDArray[Any] | int, x: sp.Array) -> MostProbable:
     return MostProbable(index + totals if isinstance(totals, int) else totals[index], log_prob, log_prob)
 
 
-def flat(x: sp.Array, batch: tuple[int, ...]) -> sp.Weights:
-    """Turn `[..., *batch]` into `[..., B]`: one axis for the whole batch."""
-    whole = sp.host(x).astype(np.float64)
-    ahead = whole.shape[: whole.ndim - len(batch)]
-    return np.broadcast_to(whole, (*ahead, *batch)).reshape(*ahead, prod(batch))
+def searched(prefixes: Prefixes, lists: sp.Weights) -> MostProbable:
+    """Search for the most probable total, with the lists' sums `[E, *batch]`."""
+    prefixes.sums = sp.host(prefixes.sums).astype(np.float64)
+    steps = [prefixes.steps(position) for position in range(prefixes.count)]
+    above = [np.zeros(np.broadcast_shapes(steps[0].shape[2:], lists.shape))]  # for each number of positions: a bound
+    for step in reversed(steps[1:]):  # on what is above, if each digit may be chosen with the carry known
+        above.append(sp.log_max(sp.log_sum(step + above[-1], 2)))
+    batch, kept = above[0].shape[2:], list[tuple[NDArray[np.int64], int]]()
+    weights, dropped = prefixes.start(lists), np.full(batch, sp.IMPOSSIBLE)
+    for position in range(prefixes.count):
+        before, weights = len(weights), prefixes.longer(weights, position)
+        order, bound, lost = kept_of(weights, sp.log_sum(sp.log_sum(weights + above.pop(), 1), 1))
+        weights = np.take_along_axis(weights, order[:, None, None], 0)
+        weights = np.where((bound == sp.IMPOSSIBLE)[:, None, None], sp.IMPOSSIBLE, weights)
+        kept.append((order, before))
+        dropped = np.maximum(dropped, lost)
+    tops, ended = prefixes.ended(weights)
+    ended = ended.reshape(len(tops) * len(weights), *batch)
+    index = sp.best(ended)
+    log_prob = np.take_along_axis(ended, index[None], 0)[0]
+    above_digits = narrow(tops.astype(object) * prefixes.base**prefixes.count)[index // len(weights)]
+    prefix, digits = index % len(weights), []
+    for order, before in reversed(kept):
+        index = np.take_along_axis(order, prefix[None], 0)[0]
+        digits.append(index // before)
+        prefix = index % before
+    total = narrow(np.asarray(above_digits + numeral(np.stack(digits, -1), prefixes.base)))
+    return MostProbable(total, log_prob, np.maximum(log_prob, dropped))
 
 
 def kept_of(weights: sp.Weights, bound: sp.Weights) -> tuple[NDArray[np.int64], sp.Weights, sp.Weights]:
     """Choose which of the prefixes to keep, the best first.
 
     Args:
-        weights: The weights of the prefixes, `[F, C, E, B]`.
-        bound: The bound of each prefix, `[F, B]`.
+        weights: The weights of the prefixes, `[F, C, E, *batch]`.
+        bound: The bound of each prefix, `[F, *batch]`.
 
     Returns:
-        The indices of the kept prefixes, `[F', B]`. Their bounds, `[F', B]`: −inf if another prefix dominates the
-        prefix. The greatest bound of a prefix that was dropped although no prefix dominates it, `[B]`.
+        The indices of the kept prefixes, `[F', *batch]`. Their bounds: −inf if another prefix dominates the prefix. The
+        greatest bound of a prefix that was dropped although no prefix dominates it, `[*batch]`.
     """
     order = np.argsort(-bound, 0, kind="stable")
     bound = np.take_along_axis(bound, order, 0)
-    lost = bound[WIDE:].max(0, initial=sp.IMPOSSIBLE)
-    order, bound = order[:WIDE], bound[:WIDE]
+    lost = bound[2 * BEAM :].max(0, initial=sp.IMPOSSIBLE)
+    order, bound = order[: 2 * BEAM], bound[: 2 * BEAM]
     bound[dominated(np.take_along_axis(weights, order[:, None, None], 0))] = sp.IMPOSSIBLE
     again = np.argsort(-bound, 0, kind="stable")
     order, bound = np.take_along_axis(order, again, 0), np.take_along_axis(bound, again, 0)
@@ -452,81 +497,12 @@ def kept_of(weights: sp.Weights, bound: sp.Weights) -> tuple[NDArray[np.int64], 
 
 
 def dominated(weights: sp.Weights) -> NDArray[np.bool_]:
-    """Which of the prefixes, with weights `[F, C, E, B]`, can be dropped, `[F, B]`: another prefix has at least the
-    same weight everywhere."""
-    count, batch = len(weights), weights.shape[-1]
-    no_less = np.ones((count, count, batch), np.bool_)
-    for one in np.moveaxis(weights.reshape(count, prod(weights.shape[1:3]), batch), 1, 0):
+    """Which of the prefixes, with weights `[F, C, E, *batch]`, can be dropped, `[F, *batch]`: another prefix has at
+    least the same weight everywhere."""
+    count, batch = len(weights), weights.shape[3:]
+    no_less = np.ones((count, count, *batch), np.bool_)
+    for one in np.moveaxis(weights.reshape(count, prod(weights.shape[1:3]), *batch), 1, 0):
         no_less &= one[:, None] >= one
     equal = no_less & no_less.swapaxes(0, 1)
-    first = np.arange(count)[:, None, None] < np.arange(count)[:, None]
+    first = (np.arange(count)[:, None] < np.arange(count)).reshape(count, count, *(1 for _ in batch))
     return np.asarray((no_less & (first | ~equal)).any(0))
-
-
-class Search:
-    """The search for the most probable total of digits and lists.
-
-    A prefix has a weight for each carry out of it and each sum of the lists, `[C, E, B]`. The weights of all kept
-    prefixes are `[F, C, E, B]`.
-    """
-
-    def __init__(self, terms: Terms, lists: sp.Sums) -> None:
-        (_, term), *_ = terms.digits
-        self.base, self.count = len(term), term.shape[1]
-        column, given, points = sp.stretched(terms.digits, sp.LOG_SUM), lists.all, points_of(lists.chain.support)
-        self.first, last = column.chain.support[0], column.chain.support[-1]
-        self.digits, self.above = columns(points, self.base, self.count)  # of the lists' sums: [M, E], [E]
-        self.carry = carries(self.first, last + int(self.digits.max()), self.base, 0, self.base - 1)
-        states = BEAM * self.base * len(self.carry) ** 2 * len(self.above)
-        sp.limited(states, "States of the search", "give fewer candidates or operands")
-        self.batch = np.broadcast_shapes(term.shape[2:], column.all.shape[2:], given.shape[1:])
-        self.sums, self.lists = flat(column.all, self.batch), flat(given, self.batch)
-
-    def steps(self, position: int) -> sp.Weights:
-        """The log-weight of each digit of the total at a position, by the carry in and the carry out: `[base, C, C', E,
-        B]`."""
-        digit, to, fro = np.arange(self.base)[:, None, None, None], self.carry[:, None], self.carry[:, None, None]
-        reached = digit + self.base * to - fro - self.digits[position]
-        return np.asarray(sp.take(self.sums[:, position], reached - self.first))
-
-    def bounds(self) -> list[sp.Weights]:
-        """Upper bounds on the log-weight of all positions above the lowest 0, 1, … ones: for each number of low
-        positions, `[C, E, B]`.
-
-        A bound assumes that each digit above may be chosen with the carry known.
-        """
-        above = [np.zeros((len(self.carry), *self.lists.shape))]
-        for position in reversed(range(self.count)):
-            above.append(sp.log_max(sp.log_sum(self.steps(position) + above[-1], 2)))
-        return above[::-1]
-
-    def found(self) -> MostProbable:
-        """Search for the most probable total."""
-        start = np.where(self.carry == 0, 0.0, sp.IMPOSSIBLE)[None, :, None, None]
-        weights, kept, dropped = start + self.lists, [], np.full(prod(self.batch), sp.IMPOSSIBLE)
-        for position, above in enumerate(self.bounds()[1:]):
-            weights = sp.log_sum(weights[:, None, :, None] + self.steps(position), 2)  # [F, base, C', E, B]
-            weights = weights.reshape(len(weights) * self.base, *weights.shape[2:])
-            order, bound, lost = kept_of(weights, sp.log_sum(sp.log_sum(weights + above, 1), 1))
-            weights = np.take_along_axis(weights, order[:, None, None], 0)
-            weights[np.broadcast_to((bound == sp.IMPOSSIBLE)[:, None, None], weights.shape)] = sp.IMPOSSIBLE
-            kept.append(order)
-            dropped = np.maximum(dropped, lost)
-        total, log_prob = self.completed(weights, kept)
-        bound = np.maximum(log_prob, dropped)
-        return MostProbable(total.reshape(self.batch), log_prob.reshape(self.batch), bound.reshape(self.batch))
-
-    def completed(self, weights: sp.Weights, kept: list[NDArray[np.int64]]) -> tuple[NDArray[Any], sp.Weights]:
-        """Join each prefix with the part of the total above its digits. Returns the best total and its log-probability,
-        both `[B]`."""
-        tops, top = np.unique(self.carry[:, None] + self.above, return_inverse=True)
-        prefixes, batch = len(weights), weights.shape[-1]
-        weights = np.moveaxis(weights, 0, 2).reshape(top.size, prefixes, batch)
-        weights = sp.merged(weights, top.reshape(-1), sp.log_sum).reshape(len(tops) * prefixes, batch)
-        index = sp.best(weights)
-        log_prob = np.take_along_axis(weights, index[None], 0)[0]
-        total, prefix = tops[index // prefixes].astype(object), index % prefixes
-        for one in reversed(kept):
-            index = np.take_along_axis(one, prefix[None], 0)[0]
-            total, prefix = total * self.base + index % self.base, index // self.base
-        return narrow(total), log_prob

@@ -6,7 +6,7 @@ last place.
 
 from __future__ import annotations
 
-import reprlib
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.errors import NumberError
+from sumnist.errors import NumberError, briefly
 
 EXACT = Context(prec=MAX_PREC, Emax=MAX_EMAX, Emin=MIN_EMIN)
 """A context that adds Decimals exactly; Python's default rounds to 28 digits."""
 SAFE = 2**62
 """If the absolute values of all numbers are below this, they are int64: the sum of two of them still fits."""
+MOST = 2**22
+"""The most numbers of a range that are listed."""
 Support = range | NDArray[Any]
 """The possible values of a number: a range, or an array of distinct points."""
 
@@ -36,6 +38,17 @@ def is_number(one: Any) -> bool:
     if isinstance(one, Decimal):
         return one.is_finite()
     return isinstance(one, int | np.integer) and not isinstance(one, bool)
+
+
+def whole(given: Any, what: str, least: int | None = None, most: int | None = None) -> int:
+    """A whole number as Python's integer. Raises `NumberError` if it is none, or not in `least`..`most`; `what` names
+    it."""
+    is_whole = isinstance(given, int | np.integer) and not isinstance(given, bool)
+    if not is_whole or (least is not None and given < least) or (most is not None and given > most):
+        expected = "a whole number" if least is None else f"a whole number from {least} on"
+        expected += "" if most is None else f", at most {most:,}"
+        raise NumberError(f"{briefly(given)} was given as {what}: expected {expected}")
+    return int(given)
 
 
 @dataclass(frozen=True)
@@ -54,6 +67,8 @@ class Known:
         """
         if hasattr(given, "detach"):
             given = np.asarray(given.detach().cpu())
+        if isinstance(given, range) and len(given) > MOST:
+            raise NumberError(f"{len(given):,} numbers were given: expected at most {MOST:,}; give fewer")
         numbers = np.asarray(given) if isinstance(given, np.ndarray | np.generic) else np.array(given, dtype=object)
         if numbers.dtype.kind in "iu":
             return cls(narrow(numbers))
@@ -61,7 +76,7 @@ class Known:
         if not all(is_number(one) for one in flat):
             wrong = next(one for one in flat if not is_number(one))
             raise NumberError(
-                f"{reprlib.repr(wrong)} cannot be added: expected a whole number, a Decimal or another reading"
+                f"{briefly(wrong)} cannot be added: expected a whole number, a Decimal or another reading"
             )
         if not any(isinstance(one, Decimal) for one in flat):
             return cls(narrow(np.array([int(one) for one in flat], object).reshape(numbers.shape)))
@@ -127,14 +142,17 @@ def points_of(support: Support) -> NDArray[Any]:
 def found(support: Support, values: NDArray[Any]) -> NDArray[np.int64]:
     """The index of each value in a range without gaps, or among ascending points; −1 where it is missing."""
     if isinstance(support, range):
-        return np.where((values >= support.start) & (values < support.stop), values - support.start, -1)
+        inside = (values >= support.start) & (values < support.stop)
+        index = np.asarray(np.where(inside, values, support.start) - support.start).astype(np.int64)
+        return np.where(inside, index, -1)
+    support = support.astype(object) if values.dtype == object else support  # else large values overflow
     index = np.minimum(np.searchsorted(support, values), len(support) - 1)
     return np.where(support[index] == values, index, -1).astype(np.int64)
 
 
 def fitting(base: int) -> int:
     """How many digits always fit into an int64."""
-    return int(np.log2(SAFE) / np.log2(base))
+    return int(math.log2(SAFE) / math.log2(base))
 
 
 def columns(numbers: NDArray[Any], base: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -173,7 +191,7 @@ def numeral(digits: Any, base: int = 10) -> NDArray[Any]:
         >>> int(numeral([9] * 25))
         9999999999999999999999999
     """
-    given = Known.of(digits)
+    given, base = Known.of(digits), whole(base, "a base", 2, SAFE)
     units = given.units
     if (
         given.places
@@ -181,11 +199,12 @@ def numeral(digits: Any, base: int = 10) -> NDArray[Any]:
         or not units.shape[-1]
         or (units.size and not (units.min() >= 0 and units.max() < base))
     ):
-        raise NumberError(f"{reprlib.repr(digits)} are not digits: expected 0..{base - 1} in an array [..., L]")
-    length = fitting(base)
+        raise NumberError(f"{briefly(digits)} are not digits: expected 0..{base - 1} in an array [..., L]")
+    length = max(1, fitting(base))
     rows = units.reshape(-1, units.shape[-1])
     numbers = np.zeros(len(rows), object)
     for start in range(rows.shape[1] % length - length, rows.shape[1], length):
         part = rows[:, max(0, start) : start + length]
-        numbers = numbers * base ** part.shape[1] + part @ base ** np.arange(part.shape[1])[::-1]
+        powers = np.array([base**place for place in reversed(range(part.shape[1]))])
+        numbers = numbers * base ** part.shape[1] + part @ powers
     return narrow(numbers.reshape(units.shape[:-1]))

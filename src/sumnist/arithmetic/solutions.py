@@ -56,9 +56,9 @@ from numpy.typing import NDArray
 
 from sumnist.arithmetic import sumproduct as sp
 from sumnist.arithmetic.equation import Equation, Terms
-from sumnist.arithmetic.known import narrow, points_of
+from sumnist.arithmetic.known import narrow, points_of, whole
 from sumnist.arithmetic.values import Value, Values, plain
-from sumnist.errors import ConfigError, EquationError, NumberError, SumnistError
+from sumnist.errors import ConfigError, EquationError, NumberError, SumnistError, briefly
 
 Whole = NDArray[Any]
 """Whole numbers, int64 or Python's integers."""
@@ -196,8 +196,12 @@ class Query:
     """
 
     def __init__(self, words: Sequence[Any], decimal: str | None = None) -> None:
+        if not isinstance(words, Sequence) or isinstance(words, str | bytes | range):
+            raise ConfigError(f"{briefly(words)} is no query: expected a list of words, such as {EXAMPLE}: write one")
         if not words:
             raise ConfigError(f"an empty query: expected an equation, such as {EXAMPLE}: write one")
+        if not (decimal is None or (isinstance(decimal, str) and len(decimal) == 1)):
+            raise ConfigError(f"{briefly(decimal)} is no decimal sign: expected . or , or None: write one of them")
         self.decimal = decimal
         self.shown = [shown(word, place, self) for place, word in enumerate(words, 1)]
         self.text = " ".join(self.shown)
@@ -268,7 +272,7 @@ class Query:
                 self.check_length(place, value)
             return word
         if isinstance(word, Number):
-            number = word if isinstance(word, Decimal) else whole(word)
+            number = word if isinstance(word, Decimal) else integer_of(word)
             if number is not None:
                 return self.check_length(place, number)
             raise self.wrong(place, "a whole number or a Decimal", "write 5, or Decimal('5.5')", NumberError)
@@ -353,12 +357,12 @@ def shown(word: Any, place: int, query: Query) -> str:
     if isinstance(getattr(word, "values", word), Values):
         return f"reading {place}"
     if isinstance(word, Number):
-        number = whole(word)
+        number = integer_of(word)
         return "a longer number" if number is not None and abs(number) >= 10**LONGEST else str(word)
     return f"picture {place}"
 
 
-def whole(number: Any) -> int | None:
+def integer_of(number: Any) -> int | None:
     """A whole number as Python's integer; None if it is not a whole number."""
     try:
         return None if isinstance(number, bool) else operator.index(number)
@@ -484,7 +488,9 @@ class Answer:
         return tuple(sorted(none, key=lambda value: -read[value]))
 
     def as_dict(self, count: int = 3) -> dict[str, Any]:
-        """The answer as types that `json` writes, with up to `count` values, and up to `count` impossible ones."""
+        """The answer as types that `json` writes, with up to `count` values, and up to `count` impossible ones. Raises
+        `NumberError` if `count` is no count."""
+        count = whole(count, "the most values", 0)
         before = self.before.probabilities if self.before else {}
         after = list(self.after.probabilities.items())[:count]
         values = [{"value": plain(value), "before": before.get(value), "after": share} for value, share in after]
@@ -546,7 +552,11 @@ class Solution:
             `before` (null for an unknown) and `after`. Its `other` is the probability, by the picture alone, of all
             values that are not candidates (null for an unknown). Each of `contradicted` has the `term` of a picture,
             the number that was `read` clearly on it, and the `probability` of that number by the picture alone.
+
+        Raises:
+            NumberError: `count` is no count.
         """
+        count = whole(count, "the most values", 0)
         return {
             "format": FORMAT, "query": self.query, "solved": self.solved, "probability": self.probability,
             "unknowns": [answer.as_dict(count) for answer in self.unknowns],

@@ -29,7 +29,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.known import Support, found, narrow, points_of
@@ -207,11 +206,6 @@ Weights = NDArray[np.float64]
 """Weights of values, in NumPy."""
 STATES = 2**24
 """The most states for each entry of a batch."""
-NEAR, MANY, TINY, LEAST = 16, 2**13, -690.0, 1e-280
-"""For `convolved`: the length of a block; from how many products on it is faster; the least logarithm in a block,
-relative to the block's maximum, that counts; and the least share of a bound that cannot have lost anything."""
-GROUPED = 32
-"""From this many terms on, a sum of ranges is computed in levels of pairs; chosen by measuring."""
 BLOCK = 2**18
 """Elements that are processed at once: few enough for the processor's cache, chosen by measuring."""
 SAFE = 1e-100
@@ -230,7 +224,8 @@ def limited(states: int, what: str, mend: str, most: int | None = None) -> None:
     """Raises `TooManyError` if there are too many states."""
     most = STATES if most is None else most
     if states > most:
-        raise TooManyError(f"{what} would be {states:,}: expected at most {most:,}; {mend}")
+        shown = f"{states:,}" if states < 10**30 else f"about 10^{states.bit_length() * 3 // 10}"
+        raise TooManyError(f"{what} would be {shown}: expected at most {most:,}; {mend}")
 
 
 def in_blocks(rows: int, size: int) -> Iterator[slice]:
@@ -381,8 +376,6 @@ class Added:
     def over_two(self, ring: Ring, x: Array, offsets: range, size: int, two: Array) -> Array:
         """For each of `size` numbers, the weight of all values of the second term together, at offsets in `x`."""
         xp, whole = library(x), None
-        if ring is LOG_SUM and (fast := convolved(x, offsets, size, two)) is not None:
-            return fast
         for block in in_blocks(len(offsets), size * prod(x.shape[1:])):
             rows = xp.stack([x[offset : offset + size] for offset in offsets[block]])
             part = ring.add(rows + two[block, None], 0)
@@ -396,10 +389,6 @@ class Added:
         if ring.linear:
             return np.correlate(outside, one, "valid")
         xp, size, parts = library(outside), len(one), []
-        if ring is LOG_SUM and abs(self.offsets.step) <= NEAR:
-            reach = max(self.offsets[0], self.offsets[-1]) + 1
-            if (fast := convolved(outside, range(size), reach, one)) is not None:
-                return fast[np.asarray(self.offsets)]
         for block in in_blocks(len(self.offsets), prod(one.shape)):
             rows = xp.stack([outside[offset : offset + size] for offset in self.offsets[block]])
             parts.append(ring.add(rows + one, 1))
@@ -408,7 +397,7 @@ class Added:
     def rests(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         """For sums at an index `[...]` and each value of the second term, the index of the first term's value, or −1:
         `[m, ...]`."""
-        sums = points_of(self.support)[index]
+        sums = np.asarray(points_of(self.support)[index])
         return found(self.one, sums - points_of(self.two).reshape(-1, *(1 for _ in index.shape)))
 
 
@@ -485,159 +474,11 @@ class Sums:
         return chosen[::-1]
 
 
-def convolved(x: Array, offsets: range, size: int, two: Array) -> Weights | None:
-    """A faster `Added.over_two` for logarithms in large NumPy arrays. None if the arrays are small or not NumPy's.
-
-    Both arrays are cut into blocks of `NEAR` weights. Each block is scaled to a maximum of one, and blocks are
-    multiplied as matrices of probabilities. If a result is less than `LEAST` of its bound, products may have been
-    rounded to zero: it is then computed from logarithms. So tails are as exact as the rest.
-    """
-    if not (isinstance(x, np.ndarray) and isinstance(two, np.ndarray)) or min(size, len(offsets)) < NEAR:
-        return None
-    if abs(offsets.step) > NEAR:  # most of the blocks would be empty
-        return None
-    batch = np.broadcast_shapes(x.shape[1:], two.shape[1:])
-    if size * len(offsets) * prod(batch) < MANY:
-        return None
-    count, blocks = -(-size // NEAR), max(offsets[0], offsets[-1]) // NEAR + 1
-    near, most = scaled(np.moveaxis(windows(x, 2 * NEAR - 1, count + blocks - 1), 0, -2))
-    dense = np.full((blocks * NEAR, *two.shape[1:]), IMPOSSIBLE)
-    dense[np.asarray(offsets)] = two
-    own, its = scaled(windows(dense, NEAR, blocks))
-    edge = np.zeros((*own.shape[:-1], NEAR - 1))
-    moved = sliding_window_view(np.concatenate([edge, own, edge], -1), 2 * NEAR - 1, -1)[..., ::-1, :]
-    moved = np.ascontiguousarray(np.swapaxes(moved, -1, -2))  # [blocks, *batch, 2 NEAR − 1, NEAR]
-
-    def bound(block: int) -> Weights:
-        """The greatest products with a block of `two`: `[*batch, count]`."""
-        return np.asarray(most[..., block : block + count] + its[block][..., None])
-
-    highest: Weights = bound(0)
-    for block in range(1, blocks):
-        highest = np.asarray(np.maximum(highest, bound(block)))
-    scale, total = np.maximum(highest, np.finfo(np.float64).min), np.zeros((*batch, count, NEAR))
-    for block in range(blocks):
-        share = np.exp(bound(block) - scale)
-        counts = np.flatnonzero(share.reshape(-1, count).any(0))
-        if len(counts):
-            first, stop = counts[0], counts[-1] + 1
-            part = near[..., block + first : block + stop, :] @ moved[block]
-            total[..., first:stop, :] += share[..., first:stop, None] * part
-    with np.errstate(divide="ignore"):
-        found = np.moveaxis((np.log(total) + scale[..., None]).reshape(*batch, -1), -1, 0)[:size]
-    weak: NDArray[np.bool_] = (total < LEAST) & (highest[..., None] > IMPOSSIBLE)
-    rows = np.flatnonzero(weak.reshape(-1, count * NEAR)[:, :size].any(0))
-    for some in in_blocks(len(rows), len(offsets) * prod(batch)):
-        found[rows[some]] = log_sum(x[rows[some] + np.asarray(offsets)[:, None]] + two[:, None])
-    return found.astype(x.dtype, copy=False)
-
-
-def windows(x: Weights, width: int, count: int) -> Weights:
-    """Windows `[count, ..., width]` that begin `NEAR` apart in `x` `[n, ...]`; what they lack is impossible."""
-    lacking = np.full((max(0, (count - 1) * NEAR + width - len(x)), *x.shape[1:]), IMPOSSIBLE)
-    return sliding_window_view(np.concatenate([x, lacking], dtype=np.float64), width, 0)[: count * NEAR : NEAR]
-
-
-def scaled(x: Weights) -> tuple[Weights, Weights]:
-    """Weights from logarithms `[..., n]`, with a maximum of one along the last axis, and the logarithm of their old
-    maximum `[...]`. Weights below exp(`TINY`) become zero."""
-    most = x.max(-1)
-    near = x - np.maximum(most, np.finfo(np.float64).min)[..., None]
-    return np.where(near > TINY, np.exp(np.maximum(near, TINY)), 0.0), most
-
-
-class Alike:
-    """The sum of many terms `[n, ...]` with the same support 0..n − 1, added two by two, each level at once.
-
-    Attributes:
-        levels: For each level, from the terms on, the `Added` of a pair, and both sides of all pairs `[n, pairs, ...]`.
-        all: The log-weights of the sum of all terms.
-    """
-
-    def __init__(self, terms: Sequence[Array]) -> None:
-        self.count, self.levels = len(terms), []
-        x = np.stack(np.broadcast_arrays(*terms), 1)
-        while x.shape[1] > 1:
-            if x.shape[1] % 2:
-                zero = np.where(np.arange(len(x)) == 0, 0.0, IMPOSSIBLE).astype(x.dtype)
-                zero = np.broadcast_to(zero.reshape(-1, *(1 for _ in x.shape[1:])), (len(x), 1, *x.shape[2:]))
-                x = np.concatenate([x, zero], 1)
-            added = Added(range(len(x)), range(len(x)))
-            self.levels.append((added, x[:, ::2], x[:, 1::2]))
-            x = added.forward(LOG_SUM, x[:, ::2], x[:, 1::2])
-        self.all = x[: self.count * (len(terms[0]) - 1) + 1, 0]
-
-    def backward(self, outside: Array) -> list[Array]:
-        """The outside weights of each term, given those of the sum."""
-        x = outside[:, None]
-        for added, one, two in reversed(self.levels):
-            lacking = len(added.support) - len(x)  # sums that are possible only with the terms filled in
-            x = np.concatenate([x, np.full((lacking, *x.shape[1:]), IMPOSSIBLE)])[:, : one.shape[1]]
-            sides = added.to_one(LOG_SUM, x, two), added.to_two(LOG_SUM, x, one)
-            x = np.stack(sides, 2).reshape(len(one), 2 * one.shape[1], *sides[0].shape[2:])
-        return [x[:, term] for term in range(self.count)]
-
-    def split(self, index: NDArray[np.int64], choose: Choose) -> list[NDArray[np.int64]]:
-        """Choose a value of each term for the sum at an index `[...]`: indices."""
-        index = index[None]
-        for added, one, two in reversed(self.levels):
-            rests = added.rests(index[: one.shape[1]])
-            chosen = choose(picked(one, rests) + two)
-            index = np.stack([np.take_along_axis(rests, chosen[None], 0)[0], chosen], 1).reshape(-1, *index.shape[1:])
-        return list(index[: self.count])
-
-
-class Grouped(Sums):
-    """The weights of a sum in which the terms of each group are added first, two by two.
-
-    Attributes:
-        groups: For each group, the places of its terms among all, and their sum.
-    """
-
-    def __init__(self, steps: Sequence[int], terms: Sequence[Array], start: Array) -> None:
-        places: dict[tuple[int, int], list[int]] = {}
-        for place, (step, x) in enumerate(zip(steps, terms, strict=True)):
-            places.setdefault((step, len(x)), []).append(place)
-        self.groups = [(own, Alike([terms[place] for place in own])) for own in places.values()]
-        sums = [group.all for _, group in self.groups]
-        chain = Chain([range(0, step * len(x), step) for (step, _), x in zip(places, sums, strict=True)])
-        super().__init__(chain, LOG_SUM, sums, start)
-
-    def backward(self, outside: Array, more: Sequence[Array] | None = None) -> list[Array]:
-        """As in `Sums`."""
-        return self.of_terms(super().backward(outside, more), lambda group, x: group.backward(x))
-
-    def split(self, index: NDArray[np.int64], choose: Choose) -> list[NDArray[np.int64]]:
-        """As in `Sums`."""
-        return self.of_terms(super().split(index, choose), lambda group, x: group.split(x, choose))
-
-    def of_terms(self, sums: list[Array], of: Callable[[Alike, Array], list[Array]]) -> list[Array]:
-        """The result of each term, in the order of all terms; `of` computes a group's from that of its sum."""
-        groups = zip(self.groups, sums, strict=True)
-        found = {place: one for (own, group), x in groups for place, one in zip(own, of(group, x), strict=True)}
-        return [found[place] for place in range(len(found))]
-
-
-def stretched(terms: Sequence[tuple[int, Array]], ring: Ring, check: Callable[[range], object] = len) -> Sums:
-    """The sum of terms `step · x`, with weights `[n, ...]` of x = 0..n − 1; the first term is added last.
-
-    `check` may refuse the range of the sum before anything is computed.
-    """
-    terms = terms[::-1]
-    start = like(terms[0][1], np.zeros((1,) * terms[0][1].ndim))
-    chain = Chain([range(0, step * len(x), step) for step, x in terms])
-    assert isinstance(chain.support, range)
-    check(chain.support)
-    if ring is LOG_SUM and len(terms) >= GROUPED and all(isinstance(x, np.ndarray) for _, x in terms):
-        return Grouped([step for step, _ in terms], [x for _, x in terms], start)
-    return Sums(chain, ring, [x for _, x in terms], start)
-
-
 TRANSFORMED = 8
 """From this many single digits on, `given_total` is faster than `Sums`; chosen by measuring."""
 NEGLIGIBLE = -42.0
 """The logarithm of what is rounded away beside one."""
-LIKELY = 1e-6
+LIKELY = 1e-5
 """The least probability, among tilted digits, that is precise enough. Digits that make even totals only, for example,
 give an odd one less."""
 TURNS = 50

@@ -10,7 +10,6 @@ itself. A perceived total is a distribution: one more operand, on the other side
 from __future__ import annotations
 
 import math
-import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,15 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic import sumproduct as sp
-from sumnist.arithmetic.equation import Equation, MostProbable, Terms, dense_totals, most_probable
-from sumnist.arithmetic.known import NOTHING, SAFE, Known, bare, narrow, together
-from sumnist.errors import NumberError
+from sumnist.arithmetic.equation import Equation, MostProbable, Terms, all_totals, most_probable
+from sumnist.arithmetic.known import MOST, NOTHING, SAFE, Known, bare, found, narrow, together, whole
+from sumnist.errors import NumberError, briefly
 
 Kind = Literal["digits", "ranges", "points"]
 """How an operand enters a sum: digit by digit, as dense integers, or as a list of values."""
 TOLERANCE = 1e-3
 """How much more or less than one probabilities may sum to: half precision needs this."""
 
+FACTOR = "the factor of a distribution"
 EXACT_ENOUGH = np.dtype(np.float64), np.dtype(np.float32)
 """The types in which sums of probabilities can be checked as they are."""
 
@@ -122,7 +122,7 @@ def checked(log_probs: sp.Array, axes: tuple[str, ...]) -> sp.Array:
     try:
         xp = sp.library(log_probs)
     except TypeError:
-        given = reprlib.repr(log_probs)
+        given = briefly(log_probs)
         raise NumberError(f"{given} are no log-probabilities: expected an array {shape} of NumPy or torch") from None
     sizes = log_probs.shape[-len(axes) :]
     if len(sizes) < len(axes) or 0 in sizes or not xp.isdtype(log_probs.dtype, "real floating"):
@@ -141,11 +141,11 @@ def checked(log_probs: sp.Array, axes: tuple[str, ...]) -> sp.Array:
     return log_probs
 
 
-def whole_factor(factor: Any) -> int:
-    """A factor as an integer. Raises `NumberError` if it is not a whole number."""
-    if isinstance(factor, bool) or not isinstance(factor, int | np.integer):
-        raise NumberError(f"A distribution cannot be multiplied by {reprlib.repr(factor)}: expected a whole number")
-    return int(factor)
+def generator(random: Any) -> np.random.Generator:
+    """A generator of random numbers, from a seed or a generator. Raises `NumberError`."""
+    if isinstance(random, np.random.Generator):
+        return random
+    return np.random.default_rng(None if random is None else whole(random, "a seed", 0))
 
 
 def possible(log_prob: sp.Array, what: str) -> None:
@@ -183,7 +183,7 @@ class Integers(Operand):
     other = 0.0
 
     def __init__(self, log_probs: sp.Array, first: int = 0) -> None:
-        self.log_probs, self.first = checked(log_probs, ("n",)), whole_factor(first)
+        self.log_probs, self.first = checked(log_probs, ("n",)), whole(first, "the least number")
 
     @classmethod
     def made(cls, laid: sp.Array, first: int) -> Integers:
@@ -226,7 +226,7 @@ class Integers(Operand):
         known = Known.of(value)
         if known.places:
             raise NumberError(f"{value} was asked for: expected whole numbers")
-        index = narrow(np.asarray(known.units - self.first))
+        index = found(range(self.first, self.last + 1), known.units)
         rank = max(index.ndim, len(self.batch))
         index = index.reshape((1,) * (rank - index.ndim + 1) + index.shape)
         return sp.picked(self.laid(rank=rank), index)[0]
@@ -269,19 +269,27 @@ class Integers(Operand):
 
     def condition(self, allowed: Iterable[int]) -> Integers:
         """The distribution, given that the number is in `allowed`. Raises `NumberError` if that is impossible."""
-        numbers = set(allowed)
-        mask = [0.0 if number in numbers else sp.IMPOSSIBLE for number in range(self.first, self.last + 1)]
-        x = self.laid() + sp.like(self.log_probs, np.reshape(mask, (-1, *(1 for _ in self.batch))))
+        try:
+            known = allowed_of(allowed if isinstance(allowed, range) else set(allowed))
+        except TypeError:
+            raise NumberError(f"{briefly(allowed)} was given as the numbers allowed: expected a set of them") from None
+        index = found(range(self.first, self.last + 1), np.asarray(known.at(known.places)))
+        mask = np.full((int(self.log_probs.shape[-1]), *(1 for _ in self.batch)), sp.IMPOSSIBLE)
+        mask[index[index >= 0]] = 0.0
+        x = self.laid() + sp.like(self.log_probs, mask)
         possible(sp.log_sum(x), "Each of the numbers allowed")
         return self.given(sp.normalised(x))
 
     # Sums.
 
     def __mul__(self, factor: int) -> Integers:
-        if not whole_factor(factor):
+        step, count = whole(factor, FACTOR), int(self.log_probs.shape[-1])
+        if not step:
             return Integers.made(sp.log_sum(self.laid())[None], 0)
-        times = sp.stretched([(int(factor), self.laid())], sp.LOG_SUM)
-        return Integers.made(times.all, times.chain.support[0] + int(factor) * self.first)
+        sp.limited(1 + abs(step) * (count - 1), "Sums of digits or ranges", "multiply them by smaller numbers")
+        index = np.full(1 + abs(step) * (count - 1), -1)
+        index[:: abs(step)] = np.arange(count)[:: 1 if step > 0 else -1]
+        return Integers.made(sp.take(self.laid(), index), min(step * self.first, step * self.last))
 
     def _added(self, *terms: tuple[int, Any]) -> Any:
         (sign, one), (other_sign, two) = terms if terms[0][1] is self else terms[::-1]
@@ -294,20 +302,8 @@ class Integers(Operand):
 
 # Sums.
 
-SMALL = 100_000
-"""From this many log-probabilities on, torch's arrays stay torch's and use all its threads. Fewer are computed with
-NumPy, which in measurements took at most two thirds of the time of one torch thread for the probability and the
-posterior of a total."""
 ANY: Any = object()
 """Stands for a total about which nothing is known."""
-ALLOWED = 2**22
-"""The most totals of a set or range."""
-LONG = 4
-"""From this many digits on, torch itself is faster at computing all totals, measured with base ten."""
-
-
-WHOLE, CONVOLVED = 10_000, 1_000
-"""The most values of a number that `Whole` takes for one total, and for all totals; chosen by measuring."""
 
 
 @dataclass(frozen=True)
@@ -353,8 +349,12 @@ class Sum(Added):
         self.steps: list[int] = []
         self.operands: list[Operand] = []
         self.constant = NOTHING
-        for factor, given in terms:
-            step = whole_factor(factor)
+        try:
+            pairs = [(factor, given) for factor, given in terms]
+        except (TypeError, ValueError):
+            raise NumberError(f"{briefly(terms)} are no terms: expected pairs of a factor and an operand") from None
+        for factor, given in pairs:
+            step = whole(factor, FACTOR)
             one = getattr(given, "values", given) if not isinstance(given, Operand) else given
             if isinstance(given, Sum):
                 self.steps += [step * inner for inner in given.steps]
@@ -395,10 +395,8 @@ class Sum(Added):
             NumberError: The total makes no sense; or an operand has unlisted values (`Values.other`), so that only
                 bounds are known; or there would be too many partial sums of candidates.
         """
-        if (whole := Whole.of(self, WHOLE)) and whole.fits(total):
-            return whole.log_prob(total)
-        if many := Many.of(self, total):
-            return many.log_prob
+        if many := transformed(self, total):
+            return many[0]
         question = Question(self, total)
         question.exact()
         return question.answer(question.equation(sp.LOG_SUM).log_prob())
@@ -429,8 +427,8 @@ class Sum(Added):
         Raises:
             NumberError: The total is impossible, or as in `log_prob`.
         """
-        if (many := Many.of(self, total)) and many.clear:
-            return many.posterior
+        if (many := transformed(self, total)) and many[1]:
+            return many[1]
         question = Question(self, total)
         equation = question.equation(sp.LOG_SUM)
         least = equation.log_prob()
@@ -480,9 +478,11 @@ class Sum(Added):
         Raises:
             NumberError: The total is impossible, or as in `log_prob`.
         """
-        choose = sp.draws(np.random.default_rng(random))
+        count, choose = whole(count, "a count of draws", 0), sp.draws(generator(random))
         question = Question(self, ANY if total is None else total, more=1)
         question.exact()
+        values = count * math.prod(question.batch) * len(question.places)
+        sp.limited(values, "Values that are drawn", "draw fewer at once, or in several calls")
         batch = (count, *question.batch[1:])
         if total is None:
             return question.assignment(None, choose, batch)
@@ -497,13 +497,11 @@ class Sum(Added):
             NumberError: There are more than `sumproduct.STATES` totals, decimals, a known number for each entry of the
                 batch, or unlisted values.
         """
-        if whole := Whole.of(self, CONVOLVED):
-            return whole.totals()
         question = Question(self, ANY)
         question.exact()
         if question.decimals or question.target.size != 1:
             raise NumberError("All totals are asked for, of decimals or with an array added: expected whole numbers")
-        first, x = dense_totals(question.terms)
+        first, x = all_totals(question.terms)
         return Integers.made(question.answer(x), first - int(question.target.item()))
 
     def most_probable_total(self) -> MostProbable:
@@ -523,108 +521,26 @@ class Sum(Added):
         return MostProbable(total.numbers, found.log_prob, question.with_unknown(found.bound))
 
 
-class Whole:
-    """The sum or the difference of two short numbers with digits, without a batch.
-
-    All values of a number are few enough to be listed with their probabilities. One total is then a scalar product, and
-    all totals are a convolution. `of` makes sure that no product is rounded to zero.
-
-    Attributes:
-        one, two: The probabilities of the values of each number `[n]`, the second number's in descending order.
-        first: The least total.
-        like: An array of the library, the type and the batch of the operands.
-    """
-
-    def __init__(self, one: NDArray[Any], two: NDArray[Any], first: int, like: sp.Array) -> None:
-        self.one, self.two, self.first, self.like = one, two, first, like
-
-    @classmethod
-    def of(cls, asked: Sum, most: int) -> Whole | None:
-        """Make one of a sum; None if the sum is not of this kind, or a number has more than `most` values."""
-        kinds = [type(one) for one in asked.operands]
-        if kinds != [Digits, Digits] or asked.constant is not NOTHING or asked.steps not in ([1, 1], [1, -1]):
-            return None
-        given = [one.log_probs for one in asked.operands]
-        x, y = logs = [sp.plain(one) for one in given]
-        (*batch, length, base), more = x.shape, y.shape[-2]
-        alike = type(x) is type(y) is np.ndarray and given[0].dtype == given[1].dtype
-        if not alike or y.shape != (*batch, more, base) or x.size != length * base or base ** max(length, more) > most:
-            return None
-        least = (np.where(one > sp.IMPOSSIBLE, one, 0.0).min(-1).sum() for one in logs)  # computed only if need be
-        if (length + more) * min(x.min(), y.min()) < sp.TINY and sum(least) < sp.TINY:
-            return None
-        values = []
-        for one in logs:
-            digits = np.exp(one, dtype=np.float64).reshape(-1, base)
-            values.append(digits[0])
-            for digit in digits[1:]:
-                values[-1] = np.multiply.outer(values[-1], digit).ravel()
-        one, two = values
-        return cls(one, two[::-1], 0, given[0]) if asked.steps[1] > 0 else cls(one, two, 1 - len(two), given[0])
-
-    def fits(self, total: Any) -> bool:
-        """Whether `total` is a single whole number, for which nothing needs to be checked or broadcast."""
-        return is_one(total, self.like.ndim - 2)
-
-    def log_prob(self, total: Any) -> sp.Array:
-        """The log-probability of a total."""
-        index = np.asarray(total).item() - self.first
-        ahead = len(self.two) - 1 - index  # of a value of the first number, to the place of the second's
-        least, most = max(0, -ahead), min(index, len(self.one) - 1)
-        found = 0.0
-        if least <= most:
-            found = self.one[least : most + 1] @ self.two[ahead + least : ahead + most + 1]
-        return self.answer(np.asarray(math.log(found) if found else sp.IMPOSSIBLE))
-
-    def totals(self) -> Integers:
-        """The distribution of all totals."""
-        with np.errstate(divide="ignore"):
-            return Integers.made(self.answer(np.log(np.convolve(self.one, self.two[::-1]))), self.first)
-
-    def answer(self, x: NDArray[Any]) -> sp.Array:
-        """An array `[...]` converted to the library and the type of the operands: `[..., *batch]`."""
-        return sp.like(self.like, x.reshape((*x.shape, *self.like.shape[:-2])))
-
-
-@dataclass(frozen=True)
-class Many:
-    """The sum of many single digits without a batch, and a known total (`sumproduct.given_total`).
-
-    Attributes:
-        log_prob: The log-probability of the total, as an array of the library and the type of the operands.
-        posterior: The log-probabilities of each digit, given the total, likewise.
-        clear: Whether `posterior` is precise; it is not if some digits are almost certain not to fit.
-    """
-
-    log_prob: sp.Array
-    posterior: tuple[sp.Array, ...]
-    clear: bool
-
-    @classmethod
-    def of(cls, asked: Sum, total: Any) -> Many | None:
-        """Make one of a sum and its total. None if they are not of this kind, or the result would not be precise."""
-        if len(asked.operands) < sp.TRANSFORMED or asked.constant is not NOTHING or set(asked.steps) != {1}:
-            return None
-        like, kinds = asked.operands[0].log_probs, {type(one) for one in asked.operands}
-        logs = [sp.plain(one.log_probs) for one in asked.operands] if kinds == {Digits} else []
-        alike = {(type(x), x.dtype, x.shape) for x in logs}
-        if len(alike) != 1 or not isinstance(logs[0], np.ndarray) or len(logs[0]) > 1 or logs[0].ndim > 2:
-            return None
-        x = np.concatenate(logs, dtype=np.float64)
-        if not (is_one(total, 0) and 0 <= total < x.size):
-            return None
-        (log_prob,), (posterior,), (least,) = sp.given_total(x[None], np.array([float(total)]))
-        if np.isnan(log_prob):
-            return None
-        posterior = tuple(sp.like(like, posterior)[:, None])
-        return cls(sp.like(like, np.asarray(log_prob)), posterior, least > sp.LIKELY)
-
-
-def is_one(total: Any, rank: int) -> bool:
-    """Whether `total` is a single whole number, of Python or NumPy, in an array of at most `rank` axes if in one."""
-    if isinstance(total, np.ndarray | np.integer):
-        return total.size == 1 and total.dtype.kind in "iu" and total.ndim <= rank
-    return isinstance(total, int) and not isinstance(total, bool)
+def transformed(asked: Sum, total: Any) -> tuple[sp.Array, tuple[sp.Array, ...]] | None:
+    """The log-probability of a known total of many single digits without a batch, and the digits given it, by
+    `sumproduct.given_total`. None for other sums, or if this is not precise; no digits if only they are not."""
+    count, like = len(asked.operands), asked.operands[0].log_probs if asked.operands else None
+    total = total.item() if isinstance(total, np.ndarray | np.generic) and not total.ndim else total
+    if type(total) is not int or asked.constant is not NOTHING:
+        return None
+    if count < sp.TRANSFORMED or {*asked.steps} != {1} or {type(one) for one in asked.operands} != {Digits}:
+        return None
+    arrays = [sp.plain(one.log_probs) for one in asked.operands]
+    (kind, _, shape), *others = {(type(x), x.dtype, x.shape) for x in arrays}
+    if others or kind is not np.ndarray or len(shape) > 2 or shape[0] > 1 or not 0 <= total < count * shape[1]:
+        return None
+    (log_prob,), (posterior,), (least,) = sp.given_total(
+        np.stack(arrays, 1, dtype=np.float64), np.array([float(total)])
+    )
+    if np.isnan(log_prob):
+        return None
+    like = asked.operands[0].log_probs
+    return sp.like(like, np.asarray(log_prob)), tuple(sp.like(like, posterior)[:, None]) if least > sp.LIKELY else ()
 
 
 class Question:
@@ -670,10 +586,8 @@ class Question:
         self.asked_in, positions = common(both.operands, rank)
         reference, xp, dtype = self.asked_in, sp.library(self.asked_in), self.asked_in.dtype
         laid = [xp.astype(one.laid(reference, rank, positions), dtype, copy=False) for one in both.operands]
-        size = sum(math.prod(one.log_probs.shape) for one in both.operands if one.log_probs is not None)
-        if size < SMALL and not (total is ANY and positions >= LONG):  # NumPy's calls cost a fraction of torch's
-            plain = [sp.plain(x) for x in (reference, *laid)]
-            reference, *laid = plain if all(isinstance(x, np.ndarray) for x in plain) else (reference, *laid)
+        plain = [sp.plain(x) for x in (reference, *laid)]  # NumPy's calls cost a fraction of torch's
+        reference, *laid = plain if all(isinstance(x, np.ndarray) for x in plain) else (reference, *laid)
         self.single = positions == 1 and not allowed and all(one.kind == "digits" for one in both.operands)
         for step, one, x in zip(both.steps, both.operands, laid, strict=True):
             kind: Kind = "ranges" if self.single else one.kind
@@ -734,8 +648,9 @@ def allowed_of(totals: set[Any] | frozenset[Any] | range) -> Known:
         count, ends = len(totals), []
     if not count:
         raise NumberError("No total is allowed: expected one at least")
-    sp.limited(count, "Totals that are allowed", "allow fewer", ALLOWED)
-    return Known.of(np.arange(*ends) if ends and max(map(abs, ends)) < SAFE else sorted(totals))
+    sp.limited(count, "Totals that are allowed", "allow fewer", MOST)
+    known = Known.of(np.arange(*ends) if ends and max(map(abs, ends)) < SAFE else list(totals))
+    return Known(np.sort(known.units), known.places)
 
 
 def common(operands: list[Operand], rank: int) -> tuple[sp.Array, int]:

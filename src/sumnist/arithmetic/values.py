@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sumnist.arithmetic.known import EXACT, Known, bare, is_number
+from sumnist.arithmetic.known import EXACT, Known, bare, is_number, whole
 from sumnist.arithmetic.sumproduct import IMPOSSIBLE, Array, host, like, limited
-from sumnist.arithmetic.sums import TOLERANCE, Added, Kind, Operand, whole_factor
-from sumnist.errors import NumberError
+from sumnist.arithmetic.sums import FACTOR, TOLERANCE, Added, Kind, Operand
+from sumnist.errors import NumberError, briefly
 
 Value = int | Decimal
 """A whole number, or one with decimals."""
@@ -56,15 +55,17 @@ class Values(Operand):
     other: float
 
     def __post_init__(self) -> None:
+        if not isinstance(self.probabilities, Mapping):
+            given = briefly(self.probabilities)
+            raise NumberError(f"{given} are no probabilities of values: expected a mapping, such as {{7: 0.6, 1: 0.4}}")
         wrong = [value for value in self.probabilities if not is_number(value)]
         if wrong:
-            raise NumberError(
-                f"{reprlib.repr(wrong[0])} is a value of a distribution: expected whole numbers and Decimals"
-            )
+            raise NumberError(f"{briefly(wrong[0])} is a value of a distribution: expected whole numbers and Decimals")
         shares = [*self.probabilities.values(), self.other]
-        if not (min(shares) >= 0 and abs(sum(shares) - 1) < TOLERANCE):
-            given = reprlib.repr(dict(self.probabilities))
-            raise NumberError(f"{given}, and {self.other} for all others: expected probabilities that sum to one")
+        are_numbers = all(isinstance(share, float | int | np.floating | np.integer) for share in shares)
+        if not (are_numbers and min(shares) >= 0 and max(shares) < 2 and abs(sum(shares) - 1) < TOLERANCE):
+            given, other = briefly(dict(self.probabilities)), briefly(self.other)
+            raise NumberError(f"{given}, and {other} for all others: expected probabilities that sum to one")
 
     @property
     def mode(self) -> Value | None:
@@ -77,12 +78,15 @@ class Values(Operand):
         Raises:
             NumberError: All these numbers are listed, or there are more than `sumproduct.STATES`.
         """
+        first, last = whole(first, "the first of a range"), whole(last, "the last of a range")
         if not self.other:
             return self
         limited(last - first + 1, "Values", "spread over fewer")
         new = [value for value in range(first, last + 1) if value not in self.probabilities]
         if not new:
-            raise NumberError(f"No value is left in {first}..{last}: expected a range of more than the candidates")
+            raise NumberError(
+                f"No value is left in {briefly(first)}..{briefly(last)}: expected a range of more than the candidates"
+            )
         return ordered({**self.probabilities, **dict.fromkeys(new, self.other / len(new))}, 0.0)
 
     # As an operand.
@@ -139,7 +143,7 @@ class Values(Operand):
     # Sums.
 
     def __mul__(self, factor: int) -> Values:
-        factor = whole_factor(factor)
+        factor = whole(factor, FACTOR)
         if not factor:
             return Values({0: 1.0}, 0.0)
         products = {
