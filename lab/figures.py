@@ -117,6 +117,7 @@ def recipes(rows: Rows) -> Rows:
 
 # Learning from sums.
 
+
 @entered(PICKS, "planned")
 def planned(rows: Rows) -> Rows:
     """Return the rows of test images whose settings are those of their current plan; the kind of sums and of labels,

@@ -33,7 +33,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from io import BytesIO
 from itertools import pairwise, product
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -71,19 +70,15 @@ from sumnist.errors import DataError, ImageError, SumnistError
 from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
 from sumnist.files import CELLS, FINDER, NUMBERS, ONNX, PRETRAINED
 from sumnist.formulas import MISTAKE, Relation
-from sumnist.inference.ctc import CHARACTERS
 from sumnist.inference.finder import Finder
-from sumnist.inference.numbers import TRUST, Numbers, OcrRecognizer, file_of
+from sumnist.inference.numbers import Numbers, file_of
 from sumnist.inference.reader import Reader
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.fusion import Heads, Outputs
 from sumnist.model.network import Network, TwoInputNet, load_network
-from sumnist.pictures.decode import intensities_of
-from sumnist.sheets.layout import Page
 from sumnist.sheets.reading import SheetReader, SheetReading
-from sumnist.sheets.registration import corners_of, register, settled
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.reading import JUDGE, Table, TableReader, read_cells
 from sumnist.tables.rules import Rule
@@ -417,12 +412,8 @@ SECOND = 0.05
 
 
 # Numbers of any length. FOLDER holds real strips, with a `labels.csv` as `sumnist evaluate --labels` takes it. Each set
-# and engine gives one row. With `--trusts 0 0.35 1` the development half is measured with each of these weights of
-# rescoring, to choose one.
+# and engine gives one row.
 
-ALONE = "ocr alone"
-"""The network of `ocr` as one would use it without this package: it sees each picture whole, and its best path may
-contain only digits. For folders only."""
 SUITE = "suite"
 """The name of the suite among the sets."""
 LABELS = "labels.csv"
@@ -458,33 +449,22 @@ def numbers(given: argparse.Namespace) -> Iterator[Row]:
     """Read numbers, one engine after the other."""
     if not given.folder and not given.suite:
         raise SystemExit("measure: nothing to measure on, expected --suite or --folder")
-    if given.trusts and given.half != HALVES[0]:
-        raise SystemExit("measure: --trusts: choices are made by the development half: add --half development")
-    if given.trusts and ALONE in given.engines:
-        raise SystemExit(f"measure: --trusts with {ALONE}, which does not rescore: leave that engine out")
     reader, rows = Numbers(), read_jsonl(given.rows)
-    networks = {}
-    for engine in given.engines:
-        used = reader.of("ocr") if engine == ALONE else reader.reader(engine).networks
-        networks[engine] = sha256(*map(file_of, used))
+    networks = {engine: sha256(*map(file_of, reader.reader(engine).networks)) for engine in given.engines}
     labels = {name: labels_in(folder, given.half) for name, folder in given.folder}
     for engine, network in networks.items() if given.half == HALVES[1] else ():
         for name in [*labels, *[SUITE] * given.suite]:
             once(rows, part="strips", half=given.half, set=name, engine=engine, model_sha256=network,
                  path=PATHS["numbers"])  # fmt: skip
-    for trust, (engine, network) in product(given.trusts or [TRUST], networks.items()):
-        reader.trust = trust
-        about = with_envelope("strips-closer" if given.trusts else "strips", engine=engine, model_sha256=network)
-        about |= {"path": PATHS["numbers"], "half": given.half} | ({"trust": trust} if given.trusts else {})
+    for engine, network in networks.items():
+        about = with_envelope("strips", engine=engine, model_sha256=network, path=PATHS["numbers"], half=given.half)
         for name, folder in given.folder:
-            figures = alone if engine == ALONE else partial(labelled, reader, engine)
-            yield about | {"set": name, "kind": "real"} | figures(name, folder, labels[name])
-        if given.suite and engine != ALONE:
+            yield about | {"set": name, "kind": "real"} | labelled(reader, engine, name, folder, labels[name])
+        if given.suite:
             found = suite.numbers(reader, given.half, engine, given.count).values
             for kind, results in (("strings", found["strings"]), ("no number", found["no_numbers"])):
                 for row in results:
-                    if not given.trusts or (kind == "strings" and row["digits"] in (None, 1)):  # these are enough
-                        yield about | {"set": SUITE, "kind": kind} | row
+                    yield about | {"set": SUITE, "kind": kind} | row
 
 
 def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, labels: list[Label]) -> Row:
@@ -504,29 +484,12 @@ def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, la
     return labelled_figures.number_result(name, [answer for _, answer in answers]) | unknown | {"misread": misread}
 
 
-def alone(name: str, folder: Path, labels: list[Label]) -> Row:
-    """Measure how many pictures of a folder `ALONE` reads right; it gives no probabilities."""
-    recognizer, right = OcrRecognizer(), []
-    digits = [0, *(place for place, character in enumerate(CHARACTERS, 1) if character.isdigit())]
-    for label in labels:
-        (line,) = recognizer.lines([1 - intensities_of(folder / label.path).grey])
-        path = np.array(digits)[line.emissions[:, digits].argmax(1)]
-        read = path[(np.diff(path, prepend=0) != 0) & (path > 0)]
-        right.append("".join(CHARACTERS[one - 1] for one in read).lstrip("0") == str(label.value))
-    unknown = dict.fromkeys(("accepted", "accuracy_accepted", "in_candidates", "nll", "ece"))
-    return {"name": name, "pictures": len(right), "accuracy": float(np.mean(right)), **unknown}
-
-
 # Hands. The writers are those of the half in a file of pen strokes; no network has learned from them. Each digit is
-# drawn by pens of three widths and in two sizes, and read alone. Numbers by one writer are composed of such digits.
+# drawn by pens of three widths and in two sizes, and read alone.
 # Readers are adapted to some of each writer's digits, and read the others.
 
 HEIGHTS, PEN_WIDTHS = (24, 90), (0.05, 0.1, 0.16)
 """Heights of a digit in pixels, and widths of pens as shares of the height."""
-GAPS = {"spaced": (0.15, 0.4), "touching": (-0.1, 0.0)}
-"""Gaps between digits as shares of their height: least and most."""
-STRINGS = 40
-"""Strings of each length and writer."""
 EXAMPLES = (1, 2, 3, 5, 10)
 """Examples of each digit to which a reader is adapted."""
 AGAIN = 3
@@ -544,25 +507,6 @@ def pen_picture(strokes: Sequence[NDArray[Any]], height: int, width: float) -> N
         points = [(4 * x, 4 * y) for x, y in (factor * (one - low) + room).tolist()]
         draw_stroke(ImageDraw.Draw(ink), points if len(points) > 1 else points * 2, 4 * width * height)
     return np.asarray(ink.reduce(4).point(lambda light: 250 - 0.8 * light))
-
-
-def line_by(pictures: Sequence[NDArray[np.uint8]], gap: tuple[float, float], height: int, random: Any) -> Any:
-    """Put digits of one writer on a line; the gaps are between their ink."""
-    inks = []
-    for picture in pictures:
-        columns = np.flatnonzero((picture < 200).any(0))
-        inks.append(picture[:, columns[0] : columns[-1] + 1])
-    high, room = max(ink.shape[0] for ink in inks), height // 2
-    places, x = [], float(room)
-    for ink in inks:
-        places.append(round(x))
-        x += ink.shape[1] + height * random.uniform(*gap)
-    line = np.full((high, round(x) + room), 250, np.uint8)
-    for place, ink in zip(places, inks, strict=True):
-        top = (high - ink.shape[0]) // 2
-        part = line[top : top + ink.shape[0], place : place + ink.shape[1]]
-        np.minimum(part, ink, out=part)
-    return line
 
 
 def hands(given: argparse.Namespace) -> Iterator[Row]:
@@ -588,20 +532,6 @@ def hands(given: argparse.Namespace) -> Iterator[Row]:
         yield with_envelope("hands-digits", **about, height=height, width=width, digits=len(good)) | {
             "right": float(good.mean()), "accepted": float(taken.mean()), "right_accepted": float(good[taken].mean()),
             "worst": min(float(one.mean()) for one in right.values()),
-        }  # fmt: skip
-    for spacing, length in product(GAPS, range(2, 7)):
-        answers = []
-        for digits in known.values():
-            for _ in range(STRINGS):
-                chosen = [digits[place] for place in random.integers(0, len(digits), length)]
-                width, height = random.uniform(PEN_WIDTHS[0], PEN_WIDTHS[-1]), HEIGHTS[1] // 2
-                line = line_by([pen_picture(one, height, width) for one, _ in chosen], GAPS[spacing], height, random)
-                said = reader.read_number(line)
-                answers.append((said.digits == "".join(str(digit) for _, digit in chosen), said.accepted))
-        right_, taken_ = np.array(answers).T
-        yield with_envelope("hands-strings", **about, spacing=spacing, length=length, strings=len(answers)) | {
-            "right": float(right_.mean()), "accepted": float(taken_.mean()),
-            "right_accepted": float(right_[taken_].mean()),
         }  # fmt: skip
     pictures = {
         writer: [np.rint(255 * pen_digits.drawn(scaled(strokes), random, 6)).astype(np.uint8) for strokes, _ in digits]
@@ -674,8 +604,6 @@ def adapted(
 
 FACTORS = 0.2, 1.0, 5.0
 """The factors by which the probability of a mistake is multiplied before the reader gets it."""
-UNIT = 200 / 25.4
-"""Pixels per millimetre of a page at 200 pixels per inch: errors of registration are given in these pixels."""
 
 
 @dataclass(frozen=True)
@@ -706,7 +634,6 @@ PARTS: dict[str, tuple[Job, ...]] = {
     "mistakes": tuple(Job(name, "cells", 400, wrong=1.0) for name in LAYOUTS),
     "epsilon": tuple(Job("cover", "cells", 400, wrong=0.1, factor=factor) for factor in FACTORS),
     "engines": tuple(Job(name, "cells", 100) for name in ("cover in strips", "treasurer's slip")),
-    "registration": (Job("cover", "photographed", 100),),
 }  # fmt: skip
 """The parts. With five seeds and both inks there are 10,000 covers in cells, and 2,000 photographs of covers. Engines
 have a part of their own, since they matter only for strips."""
@@ -727,11 +654,8 @@ def sheets(given: argparse.Namespace) -> Iterator[Row]:
                 print(f"{part}, {job.layout}, {ink.name}, seed {seed}, {engine}: measured already", flush=True)
                 continue
             made = Sheets(LAYOUTS[job.layout], ink, given.half, seed, job.wrong)
-            if part == "registration":
-                yield row | registrations(made, range(count))
-            else:
-                reader = SheetReader(made.layout, mistake=given.mistakes * job.factor, engine=engine)
-                yield row | outcomes_of(reader, made, range(count), job.source)
+            reader = SheetReader(made.layout, mistake=given.mistakes * job.factor, engine=engine)
+            yield row | outcomes_of(reader, made, range(count), job.source)
 
 
 def is_measured(rows: Iterable[Row], what: Row) -> bool:
@@ -805,29 +729,6 @@ def outcome_of(truth: Truth, reading: SheetReading | None) -> Outcome:
     return Outcome(reading.state, before, after, mistake, told)
 
 
-def registrations(sheets: Sheets, places: Sequence[int]) -> Row:
-    """Describe each photograph, with the error of the worst corner of a box in pixels at 200 pixels per inch, None if
-    the photograph is refused."""
-    page = Page.of(sheets.layout)
-    boxes = [box for place in page.places for box in (*place.boxes, *place.correction)]
-    corners = np.concatenate([corners_of(box) for box in boxes])
-    found = []
-    for place in places:
-        photograph = sheets.photographed(place)
-        view = photograph.view
-        known = {"longer": max(photograph.size), "tilt": photograph.tilt, "quarter": photograph.quarter,
-                 "blur": photograph.blur, "motion": photograph.motion, "bend": abs(view.bend)}  # fmt: skip
-        try:
-            sheet = settled(register(np.asarray(Image.open(BytesIO(photograph.data))), page, str(place)))
-        except ImageError as error:
-            found.append(known | {"error": None, "reason": str(error).partition(":")[2].strip()[:80]})
-            continue
-        seen = np.concatenate([sheet.corners(box) for box in boxes])
-        off = np.linalg.norm(view.unseen(seen) - corners, axis=1).max() * UNIT
-        found.append({key: round(value, 3) for key, value in (known | {"error": float(off)}).items()})
-    return {"photographs": found}
-
-
 # Numbers found on whole pictures. FOLDER holds real pictures, with a `labels.csv` or in sub-folders 0 to 9 and `blank`.
 # Of a table the columns D, E and F are known, from a file of tab-separated values: sheet (it begins with the picture's
 # name), column, row, and the number in tenths. Pages and signs are composed; STROKES is `pendigits-orig.tes`. Each set
@@ -860,10 +761,6 @@ def find(given: argparse.Namespace) -> Iterator[Row]:
             asked = pictures()
             answers = [finding.answered(ask, *one) for one in asked]
             yield row | figures(answers)
-            if given.show:
-                words = [str(value) for key, value in what.items() if key != "count"]
-                title = re.sub(r"[^\w-]", "_", "-".join([system, name, *words]))
-                keep(given, title, [(picture, answer) for (_, picture, _), answer in zip(asked, answers, strict=True)])
 
 
 def found_sets(given: argparse.Namespace) -> Iterator[Found]:
@@ -923,13 +820,6 @@ def columns_of(tsv: Path | None, sheet: str) -> list[dict[int, str]]:
     if not all(columns):
         raise DataError(f"{tsv}: nothing of the columns {', '.join(COLUMNS)} of {sheet}: check the names")
     return columns
-
-
-def keep(given: argparse.Namespace, name: str, answers: Sequence[tuple[Any, finding.Answer]]) -> None:
-    """Write a picture of some answers, chosen by the seed, and one of all misses."""
-    given.out.mkdir(parents=True, exist_ok=True)
-    finding.shown(sample(answers, given.seed, given.show)).save(given.out / f"{name}.png")
-    finding.shown_misses(answers).save(given.out / f"{name}-misses.png")
 
 
 # Whole tables. Of a real table the columns D, E and F are known, as above; labels say which rows are totals (Tot.) and
@@ -1247,9 +1137,8 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--suite", action="store_true", help="measure on the suite of numbers"), CHOSEN_HALF,
         flag("--folder", action="append", default=[], type=named, metavar="NAME=PATH",
              help="measure on real numbers; NAME is what the pages call them"),
-        flag("--engines", nargs="+", choices=(*ENGINES, ALONE), default=["ours"]),
+        flag("--engines", nargs="+", choices=ENGINES, default=["ours"]),
         flag("--count", type=int, help="strings of each set of the suite, at most"),
-        flag("--trusts", nargs="+", type=float, help="of rescoring; of the development half alone"),
     ]),
     "sheets": (sheets, [
         flag("parts", nargs="+", choices=PARTS, metavar="PART", help=", ".join(PARTS)), CHOSEN_HALF, SEEDS,
@@ -1270,8 +1159,6 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--strokes", type=Path, help="pen strokes, of which more pages and signs are composed"),
         flag("--systems", nargs="+", choices=SYSTEMS, default=["ours"]), flag("--seed", type=int, default=0),
         flag("--count", type=int, help="pictures of each folder, at most"),
-        flag("--show", type=int, help="of each set write a picture of so many"),
-        flag("--out", type=Path, default=Path("runs/found"), help="where these go"),
         flag("--finder", type=Path, default=FINDER, help="another network than the packaged one"),
     ]),
     "tables": (tables, [

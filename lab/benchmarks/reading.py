@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
@@ -26,13 +25,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 import sumnist
-from lab.benchmarks.timing import SUMNIST, Row, alternating, seconds, seconds_each, status_of
+from lab.benchmarks.timing import SUMNIST, Row, alternating, seconds_each, status_of
 from lab.suites.photographs import photograph
 from lab.suites.strips import SPACINGS, strings
 from sumnist.config import ReadingEngine
 from sumnist.data.mnist import load_mnist
 from sumnist.files import ONNX, PRETRAINED
-from sumnist.inference.numbers import Numbers, file_of
+from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader
 from sumnist.pictures.decode import intensities_of
@@ -155,18 +154,6 @@ def rate(run: Callable[[], object]) -> float:
     return calls / (time.perf_counter() - began)
 
 
-def readings() -> Iterator[Row]:
-    """Read a list of 10,000 arrays on two threads: readings a second."""
-    images = list(load_mnist("test").images)
-    numbers = list(np.arange(len(images)) % 10)
-    readers = {"Reader": Reader(threads=2), "Reader, int8": Reader(int8_model(), threads=2)}
-
-    def case(reader: Reader, _: int) -> Row:
-        return {"readings_per_second": len(images) / seconds(reader.read, images, numbers)}
-
-    return alternating({name: partial(case, reader) for name, reader in readers.items()}, ROUNDS)
-
-
 def size() -> Iterator[Row]:
     """Tell the size of the network in bytes, and its accuracy on the grid."""
     from sumnist.training.export import grid_accuracy
@@ -207,8 +194,6 @@ STRINGS, LENGTHS = 100, (2, 3, 5, 8)
 """`STRINGS`: how many strings of each number of digits and spacing are read, the first ones of the suite's reported
 half. `LENGTHS`: these numbers of digits."""
 NUMBER_CALLS = 20
-SECONDS = 3.0
-"""Seconds of each measurement of throughput."""
 WIDTH, HEIGHT = 600, 100
 SOLID, SPECK = 0.5, 0.25
 """`SOLID`: the least darkness of ink. `SPECK`: the least height of a component that counts as a digit, as a share of
@@ -217,14 +202,6 @@ GROUND = 4
 """Least pixels of ground around a component: without ground it would be no picture."""
 TESSERACT = ["tesseract", "-", "-", "--psm", "7", "-c", "tessedit_char_whitelist=0123456789"]
 """Reads one line of text that has only digits."""
-CHILD = """
-import sys
-from pathlib import Path
-from lab.benchmarks.reading import engines
-engines()[sys.argv[1]](Path(sys.argv[2]))
-print(next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")))
-"""
-
 Read = Callable[[bytes | Path], str]
 """A picture file → the digits on it."""
 
@@ -317,41 +294,3 @@ def large_files(folder: Path) -> list[Path]:
         page.paste(ImageOps.contain(Image.fromarray(255 - picture), page.size, Image.Resampling.BICUBIC))
         page.save(files[-1])
     return files
-
-
-def number_rate() -> Iterator[Row]:
-    """Read strips of four digits on two threads that share a program: strips a second."""
-    files = [drawn(picture) for picture in strings("reported", 4, "spaced").pictures]
-
-    def case(read: Read, _: int) -> Row:
-        began = time.perf_counter()
-
-        def work(place: int) -> int:
-            done = 0
-            while time.perf_counter() - began < SECONDS:
-                read(files[(place + done) % len(files)])
-                done += 1
-            return done
-
-        with ThreadPoolExecutor(2) as pool:
-            done = sum(pool.map(work, (0, len(files) // 2)))
-        return {"strips_per_second": done / (time.perf_counter() - began)}
-
-    return alternating({name: partial(case, read) for name, read in engines().items()}, ROUNDS, warm=1)
-
-
-def number_size() -> Iterator[Row]:
-    """Tell the size of the networks in bytes, if they are files of the package's kind, and the most memory that a
-    process held to read one picture of 600×100 pixels. Tesseract is a process of its own and has neither."""
-    numbers, here = Numbers(), Path(__file__).parent
-    with tempfile.TemporaryDirectory() as folder:
-        picture = large_files(Path(folder))[0]
-        for name in engines():
-            ours = name in get_args(ReadingEngine)
-            networks = numbers.reader(name).networks if ours else [Reader().network]  # type: ignore[arg-type]
-            known = [len(file_of(network)) for network in networks]
-            child = subprocess.run([sys.executable, "-c", CHILD, name, str(picture)], capture_output=True, text=True,
-                                   check=True, cwd=here)  # fmt: skip
-            own = name != "tesseract"
-            yield {"name": name, "network_bytes": sum(known) if own and all(known) else None,
-                   "peak_bytes": 1024 * int(child.stdout) if own else None}  # fmt: skip

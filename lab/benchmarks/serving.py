@@ -1,19 +1,15 @@
 """Measure a real `sumnist serve`: under load, under too much load, at its end, and beside another checkout.
 
     python -m lab serving            everything, some minutes; needs wrk (apt install wrk)
-    python -m lab serving steady --seconds 10            one part
-    python -m lab serving load share --other ../older    this checkout and another one, in turn
+    python -m lab serving load --other ../older          this checkout and another one, in turn
 
-steady: 16 connections, each sending the next request when the last is answered; memory after warming up and at the end.
-shed: 256 connections; once they are gone, how soon a single client is answered as fast as before.
 end: SIGTERM under load, again and again, and how many requests were sent but not answered.
 slow: clients that send a byte now and then, and clients that go away in the middle of a body, while another one asks.
-load: readings and refusals a second, and the time until an answer, for 1 to 256 connections, round by round.
-share: how much of a request's processor time is not reading: HTTP, forms, JSON, and messages between processes. With
-    one connection, the row has the time of all server processes, and that of reading the same picture by itself.
+load: readings and refusals a second, processor time, and the time until an answer, for 1 to 256 connections, round by
+    round.
 
 The load generator runs only on the cores of `--load-cores`, the server only on those of `--server-cores`. Each row has
-both, so it shows whether they share cores. Rows go to `docs/results/serving.jsonl`; rows of load and share name the
+both, so it shows whether they share cores. Rows go to `docs/results/serving.jsonl`; rows of load name the
 commit that served.
 """
 
@@ -44,8 +40,6 @@ from lab.evidence import RESULTS, ROOT, add, with_envelope
 
 TYPE = "multipart/form-data; boundary=edge"
 SIDE = 280
-WARM = 5
-"""Seconds of load before anything is measured."""
 
 SCRIPT = """
 local file = io.open(os.getenv("SERVING_BODY"), "rb")
@@ -127,13 +121,10 @@ class Server:
         """MB that the processes have in use together."""
         return round(sum(status_of(pid, "VmRSS") for pid in self.pids()) / 2**20, 1)
 
-    def cpu_seconds(self) -> tuple[float, float]:
-        """Processor seconds so far: of all processes, and of the one that receives requests."""
-        times = []
-        for pid in self.pids():
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            times.append((int(fields[11]) + int(fields[12])) / TICKS)
-        return sum(times), times[0]
+    def cpu_seconds(self) -> float:
+        """Processor seconds of all processes so far."""
+        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids()]
+        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / TICKS
 
     def post(self) -> tuple[int, float]:
         """Status and seconds of one request, on a connection of its own."""
@@ -179,34 +170,6 @@ def asked_by_wrk(given: argparse.Namespace, server: Server, connections: int, se
     row: Row = json.loads(line[1])
     row["readings_per_second"] = round((row["requests"] - row["not_200"]) / row["seconds"], 1)
     return row
-
-
-def steady(given: argparse.Namespace) -> Row:
-    """Put load on a server with 16 connections for a minute."""
-    with Server(given.server_cores, given.workers) as server:
-        asked_by_wrk(given, server, 16, WARM)
-        before = server.memory()
-        row = asked_by_wrk(given, server, 16, given.seconds)
-        return {"connections": 16, **row, "mb_warm": before, "mb_end": server.memory()}
-
-
-def shed(given: argparse.Namespace) -> Row:
-    """Put load on a server with 256 connections for a third of the time; then time until a client is answered as
-    before."""
-    with Server(given.server_cores, given.workers) as server:
-        usual = sorted(server.post()[1] for _ in range(50))[25]
-        before = server.memory()
-        row = asked_by_wrk(given, server, 256, given.seconds / 3)
-        over = time.perf_counter()
-        while True:
-            status, seconds = server.post()
-            if status == 200 and seconds < 2 * usual + 0.01:
-                break
-        recovery = time.perf_counter() - over
-        return {
-            "connections": 256, **row, "mb_before": before, "mb_end": server.memory(),
-            "alone_ms": round(usual * 1e3, 2), "recovery_seconds": round(recovery, 3),
-        }  # fmt: skip
 
 
 class Client(threading.Thread):
@@ -332,24 +295,13 @@ def goes_on(connection: socket.socket, data: bytes) -> bool:
     return not cut
 
 
-# Load with more and more connections, and the share of reading; beside another checkout, if there is one.
+# Load with more and more connections; beside another checkout, if there is one.
 
-CONNECTIONS = (1, 2, 4, 16, 64, 256)
+CONNECTIONS = (1, 4, 16, 48, 256)
 PAUSE = 1.0
 """Seconds after a load, for the server to finish the requests of clients that have gone."""
 TICKS = os.sysconf("SC_CLK_TCK")
 """Parts of a second in which the system counts processor time."""
-READ = """
-import sys, time
-from sumnist.inference.reader import Reader
-reader, picture, times = Reader(), sys.stdin.buffer.read(), []
-for place in range(500):
-    begun = time.process_time()
-    reader.read(picture, 7)
-    times.append(time.process_time() - begun)
-print(1e3 * sum(times[100:]) / 400)
-"""
-"""A program that prints the mean processor time of four hundred readings, in milliseconds."""
 
 
 def roots_of(given: argparse.Namespace) -> list[Path]:
@@ -374,9 +326,9 @@ def load(given: argparse.Namespace) -> Iterator[Row]:
         with serving_all(given) as servers:
             for connections in random.Random(attempt).sample(CONNECTIONS, len(CONNECTIONS)):
                 for server in servers:
-                    begun, _ = server.cpu_seconds()
+                    begun = server.cpu_seconds()
                     row = asked_by_wrk(given, server, connections, given.round_seconds)
-                    cpu = server.cpu_seconds()[0] - begun
+                    cpu = server.cpu_seconds() - begun
                     answered = row["requests"] - row["not_200"]
                     yield {
                         "of": server.commit, "round": attempt, "connections": connections, **row,
@@ -386,27 +338,8 @@ def load(given: argparse.Namespace) -> Iterator[Row]:
                     time.sleep(PAUSE)
 
 
-def share(given: argparse.Namespace) -> Iterator[Row]:
-    """Yield a row for each round and checkout: the processor time of a request, and that of reading alone."""
-    for attempt in range(given.rounds):
-        with serving_all(given) as servers:
-            for root, server in zip(roots_of(given), servers, strict=True):
-                begun = server.cpu_seconds()
-                row = asked_by_wrk(given, server, 1, given.round_seconds)
-                cpu, front = (end - start for start, end in zip(begun, server.cpu_seconds(), strict=True))
-                alone = subprocess.check_output(
-                    [*on(given.server_cores), sys.executable, "-c", READ], input=drawing(),
-                    env=os.environ | {"PYTHONPATH": str(root / "src")},
-                )  # fmt: skip
-                yield {
-                    "of": server.commit, "round": attempt, "requests": row["requests"],
-                    "cpu_ms": round(1e3 * cpu / row["requests"], 4),
-                    "front_ms": round(1e3 * front / row["requests"], 4), "reading_ms": round(float(alone), 4),
-                }  # fmt: skip
-
-
 PARTS: dict[str, Callable[[argparse.Namespace], Row | Iterator[Row]]] = {
-    "steady": steady, "shed": shed, "end": end, "slow": slow, "load": load, "share": share,
+    "end": end, "slow": slow, "load": load,
 }  # fmt: skip
 """The parts, by name: each returns one row or many."""
 
@@ -424,9 +357,9 @@ def main(words: Sequence[str] | None = None) -> None:
                         help=f"{', '.join(PARTS)} (default: all)")  # fmt: skip
     parser.add_argument("--workers", type=int, help="of a server (default: its own)")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--round-seconds", type=float, default=2, help="of load and share")
+    parser.add_argument("--round-seconds", type=float, default=2, help="of load")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--other", type=Path, help="another checkout, for load and share")
+    parser.add_argument("--other", type=Path, help="another checkout, for load")
     parser.add_argument("--ends", type=int, default=10)
     parser.add_argument("--server-cores", type=cores, default=set(every))
     parser.add_argument("--load-cores", type=cores, default={every[-1]})

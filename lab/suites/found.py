@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageOps
 
 from sumnist.batch.measure import Row, shares
 from sumnist.config import ReadingEngine
@@ -446,57 +446,7 @@ def table_figures(columns: Sequence[Column], answers: Sequence[Answer]) -> Row:
     }  # fmt: skip
 
 
-# Pictures of the results.
-
-WIDTH, LINE = 1440, 15
-"""Width of a sheet of pictures, and height of the line of text below each picture, in pixels."""
-RIGHT, REFUSED, WRONG = (20, 140, 60), (230, 150, 0), (210, 30, 40)
-
-
-def shown(pictures: Sequence[tuple[Any, Answer]]) -> Image.Image:
-    """Put pictures side by side, with what was found on them: accepted in green, or in red if it is none of the numbers
-    there; refused in orange. Below each picture: what is there, and what was read."""
-    tiles = []
-    for picture, answer in pictures:
-        whole = opened(picture)
-        pen, width = ImageDraw.Draw(whole), max(2, max(whole.size) // 250)
-        for one in answer.said:
-            right = any(number.is_said(one) for number in answer.there)
-            colour = REFUSED if not one.accepted else RIGHT if right else WRONG
-            pen.polygon([(x, y) for x, y in one.corners.tolist()], outline=colour, width=width)
-        texts = (", ".join(one.text for one in some) or "nothing" for some in (answer.there, answer.said))
-        tiles.append((whole, " > ".join(texts)))
-    return tiled(tiles, 6 if all(len(answer.there) < 2 for _, answer in pictures) else 3)
-
-
-def shown_misses(pictures: Sequence[tuple[Any, Answer]]) -> Image.Image:
-    """Put what was missed side by side, ordered by cause: the part of the picture, what is there, and what was read."""
-    missed = [(CAUSES.index(miss.cause), miss, picture) for picture, answer in pictures for miss in misses(answer)]
-    tiles = []
-    for _, miss, picture in sorted(missed, key=lambda one: one[0]):
-        part = opened(picture)
-        if miss.corners is not None:
-            (left, top), (right, bottom) = miss.corners.min(0), miss.corners.max(0)
-            room = 0.7 * min(right - left, bottom - top) + 4
-            part = part.crop((int(left - room), int(top - room), int(right + room), int(bottom + room)))
-        tiles.append((part, f"{miss.cause}: {miss.text} > {miss.read}"))
-    return tiled(tiles, 6)
-
-
 def opened(picture: Any) -> Image.Image:
     """Open a picture upright and in colour."""
     with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as file:
         return ImageOps.exif_transpose(file).convert("RGB")
-
-
-def tiled(tiles: Sequence[tuple[Image.Image, str]], across: int) -> Image.Image:
-    """Put pictures side by side, `across` of them in a row, each with a line of text below."""
-    wide, high = WIDTH // across, WIDTH // across * 3 // 4
-    sheet = Image.new("RGB", (WIDTH, max(1, -(-len(tiles) // across)) * high), "white")
-    for place, (picture, text) in enumerate(tiles):
-        left, top = place % across * wide, place // across * high
-        factor = min((wide - 6) / picture.width, (high - LINE - 4) / picture.height)
-        size = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
-        sheet.paste(picture.resize(size, Image.Resampling.LANCZOS), (left + 3, top + 2))
-        ImageDraw.Draw(sheet).text((left + 3, top + high - LINE), text[: wide // 6], fill="black")
-    return sheet

@@ -1,4 +1,4 @@
-"""The benchmarks: cases in turn, what is watched and killed, numbers read with everything, exact sums."""
+"""The benchmarks: cases in turn, and what is watched and killed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
-from lab.benchmarks import growth, reading, run, timing
-from lab.evidence import answered
-from lab.study.rows import read_jsonl
-from lab.suites.strips import strings
+from lab.benchmarks import growth, timing
 
+pytestmark = pytest.mark.long
 Row = dict[str, Any]
 
 
@@ -71,54 +67,9 @@ def test_what_is_killed_again_and_again_is_compared_with_what_was_left_alone(tmp
         timing.kill_at([sys.executable, "-c", "pass"], tmp_path / "none", 1)
 
 
-def test_rows_of_a_part_replace_its_earlier_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "PARTS", {"size": lambda: iter([{"name": "new"}])})
-    rows = tmp_path / "bench.jsonl"
-    rows.write_text('{"part": "size", "name": "old"}\n{"part": "rows"}\n')
-    monkeypatch.setattr(sys, "argv", ["run", "--results", str(rows)])
-    run.main()
-    assert [(row["part"], row.get("name")) for row in read_jsonl(rows)] == [("rows", None), ("size", "new")]
-
-
-# Numbers.
-
-
-BESIDE = """
-from = "numbers-accuracy"
-by = ["name"]
-columns = [["read with", "{name}"], ["strings", "{sum strings}"]]
-across = "spacing"
-each = [["{spacing}", "{mean right:.2%}"]]
-"""
-
-
-def test_the_benchmarks_of_numbers_give_the_rows_that_the_page_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "engines", lambda: {"twelve": lambda _: "12", "none": lambda _: ""})
-    for name, value in {"STRINGS": 40, "LENGTHS": (2,), "ROUNDS": 2, "NUMBER_CALLS": 2, "SECONDS": 0.05}.items():
-        monkeypatch.setattr(reading, name, value)
-    rows = [{"part": f"numbers-{name}", **row} for name in ("accuracy", "latency", "rate")
-            for row in getattr(reading, f"number_{name}")()]  # fmt: skip
-    share = strings("reported", 2, "spaced", 40).texts.count("12") / 40
-    lines = answered(BESIDE, rows).strip().splitlines()[2:]
-    assert lines == [f"| twelve | 120 |{f' {100 * share:.2f} |' * 3}", f"| none | 120 |{' 0.00 |' * 3}"]
-    assert all(row.get("p50", 1) > 0 and row.get("strips_per_second", 1) > 0 for row in rows)
-
-
 # Exact sums.
 
 
-@pytest.mark.parametrize("total", [0, 5, 99, 105, 198])
-def test_sums_by_hand_are_those_of_sumnist(total: int) -> None:
-    scores = torch.randn(2, 2, 10, dtype=torch.float64, generator=torch.manual_seed(0)).log_softmax(-1)
-    for (arrays, question), by_hand in growth.BY_HAND.items():
-        one, two = scores if arrays == "torch" else scores.numpy()
-        found = growth.with_sumnist(question, one, two, total)
-        found = found if question == "one" else found.log_probs
-        assert type(by_hand(one, two, total)) in (type(found), np.float64)
-        assert np.asarray(by_hand(one, two, total)) == pytest.approx(np.asarray(found), rel=1e-12)
-
-
-@pytest.mark.long
 def test_the_memory_of_a_query_is_the_most_beyond_what_was_there() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool:  # this process has memory to spare
         row = pool.apply(growth.grown, ("posterior", 100, 10))
