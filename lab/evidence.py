@@ -20,14 +20,13 @@ Which rows, in the order in which these steps run:
     last      keys: of each group of rows that agree in them, keep the row measured last; [] keeps the last of all
     unfold    keys of lists in the rows: each entry becomes a row. It has the original row as `all`, and `first` is true
               for the first entry of a row
-    table     a key of a table in the rows: each entry becomes a row with `key` and `value`, and `all` as before
     like      keys, and patterns that must fit the values there
     names     for a key, the page's name of each of its values, in the page's order; other rows are left out
     sort      keys by which the rows are sorted
     beside    keys, and the values of the rows with which all rows are compared: each row gets these rows as `base`;
               `alike`: keys; a row gets only the rows that agree with it in them
     let       for a key, a figure or a text: each row gets it there
-    has       keys at which rows must have a value; `lacks`: keys at which they must have none
+    has       keys at which rows must have a value
     only      keys, and patterns that must fit the values there now
 
 What is written about them:
@@ -227,7 +226,6 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "whole": lambda value: str(math.floor(value)),
     "yes": lambda held: "yes" if held else "**no**",
     "words": lambda name: name.replace("_", " "),
-    "code": lambda name: name if "," in name else f"`{name}`",
     "added": lambda counts: f"{sum(counts.values()):,}",
     "versions": lambda versions: "; ".join(sorted((f"{name} {one}" for name, one in versions.items()), key=str.lower)),
     "counts": lambda counts: ", ".join(f"{count:,} {kind}" for kind, count in counts.items()),
@@ -251,10 +249,7 @@ PICKS: dict[str, Callable[[Rows], Rows]] = {}
 
 
 def formatted(value: Any, form: str) -> str:
-    """Write a value as text. None becomes a dash unless the format says otherwise, or nothing if the format begins with
-    `?`."""
-    if form.startswith("?"):
-        return "" if value is None else formatted(value, form[1:])
+    """Write a value as text. None becomes a dash unless the format says otherwise."""
     if form in FORMATS:
         return FORMATS[form](value)
     if form.endswith("%"):
@@ -334,8 +329,6 @@ def chosen(asked: Row, rows: Rows) -> Rows:
         keys = as_list(asked["unfold"])
         found = [one | {"all": row, "first": place == 0} for row in found
                  for place, one in enumerate(one for key in keys for one in as_list(row[key]))]  # fmt: skip
-    if "table" in asked:
-        found = [{"key": key, "value": one, "all": row} for row in found for key, one in row[asked["table"]].items()]
     found = fitting(found, asked.get("like", {}))
     for key, titles in asked.get("names", {}).items():
         found = [row | {key: titles[str(row[key])]} for row in found if str(row[key]) in titles]
@@ -347,8 +340,7 @@ def chosen(asked: Row, rows: Rows) -> Rows:
     for key, text in asked.get("let", {}).items():
         make = said if "{" in text else calculated
         found = [row | {key: make(text, [row])} for row in found]
-    for wanted, keys in ((True, asked.get("has", [])), (False, asked.get("lacks", []))):
-        found = [row for row in found if all((value_of(row, key) is not None) == wanted for key in keys)]
+    found = [row for row in found if all(value_of(row, key) is not None for key in asked.get("has", []))]
     return fitting(found, asked.get("only", {}))
 
 

@@ -1,7 +1,6 @@
 """Measure what the docs claim, and append rows to the files of docs/results, from which `make docs` writes the pages.
 
     python -m lab measure runs fast-exact reference --seeds 0 1 2      train, and evaluate on the grid
-    python -m lab measure committee default-concat --seeds 0 1 2       finished runs that answer together
     python -m lab measure addition --digits 1 2 --seeds 0              train on sums alone, and evaluate
     python -m lab measure robustness reported                          pictures outside MNIST
     python -m lab measure real NAME FOLDER reported                    real pictures of digits
@@ -76,8 +75,7 @@ from sumnist.inference.reader import Reader
 from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, RECORD
-from sumnist.model.fusion import Heads, Outputs
-from sumnist.model.network import Network, TwoInputNet, load_network
+from sumnist.model.network import TwoInputNet, load_network
 from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.reading import JUDGE, Table, TableReader, read_cells
@@ -278,45 +276,6 @@ def current(rows: Rows) -> Rows:
         return same(settings_of(row), plan) and row["evaluation"]["parameters"] == plan["parameters"]
 
     return [row for row in rows if is_current(row)]
-
-
-class Committee(Network):
-    """Networks that answer together: each probability is the mean of theirs."""
-
-    def __init__(self, members: Sequence[TwoInputNet]) -> None:
-        super().__init__()
-        self.members: Any = nn.ModuleList(members)
-        self.fusion = members[0].fusion
-
-    def encoder(self, image: Tensor) -> Tensor:  # type: ignore[override]  # as a method it needs no class of its own
-        """Join the features of all members."""
-        return torch.cat([net.encoder(image) for net in self.members], 1)
-
-    def fuse(self, features: Tensor, number: Tensor) -> Heads:
-        """Join the log-probabilities of the members, from the features of all of them `[B, F]` and the number `[B]`."""
-        shares = zip(self.members, features.chunk(len(self.members), 1), strict=True)
-        each = [net.outputs(net.fuse(share, number), number) for net, share in shares]
-        return Heads(*(torch.stack(one).logsumexp(0) - math.log(len(each)) for one in zip(*each, strict=True)))
-
-    def outputs(self, heads: Heads, number: Tensor) -> Outputs:
-        """Return the log-probabilities as they are."""
-        assert heads.sum is not None
-        return Outputs(heads.digit, heads.sum)
-
-
-def committee(given: argparse.Namespace) -> Iterator[Row]:
-    """Evaluate finished runs of a plan, one for each seed, as a committee."""
-    who = {"plan": given.plan, "seeds": given.seeds}
-    if any(row.items() >= who.items() for row in read_jsonl(given.rows)):
-        print(f"{given.plan}, seeds {given.seeds}: measured already")
-        return
-    folders = [given.runs / f"{given.plan}-{seed}" for seed in given.seeds]
-    net = Committee([load_network(folder)[0] for folder in folders])
-    figures = Evaluation.of(answer_grid(net, load_mnist("test")), "MNIST test").as_dict()
-    commits = [record_of(folder)["commit"] for folder in folders]
-    yield with_envelope("committee", **who, commits=commits) | {
-        "evaluation": figures | {"parameters": count_parameters(net)}
-    }
 
 
 # Learning from sums alone.
@@ -1125,7 +1084,6 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
     "runs": (runs, [
         flag("plans", nargs="+", choices=sorted(PLANS)), TOLD_SEEDS, RUNS_AT, flag("--threads", type=int, default=2),
     ]),
-    "committee": (committee, [flag("plan", choices=sorted(PLANS)), TOLD_SEEDS, RUNS_AT]),
     "addition": (addition, [
         TOLD_SEEDS, RUNS_AT, flag("--threads", type=int, default=1),
         flag("--digits", nargs="+", type=int, required=True, help="of each number"),

@@ -4,7 +4,6 @@ reported is looked at once."""
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,31 +11,27 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
 from PIL import Image
 
 from finding import Finding
 from lab import evidence, measure
-from lab.measure import Committee, Outcome, is_measured, outcome_of, outcomes_of, registrations
+from lab.measure import Outcome, is_measured, outcome_of
 from lab.records import row_of
 from lab.suites import found as finding
 from lab.suites import measure as suite
 from lab.suites import pages
 from lab.suites.found import Said
 from lab.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
-from lab.suites.sheets import Ink, Sheets
+from lab.suites.sheets import Ink
 from lab.suites.strips import NO_NUMBERS
 from sumnist.config import PRESETS, preset
 from sumnist.environment import describe_machine
-from sumnist.errors import ImageError
 from sumnist.inference.ctc import Candidate
-from sumnist.inference.numbers import Line, NumberReader, NumberReading
+from sumnist.inference.numbers import NumberReader, NumberReading
 from sumnist.model.encoders import count_parameters
 from sumnist.model.network import TwoInputNet
-from sumnist.sheets.layout import Page
-from sumnist.sheets.registration import corners_of
 
+pytestmark = pytest.mark.long
 HEAD = "c" * 40
 
 Row = dict[str, Any]
@@ -64,20 +59,9 @@ def test_a_package_with_changes_is_not_measured(monkeypatch: pytest.MonkeyPatch)
         measure.main(["robustness", "development"])
 
 
-def test_every_task_has_a_file_of_rows_and_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        measure.main(["--help"])
-    said = capsys.readouterr().out
-    assert all(f"python -m lab.measure {task}" in said for task in measure.TASKS)
-    assert all((evidence.RESULTS / f"{task}.jsonl").exists() for task in measure.TASKS)
-    with pytest.raises(SystemExit, match="2"):
-        measure.main(["robustness", "development", "--epochs", "3"])
-
-
 # Runs and pictures.
 
 
-@pytest.mark.long
 def test_a_plan_is_trained_evaluated_and_not_measured_twice(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -92,20 +76,6 @@ def test_a_plan_is_trained_evaluated_and_not_measured_twice(
     assert (row["config"]["threads"], row["evaluation"]["parameters"] > 0) == (1, True)
     assert run(*words) == [row]
     assert "fast-exact, seed 3: measured already" in capsys.readouterr().out
-    together = "committee", "fast-exact", "--seeds", 3, "--runs", tmp_path / "runs"
-    _, alone = run(*together)
-    assert (alone["part"], alone["seeds"], alone["commits"]) == ("committee", [3], [row["commit"]])
-    assert alone["evaluation"]["digit"]["value"] == row["evaluation"]["digit"]["value"]
-    assert run(*together) == [row, alone]
-
-
-def test_a_committee_answers_with_the_mean_of_its_members_probabilities() -> None:
-    members = [TwoInputNet("tiny", fusion="concat").eval() for _ in range(3)]
-    image, number = torch.rand(4, 1, 28, 28), torch.tensor([0, 3, 9, 7])
-    together = Committee(members).eval()(image, number)
-    for name in ("digit", "sum"):
-        mean = np.mean([getattr(one(image, number), name).exp().detach().numpy() for one in members], axis=0)
-        assert np.allclose(getattr(together, name).exp().detach().numpy(), mean, atol=1e-6)
 
 
 def test_real_pictures_are_read_by_half_and_the_reported_one_once(run: Run, tmp_path: Path) -> None:
@@ -147,11 +117,6 @@ def test_a_row_says_what_was_learned_and_is_not_measured_twice_whatever_the_thre
     capsys.readouterr()
     assert learn(*words, "--threads", "2") == rows
     assert capsys.readouterr().out.startswith("1 digits, seed 3: measured already\n")
-
-
-def test_a_row_tells_what_its_encoder_drops_and_where() -> None:
-    for encoder, dropped in (("lenet", {"before 256→120": 0.3}), ("default", {"before the fusion": 0.3}), ("tiny", {})):
-        assert measure.dropout_of(TwoInputNet.from_config(preset("addition", encoder=encoder))) == dropped
 
 
 # Numbers.
@@ -221,68 +186,6 @@ def test_a_row_says_what_was_measured_with_what_and_what_is_misread(run: Run, fa
     assert one["ece"] == pytest.approx(0.25)
 
 
-def test_of_cells_of_weather_tables_the_station_says_the_half_and_a_point_counts_for_nothing(
-    run: Run, fake: Twelve, tmp_path: Path
-) -> None:
-    rows = "203_196905_SF\tD\t4\t1\t12\tcells/a4.png\n601_196705_SF\tD\t4\t1\t13\tcells/b4.png\n"
-    (tmp_path / "cells.tsv").write_text("sheet\tcolumn\trow\tlabel\ttenths\tfile\n" + rows)
-    fake.said = "1.2", 1.2
-    words = "numbers", "--folder", f"cells={tmp_path}"
-    (reported,) = run(*words)
-    (_, chosen) = run(*words, "--half", "development")
-    assert [name for _, name in fake.seen] == ["b4.png", "a4.png"]
-    assert (reported["accuracy"], chosen["accuracy"]) == (0.0, 1.0)
-    assert reported["misread"] == [{"picture": "b4", "read": "1.2", "accepted": True, "in_candidates": False}]
-
-
-def test_the_network_of_ocr_alone_is_shown_whole_pictures_and_says_the_digits_of_its_best_path(
-    run: Run, fake: Twelve, strips: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shown: list[NDArray[np.float32]] = []
-
-    class Said:
-        def lines(self, pictures: list[NDArray[np.float32]]) -> list[Line]:
-            shown.extend(pictures)
-            path = [1, 0, 2, 2, 11, 0, 3]  # 0, 1, a stop, 2
-            return [Line(np.log(0.01 + np.eye(14, dtype=np.float32)[path]), 1.0) for _ in pictures]
-
-    monkeypatch.setattr(measure, "OcrRecognizer", Said)
-    for place in range(8):
-        Image.fromarray(np.full((6, 10), 51 * (place % 2), np.uint8)).save(strips / f"{place:03}.png")
-    (row,) = run("numbers", "--folder", f"cells={strips}", "--engines", "ocr alone", "--half", "development", "--suite")
-    assert (row["engine"], row["pictures"], row["accuracy"], row["nll"]) == ("ocr alone", 4, 1.0, None)
-    assert [picture.shape for picture in shown] == [(6, 10)] * 4
-    assert all((picture == 1).all() for picture in shown)
-    assert not fake.seen
-    assert run("numbers", "--folder", f"cells={strips}", "--engines", "ocr alone")[1]["accuracy"] == 0.0
-
-
-def test_the_suite_has_a_row_for_each_set_and_kind(run: Run, fake: Twelve) -> None:
-    words = "numbers", "--suite", "--half", "development", "--engines"
-    rows = run(*words, "ours", "ocr")
-    counts = Counter((row["set"], row["engine"], row["kind"]) for row in rows)
-    sets = {"strings": 7, "no number": len(NO_NUMBERS)}
-    assert counts == {("suite", engine, kind): sets[kind] for engine in ("ours", "ocr") for kind in sets}
-    assert {row["pictures"] for row in run(*words, "ours", "--count", 1)[len(rows) : len(rows) + 4]} == {1}
-
-
-def test_how_much_rescoring_counts_is_chosen_by_the_development_half_alone(
-    run: Run, fake: Twelve, strips: Path, tmp_path: Path
-) -> None:
-    words = "numbers", "--folder", f"cells={strips}", "--suite", "--trusts", 0, 0.5
-    with pytest.raises(SystemExit, match="development half: add --half development"):
-        run(*words)
-    with pytest.raises(SystemExit, match="ocr alone, which does not rescore: leave that engine out"):
-        run(*words, "--half", "development", "--engines", "ocr alone")
-    rows = run(*words, "--half", "development")
-    assert [row["trust"] for row in rows] == [0.0] * 5 + [0.5] * 5
-    assert {(row["part"], row["half"]) for row in rows} == {("strips-closer", "development")}
-    assert fake.trust == 0.5
-    assert [row["name"] for row in rows[:5]] == [
-        "cells", "1 digit", "2 to 12 digits, spaced", "2 to 12 digits, close", "2 to 12 digits, touching",
-    ]  # fmt: skip
-
-
 def test_a_reported_set_is_looked_at_once_for_each_network_engine_and_path(
     run: Run, fake: Twelve, strips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,24 +206,6 @@ def test_a_reported_set_is_looked_at_once_for_each_network_engine_and_path(
     assert len(run(*words)) == 6
 
 
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ("path,text\n000.png,twelve\n", r"line 2: text 'twelve': expected a number in digits"),
-        ("path,text\na.png,12\n", r"a\.png: no number in its name, which says its half: name it so, or take it out"),
-        ("path,text\n000.png,12\n", r"no pictures with odd numbers in labels\.csv"),
-    ],
-)
-def test_labels_that_are_no_good_end_it_before_anything_is_read(
-    run: Run, fake: Twelve, strips: Path, labels: str, message: str
-) -> None:
-    (strips / "labels.csv").write_text(labels)
-    with pytest.raises(SystemExit, match=rf"^measure: numbers: .*{message}"):
-        run("numbers", "--folder", f"cells={strips}")
-    assert not fake.seen
-    assert not (strips / "rows.jsonl").exists()
-
-
 # Numbers found.
 
 
@@ -335,9 +220,7 @@ def finder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     return tmp_path / "finder.onnx"
 
 
-def test_what_is_found_in_folders_has_a_row_and_a_picture_for_each_and_is_reported_once(
-    run: Run, finder: Path, strips: Path
-) -> None:
+def test_what_is_found_in_folders_has_a_row_for_each_and_is_reported_once(run: Run, finder: Path, strips: Path) -> None:
     for place in range(8):
         Image.new("RGB", (100, 50), "white").save(strips / f"{place:03}.png")
     (strips / "cells/blank").mkdir(parents=True)
@@ -345,13 +228,10 @@ def test_what_is_found_in_folders_has_a_row_and_a_picture_for_each_and_is_report
     for name in ("blank/001.png", "7/003.png", "7/004.png"):
         Image.new("RGB", (100, 50), "white").save(strips / "cells" / name)
     words = "find", "--folder", f"rows={strips}", "--folder", f"cells={strips / 'cells'}", "--finder", finder
-    rows, cells = run(*words, "--show", 3, "--out", strips / "shown")
+    rows, cells = run(*words)
     assert (rows["set"], rows["pictures"], rows["accuracy"], rows["half"]) == ("rows", 4, 0, "reported")
     assert rows["causes"] == {"other digit": 4}
     assert (cells["pictures"], cells["accuracy"], cells["blank"], cells["blank_accepted"]) == (1, 0, 1, 1)
-    assert sorted(path.name for path in (strips / "shown").iterdir()) == [
-        f"ours-find-folder-{name}.png" for name in ("cells-misses", "cells", "rows-misses", "rows")
-    ]  # fmt: skip
     assert len(run(*words)) == 2  # measured already
     assert run(*words, "--half", "development", "--count", 2)[2]["accuracy"] == 1
 
@@ -417,68 +297,6 @@ def test_an_outcome_says_what_was_right_before_and_after_and_whether_the_mistake
     assert outcome_of(sheet(mistake), given) == expected
 
 
-class Knowing:
-    """A reader that knows the truth, sheet by sheet; every fourth sheet it cannot read, and every other one it reads
-    with the first number wrong, alone and together."""
-
-    def __init__(self, sheets: Sheets) -> None:
-        self.sheets, self.place = sheets, -1
-
-    def of_cells(self, cells: Mapping[str, Any]) -> Any:
-        assert cells.keys() == set(self.sheets.layout.names)
-        return self.read(b"\xff\xd8")
-
-    def read(self, picture: bytes) -> Any:
-        assert picture.startswith(b"\xff\xd8")
-        self.place += 1
-        truth = self.sheets.truth(self.place)
-        if self.place % 4 == 3:
-            raise ImageError("no sheet")
-        values = truth.values
-        wrong = values | {"q1": values["q1"] + 1} if self.place % 2 else values
-        return reading("adds up", wrong)
-
-
-@pytest.mark.parametrize(
-    "source", ["cells", *(pytest.param(name, marks=pytest.mark.long) for name in ("photographed", "scanned"))]
-)
-def test_outcomes_are_counted_whatever_the_sheets_are_read_from(source: Any) -> None:
-    made = Sheets(LAYOUTS["cover"], BLOCKS, "development")
-    fake: Any = Knowing(made)
-    row = outcomes_of(fake, made, range(4), source)
-    told = {"mistake": None}
-    assert row["outcomes"] == [
-        {"state": "adds up", "before": False, "after": False, **told, "told": True, "sheets": 1},
-        {"state": "adds up", "before": True, "after": True, **told, "told": True, "sheets": 2},
-        {"state": "unreadable", "before": False, "after": False, **told, "told": False, "sheets": 1},
-    ]
-    entries = [entry for place in range(3) for entry in made.truth(place).entries.values()]
-    counts = {row["manner"]: (row["fields"], row["wrong_before"], row["wrong_after"]) for row in row["fields"]}
-    assert {manner: count[0] for manner, count in counts.items()} == {
-        manner: sum(entry.manner == manner for entry in entries) for manner in {entry.manner for entry in entries}
-    }
-    assert [sum(count[place] for count in counts.values()) for place in (1, 2)] == [1, 1]
-
-
-@pytest.mark.long
-def test_registration_is_measured_where_boxes_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    sheets = Sheets(LAYOUTS["cover"], BLOCKS, "development")
-
-    def off_by_a_millimetre(grey: NDArray[np.uint8], page: Page, name: str) -> Any:
-        if name == "9":
-            raise ImageError("9: no tags, expected four: take it again")
-        view = sheets.photographed(int(name)).view
-        return SimpleNamespace(corners=lambda box: view.seen(np.add(corners_of(box), (0.6, 0.8))))
-
-    monkeypatch.setattr(measure, "register", off_by_a_millimetre)
-    monkeypatch.setattr(measure, "settled", lambda sheet: sheet)
-    flat, none, *bent = registrations(sheets, range(8, 12))["photographs"]
-    assert (none["error"], none["reason"]) == (None, "no tags, expected four: take it again")
-    assert [row["error"] for row in (flat, *bent)] == pytest.approx([200 / 25.4] * 3, abs=0.01)
-    assert (flat["bend"], flat["longer"]) == (0, 1280)
-    assert all(row["bend"] > 0.5 for row in bent)
-
-
 @pytest.fixture
 def fill(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
     """`run`, with a reader that reads every number as 0."""
@@ -506,13 +324,6 @@ def test_a_part_is_measured_for_each_form_and_seed_and_what_is_there_is_left_out
     assert first["machine"]["processor"]
     assert sum(outcome["sheets"] for outcome in first["outcomes"]) == first["count"] == 2
     assert len(fill("cells", "--count", 2, "--seeds", 0, 1, 2)) == 9
-
-
-def test_engines_are_compared_in_a_part_of_their_own(fill: Run) -> None:
-    rows = fill("engines", "cells", "--count", 1, "--half", "development", "--engines", "ours", "both")
-    assert [(row["part"], row["engine"]) for row in rows] == [
-        *[("sheet-engines", "ours"), ("sheet-engines", "both")] * 2, ("sheet-cells", "ours"),
-    ]  # fmt: skip
 
 
 def test_the_reported_half_is_looked_at_once_whatever_the_commit() -> None:
