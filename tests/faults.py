@@ -34,7 +34,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from struct import pack, unpack
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -172,8 +172,8 @@ class Writer:
 class Lengths:
     """A task of a batch without a network: the length of each text."""
 
-    columns = "path", "length"
-    chunk = 2
+    columns: ClassVar[tuple[str, ...]] = ("path", "length")
+    chunk: ClassVar[int] = 2
 
     def flat(self, values: dict[str, Any]) -> dict[str, Any]:
         return values
@@ -258,6 +258,12 @@ def swallow() -> None:
         write_atomically(Path("file.txt"), "new")
 
 
+def remove_and_write() -> None:
+    """Remove what was there, and write."""
+    Path("real.txt").unlink(missing_ok=True)
+    swallow()
+
+
 def leave_over() -> None:
     """Write aside by a name that nobody finds again."""
     aside = Path(f"aside-{os.getpid()}")
@@ -267,7 +273,7 @@ def leave_over() -> None:
 
 WRONG = {
     "emptied first": Writer(lambda: Path("file.txt").write_text("new"), older_file),
-    "removed first": Writer(lambda: (Path("real.txt").unlink(missing_ok=True), swallow()), older_file),
+    "removed first": Writer(remove_and_write, older_file),
     "swallowed": Writer(swallow, older_file),
     "left over": Writer(leave_over, older_file),
 }

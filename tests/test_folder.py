@@ -4,7 +4,6 @@ old one or the new one, and nothing that was made from another is used."""
 from __future__ import annotations
 
 import gzip
-import importlib
 import json
 import shutil
 import signal
@@ -36,7 +35,7 @@ from sumnist.inference.reader import Reader, TorchNetwork
 from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.folder import METRICS, RECORD, STATE
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.training.calibrate import digits_of
+from sumnist.training import folder as folder_of_run
 from sumnist.training.evaluate import compare_runs, evaluate_run
 from sumnist.training.export import export_run
 from sumnist.training.folder import Learner, Progress, RunFolder
@@ -243,36 +242,35 @@ def test_the_record_says_where_a_run_went_on_otherwise_than_it_was_begun(
     assert resumed == other
 
 
+@pytest.fixture(scope="session")
+def noisy_run(small_config: Training, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training that ends with a calibration, undisturbed; not to be changed."""
+    folder = tmp_path_factory.mktemp("noisy") / "run"
+    train(small_config, folder, progress=False, task=NoiseTask)
+    return folder
+
+
 @pytest.mark.parametrize(
-    ("place", "call"),
-    [
-        ("sumnist.model.checkpoint.Calibration.set", 2), ("sumnist.training.folder.save_network", 3),
-        ("sumnist.training.folder.RunFolder.write_record", 2),
-        *(pytest.param(place, 1, marks=pytest.mark.long) for place in (
-            "sumnist.training.tasks.calibrate", "sumnist.training.tasks.DigitTask.calibrate",
-            "sumnist.training.folder.RunFolder.finish")),
-    ],
+    ("owner", "name", "call"),
+    [(NoiseTask, "calibrate", 1), (folder_of_run, "save_network", 3), (RunFolder, "write_record", 2),
+     pytest.param(RunFolder, "finish", 1, marks=pytest.mark.long)],
 )  # fmt: skip
 def test_ctrl_c_at_the_end_leaves_a_run_that_is_not_finished_and_then_ends_as_if_undisturbed(
-    small_config: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, call: int
-) -> None:
-    config = small_config
-    noisy: dict[str, Any] = {"task": NoiseTask, "progress": False}
-    monkeypatch.setattr("sumnist.training.tasks.digits_of", lambda writers: digits_of(writers[:1]))
-    alone = train(config, tmp_path / "alone", **noisy)
-    owner, _, name = place.rpartition(".")
-    module, _, kind = owner.rpartition(".")
-    holder = importlib.import_module(owner) if owner.islower() else getattr(importlib.import_module(module), kind)
+    small_config: Training, noisy_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str,
+    call: int,
+) -> None:  # fmt: skip
+    run = tmp_path / "run"
+    noisy: dict[str, Any] = {"progress": False, "task": NoiseTask}
     with monkeypatch.context() as patch:
-        patch.setattr(holder, name, after(call, KeyboardInterrupt, getattr(holder, name)))
+        patch.setattr(owner, name, after(call, KeyboardInterrupt, getattr(owner, name)))
         try:
-            assert not train(config, tmp_path / "run", **noisy).finished
+            assert not train(small_config, run, **noisy).finished
         except KeyboardInterrupt:
             assert name in ("finish", "write_record")
-    assert not json.loads((tmp_path / "run" / RECORD).read_text()).get("finished")
-    assert train(config, tmp_path / "run", resume=True, **noisy).finished
-    assert (tmp_path / "run" / WEIGHTS).read_bytes() == (alone.folder / WEIGHTS).read_bytes()
-    assert load_network(tmp_path / "run")[0].calibration.least_is_digit.item() > 0
+    assert not json.loads((run / RECORD).read_text()).get("finished")
+    assert train(small_config, run, resume=True, **noisy).finished
+    assert (run / WEIGHTS).read_bytes() == (noisy_run / WEIGHTS).read_bytes()
+    assert load_network(run)[0].calibration.least_is_digit.item() > 0
 
 
 # What is in the way, or broken.
@@ -417,29 +415,23 @@ def test_weights_tell_what_they_are_of_whatever_the_file_beside_them_says(tmp_pa
 
 @pytest.mark.parametrize(("how", "step"), [(Killed, 1), (Killed, 20), (KeyboardInterrupt, 20)])
 def test_a_run_stays_whole_until_the_one_that_replaces_it_has_finished(
-    config: Training, alone: Path, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str], how: type[BaseException], step: int,
+    config: Training, alone: Path, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: Stop,
+    how: type[BaseException], step: int,
 ) -> None:  # fmt: skip
     run = Path(shutil.copytree(small_run, tmp_path / "run"))
     (run / "mine.txt").write_text("mine")
     before = files_in(run)
-    words = ["train", "--preset", "tiny", "--data-dir", str(config.data_dir), "--validation", "200", "--epochs", "4",
-             "--batch-size", "64", "--threads", "1", "--device", "cpu", "--ema", "0.9", "--augment", "elastic",
-             "--fusion", "concat", "--out", str(run)]  # fmt: skip
-    with monkeypatch.context() as patch:
-        patch.setattr("sumnist.training.loop.training_step", after(step, how, training_step))
-        if how is Killed:
-            with pytest.raises(Killed):
-                main([*words, "--overwrite"])
-        else:
-            assert main([*words, "--overwrite"]) == 130
-            assert capsys.readouterr().err.splitlines()[-1] == (
-                f"sumnist: stopped in epoch 2; the weights of this moment are in {run / '.unfinished'}; {run} holds "
-                "what it held, and --resume goes on"
-            )
-            load_network(run / ".unfinished")
+    if how is Killed:
+        stopped(config, run, step, overwrite=True)
+    else:
+        with monkeypatch.context() as patch:
+            patch.setattr("sumnist.training.loop.training_step", after(step, how, training_step))
+            result = train(config, run, progress=False, overwrite=True)
+        assert (result.finished, result.folder) == (False, run / ".unfinished")
+        load_network(result.folder)
     assert visible(files_in(run)) == before
-    assert main([*words, "--overwrite" if step == 1 else "--resume"]) == 0
+    again = {"overwrite": True} if step == 1 else {"resume": True}
+    assert train(config, run, progress=False, **again).finished
     found = files_in(run)
     assert found[WEIGHTS] == (alone / WEIGHTS).read_bytes()
     assert set(found) == {*files_in(alone), "mine.txt"}

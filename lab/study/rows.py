@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
-from sumnist.errors import SumnistError
+from sumnist.errors import OutputError, SumnistError
 from sumnist.files import Journal, fits, parse_json, read_whole
 
 Row = dict[str, Any]
@@ -57,7 +58,14 @@ def open_rows(path: Path, patience: float = 0.0) -> Journal:
 
     Raises `OutputError`, also if another process still appends to it after `patience` seconds.
     """
-    return Journal(path, f"{path}: another process adds rows to it: wait for it, or name another file", patience)
+    busy, until = f"{path}: another process adds rows to it: wait for it, or name another file", monotonic() + patience
+    while True:
+        try:
+            return Journal(path, busy)
+        except OutputError as error:
+            if str(error) != busy or monotonic() >= until:
+                raise
+        sleep(0.01)
 
 
 def append_jsonl(path: Path, row: Row) -> None:

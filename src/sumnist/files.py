@@ -9,7 +9,6 @@ import json
 import os
 import stat
 import sys
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import FileIO
@@ -119,36 +118,30 @@ class Journal:
     that opens the file cuts this part off.
     """
 
-    def __init__(self, path: Path, busy: str, patience: float = 0.0) -> None:
+    def __init__(self, path: Path, busy: str) -> None:
         """Open the file, or create it.
 
-        Raises `OutputError` if the file cannot be written or is not a journal. Raises it with the message `busy` if
-        another process still has the file open after `patience` seconds.
+        Raises `OutputError` if the file cannot be written or is not a journal, and with the message `busy` if another
+        process has it open.
         """
         check_replaceable(path)
         self.path, self.size = path, 0
         with writing(path):
-            self.stream = self.opened(busy, time.monotonic() + patience)
+            self.stream = FileIO(path, "a+")
             try:
+                if not lock(self.stream) or not self.is_there():
+                    raise OutputError(busy)
                 self.mend()
             except BaseException:
                 self.stream.close()
                 raise
 
-    def opened(self, busy: str, until: float) -> FileIO:
-        """Open and lock the file that has the name now, not one that another process has just removed."""
-        while True:
-            stream = FileIO(self.path, "a+")
-            if lock(stream):
-                with suppress(FileNotFoundError):
-                    if os.path.samestat(os.fstat(stream.fileno()), os.stat(self.path)):
-                        return stream
-            elif time.monotonic() >= until:
-                stream.close()
-                raise OutputError(busy)
-            else:
-                time.sleep(0.01)
-            stream.close()
+    def is_there(self) -> bool:
+        """Whether the open file still has its name; another process may just have removed it."""
+        try:
+            return os.path.samestat(os.fstat(self.stream.fileno()), os.stat(self.path))
+        except FileNotFoundError:
+            return False
 
     def mend(self) -> None:
         """If the last line lacks only its line end, add it; cut off a JSON object that is incomplete."""
