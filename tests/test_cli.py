@@ -29,7 +29,7 @@ from conftest import write_idx
 from drawings import line_of
 from sumnist.cli import GROUPS, POSITIONAL, docs_of, main, parse
 from sumnist.cli.commands import COMMANDS, Demo, Evaluate, Score, Serve, Train
-from sumnist.cli.words import Style, demo, number_described
+from sumnist.cli.words import demo, number_described
 from sumnist.config import Training, flag, preset
 from sumnist.data.mnist import FILES, DigitSet
 from sumnist.errors import RunError
@@ -676,28 +676,15 @@ def unsure(tmp_path_factory: pytest.TempPathFactory) -> Reader:
     return Reader(folder)
 
 
-def test_the_demo_can_be_drawn_in_ascii_and_with_colours(unsure: Reader) -> None:
-    plain = demo(unsure, 4, 1, Style(unicode=False))
+def test_the_demo_is_drawn_with_blocks_where_they_can_be_printed_and_marks_what_is_wrong(unsure: Reader) -> None:
+    plain, drawn = demo(unsure, 4, 1, unicode=False), demo(unsure, 4, 1)
     assert plain.isascii()
-    assert "\x1b" not in plain
-    coloured = demo(unsure, 4, 1, Style(colour=True))
-    assert coloured.count("\x1b[0m") == 8
-    assert re.sub(r"\x1b\[\d+m", "", coloured) == demo(unsure, 4, 1)
-
-
-@pytest.mark.parametrize(
-    ("encoding", "terminal", "no_colour", "expected"),
-    [("utf-8", True, "", Style(True, True)), ("UTF8", False, "", Style(True, False)),
-     ("utf-8", True, "1", Style(True, False)), ("ascii", True, "", Style(False, True)),
-     ("cp1252", False, "", Style(False, False))],
-)  # fmt: skip
-def test_the_look_of_the_demo_suits_the_stream(
-    encoding: str, terminal: bool, no_colour: str, expected: Style, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("NO_COLOR", no_colour)
-    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    monkeypatch.setattr(stream, "isatty", lambda: terminal)
-    assert Style.of(stream) == expected
+    assert {"▄", "▀", "█", "✗"} < set(drawn)
+    assert max(map(len, drawn.splitlines())) <= 76
+    assert drawn.count("wrong") == drawn.count("✗") == plain.count("wrong") > 0
+    digits, sums = map(int, re.findall(r"right in (\d)", drawn))
+    assert drawn.count("wrong") == 8 - digits - sums
+    assert 0 < drawn.count("truth: ") <= drawn.count("wrong")
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from sumnist.cli.door import complain, say
 from sumnist.config import SEEDS, Engine, InkColour, Range, ReadingEngine, Training
-from sumnist.errors import ConfigError, HandError, ImageError, LayoutError, OutputError, SumnistError
+from sumnist.errors import ConfigError, HandError, ImageError, OutputError, SumnistError
 from sumnist.files import (
     NUMBERS,
     PRETRAINED,
@@ -622,11 +622,7 @@ class SheetRead(OfHand, OfMany):
         toml = self.rows.with_suffix(".toml")
         if toml.exists():
             check_replaceable(toml)
-            try:
-                same = type(layout).load(toml) == layout  # however it is worded
-            except LayoutError:
-                same = False
-            if not same:
+            if type(layout).load(toml) != layout:  # however it is worded
                 raise OutputError(
                     f"{toml}: is not the layout {self.layout}, and reading writes that there: move it away, or choose "
                     "another --out"
@@ -936,11 +932,12 @@ class Demo(OfModel, OfHand):
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
-        from sumnist.cli.words import Style, demo
+        from sumnist.cli.words import demo
         from sumnist.inference.reader import Reader
 
         seed = int.from_bytes(os.urandom(4)) if self.seed is None else self.seed
-        say(demo(Reader(self.model, hand=self.hand), self.count, seed, Style.of(sys.stdout)))
+        is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+        say(demo(Reader(self.model, hand=self.hand), self.count, seed, is_unicode))
         return 0
 
 

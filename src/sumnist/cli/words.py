@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.solutions import Answer, Solution
 from sumnist.arithmetic.values import Value, Values, plain
-from sumnist.config import SEEDS, Range, checked
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import draw_numbers
 from sumnist.inference.hand import Trial
@@ -227,89 +223,55 @@ def ranked(answers: Sequence[int | str], probabilities: Sequence[float]) -> str:
     return f"{best[0]:7.2%}" + (f"  then {following}" if following else "")
 
 
-@dataclass(frozen=True)
-class Style:
-    """How to draw: `unicode` for block characters and marks instead of ASCII; `colour` for green and red marks."""
-
-    unicode: bool = True
-    colour: bool = False
-
-    @classmethod
-    def of(cls, stream: TextIO) -> Style:
-        """The style for `stream`: Unicode if its encoding is UTF-8, colour if it is a terminal and NO_COLOR is not
-        set."""
-        encoding = (stream.encoding or "").lower().replace("-", "").replace("_", "")
-        return cls(encoding.startswith("utf8"), stream.isatty() and not os.environ.get("NO_COLOR"))
-
-
-def demo(reader: Reader, count: int = 6, seed: int = 0, style: Style | None = None) -> str:
+def demo(reader: Reader, count: int = 6, seed: int = 0, unicode: bool = True) -> str:
     """Draw MNIST test images, each with a random number and the answers of a reader.
 
     Args:
         reader: The reader.
         count: How many pairs, 1 to 10,000.
         seed: Fixes the images and the numbers.
-        style: How to draw; by default with Unicode, without colour.
+        unicode: Whether to draw with block characters instead of ASCII.
 
     Returns:
         Text at most 76 columns wide, the same for the same arguments; the last line counts the right answers.
-
-    Raises:
-        ConfigError: `count` or `seed` is out of range.
     """
     test = load_mnist("test")
-    count, seed = checked("--count", count, Range(1, len(test))), checked("--seed", seed, SEEDS)
     index = np.random.default_rng(seed).choice(len(test), count, replace=False)
     images, digits = test.images[index], test.digits[index].tolist()
     readings = reader.read(list(images), draw_numbers(seed, 0, index))
-    style = style or Style()
-    blocks = [
-        drawing(image, style) + caption(reading, digit, style)
-        for image, reading, digit in zip(images, readings, digits, strict=True)
-    ]
+    pairs = list(zip(readings, digits, strict=True))
+    blocks = [drawing(image, unicode) + caption(*pair, unicode) for image, pair in zip(images, pairs, strict=True)]
     rows = [
         "\n".join(GAP.join(line).rstrip() for line in zip(*blocks[start : start + ACROSS], strict=True)).rstrip("\n")
         for start in range(0, count, ACROSS)
     ]
-    right_digits = sum(reading.digit == digit for reading, digit in zip(readings, digits, strict=True))
-    right_sums = sum(reading.sum == digit + reading.number for reading, digit in zip(readings, digits, strict=True))
+    right_digits = sum(reading.digit == digit for reading, digit in pairs)
+    right_sums = sum(reading.sum == digit + reading.number for reading, digit in pairs)
     tally = f"{count} {'pair' if count == 1 else 'pairs'}: digit right in {right_digits}, sum right in {right_sums}"
     return "\n\n".join([*rows, tally])
 
 
-def drawing(pixels: NDArray[np.uint8], style: Style) -> list[str]:
+def drawing(pixels: NDArray[np.uint8], unicode: bool) -> list[str]:
     """A uint8 image `[28, 28]` as lines of text, one character for two pixels, one above the other."""
     rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
     top, left = (
         min(max((int(inked[0]) + int(inked[-1]) + 1 - SIDE) // 2, 0), len(pixels) - SIDE) for inked in (rows, columns)
     )  # the ink's bounding box is centred
-    shown = pixels[top : top + SIDE, left : left + SIDE]
+    shown = pixels[top : top + SIDE, left : left + SIDE].astype(int)
     upper, lower = shown[::2], shown[1::2]  # [10, 20]
-    if style.unicode:
-        characters, places = HALF_BLOCKS, 2 * (upper >= 128) + (lower >= 128)
-    else:
-        mean = (upper.astype(int) + lower) / 510
-        characters, places = SHADES, np.rint(mean * (len(SHADES) - 1)).astype(int)
+    shades = np.rint((upper + lower) / 510 * (len(SHADES) - 1)).astype(int)
+    characters, places = (HALF_BLOCKS, 2 * (upper >= 128) + (lower >= 128)) if unicode else (SHADES, shades)
     return ["".join(characters[place] for place in line).ljust(WIDTH) for line in places]
 
 
-def caption(reading: Reading, digit: int, style: Style) -> list[str]:
+def caption(reading: Reading, digit: int, unicode: bool) -> list[str]:
     """The question, both answers, and the right ones if an answer is wrong."""
     total = digit + reading.number
-    wrong = reading.digit != digit or reading.sum != total
-    return [
-        f"digit + {reading.number} = ?".ljust(WIDTH),
-        answer("digit", reading.digit, reading.confidence, reading.digit == digit, style),
-        answer("sum", reading.sum, reading.sum_confidence, reading.sum == total, style),
-        (f"truth: {digit} + {reading.number} = {total}" if wrong else "").ljust(WIDTH),
-    ]
-
-
-def answer(name: str, value: int, confidence: float, right: bool, style: Style) -> str:
-    """A line such as `sum   12  99.9% ✓ right`."""
-    text = f"{name:5} {value:2} {confidence:7.2%} "
-    mark = (("✓ " if right else "✗ ") if style.unicode else "") + ("right" if right else "wrong")
-    padding = " " * (WIDTH - len(text) - len(mark))
-    if style.colour:
-        mark = f"\x1b[{32 if right else 31}m{mark}\x1b[0m"
-    return text + mark + padding
+    answers = ("digit", reading.digit, reading.confidence, digit), ("sum", reading.sum, reading.sum_confidence, total)
+    lines = [f"digit + {reading.number} = ?"]
+    for name, value, confidence, right in answers:
+        mark = ("✓ " if value == right else "✗ ") * unicode + ("right" if value == right else "wrong")
+        lines.append(f"{name:5} {value:2} {confidence:7.2%} {mark}")
+    wrong = (reading.digit, reading.sum) != (digit, total)
+    lines.append(f"truth: {digit} + {reading.number} = {total}" if wrong else "")
+    return [line.ljust(WIDTH) for line in lines]
