@@ -30,10 +30,9 @@ from sumnist.errors import HandError, ImageError, briefly
 from sumnist.files import CELLS
 from sumnist.inference.adaptation import Lesson, digits_of
 from sumnist.inference.cells import CellReader
-from sumnist.inference.hand import (
-    HARM,
+from sumnist.inference.hand import (  # fmt: skip
+    LEARNING,
     LENGTH,
-    WRONG,
     Hand,
     Rows,
     compared,
@@ -42,7 +41,7 @@ from sumnist.inference.hand import (
     learned,
     lifted,
     tried,
-)  # fmt: skip
+)
 from sumnist.inference.reader import Reader, load
 from sumnist.serve.hands import Hands
 from sumnist.sheets import hand as forms
@@ -126,7 +125,7 @@ def loss(rows: Rows, weights: NDArray[np.float64]) -> float:
     for features, scores, label in zip(rows.features, rows.scores, rows.labels.tolist(), strict=True):
         logits = scores + LENGTH * features / np.sqrt((features**2).sum()) @ weights
         share = float(np.exp(logits[label]) / np.exp(logits).sum())
-        total -= float(np.log((1 - WRONG) * share + WRONG / len(logits)))
+        total -= float(np.log((1 - LEARNING.wrong) * share + LEARNING.wrong / len(logits)))
     return total
 
 
@@ -149,8 +148,8 @@ def test_weights_that_harm_others_are_made_smaller_until_they_do_not() -> None:
     others = others._replace(labels=others.scores.argmax(1))
     rows = others._replace(labels=(others.labels + 1) % 5)  # the same pictures mean something else
     freely, bounded = fitted(rows), learned(rows, others)[0]
-    assert np.maximum(others.told() - others.told(freely), 0).mean() > 2 * HARM
-    assert np.maximum(others.told() - others.told(bounded), 0).mean() <= 1.001 * HARM
+    assert np.maximum(others.told() - others.told(freely), 0).mean() > 2 * LEARNING.harm
+    assert np.maximum(others.told() - others.told(bounded), 0).mean() <= 1.001 * LEARNING.harm
     assert np.abs(bounded).max() < np.abs(freely).max()
 
 

@@ -171,7 +171,7 @@ def test_a_second_digit_of_about_the_same_size_makes_several(
 
 
 def test_a_digit_at_the_border_is_whole_if_it_is_beyond_doubt(judged: Made) -> None:
-    least, sure = module.WHOLE
+    least, sure = module.JUDGING.whole
     for confidence, there, problem in (
         (sure + 0.01, least + 0.01, None),
         (sure - 0.01, least + 0.01, "cut off"),

@@ -29,7 +29,7 @@ from sumnist.inference.numbers import DATE, STRUCK, UNSURE, FoundNumber, Numbers
 from sumnist.inference.page import BEHIND, KEPT, RULE, TOLD, column_of, page_as_dict
 from sumnist.inference.reader import Reader
 from sumnist.pictures.decode import colours_of, intensities_of
-from sumnist.pictures.marks import DOUBTFUL, GOOD, LONGEST, SHORTEST, Outline, outlined
+from sumnist.pictures.marks import PAGE_LOOK, Outline, outlined
 from sumnist.pictures.steps import as_png
 
 Corners = tuple[tuple[float, float], ...]
@@ -327,10 +327,10 @@ def test_every_number_is_outlined_in_its_colour_with_its_reading_inside_the_draw
     corners = [(0.0, 0.0), (wide, 0.0), (wide, high / 2), (0.0, high / 2)]
     lower = [(x, y + high / 2) for x, y in corners]
     drawing = outlined(Image.new("RGB", size, "white"), [Outline(corners, "1480", True), Outline(lower, "12?", False)])
-    assert SHORTEST <= max(drawing.size) <= LONGEST + 250
+    assert PAGE_LOOK.shortest <= max(drawing.size) <= PAGE_LOOK.longest + 250
     with Image.open(io.BytesIO(as_png([drawing]))) as picture:
         colours = {colour for _, colour in picture.getcolors(1 << 20) or ()}
-    for colour in (GOOD, DOUBTFUL):
+    for colour in (PAGE_LOOK.good, PAGE_LOOK.doubtful):
         assert tuple(bytes.fromhex(colour[1:])) in colours
     plain = outlined(Image.new("RGB", size, "white"), [])
     assert max(plain.size) <= max(drawing.size)

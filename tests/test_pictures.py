@@ -29,7 +29,7 @@ from sumnist.errors import MissingExtraError
 from sumnist.inference.reader import Reader
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.normalize import ready_arrays
-from sumnist.pictures.proposals import LIKE_A_BORDER, LineProposal, forms, line_of
+from sumnist.pictures.proposals import INKED, LineProposal, forms, line_of
 from sumnist.pictures.steps import as_png, strip
 
 Grey = NDArray[np.float32]
@@ -310,7 +310,7 @@ def test_ink_of_either_polarity_is_proposed_and_on_plain_ground_no_other() -> No
 def test_lines_along_the_sides_count_for_little_and_a_tight_crop_for_all() -> None:
     frame = np.full((60, 60), 255, np.uint8)
     frame[:4] = frame[:, -3:] = 0
-    assert first(frame).weight == LIKE_A_BORDER
+    assert first(frame).weight == INKED.like_a_border
     rows, columns = (np.flatnonzero((SEVEN > 100).any(axis)) for axis in (1, 0))
     assert first(255 - SEVEN[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]).weight == 1
 

@@ -18,6 +18,7 @@ import json
 import re
 import shutil
 import sys
+from dataclasses import is_dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,13 @@ def constants(**others: Any) -> str:
 
 
 def constants_of(module: str) -> dict[str, Any]:
-    """Return the constants of a module that JavaScript can have too: numbers, texts, lists and tables of these."""
-    return {name: value for name, value in vars(import_module(module)).items() if name.isupper() and is_plain(value)}
+    """Return the constants of a module that JavaScript can have too: numbers, texts, lists and tables of these. Fields
+    of a dataclass count as constants of their own."""
+    known = {name: value for name, value in vars(import_module(module)).items() if name.isupper()}
+    for group in list(known.values()):
+        if is_dataclass(group) and type(group).__module__ == module:
+            known |= {name.upper(): value for name, value in vars(group).items()}
+    return {name: value for name, value in known.items() if is_plain(value)}
 
 
 def is_plain(value: Any) -> bool:

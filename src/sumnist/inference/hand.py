@@ -37,18 +37,28 @@ MOST = 1_000
 LENGTH = 10.0
 """The length to which features are scaled. We chose it, for the prior of 1, by leaving out each of 30 writers in
 turn."""
-WRONG = 0.3
-"""The prior probability that a label is wrong. With a tenth of this, a single wrong label among ten examples costs more
-errors than the other labels mend."""
-STEPS = 150
-"""Steps of the search for the weights; more change nothing that matters."""
-HARM = 0.005
-"""The most that learning may lower, on average, the probability of the right answers to other people's digits. Gains
-for some of these digits do not make up for losses."""
-CONTRARY = 0.05
-"""A label to which the network gives less than this probability may be left out, if that avoids harm to other
-writers."""
-FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How a hand is learned."""
+
+    wrong: float = 0.3
+    """The prior probability that a label is wrong. With a tenth of this, a single wrong label among ten examples costs
+    more errors than the other labels mend."""
+    steps: int = 150
+    """Steps of the search for the weights; more change nothing that matters."""
+    harm: float = 0.005
+    """The most that learning may lower, on average, the probability of the right answers to other people's digits.
+    Gains for some of these digits do not make up for losses."""
+    contrary: float = 0.05
+    """A label to which the network gives less than this probability may be left out, if that avoids harm to others."""
+    folds: int = 5
+    """The parts of a cross-validation."""
+
+
+LEARNING = Learning()
+
 
 Floats = NDArray[np.float64]
 
@@ -200,13 +210,13 @@ def fitted(rows: Rows) -> Floats:
     """The most probable weights, by Nesterov's gradient descent from zero."""
     features, places = lifted(rows.features), np.arange(len(rows.labels))
     truth = np.eye(rows.scores.shape[1])[rows.labels]
-    by_chance = WRONG / rows.scores.shape[1]
+    by_chance = LEARNING.wrong / rows.scores.shape[1]
     steepest = 0.5 * np.linalg.eigvalsh(features.T @ features)[-1] + 1
     weights = ahead = np.zeros((features.shape[1], truth.shape[1]))
     pace = 1.0
-    for _ in range(STEPS):
+    for _ in range(LEARNING.steps):
         shares = np.exp(normalised(rows.scores + features @ ahead))
-        told = (1 - WRONG) * shares[places, rows.labels]
+        told = (1 - LEARNING.wrong) * shares[places, rows.labels]
         believed = told / (told + by_chance)
         slope = features.T @ (believed[:, None] * (shares - truth)) + ahead
         before, weights = weights, ahead - slope / steepest
@@ -229,13 +239,15 @@ def learned(rows: Rows, others: Rows) -> tuple[NDArray[np.float32], list[int]]:
     def without(count: int) -> Floats:
         return fitted(rows.of_examples(np.setdiff1d(rows.owners, contrary[:count])))
 
-    contrary = rows.owners[np.argsort(rows.told(), kind="stable")][: int((rows.told() < CONTRARY).sum())].tolist()
+    contrary = rows.owners[np.argsort(rows.told(), kind="stable")][
+        : int((rows.told() < LEARNING.contrary).sum())
+    ].tolist()
     contrary = list(dict.fromkeys(contrary))[: max(1, len(np.unique(rows.owners)) // 10)]
     count, weights = 0, fitted(rows)
-    if contrary and harm(weights) > HARM:
-        count = bisect_left(range(len(contrary)), True, lo=1, key=lambda some: harm(without(some)) <= HARM)
+    if contrary and harm(weights) > LEARNING.harm:
+        count = bisect_left(range(len(contrary)), True, lo=1, key=lambda some: harm(without(some)) <= LEARNING.harm)
         weights = without(count)
-    while harm(weights) > HARM:
+    while harm(weights) > LEARNING.harm:
         weights = weights * 0.7
     return weights.astype(np.float32), contrary[:count]
 
@@ -275,8 +287,8 @@ def tried(rows: Rows, others: Rows) -> Trial:
     """Cross-validate: learn from four fifths of the examples, read the others, and repeat this for each fifth."""
     order = np.random.default_rng(0).permutation(np.unique(rows.owners))
     parts = []
-    for fold in range(FOLDS):
-        held = order[fold::FOLDS]
+    for fold in range(LEARNING.folds):
+        held = order[fold :: LEARNING.folds]
         if len(held) and len(held) < len(order):
             weights = learned(rows.of_examples(np.setdiff1d(order, held)), others)[0]
             parts.append(compared(rows.of_examples(held), weights))

@@ -49,7 +49,7 @@ from sumnist.inference.onnx import Network, OnnxFile, OnnxNetwork, OnnxSession, 
 from sumnist.pictures.decode import Grey, Intensities, Picture, intensities_of, name_of, pixels_of
 from sumnist.pictures.filters import resampled
 from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed
-from sumnist.pictures.proposals import EMPTY, Box, LineProposal, forms, line_of
+from sumnist.pictures.proposals import LINES, Box, LineProposal, forms, line_of
 from sumnist.typed import fits, typed
 
 STRIP, EMISSIONS, IS_NUMBER = "strip", "emissions", "is_number"
@@ -838,7 +838,7 @@ def is_plain(line: LineProposal, opinions: list[Opinion]) -> bool:
     best = opinions[0].hypotheses[0]
     if any(one.hypotheses[0].value < max(BEYOND_DOUBT, one.recognizer.least_confidence) for one in opinions):
         return False
-    inked = line.stands >= EMPTY
+    inked = line.stands >= LINES.empty
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
     if not len(rows):
         return False

@@ -85,34 +85,44 @@ Floats = NDArray[np.float64]
 Result = TypeVar("Result")
 
 
-BEYOND_DOUBT = 0.97
-"""A proposal with at least this score is taken at once."""
-POWER, SCORED = 4, 1e6
-"""`POWER`: in a mean over proposals, each one's weight is this power of its score. `SCORED`: scores are compared after
-rounding to this many parts of one, so that proposals that differ only by rounding errors are equal, and the first one
-is taken."""
-WHOLE = 0.93, 0.98
-"""A digit that touches the border counts as whole if two probabilities reach these thresholds: that the image shows a
-digit, and that of the most probable digit. Hardly anything can be cut off then."""
-DISCOUNT = 0.3
-"""The probability that there is a digit is multiplied by this power of the proposal's weight."""
-UNSEEN = 0.5
-"""If the finder sees no digit, the probability that there is one is lowered as if a proposal had this weight
-(`DISCOUNT`)."""
-EXPLAINED = 0.65
-"""The least share of a digit's ink that the finder's map must explain. With less, the ink is rather a pattern or
-texture. Of real digits in the development half, 95 % have 0.8 or more. Of clothes that passed for digits, half have
-less than 0.55."""
-WITNESS = 1.0
-"""The power of the finder's probabilities of a digit, when they are multiplied with those of the network."""
-LEAST_WITNESS = 1e-4
-"""Added to each of the finder's probabilities of a digit, so that none is 0."""
-ASLANT, SIDEWAYS = 0.2, 0.8
-"""Angles in radians. `ASLANT`: a single digit that leans by more is also looked at upright. `SIDEWAYS`: a single digit
-that leans by more is looked at only upright. A lone digit says little about its line, and a 3 on its side is a W."""
-RIVAL, RIVAL_SIZE = 0.5, 0.5
-"""A second digit makes the picture one of several digits if it is a digit with probability `RIVAL`, and its height is
-at least `RIVAL_SIZE` of the largest one's."""
+@dataclass(frozen=True)
+class Judging:
+    """How a judge weighs proposals."""
+
+    beyond_doubt: float = 0.97
+    """A proposal with at least this score is taken at once."""
+    power: int = 4
+    """In a mean over proposals, each one's weight is this power of its score."""
+    scored: float = 1e6
+    """Scores are compared after rounding to this many parts of one, so that proposals that differ only by rounding
+    errors are equal, and the first one is taken."""
+    whole: tuple[float, float] = (0.93, 0.98)
+    """A digit that touches the border counts as whole if two probabilities reach these thresholds: that the image shows
+    a digit, and that of the most probable digit. Hardly anything can be cut off then."""
+    discount: float = 0.3
+    """The probability that there is a digit is multiplied by this power of the proposal's weight."""
+    unseen: float = 0.5
+    """If the finder sees no digit, the probability that there is one is lowered as if a proposal had this weight."""
+    explained: float = 0.65
+    """The least share of a digit's ink that the finder's map must explain. With less, the ink is rather a pattern or
+    texture. Of real digits in the development half, 95 % have 0.8 or more. Of clothes that passed for digits, half
+    have less than 0.55."""
+    witness: float = 1.0
+    """The power of the finder's probabilities of a digit, when they are multiplied with those of the network."""
+    least_witness: float = 1e-4
+    """Added to each of the finder's probabilities of a digit, so that none is 0."""
+    aslant: float = 0.2
+    """A single digit that leans by more radians is also looked at upright."""
+    sideways: float = 0.8
+    """A single digit that leans by more radians is looked at only upright. A lone digit says little about its line, and
+    a 3 on its side is a W."""
+    rival: float = 0.5
+    """A second digit makes the picture one of several digits if it is a digit with this probability,"""
+    rival_size: float = 0.5
+    """and its height is at least this share of the largest one's."""
+
+
+JUDGING = Judging()
 
 
 class Verdict(NamedTuple):
@@ -166,7 +176,9 @@ class Judge:
         tried: list[Verdict] = []
         for one in (*as_they_are(picture.grey, ink, steps), *wholes(picture, ink, steps)):
             tried += self.verdicts([one], number)
-            if tried[-1].score >= BEYOND_DOUBT or (picture.grey.shape == one.image.shape and ready_image(picture.grey)):
+            if tried[-1].score >= JUDGING.beyond_doubt or (
+                picture.grey.shape == one.image.shape and ready_image(picture.grey)
+            ):
                 return self.settled(tried, number)
         found, sight = self.find(picture.grey)
         found = found or surest(sight)
@@ -177,14 +189,16 @@ class Judge:
         proposals = [(one, what) for one, what in proposals if ink == "auto" or what.dark == (ink == "dark")]
         verdicts = self.verdicts([what for _, what in proposals], number)
         seen = max((what.weight for _, what in proposals), default=0.0)
-        plain = [one._replace(is_digit=(one.is_digit or 0) * max(seen, UNSEEN) ** DISCOUNT) for one in tried]
+        plain = [
+            one._replace(is_digit=(one.is_digit or 0) * max(seen, JUDGING.unseen) ** JUDGING.discount) for one in tried
+        ]
         verdict, tried = self.settled(plain + verdicts, number)
         digits = {
             id(one): (one.em, len(one.digits)) for (one, _), judged in zip(proposals, verdicts, strict=True)
-            if len(one.digits) > 1 or judged.is_digit is None or judged.is_digit >= RIVAL
+            if len(one.digits) > 1 or judged.is_digit is None or judged.is_digit >= JUDGING.rival
         }.values()  # fmt: skip
         largest = max((em for em, _ in digits), default=0.0)
-        if sum(count for em, count in digits if em >= RIVAL_SIZE * largest) > 1:
+        if sum(count for em, count in digits if em >= JUDGING.rival_size * largest) > 1:
             verdict = verdict._replace(problem="several")
         return verdict, tried
 
@@ -193,13 +207,13 @@ class Judge:
 
         The best proposal gets the mean of the probabilities from all proposals, weighted by a power of their scores.
         """
-        best = max(tried, key=lambda verdict: math.floor(SCORED * verdict.score + 0.5), default=NOTHING)
+        best = max(tried, key=lambda verdict: math.floor(JUDGING.scored * verdict.score + 0.5), default=NOTHING)
         if best.proposal is None:
             return NOTHING, tried
-        shares = shares_of([one.score for one in tried], POWER)
+        shares = shares_of([one.score for one in tried], JUDGING.power)
         total = None if best.sum is None else shares @ np.array([one.sum for one in tried])
         found = best._replace(digit=shares @ np.array([one.digit for one in tried]), sum=total)
-        there, sure = WHOLE
+        there, sure = JUDGING.whole
         if found.problem == "cut off" and (found.looks_like_digit or 0) >= there and found.digit.max() >= sure:
             found = found._replace(problem=None)
         return found, tried
@@ -213,21 +227,23 @@ class Judge:
         verdicts = []
         for one, (digit, total, there) in zip(proposals, said, strict=True):
             if one.witness is not None and total is None:
-                digit = digit * one.witness**WITNESS  # noqa: PLW2901
+                digit = digit * one.witness**JUDGING.witness  # noqa: PLW2901
                 digit = digit / digit.sum()  # noqa: PLW2901
             is_digit = 1.0 if there is None else there
             score = one.weight * is_digit * float(digit.max())
-            verdicts.append(Verdict(one, digit, total, is_digit * one.weight**DISCOUNT, one.problem, score, there))
+            verdicts.append(
+                Verdict(one, digit, total, is_digit * one.weight**JUDGING.discount, one.problem, score, there)
+            )
         return verdicts
 
 
 def looks_at(one: Found, sight: Sight) -> list[Found]:
     """The ways to look at a found number: along its line and, if the number is a single digit that leans, upright."""
     lean = abs(sight.placed(one)[1])
-    if len(one.digits) > 1 or lean <= ASLANT:
+    if len(one.digits) > 1 or lean <= JUDGING.aslant:
         return [one]
     upright = found_of(one.characters, one.places, -sight.angle)
-    return [upright] if lean > SIDEWAYS else [one, upright]
+    return [upright] if lean > JUDGING.sideways else [one, upright]
 
 
 def proposals_of(one: Found, sight: Sight, picture: Intensities, steps: bool) -> list[Proposal]:
@@ -243,9 +259,9 @@ def proposals_of(one: Found, sight: Sight, picture: Intensities, steps: bool) ->
     box = max(0, round(top)), min(height, round(bottom)), max(0, round(left)), min(width, round(right))
     small = one.em * picture.reduction < SMALLEST_DIGIT
     problem: Any = "too small" if small else "cut off" if is_cut_off(box, [height, width]) else None
-    witness = one.digits[0] + LEAST_WITNESS
+    witness = one.digits[0] + JUDGING.least_witness
     sure = float((one.characters.seen[one.characters.are_digits] * one.digits.sum(1)).max()) ** 0.5
-    sure *= min(1.0, float(piece.bare.sum() / piece.alone.sum()) / EXPLAINED) ** POWER
+    sure *= min(1.0, float(piece.bare.sum() / piece.alone.sum()) / JUDGING.explained) ** JUDGING.power
     found = []
     for ink, what in ((piece.alone, ""), (piece.bare, ", its ink alone")):
         digit = cropped(ink)

@@ -39,20 +39,30 @@ Picture = str | os.PathLike[str] | bytes | bytearray | Image.Image | NDArray[Any
 Grey = NDArray[np.float32]
 """Intensities `[H, W]` in [0, 1], black to white."""
 
-SMALLEST_SIDE = 8
-"""The least longer side of a picture in pixels."""
-MOST_SLENDER = 50
-"""A page is at most this many times as long as wide. Of narrower ones, the libraries that look at pages crash, or take
-minutes."""
-MOST_PIXELS = 64_000_000
-"""The most pixels of a picture. docs/results/hostile.jsonl says how much memory so many pixels take."""
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits of pictures, in pixels."""
+
+    smallest_side: int = 8
+    """The least longer side of a picture."""
+    most_slender: int = 50
+    """A page is at most this many times as long as wide. Of narrower ones, the libraries that look at pages crash, or
+    take minutes."""
+    most_pixels: int = 64_000_000
+    """The most pixels of a picture. docs/results/hostile.jsonl says how much memory so many pixels take."""
+    most_copied: int = 16_000_000
+    """The most pixels of a file in a format of `COPYING`."""
+    working_side: int = 1024
+    """Larger pictures are reduced until their longer side has at most this many pixels."""
+    strip: int = 1 << 20
+    """How many pixels are converted at once. A picture that is not reduced is converted whole."""
+
+
+LIMITS = Limits()
+
+
 COPYING = "WEBP", "AVIF", "HEIF", "JPEG2000"
-MOST_COPIED = 16_000_000
-"""The most pixels of a file in one of these formats, whose decoders hold several copies of a picture."""
-WORKING_SIDE = 1024
-"""Larger pictures are reduced until their longer side has at most this many pixels."""
-STRIP = 1 << 20
-"""How many pixels are converted at once. A picture that is not reduced is converted whole."""
 USUAL_WHITES = 1, 255, 65535
 """Values that may mean white in a picture of 32-bit values: such a picture does not say which value is white."""
 COLOURED = {"RGB", "P", "CMYK", "YCbCr", "HSV"}
@@ -314,7 +324,7 @@ def size(picture: Image.Image, name: str) -> tuple[int, int]:
 def load(picture: Image.Image, name: str, factor: int, grey: bool = True) -> None:
     """Decode an opened picture. A JPEG file is reduced by up to `factor`, and decoded in grey if `grey`. Raises
     `ImageError`."""
-    most = MOST_COPIED if picture.format in COPYING else MOST_PIXELS
+    most = LIMITS.most_copied if picture.format in COPYING else LIMITS.most_pixels
     check_size(picture.height, picture.width, name, most)
     if picture.format == "JPEG":
         mode = "L" if grey and picture.mode == "RGB" else None
@@ -325,12 +335,12 @@ def load(picture: Image.Image, name: str, factor: int, grey: bool = True) -> Non
 
 def reduction(picture: Image.Image) -> int:
     """The whole number by which to divide the sides of a picture."""
-    return max(1, min(-(-max(picture.size) // WORKING_SIDE), *picture.size))
+    return max(1, min(-(-max(picture.size) // LIMITS.working_side), *picture.size))
 
 
 def strips(picture: Image.Image, factor: int) -> Iterator[Image.Image]:
     """`picture` in strips from the top down; the height of each but the last is a multiple of `factor`."""
-    high = max(1, STRIP // (picture.width * factor)) * factor
+    high = max(1, LIMITS.strip // (picture.width * factor)) * factor
     if high >= picture.height:
         yield picture
         return
@@ -431,11 +441,11 @@ def grey_of_channels(array: NDArray[np.float64]) -> NDArray[np.float64]:
 # Errors.
 
 
-def check_size(height: int, width: int, name: str, most: int = MOST_PIXELS) -> None:
-    if max(height, width) < SMALLEST_SIDE or min(height, width) == 0:
+def check_size(height: int, width: int, name: str, most: int = LIMITS.most_pixels) -> None:
+    if max(height, width) < LIMITS.smallest_side or min(height, width) == 0:
         raise ImageError(
-            f"{name}: {width}×{height} pixels, expected at least {SMALLEST_SIDE} on the longer side: use a larger "
-            "picture"
+            f"{name}: {width}×{height} pixels, expected at least {LIMITS.smallest_side} on the longer side: use a "
+            "larger picture"
         )
     if height * width > most:
         raise too_large(name, most)
@@ -444,12 +454,12 @@ def check_size(height: int, width: int, name: str, most: int = MOST_PIXELS) -> N
 def check_shape(size: tuple[int, int], name: str) -> None:
     """Raise `SizeError` for a picture that is too narrow for a page."""
     shorter, longer = sorted(size)
-    if shorter < SMALLEST_SIDE or longer > MOST_SLENDER * shorter:
+    if shorter < LIMITS.smallest_side or longer > LIMITS.most_slender * shorter:
         raise SizeError(
-            f"{name}: {size[0]:,}×{size[1]:,} pixels, expected sides of at least {SMALLEST_SIDE}, one of them at most "
-            f"{MOST_SLENDER} times the other: crop it"
+            f"{name}: {size[0]:,}×{size[1]:,} pixels, expected sides of at least {LIMITS.smallest_side}, one of them "
+            f"at most {LIMITS.most_slender} times the other: crop it"
         )
 
 
-def too_large(name: str, most: int = MOST_PIXELS) -> SizeError:
+def too_large(name: str, most: int = LIMITS.most_pixels) -> SizeError:
     return SizeError(f"{name}: too large, expected at most {most // 10**6} million pixels: crop it or scale it down")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -10,25 +11,68 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from sumnist.pictures.decode import Grey, Intensities
 from sumnist.pictures.proposals import Box
-from sumnist.pictures.steps import CAPTION, FONT_SIZE, GAP, PEN
+from sumnist.pictures.steps import PANEL
 
 __all__ = ["Mark", "Outline", "marked", "outlined"]
 
 Mark = tuple[str, tuple[float, float]]
 """A character, and the left and right end of its place, in pixels of the picture."""
 
-WIDTH = 696
-HEIGHT, LINE_HEIGHT = 160, 200
-"""The largest size in pixels: `WIDTH` for both, `HEIGHT` for the picture, `LINE_HEIGHT` for its line. Both are scaled
-until they fill one side."""
-GROUNDS = "#17324d", "#4a2f12"
-"""The ground behind the characters, in turn."""
-COLOURS = "#1f6feb", "#bc6c00"
-"""The colours of the marks and of the characters below them, in turn."""
-FRAME, OUTLINE = "#a0a0a0", "#d1242f"
-"""`FRAME`: the colour of the frame around the picture. `OUTLINE`: the colour of the frame around its line."""
-LARGEST, SMALLEST = 40, 8
-"""The largest and the smallest font size of the characters. Within these limits, the font fills the room."""
+
+@dataclass(frozen=True)
+class LineLook:
+    """How one line is drawn, in pixels."""
+
+    width: int = 696
+    """The greatest width of the picture, and of its line; both are scaled until they fill one side."""
+    height: int = 160
+    """The greatest height of the picture."""
+    line_height: int = 200
+    """The greatest height of its line."""
+    grounds: tuple[str, str] = ("#17324d", "#4a2f12")
+    """The ground behind the characters, in turn."""
+    colours: tuple[str, str] = ("#1f6feb", "#bc6c00")
+    """The colours of the marks and of the characters below them, in turn."""
+    frame: str = "#a0a0a0"
+    """The colour of the frame around the picture."""
+    outline: str = "#d1242f"
+    """The colour of the frame around its line."""
+    largest: int = 40
+    """The largest font size of the characters. Within the limits, the font fills the room."""
+    smallest: int = 8
+    """The smallest font size."""
+
+
+LOOK = LineLook()
+
+
+@dataclass(frozen=True)
+class PageLook:
+    """How all numbers on a picture are drawn."""
+
+    longest: int = 1600
+    """A larger picture is reduced to this longer side, in pixels."""
+    shortest: int = 800
+    """A smaller picture is enlarged to this longer side."""
+    good: str = "#1a7f37"
+    """The colour of accepted numbers."""
+    doubtful: str = "#b35900"
+    """The colour of the other numbers."""
+    opaque: int = 255
+    """The opacity of the outlines, of 255."""
+    tint: int = 28
+    """The opacity of their inside, of 255."""
+    smooth: int = 3
+    """Outlines are first drawn this many times larger, so that slanted lines are smooth."""
+    legible: int = 18
+    """The least font size of a reading."""
+    fitting: float = 0.5
+    """Its usual font size, as a share of the digits' height."""
+    loud: float = 1 / 27
+    """Its greatest font size, as a share of the drawing's longer side."""
+
+
+PAGE_LOOK = PageLook()
 
 
 def marked(
@@ -46,30 +90,35 @@ def marked(
     Returns:
         A PIL image of mode "RGB".
     """
-    whole = enlarged(picture.grey, HEIGHT).convert("RGB")
+    whole = enlarged(picture.grey, LOOK.height).convert("RGB")
     pen, parts = ImageDraw.Draw(whole), [whole]
-    pen.rectangle((0, 0, whole.width - 1, whole.height - 1), outline=FRAME)
+    pen.rectangle((0, 0, whole.width - 1, whole.height - 1), outline=LOOK.frame)
     if box is not None and line is not None:
         scale = whole.width / (picture.grey.shape[1] * picture.reduction)
         top, bottom, left, right = (round(scale * side) for side in box)
-        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=OUTLINE, width=2)
-        parts.append(with_characters(enlarged(line, LINE_HEIGHT), box, marks))
-    height = GAP + sum(part.height + GAP for part in parts) + CAPTION * len(captions)
-    drawing = Image.new("RGB", (WIDTH + 2 * GAP, height), "white")
-    pen, top = ImageDraw.Draw(drawing), GAP
+        pen.rectangle((left, top, max(left, right - 1), max(top, bottom - 1)), outline=LOOK.outline, width=2)
+        parts.append(with_characters(enlarged(line, LOOK.line_height), box, marks))
+    height = PANEL.gap + sum(part.height + PANEL.gap for part in parts) + PANEL.caption * len(captions)
+    drawing = Image.new("RGB", (LOOK.width + 2 * PANEL.gap, height), "white")
+    pen, top = ImageDraw.Draw(drawing), PANEL.gap
     for part in parts:
-        drawing.paste(part, (GAP, top))
-        top += part.height + GAP
+        drawing.paste(part, (PANEL.gap, top))
+        top += part.height + PANEL.gap
     for caption in captions:
-        pen.text((GAP, top), caption.strip().replace("−", "-"), PEN, ImageFont.load_default(FONT_SIZE))
-        top += CAPTION
+        pen.text(
+            (PANEL.gap, top),
+            caption.strip().replace("−", "-"),
+            PANEL.pen,
+            ImageFont.load_default(PANEL.font_size),
+        )
+        top += PANEL.caption
     return drawing
 
 
 def enlarged(values: Grey, most: int) -> Image.Image:
     """A picture of values in [0, 1], scaled to fit into `WIDTH` and a height of `most`."""
     picture = Image.fromarray(np.rint(values.clip(0, 1) * 255).astype(np.uint8))
-    factor = min(WIDTH / picture.width, most / picture.height)
+    factor = min(LOOK.width / picture.width, most / picture.height)
     size = max(1, round(factor * picture.width)), max(1, round(factor * picture.height))
     return picture.resize(size, Image.Resampling.BICUBIC if factor > 1 else Image.Resampling.BOX)
 
@@ -80,32 +129,23 @@ def with_characters(line: Image.Image, box: Box, marks: Sequence[Mark]) -> Image
     scale = line.width / (right - left)
     places = [tuple(round(scale * (end - left)) for end in ends) for _, ends in marks]
     room = min((end - start for start, end in places), default=0)
-    size = min(LARGEST, max(SMALLEST, round(1.5 * room)))
-    drawing = Image.new("RGB", (line.width, line.height + (GAP + round(1.4 * size) if marks else 0)), "white")
+    size = min(LOOK.largest, max(LOOK.smallest, round(1.5 * room)))
+    drawing = Image.new("RGB", (line.width, line.height + (PANEL.gap + round(1.4 * size) if marks else 0)), "white")
     drawing.paste(line)
     pen, font = ImageDraw.Draw(drawing), ImageFont.load_default(size)
     for turn, ((character, _), (start, end)) in enumerate(zip(marks, places, strict=True)):
         if end > start:
             part = line.crop((start, 0, end, line.height))
-            drawing.paste(ImageOps.colorize(part, GROUNDS[turn % 2], "white"), (start, 0))
-        pen.rectangle((start + 1, line.height + 2, max(start + 1, end - 2), line.height + 4), fill=COLOURS[turn % 2])
-        pen.text(((start + end) / 2, line.height + GAP), character, COLOURS[turn % 2], font, anchor="ma")
+            drawing.paste(ImageOps.colorize(part, LOOK.grounds[turn % 2], "white"), (start, 0))
+        pen.rectangle(
+            (start + 1, line.height + 2, max(start + 1, end - 2), line.height + 4), fill=LOOK.colours[turn % 2]
+        )
+        pen.text(((start + end) / 2, line.height + PANEL.gap), character, LOOK.colours[turn % 2], font, anchor="ma")
     return drawing
 
 
 # All numbers on a picture.
 
-LONGEST, SHORTEST = 1600, 800
-"""Limits of the longer side of a drawing, in pixels: a larger picture is reduced to `LONGEST`, a smaller one enlarged
-to `SHORTEST`."""
-GOOD, DOUBTFUL = "#1a7f37", "#b35900"
-"""`GOOD`: the colour of accepted numbers. `DOUBTFUL`: the colour of the other numbers."""
-OPAQUE, TINT, SMOOTH = 255, 28, 3
-"""`OPAQUE`: the opacity of the outlines, of 255. `TINT`: the opacity of their inside, of 255. `SMOOTH`: outlines are
-first drawn this many times larger, so that slanted lines are smooth."""
-LEGIBLE, FITTING, LOUD = 18, 0.5, 1 / 27
-"""Font sizes of a reading. `LEGIBLE`: the least size. `FITTING`: the usual size, as a share of the digits' height.
-`LOUD`: the greatest size, as a share of the drawing's longer side."""
 
 Place = tuple[float, float, float, float]
 """Left, top, right and bottom."""
@@ -133,31 +173,31 @@ def outlined(picture: Image.Image, numbers: Sequence[Outline]) -> Image.Image:
         numbers: The numbers found on the picture.
 
     Returns:
-        A PIL image of mode "RGB". Its longer side is between `SHORTEST` and `LONGEST` pixels, plus a margin.
+        A PIL image of mode "RGB". Its longer side is within the limits of `PageLook`, plus a margin.
     """
     longer = max(picture.size)
-    factor = min(LONGEST, max(SHORTEST, longer)) / longer
+    factor = min(PAGE_LOOK.longest, max(PAGE_LOOK.shortest, longer)) / longer
     wide, high = (max(1, round(factor * side)) for side in picture.size)
     scaled = picture.convert("RGB").resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=2)
     corners = [factor * np.array(one.corners, float) for one in numbers]
-    fonts = [font_for(float(np.hypot(*(one[3] - one[0]))), LOUD * max(wide, high)) for one in corners]
-    margin = round(max((font.size for font in fonts), default=0)) + 2 * GAP
+    fonts = [font_for(float(np.hypot(*(one[3] - one[0]))), PAGE_LOOK.loud * max(wide, high)) for one in corners]
+    margin = round(max((font.size for font in fonts), default=0)) + 2 * PANEL.gap
     drawing = Image.new("RGB", (wide + 2 * margin, high + 2 * margin), "white")
     drawing.paste(scaled, (margin, margin))
-    ImageDraw.Draw(drawing).rectangle((margin - 1, margin - 1, margin + wide, margin + high), outline=FRAME)
+    ImageDraw.Draw(drawing).rectangle((margin - 1, margin - 1, margin + wide, margin + high), outline=LOOK.frame)
     corners = [one + margin for one in corners]
-    for colour, accepted in ((GOOD, True), (DOUBTFUL, False)):
-        large = Image.new("L", (SMOOTH * drawing.width, SMOOTH * drawing.height))
+    for colour, accepted in ((PAGE_LOOK.good, True), (PAGE_LOOK.doubtful, False)):
+        large = Image.new("L", (PAGE_LOOK.smooth * drawing.width, PAGE_LOOK.smooth * drawing.height))
         pen = ImageDraw.Draw(large)
         for one in (one for one, number in zip(corners, numbers, strict=True) if number.accepted == accepted):
-            points = [tuple(point) for point in SMOOTH * one]
-            pen.polygon(points, TINT)
-            pen.line([*points, *points[:2]], OPAQUE, 2 * SMOOTH, "curve")
-        drawing.paste(colour, mask=large.reduce(SMOOTH))
+            points = [tuple(point) for point in PAGE_LOOK.smooth * one]
+            pen.polygon(points, PAGE_LOOK.tint)
+            pen.line([*points, *points[:2]], PAGE_LOOK.opaque, 2 * PAGE_LOOK.smooth, "curve")
+        drawing.paste(colour, mask=large.reduce(PAGE_LOOK.smooth))
     taken = [(*one.min(0), *one.max(0)) for one in corners]
     pen = ImageDraw.Draw(drawing)
     for number, font, frame in zip(numbers, fonts, taken.copy(), strict=True):
-        colour, said = GOOD if number.accepted else DOUBTFUL, number.said.replace("−", "-")
+        colour, said = PAGE_LOOK.good if number.accepted else PAGE_LOOK.doubtful, number.said.replace("−", "-")
         room = pen.textlength(said, font) + 10, font.size + 8
         place = min(beside(frame, room, drawing.size), key=lambda one: lost(one, taken))
         pen.rounded_rectangle(place, 4, "white", colour)
@@ -168,7 +208,7 @@ def outlined(picture: Image.Image, numbers: Sequence[Outline]) -> Image.Image:
 
 def font_for(height: float, most: float) -> ImageFont.FreeTypeFont:
     """The font for a reading beside digits of this height in pixels, with a size of at most `most`."""
-    font = ImageFont.load_default(max(LEGIBLE, round(min(FITTING * height, most))))
+    font = ImageFont.load_default(max(PAGE_LOOK.legible, round(min(PAGE_LOOK.fitting * height, most))))
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
 
@@ -177,7 +217,7 @@ def beside(frame: Place, room: tuple[float, float], size: tuple[int, int]) -> It
     """Places for a text of size `room` beside a frame, in a picture of this size, the best places first."""
     left, top, right, bottom = frame
     (wide, high), (most_x, most_y) = room, (side - taken - 1 for side, taken in zip(size, room, strict=True))
-    gap, middle = GAP / 3, (top + bottom - high) / 2
+    gap, middle = PANEL.gap / 3, (top + bottom - high) / 2
     for x, y in (
         (right + gap, middle), (left, top - gap - high), (left, bottom + gap), (left - gap - wide, middle),
         (right - wide, top - gap - high), (right - wide, bottom + gap), (right + gap, top - high),

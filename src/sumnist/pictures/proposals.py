@@ -27,54 +27,91 @@ Box = tuple[int, int, int, int]
 """Top, bottom, left and right in pixels; bottom and right are excluded."""
 Problem = Literal["too small", "faint", "cut off"]
 
-LOOKED_AT = 160
-"""The longer side of the reduced picture in which ink is searched, in pixels."""
-CLEAN_CONTRAST, PAPER_CONTRAST = 0.04, 0.12
-"""The least contrast between ink and ground. `CLEAN_CONTRAST`: on an even ground. `PAPER_CONTRAST`: on an uneven
-ground, where the ink may be a shadow."""
-FAINT, FAINT_ON_PAPER = 0.08, 0.2
-"""Ink with less contrast is visible but cannot be read reliably. `FAINT`: on an even ground. `FAINT_ON_PAPER`: on an
-uneven ground."""
+
+@dataclass(frozen=True)
+class Ink:
+    """How ink is told from its ground."""
+
+    looked_at: int = 160
+    """The longer side of the reduced picture in which ink is searched, in pixels."""
+    clean_contrast: float = 0.04
+    """The least contrast between ink and an even ground."""
+    paper_contrast: float = 0.12
+    """The least contrast on an uneven ground, where the ink may be a shadow."""
+    faint: float = 0.08
+    """Ink with less contrast to an even ground is visible but cannot be read reliably."""
+    faint_on_paper: float = 0.2
+    """The same on an uneven ground."""
+    room: float = 0.1
+    """A digit that touches one side is cut off if it has more room than this share of its longer side on the opposite
+    side. With less room, the picture was cropped to the digit."""
+    smallest_cut: int = 32
+    """If the shorter side of a picture is less than this, no digit counts as cut off, and no ink as a border."""
+    within: float = 0.3
+    """Ink that reaches a side of the picture may be the line of a form. It counts as one if less than this share of the
+    ink lies farther from all sides than"""
+    border: float = 0.15
+    """this share of the picture's height or width."""
+    like_a_border: float = 0.3
+    """The weight of ink that may be the line of a form."""
+    touching: float = 0.5
+    """The weight of a digit that may be cut off."""
+    lit: float = 0.35
+    """A pixel may be ground up to this share of the whole contrast."""
+    flat: tuple[tuple[float, float], ...] = ((16, 0.0), (64, 0.25), (np.inf, 0.45))
+    """The ground counts as even if a large enough share of the picture is as bright as the ground. Pairs: a limit of
+    the picture's shorter side in pixels, and the share for pictures below this limit."""
+    band: float = 2.5
+    """How much an even ground varies, of 255."""
+    uneven: float = 0.9
+    """The weight of ink on an uneven ground, where nothing is beyond doubt."""
+    other_polarity: float = 0.7
+    """The weight of ink of the less likely polarity."""
+    ground: float = 0.9
+    """A quantile of intensities: at least a tenth of a line is pure ground."""
+    ink: float = 0.998
+    """A quantile of intensities: at least a five-hundredth of a line is ink at its strongest."""
+
+
+INKED = Ink()
+
+
+@dataclass(frozen=True)
+class LineForms:
+    """How a line is trimmed, and which other forms of it are tried."""
+
+    empty: float = 0.25
+    """A row or column is empty if its ink stays below this."""
+    trimmed: tuple[float, float] = (0.09, 0.25)
+    """The ground that is left around the other rows and columns, above and below, and at both sides, as shares of the
+    line's height."""
+    strokes: float = 1.4
+    """A row of a usual line crosses at least this many strokes in a length equal to the line's height. If it crosses
+    fewer, the digits are wide and far apart."""
+    middle: tuple[float, float] = (0.15, 0.85)
+    """The rows looked at, as shares of the height."""
+    solid: float = 0.4
+    """A pixel is a stroke from this intensity on."""
+    narrowest: float = 0.5
+    """The least factor by which such a wide line is squeezed."""
+    widths: tuple[tuple[float, str], ...] = (
+        (0.7, "much narrower"),
+        (0.85, "narrower"),
+        (1.2, "wider"),
+        (1.4, "much wider"),
+    )
+    """The other forms of a line: the factor on its width, and the word for the form."""
+    wider: tuple[float, float] = (0.05, 0.2)
+    """The ground added above and below a line, and at both sides, as shares of its height."""
+    slim: float = 5.0
+    """A line that is more than this many times as high as wide counts as this many times its width high."""
+
+
+LINES = LineForms()
+
+
 SMALLEST_DIGIT = 5
 """The least longer side of a digit that can be read, in pixels of the picture."""
-ROOM, SMALLEST_CUT = 0.1, 32
-"""`ROOM`: a digit that touches one side is cut off if it has more room than this share of its longer side on the
-opposite side. With less room, the picture was cropped to the digit. `SMALLEST_CUT`: if the shorter side of a picture is
-less than this, no digit counts as cut off, and no ink as a border."""
-BORDER, WITHIN = 0.15, 0.3
-"""Ink that reaches a side of the picture may be the line of a form. It counts as one if less than the share `WITHIN` of
-the ink lies farther from all sides than the share `BORDER` of the picture's height or width."""
-LIKE_A_BORDER, TOUCHING = 0.3, 0.5
-"""`LIKE_A_BORDER`: the weight of ink that may be the line of a form. `TOUCHING`: the weight of a digit that may be cut
-off."""
-LIT = 0.35
-"""A pixel may be ground up to this share of the whole contrast."""
-FLAT = (16, 0.0), (64, 0.25), (np.inf, 0.45)
-"""The ground counts as even if a large enough share of the picture is as bright as the ground. Pairs: a limit of the
-picture's shorter side in pixels, and the share for pictures below this limit."""
-BAND = 2.5
-"""How much an even ground varies, of 255."""
-UNEVEN, OTHER_POLARITY = 0.9, 0.7
-"""`UNEVEN`: the weight of ink on an uneven ground, where nothing is beyond doubt. `OTHER_POLARITY`: the weight of ink
-of the less likely polarity."""
-
-GROUND, INK = 0.9, 0.998
-"""Quantiles of intensities. At least a tenth of a line is pure ground, and at least a five-hundredth is ink at its
-strongest."""
-EMPTY, TRIMMED = 0.25, (0.09, 0.25)
-"""`EMPTY`: a row or column is empty if its ink stays below this. `TRIMMED`: the ground that is left around the other
-rows and columns, above and below, and at both sides, as shares of the line's height."""
-STROKES, MIDDLE, SOLID = 1.4, (0.15, 0.85), 0.4
-"""`STROKES`: a row of a usual line crosses at least this many strokes in a length equal to the line's height. If it
-crosses fewer, the digits are wide and far apart. `MIDDLE`: the rows looked at, as shares of the height. `SOLID`: a
-pixel is a stroke from this intensity on."""
-NARROWEST = 0.5
-"""The least factor by which such a wide line is squeezed."""
-WIDTHS = (0.7, "much narrower"), (0.85, "narrower"), (1.2, "wider"), (1.4, "much wider")
-"""The other forms of a line: the factor on its width, and the word for the form."""
-WIDER, SLIM = (0.05, 0.2), 5.0
-"""`WIDER`: the ground added above and below a line, and at both sides, as shares of its height. `SLIM`: a line that is
-more than this many times as high as wide counts as this many times its width high."""
 
 
 class Step(NamedTuple):
@@ -117,7 +154,7 @@ class Proposal:
 def as_they_are(grey: Grey, ink: InkColour, steps: bool = False) -> list[Proposal]:
     """A picture `[28, 28]` as an image, and inverted, the likelier one first. If one of the two follows MNIST's
     convention, only that one is proposed. There are no proposals for a picture of another size or without contrast."""
-    if grey.shape != (SIDE, SIDE) or np.ptp(grey) < CLEAN_CONTRAST:
+    if grey.shape != (SIDE, SIDE) or np.ptp(grey) < INKED.clean_contrast:
         return []
     ready, likelier = ready_image(grey), is_dark(grey)
     found = []
@@ -127,7 +164,7 @@ def as_they_are(grey: Grey, ink: InkColour, steps: bool = False) -> list[Proposa
         image = ready.image if ready is not None else 1 - grey if dark else grey
         inverted = ", inverted" if dark else ""
         shown = (Step("as read", grey), Step(f"what the network sees{inverted}", image)) if steps else ()
-        weight = 1.0 if ink != "auto" or dark == likelier else OTHER_POLARITY
+        weight = 1.0 if ink != "auto" or dark == likelier else INKED.other_polarity
         found.append(Proposal(image, f"as it is{inverted}", weight, dark, steps=shown))
     return sorted(found, key=lambda proposal: -proposal.weight)
 
@@ -143,13 +180,13 @@ def ground_of(light: Grey) -> Grey | np.float32:
     a plane."""
     counts = np.array(Image.fromarray((light * 255 + 0.5).astype(np.uint8)).histogram())
     usual = int(counts.argmax())
-    bare = np.abs(light * 255 - usual) <= BAND
-    share = next(share for side, share in FLAT if min(light.shape) < side)
+    bare = np.abs(light * 255 - usual) <= INKED.band
+    share = next(share for side, share in INKED.flat if min(light.shape) < side)
     if np.count_nonzero(bare) >= share * light.size:
         return np.float32(light[bare].mean())
-    places = [round(share * (light.size - 1)) for share in (1 - GROUND, INK)]
+    places = [round(share * (light.size - 1)) for share in (1 - INKED.ground, INKED.ink)]
     least, most = np.partition(light, places, axis=None)[places]
-    return plane_of(light, light <= least + LIT * (most - least))
+    return plane_of(light, light <= least + INKED.lit * (most - least))
 
 
 def wholes(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -> Iterator[Proposal]:
@@ -162,12 +199,16 @@ def wholes(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
         light = 1 - small if dark else small
         ground = ground_of(light)
         even = np.ndim(ground) == 0
-        least, faint, share = (CLEAN_CONTRAST, FAINT, 1.0) if even else (PAPER_CONTRAST, FAINT_ON_PAPER, UNEVEN)
+        least, faint, share = (
+            (INKED.clean_contrast, INKED.faint, 1.0)
+            if even
+            else (INKED.paper_contrast, INKED.faint_on_paper, INKED.uneven)
+        )
         contrast = (light - ground).clip(0, None)
         strong = contrast[contrast > np.float32(0.5) * contrast.max()]
         peak = float(np.median(strong)) if len(strong) else 0.0
         if peak >= least:
-            weight = share * (1.0 if ink != "auto" or dark == likelier else OTHER_POLARITY)
+            weight = share * (1.0 if ink != "auto" or dark == likelier else INKED.other_polarity)
             yield whole(picture, (contrast / np.float32(peak)).astype(np.float32), dark, weight, peak < faint, steps)
 
 
@@ -186,13 +227,13 @@ def whole(picture: Intensities, ink: Grey, dark: bool, weight: float, faint: boo
     problem: Problem | None = "too small" if size < SMALLEST_DIGIT else "faint" if faint else None
     if problem is None and is_cut_off(box, sides):
         problem = "cut off"
-    down, across = (round(BORDER * side) for side in ink.shape)
+    down, across = (round(INKED.border * side) for side in ink.shape)
     inner = np.count_nonzero(inked[down : len(ink) - down, across : ink.shape[1] - across])
     touches = any(side.any() for side in (inked[0], inked[-1], inked[:, 0], inked[:, -1]))
-    if touches and min(sides) >= SMALLEST_CUT and inner < WITHIN * np.count_nonzero(inked):
-        weight *= LIKE_A_BORDER
+    if touches and min(sides) >= INKED.smallest_cut and inner < INKED.within * np.count_nonzero(inked):
+        weight *= INKED.like_a_border
     elif problem == "cut off":
-        weight *= TOUCHING
+        weight *= INKED.touching
     shown = (
         (Step("as read", picture.grey), Step("ink found", ink.clip(0, 1)), Step("the digit", digit),
          Step("what the network sees", image)) if steps else ()
@@ -202,7 +243,7 @@ def whole(picture: Intensities, ink: Grey, dark: bool, weight: float, faint: boo
 
 def reduced(grey: Grey) -> Grey:
     """`grey`, reduced by the whole number that brings its longer side nearest to `LOOKED_AT` pixels."""
-    factor = min(max(1, round(max(grey.shape) / LOOKED_AT)), *grey.shape)
+    factor = min(max(1, round(max(grey.shape) / INKED.looked_at)), *grey.shape)
     return grey if factor == 1 else np.asarray(Image.fromarray(grey).reduce(factor))
 
 
@@ -212,7 +253,7 @@ def is_cut_off(box: tuple[int, ...], sides: list[int]) -> bool:
     top, bottom, left, right = box
     size, (height, width) = max(bottom - top, right - left), sides
     rooms = (top, height - bottom), (left, width - right)
-    return min(sides) >= SMALLEST_CUT and any(min(room) <= 0 and max(room) > ROOM * size for room in rooms)
+    return min(sides) >= INKED.smallest_cut and any(min(room) <= 0 and max(room) > INKED.room * size for room in rooms)
 
 
 # Lines.
@@ -242,18 +283,18 @@ class LineProposal:
 def line_of(picture: Intensities, ink: InkColour = "auto") -> LineProposal | None:
     """A picture as a line, without its empty margins; None if it has no contrast."""
     grey = picture.grey
-    if np.ptp(grey) < CLEAN_CONTRAST:
+    if np.ptp(grey) < INKED.clean_contrast:
         return None
     dark = is_dark(grey) if ink == "auto" else ink == "dark"
     light = 1 - grey if dark else grey
-    places = [round(share * (light.size - 1)) for share in (1 - GROUND, INK)]
+    places = [round(share * (light.size - 1)) for share in (1 - INKED.ground, INKED.ink)]
     ground, full = np.partition(light, places, axis=None)[places]
-    image = ((light - ground) / max(full - ground, CLEAN_CONTRAST)).clip(0, 1).astype(np.float32)
-    inked = image >= EMPTY
+    image = ((light - ground) / max(full - ground, INKED.clean_contrast)).clip(0, 1).astype(np.float32)
+    inked = image >= LINES.empty
     rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
     top, bottom, left, right = 0, len(image), 0, image.shape[1]
     if len(rows):
-        down, across = (round(share * (rows[-1] + 1 - rows[0])) for share in TRIMMED)
+        down, across = (round(share * (rows[-1] + 1 - rows[0])) for share in LINES.trimmed)
         top, bottom = max(0, rows[0] - down), min(bottom, rows[-1] + 1 + down)
         left, right = max(0, columns[0] - across), min(right, columns[-1] + 1 + across)
     line = image[top:bottom, left:right]
@@ -265,13 +306,13 @@ def line_of(picture: Intensities, ink: InkColour = "auto") -> LineProposal | Non
 def of_usual_width(one: LineProposal) -> LineProposal:
     """Make a line narrower if its digits are wider than handwriting, or far apart."""
     height = len(one.image)
-    ink = one.image[slice(*(round(share * height) for share in MIDDLE))] >= SOLID
+    ink = one.image[slice(*(round(share * height) for share in LINES.middle))] >= LINES.solid
     columns = np.flatnonzero(ink.any(0))
     if not len(columns):
         return one
     crossed = ink[:, 0] + np.count_nonzero(ink[:, 1:] > ink[:, :-1], axis=1)
     along = float(columns[-1] + 1 - columns[0]) / height
-    share = max(NARROWEST, float(crossed[crossed > 0].mean()) / along / STROKES)
+    share = max(LINES.narrowest, float(crossed[crossed > 0].mean()) / along / LINES.strokes)
     return one if share >= 1 else replace(one, image=widened(one.image, share))
 
 
@@ -284,9 +325,11 @@ def widened(image: Grey, share: float) -> Grey:
 def forms(one: LineProposal) -> Iterator[LineProposal]:
     """Other forms of a line: narrower, wider, and with more ground around it. People write with different widths, crops
     need not have any ground, and several looks are surer than one."""
-    for share, what in WIDTHS:
+    for share, what in LINES.widths:
         yield replace(one, image=widened(one.image, share), how=f"{one.how}, {what}", varied=True)
     height, width = one.image.shape
-    down, right = (max(1, round(share * min(height, SLIM * width))) for share in WIDER)  # a sliver would become a wall
+    down, right = (
+        max(1, round(share * min(height, LINES.slim * width))) for share in LINES.wider
+    )  # a sliver would become a wall
     image = np.pad(one.image, ((down, down), (right, right)))
     yield replace(one, image=image, how=f"{one.how}, more ground", varied=True)

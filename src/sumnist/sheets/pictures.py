@@ -17,7 +17,7 @@ from PIL import Image
 
 from sumnist.errors import ImageError, MissingExtraError, SizeError
 from sumnist.pictures import decode
-from sumnist.pictures.decode import MOST_PIXELS, Picture, check_shape, decoding, plain_file
+from sumnist.pictures.decode import LIMITS, Picture, check_shape, decoding, plain_file
 
 if TYPE_CHECKING:
     import pypdfium2
@@ -31,7 +31,7 @@ LONGER_SIDE = 2_000, 4_096
 larger than the paper."""
 SIDES = 5.0, 5_080.0
 """The least and the most millimetres of a page's sides; the PDF standard sets the most."""
-MOST_INSIDE = 2 * MOST_PIXELS
+MOST_INSIDE = 2 * LIMITS.most_pixels
 """The most pixels of a picture inside a page, which PDFium decodes as a whole. An A3 page at 600 pixels per inch has
 fewer."""
 TIFF_SUFFIXES = ".tif", ".tiff"
