@@ -3,7 +3,7 @@
 //
 // Bounds of the number of digits, and the general reader of text, are left out: those need `sumnist serve`.
 
-import { numbers as its } from "../constants.js";
+import { numbers as its, proposals as itsLines } from "../constants.js";
 import { cut, isInked } from "../inference/cut.js";
 import { isSmall, joined, placedOn } from "../inference/finder.js";
 import { sharesOf } from "../inference/judge.js";
@@ -16,7 +16,7 @@ import { withoutSeparators } from "./paths.js";
 import { asWritten, doubtful, kindOf, meaning, minusOf, rescored } from "./written.js";
 
 const {
-  BEYOND_DOUBT, BLANK, COVERED, CUT_OUT, EMPTY, FORMAT, HEIGHT, LEAST, LENGTH, LINE_GAP, LONE, MOST_FOUND,
+  BEYOND_DOUBT, BLANK, COVERED, CUT_OUT, FORMAT, HEIGHT, LEAST, LENGTH, LINE_GAP, LONE, MOST_FOUND,
   NOT_A_NUMBER, NUMBER_ADVICE, POWER, RIVAL_SIZE, SEARCHED, SEVERAL, STEP, TRUST, UNSURE, WIDEST, WIDEST_ROOM,
   WIDE_GAP, WITNESS,
 } = its; // prettier-ignore
@@ -170,7 +170,7 @@ function isPlain({ stands }, best, { least_confidence: surest = 0 }) {
   const { height, width, values } = stands;
   const [rows, columns] = [new Set(), new Set()];
   values.forEach((value, i) => {
-    if (value < f32(EMPTY)) return;
+    if (value < f32(itsLines.EMPTY)) return;
     rows.add(Math.floor(i / width));
     columns.add(i % width);
   });
