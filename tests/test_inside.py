@@ -1,4 +1,4 @@
-"""How a reading came about: what was tried, the steps, and which places speak for the digit."""
+"""How a reading came about: what was tried, the steps, the layers, and which places speak for the digit."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor, nn
 
 from drawings import AS_FLOAT, SEVEN, TEST, drawing, encoded
-from photographs import photograph
-from sumnist.inference.inside import FLOOR, evidence_of, read_inside
-from sumnist.inference.reader import Reader
+from sumnist.config import preset
+from sumnist.files import LEARNED, ONNX, PRETRAINED
+from sumnist.inference.inside import FLOOR, evidence_of, layers_of, read_inside
+from sumnist.inference.onnx import OnnxNetwork
+from sumnist.inference.reader import Reader, TorchNetwork
 from sumnist.model.network import TwoInputNet
+from sumnist.training.export import feeds, quantized, to_onnx
 
-DOUBTFUL = photograph(TEST.images[8], seed=5)
-DOUBTFUL_PLAIN = 255 - np.kron(np.pad(TEST.images[8], 4), np.ones((3, 3), np.uint8)) // 6
+DOUBTFUL = 255 - np.kron(np.pad(TEST.images[8], 4), np.ones((3, 3), np.uint8)) // 6
 """Faint ink on plain ground."""
 
 
@@ -45,8 +48,8 @@ def test_the_reading_and_its_steps_are_those_that_are_given_without(reader: Read
 
 
 def test_all_that_was_tried_is_there_with_what_the_network_says_of_it_and_the_best_is_chosen(reader: Reader) -> None:
-    reading, inside = read_inside(reader, DOUBTFUL_PLAIN, 0)
-    made = [verdict.proposal for verdict in reader.read_tried(DOUBTFUL_PLAIN, 0)[2]]
+    reading, inside = read_inside(reader, DOUBTFUL, 0)
+    made = [verdict.proposal for verdict in reader.read_tried(DOUBTFUL, 0)[2]]
     assert [tried.how for tried in inside.proposals] == [
         "dark ink",
         *(f"dark ink, found{what}" for what in ("", ", its ink alone")),
@@ -112,3 +115,61 @@ def test_a_network_that_learned_to_add_is_told_the_number_and_another_one_is_not
         assert evidence_of(reader, reading) is not None
     assert told[0] is None
     assert set(told[1]) == {3}
+
+
+# The layers.
+
+
+def made(name: str) -> tuple[TwoInputNet, OnnxNetwork]:
+    """A network in torch and from an ONNX file."""
+    if name == "packaged":
+        return TwoInputNet.from_pretrained(), OnnxNetwork(PRETRAINED / ONNX)
+    torch.manual_seed(0)
+    net = TwoInputNet.from_config(preset(name, **({"fusion": "concat"} if name == "tiny" else {}))).eval()
+    return net, OnnxNetwork(to_onnx(net.export_spec()))
+
+
+def heard(net: TwoInputNet, image: Tensor) -> list[NDArray[np.float32]]:
+    """What the activations of the encoder answer to an image `[1, 1, 28, 28]`, by hooks of torch; in float64, for which
+    it has no fast convolutions that spread what is no number."""
+    answers: list[NDArray[np.float32]] = []
+    some = [module for module in net.encoder.modules() if isinstance(module, nn.ReLU | nn.GELU)]
+    hooks = [one.register_forward_hook(lambda _, __, output: answers.append(output.clone().numpy())) for one in some]
+    with torch.inference_mode():
+        net.encoder.double()(image.double())
+    for hook in hooks:
+        hook.remove()
+    return answers
+
+
+@pytest.mark.parametrize("name", ["packaged", "fast", "tiny", "original"])
+def test_the_layers_are_the_activations_of_the_encoder_as_in_torch_and_see_what_their_fields_say(name: str) -> None:
+    """A pixel that is no number makes those places no numbers that see it, and no others."""
+    net, network = made(name)
+    layers = layers_of(network, AS_FLOAT)
+    expected = heard(net, torch.from_numpy(AS_FLOAT)[None, None])
+    assert len(layers) == len(expected) >= 3
+    for layer, want in zip(layers, expected, strict=True):
+        assert layer.values.shape == (want.shape[1], *(want.shape[2:] or (1, 1)))
+        assert np.allclose(layer.values.ravel(), want.ravel(), atol=1e-4)
+    for pixel in range(28):
+        image = torch.zeros(1, 1, 28, 28)
+        image[..., pixel, pixel] = torch.nan
+        for layer, answer in zip(layers, heard(net, image), strict=True):
+            if layer.field is None:
+                assert answer.ndim == 2 or np.isnan(answer).all()  # what normalises an image sees all of it
+                continue
+            start, step, size = layer.field
+            seeing = [start + i * step <= pixel < start + i * step + size for i in range(answer.shape[2])]
+            assert np.array_equal(np.isnan(answer[0]).any((0, 2)), seeing), (layer.name, pixel)
+            assert np.array_equal(np.isnan(answer[0]).all(0), np.outer(seeing, seeing)), (layer.name, pixel)
+
+
+def test_the_packaged_networks_show_all_layers_a_rounded_one_about_the_same_and_one_that_torch_reads_none() -> None:
+    net, network = made("tiny")
+    assert [layer.field for layer in layers_of(OnnxNetwork(LEARNED), AS_FLOAT)] == [(0, 2, 5), (0, 4, 9), None]
+    assert layers_of(TorchNetwork(PRETRAINED), AS_FLOAT) == ()
+    rounded = OnnxNetwork(quantized(to_onnx(net.export_spec()), feeds(TEST.part(np.arange(100)))))
+    for layer, other in zip(layers_of(network, AS_FLOAT), layers_of(rounded, AS_FLOAT), strict=True):
+        assert (layer.name, layer.field) == (other.name, other.field)
+        assert np.allclose(layer.values, other.values, atol=0.05 * layer.values.max())

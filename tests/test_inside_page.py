@@ -11,9 +11,8 @@ import pytest
 from numpy.typing import NDArray
 from playwright.sync_api import Page, expect
 
-from page_checks import PHONE, STILL, expect_nobody_hindered_anywhere, white
+from page_checks import STILL, expect_nobody_hindered_anywhere, white
 from page_driver import DIGITS, draw
-from photographs import photograph
 from served import SEVEN
 from sumnist.inference.inside import Evidence, Inside, Layer, evidence_of, read_inside
 from sumnist.inference.reader import Reader, Reading
@@ -28,95 +27,27 @@ def opened(page: Page) -> None:
     page.locator("#pad").scroll_into_view_if_needed()
 
 
-def answered(page: Page, reading: Reading, more: dict[str, Any]) -> None:
-    """Have the page answered with a reading, and with what else it asks for."""
+def shown(page: Page, reader: Reader, picture: bytes, number: int = 7) -> tuple[Reading, Inside, Evidence]:
+    """Have the page answered with the reading of a picture, whatever is drawn; the reading."""
+    reading, inside = read_inside(reader, picture, number)
+    evidence = evidence_of(reader, reading)
+    assert evidence is not None
     body = reading.as_dict(image=True) | {"sum_confidence": reading.sum_confidence}
+    more = {"inside": inside.as_dict(), "evidence": evidence.as_dict()}
 
     def answer(route: Any) -> None:
         parts = {flag: part for flag, part in more.items() if f"{flag}=true" in route.request.url}
         route.fulfill(content_type="application/json", body=json.dumps(body | parts))
 
     page.route("**/v1/read?*", answer)
-
-
-def shown(page: Page, reader: Reader, picture: bytes, number: int = 7) -> tuple[Reading, Inside, Evidence]:
-    """Have the page answered with the reading of a picture, whatever is drawn; the reading."""
-    reading, inside = read_inside(reader, picture, number)
-    evidence = evidence_of(reader, reading)
-    assert evidence is not None
-    answered(page, reading, {"inside": inside.as_dict(), "evidence": evidence.as_dict()})
     opened(page)
-    drawn(page, DIGITS[1])
+    draw(page, DIGITS[1])
+    expect(page.locator(".changes li").first).to_be_visible()  # a part of it is read while it is drawn
     return reading, inside, evidence
-
-
-def drawn(page: Page, strokes: str) -> None:
-    """Draw a digit, and wait until it is read whole: a part of it is read, and shown, while it is drawn."""
-    draw(page, strokes)
-    expect(page.locator(".changes li").first).to_be_visible()
 
 
 def percent(value: float, peak: float) -> str:
     return f"{np.floor(100 * np.rint(255 * value / peak) / 255 + 0.5):.0f}\u00a0%"
-
-
-# When it is asked for.
-
-
-def test_the_page_asks_how_it_was_read_only_while_one_looks_and_when_the_pen_is_up(page: Page) -> None:
-    urls: list[str] = []
-    page.on("request", lambda request: urls.append(request.url) if "/v1/read?" in request.url else None)
-    draw(page, DIGITS[7])
-    expect(page.locator("#digit")).to_have_text("7")
-    assert urls
-    assert not any("inside" in url or "evidence" in url for url in urls)
-    expect(page.locator(".steps")).to_be_hidden()
-    del urls[:]
-    opened(page)
-    expect(page.locator(".steps li")).to_have_count(4)
-    expect(page.locator(".verdict-there")).to_have_text(re.compile("^Without this place|^Nothing depends"))
-    assert [re.findall("inside|evidence", url) for url in urls[-2:]] == [["inside"], ["evidence"]]
-    page.click("#clear")
-    expect(page.locator(".steps")).to_be_hidden()
-    expect(page.locator(".inside .nothing")).to_have_text("Draw a digit, and see how it is read.")
-    page.route("**/v1/read?*evidence=true", lambda route: route.abort())
-    draw(page, DIGITS[3])
-    expect(page.locator(".verdict-there")).to_have_text(re.compile("^Lift the pen"))
-    expect(page.locator(".changes ol")).to_be_hidden()
-    page.get_by_text("Look inside", exact=True).click()
-    del urls[:]
-    page.fill("#number", "-40")
-    expect(page.locator("#sum")).to_have_text("−37")
-    assert not any("inside" in url or "evidence" in url for url in urls)
-    page.unroute("**/v1/read?*evidence=true")
-    opened(page)
-    page.set_input_files("#file", {"name": "white.png", "mimeType": "image/png", "buffer": white()})
-    expect(page.locator(".why")).to_have_text("There is no ink to try.")
-    expect(page.locator(".inside .none")).to_have_text(re.compile("so the network was not asked"))
-    expect(page.locator(".verdict-there")).to_have_text("There is no ink that could speak for a digit.")
-
-
-# Steps, and what was tried.
-
-
-def test_of_a_doubtful_picture_all_that_was_tried_is_there_and_why_one_won(page: Page, reader: Reader) -> None:
-    from sumnist.data.mnist import load_mnist
-
-    picture = next(
-        made for made in (photograph(load_mnist("test").images[8], seed=seed) for seed in range(40))
-        if len(read_inside(reader, made, 7)[1].proposals) > 2 and reader.read(made, 7).reason != "blank"
-    )  # fmt: skip
-    _, inside, _ = shown(page, reader, picture)
-    expect(page.locator(".tried li")).to_have_count(len(inside.proposals))
-    (won,) = (tried for tried in inside.proposals if tried.chosen)
-    expect(page.locator(".tried .chosen")).to_have_count(1)
-    expect(page.locator(".tried .chosen strong")).to_have_text(re.compile(rf"^an? {won.digit}, "))
-    if won.score < 0.97:
-        why = rf"^It explains the picture best: .* × {won.weight:.2f} .* = {won.score:.2f}\."
-        expect(page.locator(".why")).to_have_text(re.compile(why))
-
-
-# The network.
 
 
 def layer_text(layer: Layer, number: int, map_: int, row: int, column: int) -> str:
@@ -142,8 +73,20 @@ def seen_by(layer: Layer, place: int) -> NDArray[np.bool_]:
     return np.array([start + place * step <= pixel < start + place * step + size for pixel in range(28)])
 
 
-def test_what_an_answer_holds_is_shown_from_the_picture_to_the_sum(page: Page, reader: Reader) -> None:
+@pytest.mark.parametrize("page", [STILL], indirect=True)
+def test_the_page_asks_how_it_was_read_only_while_one_looks_and_shows_it_from_the_picture_to_the_sum(
+    page: Page, reader: Reader
+) -> None:
+    urls: list[str] = []
+    page.on("request", lambda request: urls.append(request.url) if "/v1/read?" in request.url else None)
+    draw(page, DIGITS[7])
+    expect(page.locator("#digit")).to_have_text("7")
+    assert urls
+    assert not any("inside" in url or "evidence" in url for url in urls)
+    expect(page.locator(".steps")).to_be_hidden()
+    page.click("#clear")
     reading, inside, evidence = shown(page, reader, SEVEN)
+    assert [re.findall("inside|evidence", url) for url in urls[-2:]] == [["inside"], ["evidence"]]
     assert reading.image is not None
     names = page.locator(".steps strong").all_inner_texts()
     assert names == ["The picture", "Ink found", "Cut out", "What the network sees"]
@@ -157,6 +100,11 @@ def test_what_an_answer_holds_is_shown_from_the_picture_to_the_sum(page: Page, r
     expect(page.locator(".why")).to_have_text("The first look was beyond doubt, so nothing else was tried.")
     check_network(page, inside, divmod(int(np.rint(255 * reading.image).argmax()), 28))
     check_evidence(page, evidence, reading.digit, reading.image)
+    expect_nobody_hindered_anywhere(page)
+    page.unroute("**/v1/read?*")
+    page.set_input_files("#file", {"name": "white.png", "mimeType": "image/png", "buffer": white()})
+    expect(page.locator(".why")).to_have_text("There is no ink to try.")
+    expect(page.locator(".inside .none")).to_have_text(re.compile("so the network was not asked"))
 
 
 def check_network(page: Page, inside: Inside, pixel: tuple[int, int]) -> None:
@@ -185,46 +133,6 @@ def check_network(page: Page, inside: Inside, pixel: tuple[int, int]) -> None:
     page.keyboard.press("ArrowDown")
     expect(words).to_have_text(re.compile("^15: .*the digit 8"))
     expect(page.locator(".captions > span").last).to_have_text("Sumswith 7")
-
-
-def test_a_pixel_that_is_pointed_at_stays_bright_with_what_it_feeds_and_the_rest_pales(page: Page) -> None:
-    opened(page)
-    drawn(page, DIGITS[5])
-    canvas = page.locator(CANVAS)
-    canvas.scroll_into_view_if_needed()
-    mean = "one => { const d = one.getContext('2d').getImageData(0, 0, one.width, one.height).data; let s = 0;" \
-        " for (let i = 3; i < d.length; i += 4) s += d[i]; return s / d.length }"  # fmt: skip
-    page.mouse.move(0, 0)
-    whole = canvas.evaluate(mean)
-    height = canvas.evaluate("one => one.clientHeight")
-    canvas.hover(position={"x": 57, "y": height / 2 + 1})
-    expect(page.locator(".lens p")).to_have_text(re.compile(r"^Image, row 15, column 15: "))
-    assert canvas.evaluate(mean) < 0.8 * whole
-    page.mouse.move(0, 0)
-    expect(page.locator(".lens p")).to_have_text(re.compile("^Point at"))
-    assert canvas.evaluate(mean) == pytest.approx(whole)
-
-
-def test_layers_without_fields_are_followed_in_proportion_and_of_unknown_ones_only_answers_are_shown(
-    page: Page, reader: Reader
-) -> None:
-    reading, inside = read_inside(reader, SEVEN, 7)
-    layers = [{**layer, "field": None} for layer in inside.as_dict()["layers"]]
-    answered(page, reading, {"inside": inside.as_dict() | {"layers": layers}, "evidence": None})
-    opened(page)
-    draw(page, DIGITS[7])
-    expect(page.locator(CANVAS)).to_be_visible()
-    page.locator(CANVAS).focus()
-    page.keyboard.press("PageDown")
-    page.keyboard.press("PageDown")
-    expect(page.locator(".lens p")).to_contain_text("It sees about 2 × 2 pixels of the image.")
-    layers.clear()
-    page.fill("#number", "-8")
-    expect(page.locator(".inside .none")).to_have_text("This network shows only its answers, not its layers.")
-    assert page.locator(".captions strong").all_inner_texts() == ["Image", "Digits", "Sums"]
-
-
-# Evidence.
 
 
 def check_evidence(page: Page, evidence: Evidence, digit: int, image: NDArray[np.float32]) -> None:
@@ -261,19 +169,3 @@ def check_evidence(page: Page, evidence: Evidence, digit: int, image: NDArray[np
         page.keyboard.press("ArrowUp")
         page.keyboard.press("ArrowLeft")
     expect(words).to_have_text("Nothing depends on this place.")
-
-
-# For everybody.
-
-
-@pytest.mark.parametrize("page", [STILL], indirect=True)
-def test_axe_objects_to_nothing_inside_open_empty_and_pointed_at(page: Page) -> None:
-    opened(page)
-    expect_nobody_hindered_anywhere(page)
-    page.set_viewport_size(PHONE)
-    drawn(page, DIGITS[8])
-    page.locator(CANVAS).focus()
-    for _ in range(9):
-        page.keyboard.press("PageDown")
-    assert page.locator(".strip").evaluate("strip => strip.scrollLeft > 0")
-    expect_nobody_hindered_anywhere(page)

@@ -3,7 +3,6 @@
 import { networks, numbers as its } from "./constants.js";
 import { Finder } from "./inference/finder.js";
 import { evidenceOf, insideOf } from "./inference/inside.js";
-import { Layers } from "./inference/layers.js";
 import { OnnxNetwork, bytesOf, floats, sessionWith } from "./inference/onnx.js";
 import { metadataOf } from "./inference/protobuf.js";
 import { read } from "./inference/reader.js";
@@ -29,7 +28,6 @@ const once = (make) => {
   let made;
   return () => (made ??= make());
 };
-const layers = once(async () => Layers.of(await digits));
 const finder = once(async () => Finder.from(await bytesOf(networks.finder)));
 const numbers = once(async () => {
   const [{ NumberReader }, bytes] = await Promise.all([import("./numbers/reading.js"), bytesOf(networks.numbers)]);
@@ -99,7 +97,7 @@ async function readDigit(seen, { number, ink }, wanted, heard) {
   await heard();
   if (learned) reading.beside = await besideOf(seen, number, ink);
   const { grey } = seen.picture;
-  if (wanted.inside) reading.inside = await insideOf({ grey, verdict, tried, layers: await layers() });
+  if (wanted.inside) reading.inside = await insideOf(network, { grey, verdict, tried });
   if (wanted.evidence) reading.evidence = await evidenceOf(network, verdict, number, heard);
   return { reading };
 }

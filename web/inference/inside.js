@@ -10,11 +10,11 @@ const { DECIMALS, FLOOR, PATCH, SHOWN, STRIDE } = its;
 const AT_ONCE = 16; // images that are asked about before another question may come first
 
 /** The steps, the proposals and the layers behind a reading, as JSON has them. */
-export async function insideOf({ grey, verdict, tried, layers }) {
+export async function insideOf(network, { grey, verdict, tried }) {
   const { proposal: chosen } = verdict;
   const blank = { caption: "what the network sees: blank", grid: new Grid(SIDE, SIDE) };
   const steps = chosen ? chosen.steps() : [{ caption: "as read", grid: grey }, blank];
-  const seen = chosen && layers ? await layers.see(chosen.image.values) : [];
+  const seen = chosen ? await network.layers(chosen.image.values) : [];
   return {
     steps: steps.map(({ caption, grid }) => {
       const { width, height, values } = resized(grid, SHOWN);

@@ -5,7 +5,7 @@ import { onnx } from "../constants.js";
 import { metadataOf } from "./protobuf.js";
 
 const SIDE = 28;
-const { FUSION, IS_DIGIT, LEFT_OUT } = onnx;
+const { FUSION, IS_DIGIT, LAYERS, LEFT_OUT } = onnx;
 
 ort.env.wasm.numThreads = 1;
 ort.env.wasm.wasmPaths = new URL("../ort/", import.meta.url).href;
@@ -38,13 +38,12 @@ export function inputs(images, number = 0) {
 /** The network that reads digits, in the bytes of an ONNX file. */
 export class OnnxNetwork {
   static async from(bytes) {
-    return new OnnxNetwork(bytes, await sessionWith(bytes));
+    return new OnnxNetwork(metadataOf(bytes), await sessionWith(bytes));
   }
 
-  constructor(bytes, session) {
-    const metadata = metadataOf(bytes);
-    this.bytes = bytes;
+  constructor(metadata, session) {
     this.session = session;
+    this.fields = JSON.parse(metadata[LAYERS] ?? "{}"); // what a place of each layer sees of the image
     this.exact = metadata[FUSION] === "exact";
     this.leftOut = JSON.parse(metadata[LEFT_OUT] ?? "null"); // for each digit, the number it never met in training
     this.hasIsDigit = session.outputNames.includes(IS_DIGIT);
@@ -66,5 +65,14 @@ export class OnnxNetwork {
       sum: this.exact ? null : rows("sum"),
       isDigit: this.hasIsDigit ? [...found[IS_DIGIT].data] : null,
     };
+  }
+
+  /** Of each layer its `name`, its maps in `values` `[C, S, S]`, and the pixels that a place of them sees. */
+  async layers(image) {
+    const found = await this.session.run(inputs([image]), Object.keys(this.fields));
+    return Object.entries(this.fields).map(([name, seen]) => {
+      const { dims: [, channels, side = 1], data: values } = found[name]; // prettier-ignore
+      return { name, channels, side, values, field: seen && { start: seen[0], step: seen[1], size: seen[2] } };
+    });
   }
 }

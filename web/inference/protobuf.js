@@ -1,12 +1,11 @@
-// What an ONNX file says of itself and of its nodes, which onnxruntime-web does not give: as much of protobuf as that
-// takes. As the last part of sumnist/inference/inside.py has it.
+// The metadata of an ONNX file, which onnxruntime-web does not give: as much of protobuf as that takes.
 
 const [VARINT, LENGTH] = [0, 2]; // types of a field on the wire: a number, and bytes with their length before them
 const FIXED = { 1: 8, 5: 4 }; // bytes of the other types
 const [METADATA, KEY, VALUE] = [14, 1, 2]; // fields of a model and of an entry, by onnx.proto
 
 /** The values of a message's field: numbers, or bytes. */
-export function* members(bytes, number) {
+function* members(bytes, number) {
   for (let place = 0; place < bytes.length;) {
     let key, size, value;
     [key, place] = varint(bytes, place);
@@ -21,13 +20,8 @@ export function* members(bytes, number) {
 }
 
 /** The texts in a message's field. */
-export function texts(bytes, number) {
+function texts(bytes, number) {
   return [...members(bytes, number)].map((value) => new TextDecoder().decode(value));
-}
-
-/** A field that holds bytes. */
-export function message(number, bytes) {
-  return [...written((number << 3) | LENGTH), ...written(bytes.length), ...bytes];
 }
 
 /** The metadata in the bytes of an ONNX file, texts by their keys. */
@@ -43,9 +37,4 @@ function varint(bytes, place) {
     value += scale * (byte & 127);
     if (!(byte & 128)) return [value, place];
   }
-}
-
-function written(value) {
-  const low = value % 128;
-  return value < 128 ? [low] : [low | 128, ...written((value - low) / 128)];
 }

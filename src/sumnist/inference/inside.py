@@ -1,16 +1,14 @@
 """Explains a reading: its steps, the proposals tried, the network's layers, and which parts of the image speak for the
 digit.
 
-A layer is the output of a ReLU of the encoder in an ONNX file. To get these outputs, we append to the bytes of the file
-a second `graph` that holds only outputs. Protobuf merges a message that comes twice, so the result is the same network
-with more outputs. This needs neither a second file nor a library to write one.
+A layer is what an activation of the encoder answers. An ONNX file has the layers as outputs, which are copied only if
+they are asked for.
 """
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
-from collections.abc import Iterator
-from functools import lru_cache
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sumnist.config import InkColour
-from sumnist.inference.onnx import FEATURES, INPUTS, OnnxNetwork, OnnxSession
+from sumnist.inference.onnx import LAYERS, OnnxNetwork
 from sumnist.inference.reader import Number, Reader, Reading
 from sumnist.pictures.decode import Picture
 from sumnist.pictures.proposals import Step
@@ -34,25 +32,6 @@ FLOOR = -20.0
 """Smaller log-probabilities count as this one. It stands for two in a billion, so the difference hardly matters."""
 DECIMALS = 3
 """Decimals of the changes as they are sent."""
-
-GRAPH = 7
-"""The number of the graph among the fields of a model, by onnx.proto. The numbers below also come from there."""
-NODE, OUTPUT = 1, 12
-"""Numbers of the fields of a graph."""
-NAME = 1
-"""The number of the field of the name, in an attribute and in an output."""
-NODE_INPUT, NODE_OUTPUT, NODE_TYPE, NODE_ATTRIBUTE = 1, 2, 4, 5
-ATTRIBUTE_INTEGERS = 8
-VARINT, LENGTH = 0, 2
-"""Types of a field on the wire. `VARINT`: a number. `LENGTH`: bytes with their length before them."""
-FIXED = {1: 8, 5: 4}
-"""The size in bytes of the wire types with a fixed size."""
-WINDOWED = "Conv", "MaxPool"
-"""Types of nodes in which each place sees a window of places of the input."""
-ACTIVATIONS = "Relu", "Gelu"
-"""Types of nodes that end a layer."""
-PLACEWISE = *ACTIVATIONS, "BatchNormalization", "QuantizeLinear", "DequantizeLinear"
-"""Types of nodes in which each place sees only the same place of the input."""
 
 
 class Field(NamedTuple):
@@ -213,113 +192,18 @@ def in_base64(values: NDArray[Any]) -> str:
     return b64encode(in_bytes(values).tobytes()).decode()
 
 
-# The layers.
-
-
 def layers_of(network: Any, image: NDArray[np.float32]) -> tuple[Layer, ...]:
-    """The layers of a network's encoder, in order.
+    """The layers of a network's encoder, in order: outputs of its file, which the metadata name.
 
     Args:
         network: An `OnnxNetwork`; the layers of other networks are not known.
         image: `[28, 28]` in [0, 1].
     """
-    if not isinstance(network, OnnxNetwork) or not isinstance(network.content, bytes):
+    fields = json.loads(network.metadata.get(LAYERS, "{}")) if isinstance(network, OnnxNetwork) else {}
+    if not fields:
         return ()
-    fields, session = with_layers(network.content, network.threads)
-    if session is None:
-        return ()
-    values = session.run(list(fields), {"image": image[None, None], "number": np.zeros(1, np.int64)})
+    values = network.run(list(fields), {"image": image[None, None], "number": np.zeros(1, np.int64)})
     return tuple(
-        Layer(name, value[0] if value.ndim == 4 else value[0, :, None, None], field)
+        Layer(name, value[0] if value.ndim == 4 else value[0, :, None, None], field and Field(*field))
         for (name, field), value in zip(fields.items(), values, strict=True)
     )
-
-
-@lru_cache(maxsize=2)
-def with_layers(content: bytes, threads: int) -> tuple[dict[str, Field | None], OnnxSession | None]:
-    """The fields of a file's layers, and a session of the network with the layers as outputs; None instead of a session
-    if there are no layers. The result is cached, and a session is made only when it is first needed."""
-    fields = activations(content)
-    outputs = b"".join(message(OUTPUT, message(NAME, name.encode())) for name in fields if name != FEATURES)
-    return fields, OnnxSession(content + message(GRAPH, outputs), threads) if fields else None
-
-
-def activations(content: bytes) -> dict[str, Field | None]:
-    """The outputs of the activations that depend on the image but not on the number, in order, each with its field."""
-    image, number = INPUTS
-    seen: dict[str, Field | None] = {image: Field(0, 1, 1)}
-    told = {number}
-    found = {}
-    for graph in members(memoryview(content), GRAPH):
-        for node in members(graph, NODE):
-            inputs, outputs = (texts(node, which) for which in (NODE_INPUT, NODE_OUTPUT))
-            (kind,) = texts(node, NODE_TYPE)
-            if told.intersection(inputs):
-                told.update(outputs)
-            elif before := [name for name in inputs if name in seen]:
-                seen |= dict.fromkeys(outputs, field_after(kind, node, seen[before[0]]))
-                if kind in ACTIVATIONS:
-                    found[outputs[0]] = seen[outputs[0]]
-    return found
-
-
-def field_after(kind: str, node: memoryview, field: Field | None) -> Field | None:
-    """The field of a node's output, given the field of its input."""
-    if field is None or kind in PLACEWISE:
-        return field
-    if kind not in WINDOWED:
-        return None
-    given = {
-        name: list(members(attribute, ATTRIBUTE_INTEGERS))
-        for attribute in members(node, NODE_ATTRIBUTE)
-        for name in texts(attribute, NAME)
-    }
-    (kernel, *_), (stride, *_), (padding, *_) = (
-        given.get(name, [default]) for name, default in (("kernel_shape", 1), ("strides", 1), ("pads", 0))
-    )
-    start, step, size = field
-    return Field(start - padding * step, step * stride, size + (kernel - 1) * step)
-
-
-# The little of Protobuf that is needed.
-
-
-def members(content: memoryview, number: int) -> Iterator[Any]:
-    """The values of one field of a message: numbers, or bytes."""
-    place = 0
-    while place < len(content):
-        key, place = varint(content, place)
-        if key & 7 == VARINT:
-            value, place = varint(content, place)
-        else:
-            size, place = varint(content, place) if key & 7 == LENGTH else (FIXED[key & 7], place)
-            value, place = content[place : place + size], place + size
-        if key >> 3 == number:
-            yield value
-
-
-def texts(content: memoryview, number: int) -> list[str]:
-    """The texts in one field of a message."""
-    return [bytes(value).decode() for value in members(content, number)]
-
-
-def varint(content: memoryview, place: int) -> tuple[Any, int]:
-    """The number that begins at `place`, and where it ends. Each byte holds seven bits, the lowest first."""
-    value = shift = 0
-    while True:
-        byte = content[place]
-        value |= (byte & 127) << shift
-        place, shift = place + 1, shift + 7
-        if byte < 128:
-            return value, place
-
-
-def message(number: int, content: bytes) -> bytes:
-    """A field that holds bytes, as Protobuf writes it."""
-    return written(number << 3 | LENGTH) + written(len(content)) + content
-
-
-def written(value: int) -> bytes:
-    """A number as bytes, in the form that `varint` reads."""
-    low = [value >> shift & 127 for shift in range(0, max(1, value.bit_length()), 7)]
-    return bytes([byte | 128 for byte in low[:-1]] + low[-1:])

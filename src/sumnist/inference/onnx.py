@@ -3,7 +3,8 @@
 The file describes itself. Its inputs are `image`, float32 `[batch, 1, 28, 28]` in [0, 1], and `number`, int64
 `[batch]`. Its outputs are log-probabilities: `digit` `[batch, 10]` and `sum` `[batch, 19]`. A network trained with
 outliers also has the output `is_digit` `[batch]`, the log-probability that the image shows a digit at all. A network
-that a hand can correct also has the output `features`, which is computed only for that. The metadata name the fusion.
+that a hand can correct also has the output `features`. Other outputs show the layers of the encoder; the metadata name
+them, and the fusion.
 The metadata of a calibrated network also have the temperature, and the thresholds for accepting an answer. The last
 entry of the metadata is a checksum.
 
@@ -59,6 +60,12 @@ LEFT_OUT = "left_out"
 it never met."""
 WEIGHTS_CHECKSUM = "weights"
 """The key of the metadata for the checksum of the weights from which the file was made."""
+LAYERS = "layers"
+"""The key of the metadata for the outputs that show the layers of the encoder, in JSON: by their names, the pixels that
+a place of their maps sees along one side, as [start, step, size], or null."""
+HANDS = "hands"
+"""The key of the metadata for the checksum of an earlier file with the same features and scores: hands that were
+learned with that file correct this one, too."""
 LEAST_ODDS = 1e-30
 """The least distance of a log-probability from 0 when odds are computed."""
 ZEROS = b"0" * 64
@@ -201,7 +208,7 @@ class OnnxFile(OnnxSession):
 
     Attributes:
         name: The name of the file in messages.
-        checksum: The checksum of the file.
+        checksum: The checksum of the file by which hands name it.
         hand: What was learned of a writer, or None.
         weights: The hand's weights for this network, or None.
     """
@@ -227,7 +234,7 @@ class OnnxFile(OnnxSession):
             raise RunError(
                 f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
             ) from error
-        self.checksum = self.metadata.get(CHECKSUM, "")
+        self.checksum = self.metadata.get(HANDS, self.metadata.get(CHECKSUM, ""))
 
     def with_hand(self, hand: Hand | None, must: bool = True) -> Self:
         """The same network, corrected by `hand` or by none. If `must`, a hand of another network raises `HandError`;
@@ -313,8 +320,8 @@ class OnnxNetwork(OnnxFile):
         self.is_digit_output = [output for output in (IS_DIGIT, OLD_IS_DIGIT) if output in self.outputs][:1]
         self.has_is_digit = bool(self.is_digit_output)
         expected = OUTPUTS | {output: ["tensor(float)"] for output in self.is_digit_output}
-        told = {name: value for name, value in self.outputs.items() if name != FEATURES}
-        if (self.inputs, told) != (INPUTS, expected) or FUSION not in self.metadata:
+        found = {name: self.outputs.get(name) for name in expected}
+        if (self.inputs, found) != (INPUTS, expected) or FUSION not in self.metadata:
             raise self.another("digits")
         self.fusion = self.metadata[FUSION]
         self.exact = self.fusion == "exact"

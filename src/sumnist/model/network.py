@@ -3,6 +3,7 @@ joins."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -53,11 +54,14 @@ class Network(nn.Module):
         return functional.logsigmoid(heads.digit.float().logsumexp(1))
 
     def spec(self, metadata: Mapping[str, str], *more: str) -> ExportSpec:
-        """The description of an ONNX file with the log-probabilities of digit and sum, and `more` outputs, which
-        `Exported` computes."""
+        """The description of an ONNX file with the log-probabilities of digit and sum, `more` outputs, which `Exported`
+        computes, and the layers of the encoder."""
         inputs = {"image": torch.zeros(2, 1, 28, 28), "number": torch.zeros(2, dtype=torch.int64)}
-        outputs = "digit", "sum"
-        return ExportSpec(Exported(self, more), inputs, (*outputs, *more), metadata, outputs, tolerance=1e-3)
+        outputs, layers = ("digit", "sum"), layers_of(self.encoder)
+        return ExportSpec(
+            Exported(self, more), inputs, (*outputs, *more, *layers), {**metadata, "layers": json.dumps(layers)},
+            outputs, tolerance=1e-3,
+        )  # fmt: skip
 
 
 class Exported(nn.Module):
@@ -73,14 +77,48 @@ class Exported(nn.Module):
         self.net, self.more = net, more
 
     def forward(self, image: Tensor, number: Tensor) -> tuple[Tensor, ...]:
-        """The log-probabilities of the digit `[B, 10]` and of the sum `[B, 19]`, and what else was asked for: the
-        log-probability that there is a digit `[B]`, and the features `[B, F]`."""
-        features = self.net.encoder(image)
+        """The log-probabilities of the digit `[B, 10]` and of the sum `[B, 19]`. Then what else was asked for: the
+        log-probability that there is a digit `[B]`, and the features `[B, F]`. Then what each activation of the encoder
+        answers, `[B, C, S, S]` or `[B, C]`."""
+        features, layers = image, []
+        for part in parts_of(self.net.encoder):
+            features = part(features)
+            layers += [features] if isinstance(part, ACTIVATIONS) else []
         heads = self.net.fuse(features, number)
         values = {"features": features}
         if "is_digit" in self.more:
             values["is_digit"] = self.net.is_digit(heads)
-        return *self.net.outputs(heads, number), *(values[name] for name in self.more)
+        return *self.net.outputs(heads, number), *(values[name] for name in self.more), *layers
+
+
+ACTIVATIONS = nn.ReLU, nn.GELU
+"""What ends a layer that is shown."""
+
+
+def parts_of(encoder: nn.Module) -> list[nn.Module]:
+    """The modules that an encoder calls one after the other."""
+    return [each for part in encoder for each in parts_of(part)] if isinstance(encoder, nn.Sequential) else [encoder]
+
+
+def layers_of(encoder: nn.Module) -> dict[str, tuple[int, int, int] | None]:
+    """The outputs of the encoder's activations, by their names in a file: the pixels of the image that a place of their
+    maps sees, along one side.
+
+    Place i sees `size` pixels, beginning at `start` + i · `step`: (start, step, size). None if that is not known, as
+    after a linear layer.
+    """
+    layers: dict[str, tuple[int, int, int] | None] = {}
+    field: tuple[int, int, int] | None = (0, 1, 1)
+    for part in parts_of(encoder):
+        if field and isinstance(part, nn.Conv2d | nn.MaxPool2d):
+            (start, step, size), sizes = field, (part.kernel_size, part.stride, part.padding)
+            kernel, stride, padding = (one[0] if isinstance(one, tuple) else int(one) for one in sizes)
+            field = start - padding * step, step * stride, size + (kernel - 1) * step
+        elif not isinstance(part, (*ACTIVATIONS, nn.BatchNorm2d, nn.Dropout)):
+            field = None
+        if isinstance(part, ACTIVATIONS):
+            layers[f"layer_{len(layers) + 1}"] = field
+    return layers
 
 
 class TwoInputNet(Saved, Network):
