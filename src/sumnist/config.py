@@ -266,19 +266,19 @@ class Training(Run):
             values["preset"] = "robust"  # as 0.1 called it
         gone = {name: values.pop(name, default) for name, default in BEFORE.items()}
         new = {name: value for name, value in values.items() if name not in GONE or value not in GONE[name]}
-        lost = values.keys() - new.keys()
         kept = cls(**{name: value for name, value in new.items() if name in cls.__dataclass_fields__})
         floor = gone["lr_floor"] if gone["smoothing_fades"] else 1.0
-        lost |= {"operation"} if gone["operation"] == "sub" else set()
-        lost |= {"number_encoding"} if kept.fusion == "concat" and gone["number_encoding"] != "one-hot" else set()
         target = {"exact": gone["sum_target"], "concat": "classes", "original": "bits"}[kept.fusion]
-        lost |= {"sum_target"} if gone["sum_target"] != target else set()
-        lost |= {"label_smoothing"} if kept.label_smoothing * floor != kept.last_smoothing else set()
-        if lost:
-            name = min(lost)
+        differs = {
+            "operation": gone["operation"] == "sub",
+            "number_encoding": kept.fusion == "concat" and gone["number_encoding"] != "one-hot",
+            "sum_target": gone["sum_target"] != target,
+            "label_smoothing": kept.label_smoothing * floor != kept.last_smoothing,
+        }
+        if lost := [*sorted(values.keys() - new.keys()), *(name for name, is_so in differs.items() if is_so)]:
             raise RunError(
-                f"{source}: {name} {shown((values | gone)[name])}, which this version of sumnist has no more: use the "
-                f"version at commit {LAST_COMMIT}, which does"
+                f"{source}: {lost[0]} {shown((values | gone)[lost[0]])}, which this version of sumnist has no more: "
+                f"use the version at commit {LAST_COMMIT}, which does"
             )
         return new
 
@@ -322,7 +322,7 @@ def check_fields(settings: Any) -> None:
             if value is None:
                 continue
             hint = get_args(hint)[0]  # noqa: PLW2901  # the other one is None
-        if get_origin(hint) is Literal and value not in get_args(hint):
+        if get_origin(hint) is Literal and not (isinstance(value, str) and value in get_args(hint)):
             raise ConfigError(unknown(flag(name), value, get_args(hint)))
         if hint is bool:
             if str(getattr(value, "dtype", "")) == "bool":  # NumPy's

@@ -1,0 +1,311 @@
+"""The recipes of strips, cells and scenes: batches, losses, figures, calibration; Muon beside the singular value
+decomposition and AdamW."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import lab.__main__ as program
+from ctc_oracle import log_prob
+from lab.recipes import calibrate as fitting
+from lab.recipes import cells, strips, texts
+from lab.recipes import tasks as recipes
+from lab.recipes.muon import Muon, orthogonal
+from lab.recipes.networks import CellNet, StripNet, text_nll
+from lab.recipes.settings import Composition, StripTraining
+from lab.recipes.strips import StripBatch
+from lab.recipes.tasks import TASKS, CellTask, Composed, FinderTask, NumberTask
+from sumnist.errors import ConfigError
+from sumnist.training.devices import ProcessGroup
+from sumnist.training.loop import train, training_step
+from sumnist.training.tasks import Loss, Tally
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch, few_scenes: Callable[[pytest.MonkeyPatch], None]) -> None:
+    """Few characters to compose of, and few batches to measure on."""
+    few_scenes(monkeypatch)
+    monkeypatch.setattr(strips, "DRAWN_DIGITS", 100)
+    monkeypatch.setattr(cells, "DRAWN_DIGITS", 100)
+    monkeypatch.setattr(NumberTask, "held_batches", (2, 8, 1))
+    for task in (CellTask, FinderTask):
+        monkeypatch.setattr(task, "held_batches", (2, 16, 1))
+        monkeypatch.setattr(task, "held_drawn", 100)
+
+
+@pytest.fixture
+def config_of(idx_folder: Path) -> Callable[[str], Composition]:
+    """A training of a second or two of a task."""
+
+    def config(task: str) -> Composition:
+        shared = {"data_dir": idx_folder, "validation": 200, "epochs": 2, "threads": 1, "device": "cpu"}
+        made: Composition = TASKS[task].network.settings(strips=24, batch_size=8, precision="fp32", **shared)
+        return made
+
+    return config
+
+
+def test_settings_are_read_as_they_were_written() -> None:
+    for name in ("numbers", "cells", "finder"):
+        settings = TASKS[name].network.settings(seed=3)
+        assert type(settings).from_json(settings.to_json(), "config.json") == settings
+
+
+@pytest.mark.parametrize("task", ["numbers", "cells", "finder"])
+def test_a_run_that_was_stopped_comes_to_the_weights_that_it_would_have_had(
+    task: str, idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = f"train {task} data_dir={idx_folder} validation=200 epochs=2 strips=24 batch_size=8 threads=1 device=cpu"
+    assert program.main([*words.split(), "--out", str(tmp_path / "alone")]) == 0
+    row = json.loads((tmp_path / "alone/metrics.jsonl").read_text().splitlines()[-1])
+    assert TASKS[task].in_words(row) in capsys.readouterr().out
+    steps = iter(range(1, 100))
+
+    def step(*given: Any) -> Any:
+        if next(steps) == 5:
+            raise KeyboardInterrupt
+        return training_step(*given)
+
+    run = [*words.split(), "--out", str(tmp_path / "run")]
+    with monkeypatch.context() as patch:
+        patch.setattr("sumnist.training.loop.training_step", step)
+        assert program.main(run) == 130
+    assert program.main([*run, "--resume"]) == 0
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (tmp_path / "alone/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "strengths", "wanted"),
+    [(NumberTask, "numbers", (0.5, 0.75), "a strip"), (CellTask, "cells", (1.0, 1.0), "two cells"),
+     (FinderTask, "finder", (0.7, 0.75), "two scenes")],
+)  # fmt: skip
+def test_the_batches_of_an_epoch_are_new_ones_and_processes_share_them(
+    kind: type[Composed],
+    name: str,
+    strengths: tuple[float, float],
+    wanted: str,
+    config_of: Callable[[str], Composition],
+) -> None:
+    config = config_of(name)
+
+    def images(team: ProcessGroup, epoch: int) -> list[torch.Tensor]:
+        task = kind(config, CPU, team)
+        task.prepare(False)
+        return [batch.image for batch in task.epoch(epoch, 1.0)]
+
+    first, second = (images(ProcessGroup(), epoch) for epoch in range(2))
+    shares = [images(ProcessGroup(rank, 2), 0) for rank in range(2)]
+    assert [len(part) for part in (first, second, *shares)] == [3] * 4
+    for one, other in ((first, second), shares):
+        assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+    task = kind(config, CPU, ProcessGroup())
+    task.batches = SimpleNamespace(batch=lambda step, size, strength: (step, size, strength))
+    for intensity, strength in zip((0.1, 0.75), strengths, strict=True):  # cells are disturbed fully
+        assert list(task.epoch(2, intensity)) == [(step, 8, strength) for step in (6, 7, 8)]
+    with pytest.raises(ConfigError, match=f"--batch-size 8: expected at least {wanted} for each process"):
+        kind(config, CPU, ProcessGroup(0, 9))
+
+
+def emissions_of_classes(*paths: list[int]) -> torch.Tensor:
+    """Emissions `[B, T, 14]` whose best path is the one given."""
+    return functional.one_hot(torch.tensor(paths), 14).float().log_softmax(2)
+
+
+def batch_of(written: list[list[int]], steps: list[int]) -> StripBatch:
+    return StripBatch(
+        torch.zeros(len(written), 1, 32, 4 * max(steps)), torch.tensor([one for classes in written for one in classes]),
+        torch.tensor([len(classes) for classes in written]), 4 * torch.tensor(steps),
+    )  # fmt: skip
+
+
+def test_the_loss_is_that_of_the_exact_scoring_of_the_empty_text_too() -> None:
+    torch.manual_seed(0)
+    emissions = torch.randn(3, 9, 14).log_softmax(2)
+    batch = batch_of([[2, 2, 11, 6], [], [14 - 1]], [9, 7, 5])
+    expected = [
+        -log_prob(emissions[place, :steps].numpy(), [text])[0]
+        for place, (text, steps) in enumerate(zip(batch.texts(), [9, 7, 5], strict=True))
+    ]
+    assert batch.texts() == ["11.5", "", "-"]
+    assert text_nll(emissions, batch).tolist() == pytest.approx(expected, rel=1e-5)
+    no_path = batch_of([[3, 3]], [2])
+    assert text_nll(torch.zeros(1, 2, 14).log_softmax(2), no_path).item() == 0
+
+
+def test_the_best_path_is_read_without_repetitions_blanks_and_separators_and_is_right_whatever_these() -> None:
+    emissions = emissions_of_classes([0, 2, 2, 0, 2, 11, 6, 6], [1, 1, 13, 1, 0, 0, 9, 9], [0] * 8)
+    read = recipes.digits_read(emissions, torch.tensor([8, 5, 8]))
+    assert [classes.tolist() for classes in read] == [[2, 2, 6], [1, 1], []]
+    emissions = emissions_of_classes([2, 11, 3, 0], [2, 0, 3, 0], [2, 3, 4, 0], [0, 0, 12, 0])
+    assert NumberTask.right(emissions, batch_of([[2, 3], [2, 12, 3], [2, 3], []], [4] * 4)) == 3
+
+
+def test_the_tally_is_the_mean_over_all_strips_whatever_the_batches(
+    config_of: Callable[[str], Composition],
+) -> None:
+    emissions, batch = emissions_of_classes([2, 3], [4, 5]), batch_of([[2, 3], [4, 6]], [2, 2])
+    tally = Tally(NumberTask(config_of("numbers"), CPU, ProcessGroup(0, 2)))
+    tally.add(StripNet(), emissions, Loss(torch.tensor(3.0)), batch)
+    tally.add(StripNet(), emissions[:1], Loss(torch.tensor(0.0)), batch_of([[2, 3]], [2]))
+    assert tally.figures()["train_number"] == pytest.approx(2 / 3)
+    assert tally.text() == "loss 2.000, numbers 66.67%"
+
+
+@pytest.mark.long
+def test_two_hundred_steps_on_single_digits_teach_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "LENGTHS", (1.0,) + (0.0,) * 11)
+    monkeypatch.setattr(NumberTask, "held_batches", (2, 64, 1))
+    small = StripTraining(epochs=1, strips=12_800, batch_size=64, lr=1e-2, ema=0.9, threads=1)
+    row = train(small, tmp_path, progress=False, task=NumberTask).metrics[-1]
+    assert row["validation_number"] > 0.25  # who reads nothing is right where there is no number: on one of eight
+    assert row["validation_nll"] < 2.4  # what guessing costs
+
+
+def test_the_temperature_of_cells_is_the_best_of_a_fine_grid_and_the_figures_are_counts(
+    config_of: Callable[[str], Composition],
+) -> None:
+    task, net = CellTask(config_of("cells"), CPU, ProcessGroup()), CellNet()
+    net([torch.rand(4, 1, 36, 30), torch.rand(2, 1, 36, 54)])
+    fitted, batches = task.calibrate(net), task.composed
+    assert net.calibration.temperature.item() == pytest.approx(fitted["temperature"])
+    assert task.measure(net)["box"] == fitted["box"]
+    net.calibration.set()
+    with torch.no_grad():
+        said = torch.cat([net([batch.boxes, batch.strips]) for batch in batches])
+        of_boxes = torch.cat([net(batch.boxes).argmax(1) == batch.target[: len(batch.boxes)] for batch in batches])
+    target = torch.cat([batch.target for batch in batches])
+    grid = np.geomspace(0.25, 4, 400)
+    best = min(functional.nll_loss((said / t).log_softmax(1), target).item() for t in grid.tolist())
+    assert fitted["nll"] == pytest.approx(best, abs=1e-3)
+    assert fitted["nll"] <= fitted["nll_before"] + 1e-9
+    assert fitted["box"] == pytest.approx(of_boxes.double().mean().item())
+
+
+def batch(random: np.random.Generator, count: int, heat: float) -> tuple[Tensor, StripBatch]:
+    """Strips of one digit, or of none, each of three steps, and logits that say which, `heat` times as sharp as they
+    should be."""
+    scores = np.zeros((count, 3, 14))
+    scores[:, ::2, 0] = 12.0  # blank before and after
+    scores[:, 1] = random.normal(0, 4.0, (count, 14))
+    scores[:, 1, 11:] = -12.0  # no signs
+    odds = np.exp(scores[:, 1])
+    drawn = (np.cumsum(odds / odds.sum(1, keepdims=True), 1) > random.random((count, 1))).argmax(1)
+    there = drawn > 0
+    strips = StripBatch(
+        torch.zeros(count, 1, 32, 12), torch.from_numpy(drawn[there]), torch.from_numpy(there.astype(np.int64)),
+        torch.full((count,), 12),
+    )  # fmt: skip
+    return torch.from_numpy(heat * scores).float().log_softmax(2), strips
+
+
+@pytest.mark.parametrize("heat", [0.5, 1.0, 2.0])
+def test_the_temperature_undoes_how_much_too_sharp_the_logits_are_and_what_is_accepted_is_right(heat: float) -> None:
+    random = np.random.default_rng(5)
+    logits, strips = zip(*(batch(random, 500, heat) for _ in range(4)), strict=True)
+    fitted = fitting.calibrate_strips(logits, strips)
+    assert fitted["temperature"] == pytest.approx(heat, rel=0.1)
+    assert fitted["nll"] <= fitted["nll_before"]
+    assert fitted["strips"] == 2000
+    assert 0 < fitted["accepted"] < 1
+    assert fitted["right"] < fitting.RIGHT <= fitted["right_of_accepted"]
+
+
+def test_a_threshold_is_the_lowest_that_keeps_the_share_of_right_ones() -> None:
+    confidence = np.linspace(1, 0, 1001)
+    right = np.arange(1001) % 200 != 199  # one in 200 is wrong
+    right[600:] = False
+    least = fitting.accepting(confidence, right, 0.99)
+    kept = confidence >= least
+    assert right[kept].mean() >= 0.99
+    assert right[confidence >= least - 0.002].mean() < 0.99
+    assert kept.sum() > 600
+    assert fitting.accepting(np.linspace(0.9, 0.1, 100), np.zeros(100, bool)) == 1.0
+
+
+# Muon, beside the singular value decomposition and AdamW.
+
+
+LR, BETAS, DECAY = 1e-2, (0.9, 0.99), 0.1
+
+
+def small_net() -> nn.Sequential:
+    """First weights, inner ones of both shapes, last ones, and what is no matrix."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.Conv2d(6, 8, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(8, 40, 1), nn.Flatten(), nn.Linear(640, 3),
+    )  # fmt: skip
+
+
+def gradients(net: nn.Module) -> list[Tensor]:
+    """What one backward pass leaves, of every parameter."""
+    net(torch.randn(5, 1, 4, 4, generator=torch.Generator().manual_seed(1))).square().mean().backward()
+    return [parameter.grad.clone() for parameter in net.parameters() if parameter.grad is not None]
+
+
+@pytest.mark.parametrize("shape", [(30, 70), (70, 30), (40, 40), (1, 9)])
+def test_an_orthogonal_matrix_keeps_the_singular_vectors_and_loses_the_values(shape: tuple[int, int]) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    found = left.T @ orthogonal(matrix) @ right.T
+    assert torch.allclose(found, torch.diag(found.diagonal()), atol=1e-9)
+    strong = values > 0.02 * matrix.norm()
+    assert (found.diagonal()[strong] > 0.65).all()
+    assert (found.diagonal() < 1.25).all()
+    assert not orthogonal(torch.zeros(3, 5)).any()
+
+
+@pytest.mark.parametrize("weakest", [1e-1, 1e-2, 1e-3])
+def test_rounding_errors_of_a_matrix_with_weak_directions_do_not_grow(weakest: float) -> None:
+    scales = torch.logspace(0, torch.tensor(weakest).log10().item(), 100)
+    matrix = torch.randn(300, 100, generator=torch.Generator().manual_seed(3)) * scales
+    exact = orthogonal(matrix.double())
+    assert (orthogonal(matrix) - exact).abs().max() < 1e-3
+    assert torch.linalg.matrix_norm(exact, 2) < 1.25
+
+
+def test_first_and_last_weights_and_what_is_no_matrix_are_stepped_by_adamw() -> None:
+    once, twin = small_net(), small_net()
+    gradients(once), gradients(twin)
+    Muon(once, LR, BETAS, DECAY).step()
+    torch.optim.AdamW(twin.parameters(), LR, BETAS, weight_decay=DECAY).step()
+    alike = {
+        name: torch.allclose(mine, theirs, atol=1e-6)
+        for (name, mine), theirs in zip(once.named_parameters(), twin.parameters(), strict=True)
+    }
+    assert {name for name, same in alike.items() if not same} == {"2.weight", "4.weight"}
+
+
+def test_a_step_of_an_inner_layer_follows_the_singular_vectors_of_its_gradient_and_has_the_size_of_adams() -> None:
+    net = small_net()
+    weight = next(net[2].parameters()).detach()
+    before, gradient = weight.clone(), gradients(net)[4].flatten(1)
+    Muon(net, LR, BETAS, 0.0).step()
+    step = (before - weight).flatten(1)
+    left, _, right = torch.linalg.svd(gradient, full_matrices=False)
+    along = (left.T @ step @ right.T).diagonal()
+    assert (along > 0).all()
+    assert along.max() / along.min() < 2
+    assert step.square().mean().sqrt() == pytest.approx(0.2 * LR, rel=0.3)
+
+
+def test_weights_decay_by_the_learning_rate_times_the_decay() -> None:
+    net = small_net()
+    for parameter in net.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    before = [parameter.detach().clone() for parameter in net.parameters()]
+    Muon(net, LR, BETAS, DECAY).step()
+    for old, new in zip(before, net.parameters(), strict=True):
+        assert torch.allclose(new, old * (1 - LR * DECAY))
