@@ -201,7 +201,7 @@ def correct() -> None:
             journal.add('{"row": 1}')
 
 
-def train(seed: int, **flags: bool) -> None:
+def train(seed: int, **flags: Any) -> None:
     """Train a small network on a few images."""
     config = preset("tiny", data_dir=Path(os.environ["DIGITS"]), validation=100, epochs=2, batch_size=100, seed=seed,
                     device="cpu", threads=1)  # fmt: skip

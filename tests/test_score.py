@@ -194,11 +194,9 @@ def changing(tmp_path: Path, pictures: Path) -> dict[str, Path]:
 
 Change = Callable[[Path], object]
 CHANGES: list[tuple[str, Change, dict[str, Any], str]] = [
-    ("folder", lambda folder: shutil.copy(folder / "05.png", folder / "055.png"), {}, "list of pictures"),
-    ("folder", lambda folder: (folder / "05.png").unlink(), {}, "list of pictures"),
+    ("folder", lambda folder: (folder / "05.png").rename(folder / "055.png"), {}, "state of the pictures"),
     ("folder", lambda folder: shutil.copy(folder / "06.png", folder / "05.png"), {}, "state of the pictures"),
     ("csv", lambda folder: (folder / "t.csv").write_text("path\n07.png\n"), {}, "content of the source"),
-    ("jsonl", lambda folder: (folder / "t.jsonl").write_text('{"path": "1.png"}\n'), {}, "content of the source"),
     ("csv", Path.exists, {"number": 8}, "number"),
     ("csv", Path.exists, {"ink": "dark"}, "ink"),
     ("csv", Path.exists, {"model": PRETRAINED / "learned.onnx"}, "model"),
@@ -296,6 +294,20 @@ def test_a_table_that_was_written_when_the_scoring_was_stopped_is_finished_and_a
     assert (again.rows, again.read_now) == (30, 0)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv", "then"]
     assert out.read_bytes() == written
+
+
+def test_a_file_that_appears_while_rows_are_read_is_kept(
+    changing: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def add_and_write(self: Output, *arguments: Any) -> None:
+        add(self, *arguments)
+        self.path.write_text("mine")
+
+    add = Output.add
+    monkeypatch.setattr(Output, "add", add_and_write)
+    with pytest.raises(OutputError, match="holds something already"):
+        score(changing["csv"], tmp_path / "out.csv", 7, workers=1, progress=False)
+    assert (tmp_path / "out.csv").read_text() == "mine"
 
 
 def test_what_is_read_from_is_not_written_to(changing: dict[str, Path], tmp_path: Path) -> None:

@@ -176,16 +176,15 @@ def pictures_in(folder: Path, *others: str) -> list[str]:
 
 
 def listing(folder: Path | str, names: list[str]) -> dict[str, str]:
-    """One checksum of the names of pictures, and one of their sizes and times."""
-    called, states = hashlib.sha256(), hashlib.sha256()
+    """A checksum of the names of pictures, their sizes and times."""
+    found = hashlib.sha256()
     for name in names:
         try:
             state = os.stat(os.path.join(folder, name))
-            states.update(f"{state.st_size} {state.st_mtime_ns}\n".encode())
+            found.update(os.fsencode(name) + f"\0{state.st_size} {state.st_mtime_ns}\n".encode())
         except OSError:  # such as a link to nothing
-            states.update(b"none\n")
-        called.update(os.fsencode(name) + b"\0")
-    return {"list of pictures": called.hexdigest(), "state of the pictures": states.hexdigest()}
+            found.update(os.fsencode(name) + b"\0none\n")
+    return {"state of the pictures": found.hexdigest()}
 
 
 # Tables.
