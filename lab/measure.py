@@ -1,6 +1,6 @@
 """Measure what the docs claim, and append rows to the files of docs/results, from which `make docs` writes the pages.
 
-    python -m lab measure runs fast-exact reference --seeds 0 1 2      train, and evaluate on the grid
+    python -m lab measure runs fast-exact fast-concat --seeds 0 1 2    train, and evaluate on the grid
     python -m lab measure addition --digits 1 2 --seeds 0              train on sums alone, and evaluate
     python -m lab measure robustness reported                          pictures outside MNIST
     python -m lab measure real NAME FOLDER reported                    real pictures of digits
@@ -8,8 +8,6 @@
     python -m lab measure sheets cells photographs --folder FOLDER     filled forms
     python -m lab measure find --folder cells=FOLDER --systems ours    numbers found on whole pictures
     python -m lab measure tables --table PICTURE --tsv FILE --count 50 whole tables
-    python -m lab measure hands STROKES                                the digits of pen writers, and their hands
-    python -m lab measure page                                         the page, in a browser
 
 The package must be committed, and its commit is in the rows. We make choices on training images and on the development
 half. The test images and the reported half are looked at once for each network and for each design of the path from a
@@ -29,7 +27,7 @@ import math
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import pairwise, product
@@ -39,13 +37,10 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, default_collate
+from torch import nn
 
 import sumnist
-from lab.evidence import RESULTS, ROOT, Row, Rows, add, clean_commit, once, with_envelope
+from lab.evidence import RESULTS, Row, Rows, add, clean_commit, once, with_envelope
 from lab.recipes.tasks import OutlierTask
 from lab.records import RUNS, row_of, same, settings_of
 from lab.study.rows import read_jsonl
@@ -54,37 +49,32 @@ from lab.suites import measure as suite
 from lab.suites import pages
 from lab.suites import tables as table_suite
 from lab.suites.digits import HALVES, Half
-from lab.suites.out_of_distribution import draw_stroke
 from lab.suites.sheet_truth import LAYOUTS, Truth
 from lab.suites.sheets import Ink, Sheets
 from sumnist.batch import measure as labelled_figures
 from sumnist.batch.labels import Label, labels_of
 from sumnist.batch.sources import pictures_in
 from sumnist.config import ReadingEngine, Training, preset
-from sumnist.data import pen_digits
 from sumnist.data.mnist import load_mnist
-from sumnist.data.pairs import as_image
 from sumnist.environment import commit
 from sumnist.errors import DataError, ImageError, SumnistError
 from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
-from sumnist.files import CELLS, FINDER, NUMBERS, ONNX, PRETRAINED
-from sumnist.formulas import MISTAKE, Relation
+from sumnist.files import FINDER, ONNX, PRETRAINED
+from sumnist.formulas import MISTAKE
 from sumnist.inference.finder import Finder
 from sumnist.inference.numbers import Numbers, file_of
 from sumnist.inference.reader import Reader
-from sumnist.memory import keep_freed_memory
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.tables.layout import TableLayout
-from sumnist.tables.reading import JUDGE, Table, TableReader, read_cells
-from sumnist.tables.rules import Rule
+from sumnist.tables.reading import Table, TableReader
 from sumnist.training.export import export_run
 from sumnist.training.folder import read_metrics
 from sumnist.training.loop import train
 
-PATHS = {"tables": 5, "hands": 1, "robustness": 7, "numbers": 14, "sheets": 5, "find": 8}
+PATHS = {"tables": 5, "robustness": 7, "numbers": 14, "sheets": 5, "find": 8}
 """The generation of each path from a picture to its reading. It rises when the path is redesigned; each network may
 then be measured on the reported half once more."""
 MODEL = PRETRAINED / ONNX
@@ -107,87 +97,6 @@ def half_of(path: str | Path) -> Half:
 # Training, and evaluating on the test grid.
 
 
-def reference(seed: int, threads: int) -> Row:
-    """Run a recipe for 99 % in one epoch.
-
-    5×5 convolution (24), pool, ReLU; 3×3 convolution (32), pool, ReLU; linear 256; Adam at 1e-2 with betas 0.7 and 0.9,
-    OneCycle, batches of 256, fp32. It uses the memory format and the allocator settings of `sumnist train`.
-    """
-    torch.set_num_threads(threads)
-    keep_freed_memory()
-    torch.manual_seed(seed)
-    data = load_mnist("train")
-    net = nn.Sequential(
-        nn.Conv2d(1, 24, 5), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(24, 32, 3), nn.MaxPool2d(2), nn.ReLU(),
-        nn.Flatten(), nn.Linear(800, 256), nn.ReLU(), nn.Linear(256, 10),
-    ).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # fmt: skip
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-2, betas=(0.7, 0.9), fused=True)
-    began = clocks()
-    images, digits = torch.tensor(data.images), torch.tensor(data.digits)
-    batches = torch.randperm(len(images)).split(256)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-2, total_steps=len(batches), cycle_momentum=False)
-    for index in batches:
-        optimizer.zero_grad()
-        nn.functional.cross_entropy(net(as_image(images[index])), digits[index]).backward()
-        optimizer.step()
-        schedule.step()
-    return run_of({"seed": seed, "threads": threads}, clocks() - began, digit_figures(net))
-
-
-GOAL, MOST_EPOCHS = 0.99, 14
-"""Share of right test images at which the usual example stops, and number of epochs after which it gives up."""
-MEAN, SPREAD = 0.1307, 0.3081
-"""Mean and standard deviation of MNIST's pixels, as that example has them."""
-
-
-def example(seed: int, threads: int) -> Row:
-    """Run the example that most people start from, until an epoch ends with 99 % of the test images right.
-
-    3×3 convolutions 32 and 64, pool, dropout 0.25, linear 128, dropout 0.5; Adadelta at 1.0, times 0.7 an epoch;
-    batches of 64 from a DataLoader, which converts and normalises each image by itself when it is needed. The example
-    looks at the test set after each epoch to know when to stop, which is to its advantage.
-    """
-    torch.set_num_threads(threads)
-    torch.manual_seed(seed)
-    data = load_mnist("train")
-    net = nn.Sequential(
-        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.25),
-        nn.Flatten(), nn.Linear(9216, 128), nn.ReLU(), nn.Dropout(0.5), nn.Linear(128, 10),
-    )  # fmt: skip
-    optimizer = torch.optim.Adadelta(net.parameters(), lr=1.0)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.7)
-
-    def one(place: int) -> tuple[Tensor, Tensor]:
-        image = torch.from_numpy(data.images[place]).float().div(255)[None]
-        return (image - MEAN) / SPREAD, torch.tensor(data.digits[place])
-
-    def batch_of(places: list[int]) -> list[Tensor]:
-        batch: list[Tensor] = default_collate([*map(one, places)])
-        return batch
-
-    places: Any = range(len(data))
-    loader: DataLoader[Any] = DataLoader(places, 64, shuffle=True, collate_fn=batch_of)
-    spent, epoch = np.zeros(2), 0
-    figures: Row = {"digit": {"value": 0.0}}
-    while epoch < MOST_EPOCHS and figures["digit"]["value"] < GOAL:
-        net.train()
-        began = clocks()
-        for image, digit in loader:
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(net(image), digit).backward()
-            optimizer.step()
-        schedule.step()
-        spent += clocks() - began
-        figures = digit_figures(net.eval(), MEAN, SPREAD)
-        epoch += 1
-    return run_of({"seed": seed, "threads": threads, "epochs": epoch}, spent, figures)
-
-
-def clocks() -> NDArray[np.float64]:
-    """Return the seconds of the wall clock, and the processor seconds of this process."""
-    return np.array([time.perf_counter(), time.process_time()])
-
-
 def run_of(
     config: Row, spent: Iterable[float], evaluation: Row, head: str | None = None, precision: str = "fp32"
 ) -> Row:
@@ -197,18 +106,7 @@ def run_of(
             "evaluation": evaluation, "precision": precision}  # fmt: skip
 
 
-@torch.inference_mode()
-def digit_figures(net: nn.Module, mean: float = 0.0, scale: float = 1.0) -> Row:
-    """Return the share of test images whose digit is right, in the form of an evaluation."""
-    test = load_mnist("test")
-    answers = [net((as_image(part) - mean) / scale).argmax(1) for part in torch.tensor(test.images).split(500)]
-    accuracy = float((torch.cat(answers) == torch.tensor(test.digits)).float().mean())
-    return {"data": "MNIST test", "digit": {"value": accuracy}, "parameters": count_parameters(net)}
-
-
-Recipe = Callable[[int, int], Row]
-"""Seed and threads → the run of a recipe from outside this package."""
-PLANS: dict[str, Training | Recipe] = {
+PLANS: dict[str, Training] = {
     "fast-exact": preset("fast", validation=0),
     "fast-concat": preset("fast", fusion="concat", epochs=4, validation=0),
     "default-exact": preset("default", validation=0),
@@ -216,9 +114,10 @@ PLANS: dict[str, Training | Recipe] = {
     "default-concat": preset("default", fusion="concat", numbers_per_image=10, validation=0),
     "original": preset("original", validation=0),
     "original-as-written": preset("original-as-written", validation=0),
-    "reference": reference,
-    "example": example,
 }
+OUTSIDE = "reference", "example"
+"""The plans of recipes from outside this package, which their commit has: one for 99 % in one epoch, and the example
+that most people start from."""
 TRIED = "robust-exact, tried"
 """The plan of rows about trainings of `robust` that were measured on the test set and not installed."""
 
@@ -232,9 +131,8 @@ def runs(given: argparse.Namespace) -> Iterator[Row]:
         if (name, seed) in done:
             print(f"{name}, seed {seed}: measured already")
         else:
-            config = isinstance(plan, Training) and replace(plan, seed=seed, threads=given.threads)
-            run = trained(config, given.runs / f"{name}-{seed}") if config else plan(seed, given.threads)  # type: ignore[operator]
-            yield with_envelope("run", plan=name, seed=seed) | run
+            config = replace(plan, seed=seed, threads=given.threads)
+            yield with_envelope("run", plan=name, seed=seed) | trained(config, given.runs / f"{name}-{seed}")
 
 
 def trained(config: Training, folder: Path) -> Row:
@@ -272,7 +170,7 @@ def current(rows: Rows) -> Rows:
 
     def is_current(row: Row) -> bool:
         if (plan := RUNS.get(row["plan"])) is None:
-            return row["plan"] in PLANS
+            return row["plan"] in OUTSIDE
         return same(settings_of(row), plan) and row["evaluation"]["parameters"] == plan["parameters"]
 
     return [row for row in rows if is_current(row)]
@@ -441,120 +339,6 @@ def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, la
     misread = [{"picture": Path(label.path).stem, "read": answer.text, "accepted": answer.accepted,
                 "in_candidates": answer.in_candidates} for label, answer in answers if not answer.right]  # fmt: skip
     return labelled_figures.number_result(name, [answer for _, answer in answers]) | unknown | {"misread": misread}
-
-
-# Hands. The writers are those of the half in a file of pen strokes; no network has learned from them. Each digit is
-# drawn by pens of three widths and in two sizes, and read alone.
-# Readers are adapted to some of each writer's digits, and read the others.
-
-HEIGHTS, PEN_WIDTHS = (24, 90), (0.05, 0.1, 0.16)
-"""Heights of a digit in pixels, and widths of pens as shares of the height."""
-EXAMPLES = (1, 2, 3, 5, 10)
-"""Examples of each digit to which a reader is adapted."""
-AGAIN = 3
-"""How often examples are chosen anew."""
-
-
-def pen_picture(strokes: Sequence[NDArray[Any]], height: int, width: float) -> NDArray[np.uint8]:
-    """Draw a digit, dark on light, with paper around it."""
-    every = np.concatenate(strokes)
-    low, size = every.min(0), np.ptp(every, 0)
-    factor, room = height / max(size[1], size[0] / 1.1, 1), height * (width + 0.3)
-    wide, high = (4 * round(factor * side + 2 * room) for side in size.tolist())
-    ink = Image.new("L", (wide, high))
-    for one in strokes:
-        points = [(4 * x, 4 * y) for x, y in (factor * (one - low) + room).tolist()]
-        draw_stroke(ImageDraw.Draw(ink), points if len(points) > 1 else points * 2, 4 * width * height)
-    return np.asarray(ink.reduce(4).point(lambda light: 250 - 0.8 * light))
-
-
-def hands(given: argparse.Namespace) -> Iterator[Row]:
-    """Read the digits and numbers of pen writers, and adapt readers to them."""
-    writers = pages.Strokes(given.strokes, given.half).writers
-    networks = sha256(*(path.read_bytes() for path in (MODEL, NUMBERS, CELLS)))
-    about = {"half": given.half, "model_sha256": networks, "path": PATHS["hands"], "writers": len(writers)}
-    if given.half == HALVES[1]:
-        once(read_jsonl(given.rows), **about)
-    reader, random = Reader(), np.random.default_rng(0)
-    known = {
-        writer: [([np.array(one) for one in strokes if len(one)], int(digit))
-                 for digit, many in digits.items() for strokes in many]
-        for writer, digits in writers.items()
-    }  # fmt: skip
-    for height, width in product(HEIGHTS, PEN_WIDTHS):
-        right, accepted = {}, {}
-        for writer, digits in known.items():
-            read = reader.read([pen_picture(strokes, height, width) for strokes, _ in digits], 0)
-            right[writer] = np.array([one.digit == digit for one, (_, digit) in zip(read, digits, strict=True)])
-            accepted[writer] = np.array([one.accepted for one in read])
-        good, taken = np.concatenate([*right.values()]), np.concatenate([*accepted.values()])
-        yield with_envelope("hands-digits", **about, height=height, width=width, digits=len(good)) | {
-            "right": float(good.mean()), "accepted": float(taken.mean()), "right_accepted": float(good[taken].mean()),
-            "worst": min(float(one.mean()) for one in right.values()),
-        }  # fmt: skip
-    pictures = {
-        writer: [np.rint(255 * pen_digits.drawn(scaled(strokes), random, 6)).astype(np.uint8) for strokes, _ in digits]
-        for writer, digits in known.items()
-    }
-    for each, wrong in product(EXAMPLES, (False, True)):
-        yield with_envelope("hands", **about, each=each, wrong_label=wrong) | adapted(
-            reader, {writer: (pictures[writer], [digit for _, digit in known[writer]]) for writer in known}, each, wrong
-        )
-
-
-def scaled(strokes: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Prepare strokes for `pen_digits.drawn`: a dot gets a second point."""
-    return [np.concatenate([one, one + 1e-3]) if len(one) == 1 else one for one in strokes]
-
-
-def adapted(
-    reader: Reader, writers: dict[int, tuple[list[NDArray[np.uint8]], list[int]]], each: int, wrong: bool
-) -> Row:
-    """Measure what learning a hand does, from `each` examples of each digit, of which one has a wrong label if `wrong`.
-
-    Returns the errors on the writer's other digits before and after, and how the share of right digits of other writers
-    and of MNIST changes.
-    """
-    random, training = np.random.default_rng([each, wrong]), load_mnist("train")
-    mnist = random.permutation(len(training.digits))[:2000]
-    others_of_mnist = [*training.images[mnist]], training.digits[mnist]
-    rows, seconds = [], []
-
-    def right(one: Reader, pictures: Sequence[Any], digits: Any) -> NDArray[np.bool_]:
-        good: NDArray[np.bool_] = np.equal([said.digit for said in one.read(list(pictures), 0)], digits)
-        return good
-
-    of_mnist = right(reader, *others_of_mnist).mean()
-    for writer, (pictures, digits) in writers.items():
-        known = np.array(digits)
-        others = [(picture, digit) for name, (some, theirs) in writers.items() if name != writer
-                  for picture, digit in zip(some, theirs, strict=True)]  # fmt: skip
-        strange, their = zip(*(others[place] for place in random.permutation(len(others))[:500]), strict=True)
-        before, plain = right(reader, pictures, known), right(reader, strange, their).mean()
-        for _ in range(AGAIN):
-            chosen = np.concatenate([random.permutation(np.flatnonzero(known == one))[:each] for one in range(10)])
-            labels, rest = known[chosen].copy(), np.setdiff1d(np.arange(len(known)), chosen)
-            if wrong:
-                labels[random.integers(len(labels))] += random.integers(1, 10)
-                labels %= 10
-            start = time.perf_counter()
-            mine = reader.adapt([pictures[place] for place in chosen], labels.tolist())
-            seconds.append(time.perf_counter() - start)
-            after = right(mine, [pictures[place] for place in rest], known[rest])
-            rows.append({
-                "writer": writer, "digits": len(rest), "wrong_before": int((~before[rest]).sum()),
-                "wrong_after": int((~after).sum()), "others": float(right(mine, strange, their).mean() - plain),
-                "mnist": float(right(mine, *others_of_mnist).mean() - of_mnist),
-            })  # fmt: skip
-    total = sum(row["digits"] for row in rows)
-    by_writer = [[row for row in rows if row["writer"] == writer] for writer in writers]
-    return {
-        "digits": total, "seconds": float(np.median(seconds)), "runs": rows,
-        **{f"wrong_{when}": sum(row[f"wrong_{when}"] for row in rows) / total for when in ("before", "after")},
-        **{f"worst_{when}": min(1 - sum(row[f"wrong_{when}"] for row in some) / sum(row["digits"] for row in some)
-                                for some in by_writer) for when in ("before", "after")},
-        **{name: float(np.mean([row[name] for row in rows])) for name in ("others", "mnist")},
-    }  # fmt: skip
 
 
 # Simulated filled forms. The digits on them are MNIST's test images and, with FOLDER, the scans in its folders 0 to 9.
@@ -797,11 +581,6 @@ def tables(given: argparse.Namespace) -> Iterator[Row]:
     about = {"half": given.half, "path": PATHS["tables"],
              "model_sha256": sha256(*(path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx"))))}  # fmt: skip
     reader, before = Reader(), read_jsonl(given.rows) if given.half == HALVES[1] else Rows()
-    for path, engine in product(given.table, ENGINES[:2]):
-        once(before, part="table-cut", set=path.stem, engine=engine, **about)
-        yield with_envelope("table-cut", **about, set=path.stem, engine=engine) | table_cut(
-            given.tsv, path.stem, engine
-        )
     for path, learn in product(given.table, (False, True)):
         known = rows_of_table(given.tsv, path.stem)
         once(before, part="table-page", set=path.stem, learn=learn, **about)
@@ -812,48 +591,6 @@ def tables(given: argparse.Namespace) -> Iterator[Row]:
         what = {"ink": ink.name, "kind": kind, "told": told, "count": given.count}
         once(before, part="table-simulated", **what, **about)
         yield with_envelope("table-simulated", **about, **what) | simulated_tables(reader, ink, given, kind, told)
-
-
-def table_cut(tsv: Path | None, sheet: str, engine: ReadingEngine) -> Row:
-    """Measure the reading of a sheet's known cells, which were cut out before: each cell alone, and all cells with the
-    rules that the labels of the rows give."""
-    known = rows_of_table(tsv, sheet)
-    assert tsv
-    files = {(int(row["row"]), COLUMNS.index(row["column"])): tsv.parent / row["file"]
-             for row in cells_of(tsv) if row["sheet"].startswith(sheet)}  # fmt: skip
-    truth = {place: known[place[0]][1][place[1]] for place in files}
-    readings = Reader().numbers.read_each([*files.values()], engine, count=JUDGE.candidates)
-    read: Any = dict(zip(files, readings, strict=True))
-    read = {place: one for place, one in read.items() if one.candidates}
-    rules = [Rule.of(text) for text in cut_rules(known)]
-    table = TableReader(TableLayout(rules=tuple(rules)))
-    solved = table.solved({place: partial(lambda one, asked=(): one, one) for place, one in read.items()}, read)
-    best = {place: solved.best(place) for place in read}
-    sure = [place for place, (_, share) in best.items() if share >= JUDGE.sure]
-    digits = {place: finding.digits_of(one.text) for place, one in read.items()}
-    return {
-        "numbers": len(files), "alone": sum(digits.get(place) == text for place, text in truth.items()),
-        "accepted": sum(one.accepted for one in read.values()),
-        "accepted_right": sum(one.accepted and digits[place] == truth[place] for place, one in read.items()),
-        "right": sum(str(value) == truth[place] for place, (value, _) in best.items()), "sure": len(sure),
-        "sure_right": sum(str(best[place][0]) == truth[place] for place in sure), "rules": len(rules),
-    }  # fmt: skip
-
-
-def cut_rules(known: Known) -> Iterator[str]:
-    """Yield the rules that the labels of a sheet's rows give: totals and means of the days above; the third column is
-    the mean of the first two."""
-    days, total = list[int](), 0
-    for row, (label, _) in known.items():
-        if label == TOTALS and days:
-            yield f"r{row + 1} = " + " + ".join(f"r{day + 1}" for day in days)
-            total = row
-        elif label == MEANS and days:
-            yield f"r{row + 1} = r{total + 1} / {len(days)}"
-            days = []
-        elif label not in (TOTALS, MEANS):
-            days.append(row)
-    yield "C = (A + B) / 2"
 
 
 def rows_of_table(tsv: Path | None, sheet: str) -> Known:
@@ -909,63 +646,15 @@ def table_page(reader: Reader, path: Path, known: Known, learn: bool) -> Row:
     sure = [(text, cell) for text, cell in numbers if cell is not None and cell.state in SURE_STATES]
     wrong = [{"cell": cell.name, "label": text, "said": str(cell.value), "read": cell.read, "state": cell.state}
              for text, cell in numbers if cell is not None and digits_in(cell, "value") != text]  # fmt: skip
-    taught = again(reader, table, path) if table.hand else {}
-    relations = [one for rule in table.rules for one in rule.rule.grounded(table.cells)]
-    of_rows = [one.rule.relation for one in table.rules if one.rule.of_rows]
-    true, found = true_rules(known, place), set(map(rule_key, of_rows))
     return {
         "rows": table.rows, "columns": table.columns, "known_rows": len(known), "matched_rows": len(pairs),
         "numbers": len(numbers), "alone": sum(digits_in(cell, "read") == text for text, cell in numbers),
         "right": sum(digits_in(cell, "value") == text for text, cell in numbers), "sure": len(sure),
         "sure_right": sum(digits_in(cell, "value") == text for text, cell in sure), "wrong": wrong,
         "cells": len(table.cells), "states": dict(table.states), "exact": table.exact,
-        "learned": table.hand is not None, "alone_taught": None if table.hand is None else sum(
-            taught.get((place[row], left + at)) == text for row, (_, texts) in known.items() if row in place
-            for at, text in enumerate(texts) if text is not None
-        ),
-        "relations": len(relations), "hold_as_read": sum(holds_in(one, table, "read") for one in relations),
-        "hold": sum(holds_in(one, table, "value") for one in relations), "true_rules": len(true),
-        "found_rules": len(found & true),
-        "false_rules": [one.text for one in of_rows if rule_key(one) not in true],
-        "column_rules": [one.rule.relation.text for one in table.rules if not one.rule.of_rows],
+        "learned": table.hand is not None, "rules": [one.rule.relation.text for one in table.rules],
         "seconds": round(seconds, 2),
     }  # fmt: skip
-
-
-def again(reader: Reader, table: Table, path: Path) -> dict[tuple[int, int], str]:
-    """Read all cells again with the learned hand, but without relations, and return their digits."""
-    page = TableReader(reader=reader).page(path, None)
-    _, readings = read_cells(reader.with_hand(table.hand), page, page.cells)
-    return {place: finding.digits_of(one.text) for place, one in readings.items()}
-
-
-def rule_key(relation: Relation) -> tuple[int, frozenset[int]]:
-    """Return a rule of rows as its total and, for a sum, its terms."""
-    terms = frozenset(int(name[1:]) for _, name in relation.terms) if relation.divisor == 1 else frozenset[int]()
-    return int(relation.total[1:]), terms
-
-
-def true_rules(known: Known, place: Mapping[int, int]) -> set[tuple[int, frozenset[int]]]:
-    """Return the rules that a sheet's labels give, for matched rows: a total adds up the days above it."""
-    true, days = set[tuple[int, frozenset[int]]](), list[int]()
-    for row, (label, _) in known.items():
-        if label in (TOTALS, MEANS):
-            if row in place:
-                true.add((place[row] + 1, frozenset(days) if label == TOTALS else frozenset()))
-            days = days if label == TOTALS else []
-        elif row in place:
-            days.append(place[row] + 1)
-    return true
-
-
-def holds_in(relation: Relation, table: Table, of: str) -> bool:
-    """Whether a relation holds among the numbers of a table, up to rounding."""
-    cells = {cell.name: cell for cell in table.cells.values()}
-    texts = [digits_in(cells[name], of) for name in relation.names]
-    if not all(texts):
-        return False
-    total, *terms = map(int, texts)
-    return bool(abs(relation.value(terms) - relation.divisor * total) <= relation.divisor * (relation.divisor > 1))
 
 
 def simulated_tables(reader: Reader, ink: Any, given: argparse.Namespace, kind: str, told: bool) -> Row:
@@ -1009,63 +698,6 @@ COUNTED = (
     "rules",
 )  # fmt: skip
 
-# The page, in a browser.
-
-ANSWERED = "performance.getEntriesByName('stroke-to-answer').find((one) => one.startTime >= last)?.duration ?? null"
-FIRST = "A 3"
-"""The example that is clicked as soon as the page is there."""
-
-
-def page(given: argparse.Namespace) -> Iterator[Row]:
-    """Measure the page: its bytes; the time from the end of a stroke to both answers, with a server and without, with
-    the inside shown and not; and how soon the page without a server has read an example."""
-    from page_driver import chromium, hosting, served
-
-    sizes = json.loads((given.static / "sizes.json").read_text(encoding="utf-8"))
-    together = with_envelope("page-bytes")
-    yield together | sizes["all"] | {"files": sizes["files"]}
-    with served() as server, hosting(given.static) as static, chromium() as browser:
-        for round_ in range(given.rounds):
-            for (engine, url), inside in product((("server", server), ("browser", static)), (False, True)):
-                yield together | {"part": "page-stroke", "engine": engine, "inside": inside, "round": round_,
-                                  "milliseconds": strokes(browser, url, inside)}  # fmt: skip
-            yield together | {"part": "page-load", "round": round_, **first_answer(browser, static)}
-
-
-def strokes(browser: Any, url: str, inside: bool) -> list[float]:
-    """Return the milliseconds from the end of each digit's last stroke to both answers, as the page measures them."""
-    from page_driver import DIGITS, draw, until
-
-    page = browser.new_page()
-    page.goto(url)
-    page.evaluate("addEventListener('pointerup', (event) => { window.last = event.timeStamp; }, true)")
-    if inside:
-        page.locator("#inside summary").click()
-        page.evaluate("scrollTo(0, 0)")
-    times: list[float] = []
-    for drawing in (DIGITS[3], *DIGITS):  # the first one warms up
-        draw(page, drawing)
-        times.append(until(page, ANSWERED))
-        page.wait_for_timeout(200)  # until the page has done everything else with the answer
-        page.keyboard.press("Escape")
-    page.close()
-    return times[1:]
-
-
-def first_answer(browser: Any, url: str) -> Row:
-    """Return the seconds from an empty cache until the page can be drawn on, and until it has read an example."""
-    with browser.new_context() as context:
-        page = context.new_page()
-        began = time.perf_counter()
-        page.goto(url, wait_until="commit")
-        example = page.get_by_role("button", name=FIRST, exact=True)
-        example.wait_for()
-        there = time.perf_counter() - began
-        example.click()
-        page.wait_for_selector("#main[data-state=answer]")
-        return {"seconds_until_there": there, "seconds_until_answer": time.perf_counter() - began}
-
-
 # The program.
 
 Flag = tuple[str, dict[str, Any]]
@@ -1105,7 +737,6 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--mistakes", type=float, default=MISTAKE, help="the probability of one, as the reader has it"),
         flag("--engines", nargs="+", choices=ENGINES, default=["ours"]),
     ]),
-    "hands": (hands, [flag("strokes", type=Path, help="pen strokes of writers in UNIPEN's format"), HALF]),
     "find": (find, [
         flag("--folder", action="append", default=[], type=named, metavar="NAME=PATH",
              help="real pictures of one number each, or none; NAME is what the pages call them"),
@@ -1124,10 +755,6 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--tsv", type=Path, help="what is in the tables"),
         flag("--count", type=int, default=0, help="simulated tables of each kind"),
         flag("--folder", type=Path, help="scans of digits, in folders 0 to 9, of which they are made instead"),
-    ]),
-    "page": (page, [
-        flag("--rounds", type=int, default=5),
-        flag("--static", type=Path, default=ROOT / "build/static", help="the page without a server, of `make static`"),
     ]),
 }  # fmt: skip
 """Each task, by name: the function that yields its rows, which go to the file of that name; and its flags."""

@@ -1,40 +1,31 @@
-"""Measure how fast pictures are read.
-
-Digits are read by the packaged network: as a reader (ONNX Runtime, fp32 and int8), in torch (eager and compiled), and
-as a command. Numbers of any length are read by all programs that are installed, on the same pictures, with one thread
-each: the engines of `Reader.read_number`; Tesseract; and the network of single digits on connected components, which is
-what many would write first. torch is imported late, because its memory would count as that of the engines.
+"""Measure how fast pictures of digits are read by the packaged network: as a reader (ONNX Runtime, fp32 and int8), in
+torch (eager and compiled), and as a command. torch is imported late, because its memory would count as that of the
+reader.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 import sumnist
 from lab.benchmarks.timing import SUMNIST, Row, alternating, seconds_each, status_of
 from lab.suites.photographs import photograph
-from lab.suites.strips import SPACINGS, strings
-from sumnist.config import ReadingEngine
 from sumnist.data.mnist import load_mnist
 from sumnist.files import ONNX, PRETRAINED
-from sumnist.inference.numbers import Numbers
 from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader
-from sumnist.pictures.decode import intensities_of
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, CALLS = 5, 500
@@ -186,111 +177,3 @@ def cold_start() -> Iterator[Row]:
             "python -c pass": partial(case, [sys.executable, "-c", "pass"]),
             "python -c 'import torch'": partial(case, [sys.executable, "-c", "import torch"]),
         }, 10)  # fmt: skip
-
-
-# Numbers of any length.
-
-STRINGS, LENGTHS = 100, (2, 3, 5, 8)
-"""`STRINGS`: how many strings of each number of digits and spacing are read, the first ones of the suite's reported
-half. `LENGTHS`: these numbers of digits."""
-NUMBER_CALLS = 20
-WIDTH, HEIGHT = 600, 100
-SOLID, SPECK = 0.5, 0.25
-"""`SOLID`: the least darkness of ink. `SPECK`: the least height of a component that counts as a digit, as a share of
-the tallest component's."""
-GROUND = 4
-"""Least pixels of ground around a component: without ground it would be no picture."""
-TESSERACT = ["tesseract", "-", "-", "--psm", "7", "-c", "tessedit_char_whitelist=0123456789"]
-"""Reads one line of text that has only digits."""
-Read = Callable[[bytes | Path], str]
-"""A picture file → the digits on it."""
-
-
-def engines() -> dict[str, Read]:
-    """Return the programs that read numbers, by name, with their networks loaded."""
-    numbers, reader = Numbers(), Reader()
-    found: dict[str, Read] = {}
-    for engine in get_args(ReadingEngine):
-        try:
-            numbers.reader(engine)
-        except ImportError as error:
-            print(f"{engine} is left out: {error}", file=sys.stderr)
-        else:
-            found[engine] = lambda picture, engine=engine: digits_of(numbers, picture, engine)  # type: ignore[misc]
-    if shutil.which(TESSERACT[0]):
-        found["tesseract"] = tesseract
-    found["digit by digit"] = lambda picture: one_by_one(reader, picture)
-    return found
-
-
-def digits_of(numbers: Numbers, picture: bytes | Path, engine: ReadingEngine) -> str:
-    """Return what an engine of the package reads."""
-    (reading,) = numbers.read_each([picture], engine)
-    return getattr(reading, "digits", "")
-
-
-def tesseract(picture: bytes | Path) -> str:
-    """Return what Tesseract reads with one thread."""
-    content = picture if isinstance(picture, bytes) else picture.read_bytes()
-    environment = os.environ | {"OMP_THREAD_LIMIT": "1"}
-    done = subprocess.run(TESSERACT, input=content, capture_output=True, check=False, env=environment)
-    return "".join(character for character in done.stdout.decode(errors="replace") if character.isdigit())
-
-
-def one_by_one(reader: Reader, picture: bytes | Path) -> str:
-    """Read each connected component of dark ink as one digit, from left to right, with the network of single digits."""
-    from scipy import ndimage
-
-    dark = 1 - intensities_of(picture).grey
-    boxes = ndimage.find_objects(ndimage.label(dark >= SOLID, np.ones((3, 3)))[0])
-    tallest = max((rows.stop - rows.start for rows, _ in boxes), default=0)
-    boxes = [box for box in boxes if box[0].stop - box[0].start >= SPECK * tallest]
-    inks = [(255 * dark[box]).astype(np.uint8) for box in sorted(boxes, key=lambda box: box[1].start)]
-    cuts = [np.pad(one, max(GROUND, max(one.shape) // 4)) for one in inks]
-    return "".join(str(reading.digit) for reading in reader.read(cuts, 0, "light"))
-
-
-def drawn(ink: NDArray[np.uint8]) -> bytes:
-    """Encode a string as a PNG, dark on light."""
-    return encoded(Image.fromarray(255 - ink), "PNG")
-
-
-def number_accuracy() -> Iterator[Row]:
-    """Measure the share of strings that each program reads right, dark on light, by number of digits and spacing."""
-    reads = engines()
-    for digits in LENGTHS:
-        for spacing in SPACINGS:
-            made = strings("reported", digits, spacing, STRINGS)
-            files = [drawn(picture) for picture in made.pictures]
-            for name, read in reads.items():
-                right = [read(file) == text for file, text in zip(files, made.texts, strict=True)]
-                yield {"name": name, "digits": digits, "spacing": spacing, "strings": len(files),
-                       "right": float(np.mean(right))}  # fmt: skip
-
-
-def number_latency() -> Iterator[Row]:
-    """Read one picture of a number at a time, on one thread: the median of each round."""
-
-    def case(read: Read, pictures: Sequence[bytes | Path], _: int) -> Row:
-        return {"p50": float(np.median(seconds_each(read, pictures)))}
-
-    with tempfile.TemporaryDirectory() as folder:
-        kinds: dict[str, Sequence[bytes | Path]] = {
-            "4-digit strip": [drawn(picture) for picture in strings("reported", 4, "spaced", NUMBER_CALLS).pictures],
-            f"PNG of {WIDTH}×{HEIGHT}, from file": large_files(Path(folder)),
-        }
-        yield from alternating({
-            (("name", name), ("kind", kind)): partial(case, read, pictures)
-            for name, read in engines().items() for kind, pictures in kinds.items()
-        }, ROUNDS, warm=1)  # fmt: skip
-
-
-def large_files(folder: Path) -> list[Path]:
-    """Write pictures of 600×100 pixels with six digits each, enlarged in their proportions, and return the files."""
-    files = []
-    for place, picture in enumerate(strings("reported", 6, "spaced", NUMBER_CALLS).pictures):
-        files.append(folder / f"{place}.png")
-        page = Image.new("L", (WIDTH, HEIGHT), "white")
-        page.paste(ImageOps.contain(Image.fromarray(255 - picture), page.size, Image.Resampling.BICUBIC))
-        page.save(files[-1])
-    return files

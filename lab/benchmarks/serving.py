@@ -1,16 +1,14 @@
-"""Measure a real `sumnist serve`: under load, under too much load, at its end, and beside another checkout.
+"""Measure a real `sumnist serve` under load, beside another checkout.
 
-    python -m lab serving            everything, some minutes; needs wrk (apt install wrk)
-    python -m lab serving load --other ../older          this checkout and another one, in turn
+    python -m lab serving                                some minutes; needs wrk (apt install wrk)
+    python -m lab serving --other ../older               this checkout and another one, in turn
 
-end: SIGTERM under load, again and again, and how many requests were sent but not answered.
-slow: clients that send a byte now and then, and clients that go away in the middle of a body, while another one asks.
-load: readings and refusals a second, processor time, and the time until an answer, for 1 to 256 connections, round by
-    round.
+Each row has the readings and refusals of some seconds, the processor time, and the time until an answer, for 1 to 256
+connections, round by round.
 
 The load generator runs only on the cores of `--load-cores`, the server only on those of `--server-cores`. Each row has
-both, so it shows whether they share cores. Rows go to `docs/results/serving.jsonl`; rows of load name the
-commit that served.
+both, so it shows whether they share cores. Rows go to `docs/results/serving.jsonl`; each names the commit
+that served.
 """
 
 from __future__ import annotations
@@ -25,11 +23,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
 
@@ -172,129 +169,6 @@ def asked_by_wrk(given: argparse.Namespace, server: Server, connections: int, se
     return row
 
 
-class Client(threading.Thread):
-    """Asks on one connection until the server closes it; counts what was sent and what was answered."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__()
-        self.connection = HTTPConnection("127.0.0.1", port, timeout=30)
-        self.connection.connect()
-        self.sent = self.answered = 0
-        self.last_sent = 0.0
-
-    def run(self) -> None:
-        """Ask until the connection is closed, or until an answer has another status than 200."""
-        try:
-            while self.connection.sock is not None:
-                self.connection.request("POST", "/v1/read", BODY, {"Content-Type": TYPE})
-                self.sent, self.last_sent = self.sent + 1, time.monotonic()
-                answer = self.connection.getresponse()
-                if answer.status != 200:
-                    return
-                answer.read()
-                self.answered += 1
-        except (OSError, HTTPException):
-            return
-        finally:
-            self.connection.close()
-
-
-def end(given: argparse.Namespace) -> Row:
-    """End servers under load with SIGTERM, and count the requests that are lost: sent whole, but not answered."""
-    clients, lost_before, slowest, statuses = [], 0, 0.0, set()
-    for _ in range(given.ends):
-        with Server(given.server_cores, given.workers, warm=0) as server:
-            asking = [Client(server.port) for _ in range(16)]
-            for client in asking:
-                client.start()
-            time.sleep(2)
-            terminated = time.monotonic()
-        statuses.add(server.process.returncode)
-        slowest = max(slowest, time.monotonic() - terminated)
-        for client in asking:
-            client.join()
-        clients += asking
-        lost_before += sum(client.sent - client.answered for client in asking if client.last_sent < terminated)
-    sent, answered = sum(client.sent for client in clients), sum(client.answered for client in clients)
-    return {
-        "times": given.ends, "connections": 16, "sent": sent, "lost": sent - answered,
-        "lost_of_those_sent_before": lost_before, "slowest_end_seconds": round(slowest, 2),
-        "exit_statuses": sorted(statuses),
-    }  # fmt: skip
-
-
-class Asking(threading.Thread):
-    """Another client: it has a drawing read ten times a second, and notes the status and the seconds of each answer."""
-
-    def __init__(self, server: Server) -> None:
-        super().__init__()
-        self.server, self.over = server, threading.Event()
-        self.answers: list[tuple[int, float]] = []
-
-    def run(self) -> None:
-        """Ask until the end of the `with`."""
-        while not self.over.wait(0.1):
-            self.answers.append(self.server.post())
-
-    def __enter__(self) -> Asking:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.over.set()
-        self.join()
-
-    def figures(self) -> Row:
-        """Return how many answers it got, how many were not 200, and how long they took."""
-        times = sorted(1e3 * seconds for _, seconds in self.answers)
-        return {"others": len(times), "others_not_200": sum(status != 200 for status, _ in self.answers),
-                "others_median_ms": round(times[len(times) // 2], 2), "others_max_ms": round(times[-1], 2)}  # fmt: skip
-
-
-def slow(given: argparse.Namespace) -> Row:
-    """Run clients that send a byte now and then, fall silent, or go away in the middle of a body, while another client
-    asks. Clients that are cut off come again."""
-    tries = {"dribbling": 0, "silent in a body": 0, "gone in a body": 0}
-    dribbling: list[tuple[socket.socket, int]] = []
-    silent: list[socket.socket] = []
-    with Server(given.server_cores, given.workers) as server, Asking(server) as other:
-        before, over = server.memory(), time.monotonic() + given.seconds
-        while time.monotonic() < over:
-            while len(dribbling) < 100:
-                dribbling.append((server.connect(REQUEST[:20]), 20))
-                tries["dribbling"] += 1
-            while len(silent) < 100:
-                silent.append(server.connect(REQUEST[:-50]))
-                tries["silent in a body"] += 1
-            for _ in range(10):
-                server.connect(REQUEST[:-50]).close()
-                tries["gone in a body"] += 1
-            dribbling = [
-                (client, place + 1) for client, place in dribbling if goes_on(client, REQUEST[place : place + 1])
-            ]
-            silent = [client for client in silent if goes_on(client, b"")]
-            time.sleep(0.5)
-        for client in [*silent, *(client for client, _ in dribbling)]:
-            client.close()
-        end = server.memory()
-    return {"seconds": given.seconds, "tries": tries, "mb_warm": before, "mb_end": end, **other.figures()}
-
-
-def goes_on(connection: socket.socket, data: bytes) -> bool:
-    """Send `data` on a connection, and return whether the server still has this connection."""
-    try:
-        connection.sendall(data)
-        connection.setblocking(False)
-        cut = connection.recv(4096) != b"impossible"  # an answer, or the end
-    except BlockingIOError:
-        connection.setblocking(True)
-        return True
-    except OSError:
-        cut = True
-    connection.close()
-    return not cut
-
-
 # Load with more and more connections; beside another checkout, if there is one.
 
 CONNECTIONS = (1, 4, 16, 48, 256)
@@ -327,7 +201,7 @@ def load(given: argparse.Namespace) -> Iterator[Row]:
             for connections in random.Random(attempt).sample(CONNECTIONS, len(CONNECTIONS)):
                 for server in servers:
                     begun = server.cpu_seconds()
-                    row = asked_by_wrk(given, server, connections, given.round_seconds)
+                    row = asked_by_wrk(given, server, connections, given.seconds)
                     cpu = server.cpu_seconds() - begun
                     answered = row["requests"] - row["not_200"]
                     yield {
@@ -338,40 +212,25 @@ def load(given: argparse.Namespace) -> Iterator[Row]:
                     time.sleep(PAUSE)
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], Row | Iterator[Row]]] = {
-    "end": end, "slow": slow, "load": load,
-}  # fmt: skip
-"""The parts, by name: each returns one row or many."""
-
-
 def cores(text: str) -> set[int]:
     """Return the cores that a text such as `0,1` names."""
     return {int(core) for core in text.split(",")}
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Measure the parts that are asked for."""
+    """Put load on a server, or on two in turn."""
     every = sorted(os.sched_getaffinity(0))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART",
-                        help=f"{', '.join(PARTS)} (default: all)")  # fmt: skip
-    parser.add_argument("--workers", type=int, help="of a server (default: its own)")
-    parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--round-seconds", type=float, default=2, help="of load")
+    parser.add_argument("--seconds", type=float, default=2, help="of each load")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--other", type=Path, help="another checkout, for load")
-    parser.add_argument("--ends", type=int, default=10)
+    parser.add_argument("--other", type=Path, help="another checkout")
     parser.add_argument("--server-cores", type=cores, default=set(every))
     parser.add_argument("--load-cores", type=cores, default={every[-1]})
     parser.add_argument("--results", type=Path, default=RESULTS / "serving.jsonl")
     given = parser.parse_args(words)
-    wanted = given.parts or [*PARTS]
-    if {*wanted} - {"end", "slow"} and shutil.which("wrk") is None:
-        parser.error("wrk is not installed: apt install wrk, or ask for end and slow alone")
+    if shutil.which("wrk") is None:
+        parser.error("wrk is not installed: apt install wrk")
     where = {"server_cores": sorted(given.server_cores), "load_cores": sorted(given.load_cores)}
-    for part in wanted:
-        together, found = with_envelope(f"serving-{part}", **where), PARTS[part](given)
-        if isinstance(found, dict):
-            found = iter([{"workers": given.workers or len(given.server_cores)} | found])
-        for row in found:
-            add(given.results, together | row)
+    together = with_envelope("serving-load", **where)
+    for row in load(given):
+        add(given.results, together | row)

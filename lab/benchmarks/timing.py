@@ -1,9 +1,8 @@
-"""Tools for all benchmarks: alternating rounds, seconds, memory, and commands that are watched or killed."""
+"""Tools for all benchmarks: alternating rounds, seconds, memory, and commands that are watched."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -82,27 +81,3 @@ def status_of(pid: int | str, name: str) -> int:
     except OSError:
         return 0
     return next((1024 * int(line.split()[1]) for line in lines if line.startswith(f"{name}:")), 0)
-
-
-def kill_at(command: Sequence[str], out: Path, size: float) -> None:
-    """Run a command until the unfinished rows of `out` have grown to `size` bytes, then kill it."""
-    rows = out.with_name(f".{out.name}.partial")
-    process = subprocess.Popen(command)
-    while process.poll() is None and (not rows.exists() or rows.stat().st_size < size):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    if process.wait() != -signal.SIGKILL:
-        raise SystemExit(f"{' '.join(command)}: it ended before it was killed")
-
-
-def interrupted(command: Sequence[str], into: str, alone: Path, killed: Path, kills: int) -> Row:
-    """Run a command that writes rows, once left alone, and once killed again and again.
-
-    Returns its figures, and whether both files are the same. `into`: the command's flag for the file.
-    """
-    figures = watched([*command, into, str(alone)])
-    again = [*command, into, str(killed)]
-    for place in range(kills):
-        kill_at(again, killed, (place + 1) / (kills + 1) * alone.stat().st_size)
-    subprocess.run(again, check=True, stdout=subprocess.DEVNULL)
-    return figures | {"kills": kills, "identical": killed.read_bytes() == alone.read_bytes()}

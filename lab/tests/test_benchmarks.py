@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -42,32 +41,6 @@ def test_memory_of_a_command_and_of_its_children_is_watched() -> None:
     assert (
         timing.status_of(10**8, "VmRSS") == 0 < timing.status_of("self", "VmRSS") <= timing.status_of("self", "VmHWM")
     )
-
-
-WRITES = """
-import pathlib, sys, time
-out = pathlib.Path(sys.argv[-1]); partial = out.with_name(f".{out.name}.partial")
-for place in range(len(partial.read_bytes()) if partial.exists() else 0, 20):
-    with partial.open("a") as stream:
-        stream.write("x")
-    time.sleep(0.03)
-partial.replace(out)
-"""
-
-
-def test_what_is_killed_again_and_again_is_compared_with_what_was_left_alone(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", WRITES]
-    row = timing.interrupted(command, "--out", tmp_path / "alone", tmp_path / "killed", 2)
-    assert (row["kills"], row["identical"]) == (2, True)
-    other = WRITES.replace('"x"', "out.name[0]")
-    assert not timing.interrupted([sys.executable, "-c", other], "--out", tmp_path / "a", tmp_path / "k", 1)[
-        "identical"
-    ]
-    with pytest.raises(SystemExit, match="it ended before it was killed"):
-        timing.kill_at([sys.executable, "-c", "pass"], tmp_path / "none", 1)
-
-
-# Exact sums.
 
 
 def test_the_memory_of_a_query_is_the_most_beyond_what_was_there() -> None:
