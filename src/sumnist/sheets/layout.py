@@ -31,7 +31,7 @@ import tomllib
 import unicodedata
 from base64 import b32encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import accumulate
 from math import ceil, prod
@@ -383,14 +383,14 @@ class Layout:
         formulas: dict[str, list[str]] = {}
         for formula in self.formulas:
             formulas.setdefault(formula.total, []).append(formula.text)
-        identity = written(self.identity, "kind", "digits")
-        lines = [*written(self, "title", "version", "paper", "note", "lines"), "", "[identity]", *identity]
+        head = {key: getattr(self, key) for key in ("title", "version", "paper", "note", "lines")}
+        lines = [*written(head), "", "[identity]", *written(asdict(self.identity))]
         for field in self.fields:
-            lines += ["", "[[total]]" if field.name in formulas else "[[field]]"]
-            lines += written(field, "name", "label", "kind", "digits", *["halves"] * field.halves)
-            lines += [f"largest = {field.largest / 2 if field.halves else field.largest}"]
-            if texts := formulas.get(field.name):
-                lines += [f"formula = {toml_of(texts[0] if len(texts) == 1 else texts)}"]
+            texts, halves = formulas.get(field.name), field.halves or None
+            entry = {key: getattr(field, key) for key in ("name", "label", "kind", "digits")}
+            entry |= {"halves": halves, "largest": field.largest / 2 if halves else field.largest}
+            entry["formula"] = texts[0] if texts and len(texts) == 1 else texts
+            lines += ["", "[[total]]" if texts else "[[field]]", *written(entry)]
         return "\n".join(lines) + "\n"
 
 
@@ -491,9 +491,9 @@ def total_of(entry: Mapping[str, Any], formulas: Sequence[Relation], known: Mapp
     return field_of({"halves": halves, "largest": given, **{key: entry[key] for key in entry if key != "formula"}})
 
 
-def written(thing: Any, *keys: str) -> list[str]:
-    """Lines of TOML with these attributes."""
-    return [f"{key} = {toml_of(getattr(thing, key))}" for key in keys]
+def written(entries: Mapping[str, Any]) -> list[str]:
+    """Lines of TOML with these entries; None is left out."""
+    return [f"{key} = {toml_of(value)}" for key, value in entries.items() if value is not None]
 
 
 def toml_of(value: Any) -> str:

@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 
 from sumnist.errors import LayoutError
 from sumnist.formulas import LONGEST_FORMULA, NAME, NAME_EXPECTED, Relation
-from sumnist.sheets.layout import check_keys, loaded, toml_of, values_of
+from sumnist.sheets.layout import check_keys, loaded, values_of, written
 from sumnist.tables.rules import ABOVE, COLUMN, ROW, Rule, column_of, letters, moved
 from sumnist.typed import typed
 
@@ -157,33 +157,23 @@ class TableLayout:
 
     def to_toml(self) -> str:
         """The layout as TOML."""
-        lines = [f"title = {toml_of(self.title)}"] * bool(self.title) + ["rules = []"] * (self.rules == ()) + [""]
+        head = written({"title": self.title or None, "rules": [] if self.rules == () else None})
+        lines = [*head, *[""] * bool(head)]
         for column in sorted({*self.names, *self.decimals, *self.observed}):
-            lines.append(f"[columns.{letters(column)}]")
-            if column in self.names:
-                lines.append(f"name = {toml_of(self.names[column])}")
-            if column in self.decimals:
-                lines.append(f"decimals = {self.decimals[column]}")
-            if column in self.observed:
-                lines += [f"{key} = {toml_of(value)}" for key, value in self.observed[column]._asdict().items()]
-            lines.append("")
+            entry: dict[str, Any] = {"name": self.names.get(column), "decimals": self.decimals.get(column)}
+            entry |= self.observed[column]._asdict() if column in self.observed else {}
+            lines += [f"[columns.{letters(column)}]", *written(entry), ""]
         if self.station:
-            entries, usual = (asdict(one) | {"days": spans_of(one.days, number)} for one in (self.station, Station("")))
-            lines += [
-                "[station]",
-                *(f"{key} = {toml_of(value)}" for key, value in entries.items() if value != usual[key]),
-            ]
-            lines.append("")
+            station, usual = (asdict(one) | {"days": spans_of(one.days, number)} for one in (self.station, Station("")))
+            lines += ["[station]", *written({key: station[key] for key in station if station[key] != usual[key]}), ""]
         for rule, every, times in together(self.rules or ()):
             by_name, by_letter = renamed(rule.relation, self.names).text, rule.relation.text
-            formula = by_name if len(by_name) <= LONGEST_FORMULA else by_letter
-            lines += ["[[rules]]", f"formula = {toml_of(formula)}"]
-            if times > 1:
-                lines += [f"every = {every}", f"times = {times}"]
+            entry = {"formula": by_name if len(by_name) <= LONGEST_FORMULA else by_letter}
+            entry |= {"every": every, "times": times} if times > 1 else {}
             if rule.places is not None:
-                key = "columns" if rule.of_rows else "rows"
-                lines.append(f"{key} = {toml_of(spans_of(rule.places, letters if rule.of_rows else number))}")
-            lines.append("")
+                places = spans_of(rule.places, letters if rule.of_rows else number)
+                entry["columns" if rule.of_rows else "rows"] = places
+            lines += ["[[rules]]", *written(entry), ""]
         return "\n".join(lines)
 
 
