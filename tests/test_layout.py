@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from sumnist.errors import LayoutError
 from sumnist.formulas import LARGEST_FACTOR, Relation
 from sumnist.sheets.layout import (
-    UNPRINTED,
     Field,
     FieldKind,
     Identified,
@@ -113,7 +112,7 @@ def test_the_id_changes_with_what_reading_needs_and_with_nothing_else() -> None:
 
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_]{0,31}", fullmatch=True)
-LINES = st.text(st.characters(exclude_categories=sorted(UNPRINTED)), min_size=1, max_size=20).filter(str.strip)
+LINES = st.text(st.characters(exclude_categories=["Cc", "Cs", "Zl", "Zp"]), min_size=1, max_size=20).filter(str.strip)
 
 
 @st.composite
@@ -189,7 +188,7 @@ def test_every_layout_that_is_written_is_read_back_as_the_same(layout: Layout | 
     text = layout.to_toml()
     again = type(layout).of_toml(text.encode())
     assert again.to_toml() == text
-    if isinstance(layout, TableLayout):  # rules that repeat themselves are written as one
+    if isinstance(layout, TableLayout) and isinstance(again, TableLayout):  # repeated rules are written as one
         layout, rules = replace(layout, rules=again.rules), layout.rules
         assert again.rules is rules is None or set(again.rules or ()) == set(rules or ())
     assert again == layout
@@ -201,7 +200,7 @@ def test_of_long_names_in_many_bytes_a_layout_stays_within_what_is_read() -> Non
     assert of(layout.to_toml()) == layout
     names = [f"{'a' * 29}{number}" for number in range(100, 199)]
     fields = tuple(Field(name, name, "boxes", 1, 9) for name in (*names, "t"))
-    with pytest.raises(LayoutError, match=r"formula of t: 3,4\d\d characters when written out, expected at most 2,000"):
+    with pytest.raises(LayoutError, match=r"formula of t: 3,4\d\d characters, expected 2,000"):
         Layout("Long", fields, (Relation("t", tuple((1, name) for name in names)),))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,7 @@ def test_a_table_is_gone_through_by_the_keyboard_alone(page: Page, server: str, 
 @pytest.mark.parametrize("mistake", [0.001, 0.02, 0.5])
 def test_a_page_is_solved_again_with_the_mistakes_that_it_was_read_with(tables: Path, mistake: float) -> None:
     page = dict(pages_of(tables)[0]) | {"mistake": mistake}
+    shares: dict[str, tuple[dict[int | Decimal, float], float]]
     shares = {"A1": ({7: 0.6, 1: 0.39}, 0.01), "A2": ({5: 0.99}, 0.01), "A3": ({6: 1.0}, 0.0), "B1": ({25: 0.99}, 0.01)}
     numbers = {place_named(name): Values(*given) for name, given in shares.items()}
     posterior = posterior_of(numbers, [Relation.of("A3 = A1 + A2")], mistake)

@@ -232,7 +232,7 @@ def test_a_layout_says_what_columns_are_called_and_what_holds_where() -> None:
     [
         ("title = 3", "title = '3', expected a text in quotes"),
         ("[columns.7]\nname = 'x'", "expected the letter of a column"),
-        ("[columns.B]\nname = 'r3'", "neither a row"),
+        ("[columns.B]\nname = 'r3'", "no row or column"),
         ("[columns.B]\nname = 'max'\n[columns.C]\nname = 'max'", "as another one is"),
         ("[columns.B]\ndecimals = 9", "expected 0 to 6"),
         ("[[rules]]\nformula = 'r3 = r1 + r2'\nrows = '1-2'", "expected columns in which it holds"),

@@ -111,7 +111,7 @@ def test_a_total_is_right_for_the_check_after_a_review_and_in_the_workbook_alike
     """.lower().encode()
     )
     units, known = 1 + total, [Fraction(one, 1 + terms) for one in (0, 1, 7, 11, 9)]
-    rows, expected = [], []
+    rows, expected = list[dict[str, Any]](), list[tuple[Fraction, bool]]()
     for a, b in product([one for one in known if one < 10], repeat=2):
         exact = Fraction(SUMS[formula](a, b))
         for step in (-2, -1, 0, 1, 2):

@@ -143,13 +143,11 @@ def check_relation(relation: Relation) -> None:
     factors = relation.divisor, *(abs(weight) for weight, _ in relation.terms)
     if not relation.terms or not all(0 < factor <= LARGEST_FACTOR for factor in factors):
         raise LayoutError(
-            f"formula of {relation.total}: {str(relation.terms)[:80]} by {relation.divisor}, expected factors and a "
-            f"divisor of 1 to {LARGEST_FACTOR:,}: correct them"
+            f"formula of {relation.total}: factors or divisor, expected 1 to {LARGEST_FACTOR:,}: correct them"
         )
     if (length := len(relation.text)) > LONGEST_FORMULA:
         raise LayoutError(
-            f"formula of {relation.total}: {length:,} characters when written out, expected at most "
-            f"{LONGEST_FORMULA:,}: give its fields shorter names"
+            f"formula of {relation.total}: {length:,} characters, expected {LONGEST_FORMULA:,}: use shorter names"
         )
 
 
@@ -166,8 +164,7 @@ def between(shown: str, triple: list[tuple[int, str]]) -> Iterator[str]:
         if low < high <= low + WIDEST:
             return (f"{first[1]}{number:0{width}}" for number in range(low + 1, high))
     raise LayoutError(
-        f"{shown}: its dots do not stand between two names that count up, with one sign, expected as in "
-        f"'q1 + … + q12', over at most {WIDEST} fields: write the terms out"
+        f"{shown}: dots, expected between two names that count up, with one sign, at most {WIDEST}: write it out"
     )
 
 
@@ -203,7 +200,6 @@ def in_order(relations: Iterable[Relation], names: Iterable[str]) -> list[Relati
     except CycleError as error:
         circle = error.args[1][::-1]
         raise LayoutError(
-            f"field {circle[0]}: is a part of itself, by {' of '.join(circle)}, expected no circle: take it out of one "
-            "of them"
+            f"field {circle[0]}: is a part of itself, by {' of '.join(circle)}, expected no circle: leave one out"
         ) from error
     return sorted((one for many in by_total.values() for one in many), key=lambda one: place[one.total])

@@ -142,15 +142,14 @@ class Field:
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
             raise LayoutError(f"field {self.name[:40]!r}: expected {NAME_EXPECTED}: give it another one")
-        check_text(f"field {self.name}: label", self.label, MOST.label)
-        check_name(f"field {self.name}: kind", self.kind, get_args(FieldKind))
-        check_number(f"field {self.name}: digits", self.digits, MOST.digits, "make two fields of it")
+        what = f"field {self.name}:"
+        check_text(f"{what} label", self.label, MOST.label)
+        check_name(f"{what} kind", self.kind, get_args(FieldKind))
+        check_number(f"{what} digits", self.digits, MOST.digits, "make two fields of it")
         most = full(self.digits, self.halves)
         if not 1 <= self.largest <= most:
-            raise LayoutError(
-                f"field {self.name}: largest {self.shown(self.largest)}, expected at least {self.shown(1)} and at most "
-                f"{self.shown(most)}, what can be written with digits = {self.digits}: change the one or the other"
-            )
+            expected = f"{self.shown(1)} to {self.shown(most)} with digits = {self.digits}"
+            raise LayoutError(f"{what} largest {self.shown(self.largest)}, expected {expected}: change one of them")
 
     @property
     def step(self) -> int:
@@ -240,21 +239,14 @@ class Layout:
             check_relation(formula)
             total = known[formula.total]
             halved = next((name for _, name in formula.terms if known[name].halves), None)
-            if halved and formula.times:
+            if halved and (formula.times or not total.halves):
+                expected = "whole numbers in a product" if formula.times else f"halves in {total.name}, too"
                 raise LayoutError(
-                    f"field {total.name}: its formula multiplies {halved}, which has halves, expected whole numbers: "
-                    "leave halves out"
-                )
-            if halved and not total.halves:
-                raise LayoutError(
-                    f"field {total.name}: is whole, and {halved} in its formula has halves, expected halves in both: "
-                    "add halves = true"
+                    f"field {total.name}: {halved} in its formula has halves, expected {expected}: change it"
                 )
             if total.largest < (most := most_of(formula, known, total.halves)):
-                raise LayoutError(
-                    f"field {total.name}: largest {total.shown(total.largest)}, expected at least {total.shown(most)}, "
-                    "the largest that its formula comes to: leave largest and digits out, which finds them"
-                )
+                least = f"largest {total.shown(total.largest)}, expected at least {total.shown(most)}"
+                raise LayoutError(f"field {total.name}: {least}, by its formula: leave largest and digits out")
         totals = {formula.total for formula in self.formulas}
         object.__setattr__(self, "fields", tuple(sorted(self.fields, key=lambda field: field.name in totals)))
         object.__setattr__(self, "formulas", tuple(sorted(self.formulas, key=lambda one: self.names.index(one.total))))
@@ -287,7 +279,7 @@ class Layout:
         """Whether a total is what its terms come to, a mean also if it is rounded to the other side; None if one of
         these numbers is unknown. Numbers are as people write them."""
         written, parts = values.get(formula.total), [values.get(name) for _, name in formula.terms]
-        if None in (written, *parts):
+        if written is None or None in parts:
             return None
         step, divisor = self.field(formula.total).step, formula.divisor
         off = abs(divisor * written - formula.value(parts)) * 2  # in halves
@@ -323,8 +315,7 @@ class Layout:
         for place, mark in enumerate(map(str.strip, line.split(",")), 1):
             if not (found := re.fullmatch(r"[0-9]{1,12}(\.[05])?", mark)):
                 raise LayoutError(
-                    f"question {place}: largest mark {mark[:40]!r}, expected a number such as 9 or 7.5: write them as "
-                    "in 9,7.5,13"
+                    f"question {place}: largest mark {mark[:40]!r}, expected a number such as 9 or 7.5: write 9,7.5,13"
                 )
             entry = {"label": f"Question {place}", "largest": float(mark) if found[1] else int(mark)}
             questions[f"q{place}"] = field_of({"name": f"q{place}", "halves": bool(found[1]), **entry})
@@ -858,8 +849,7 @@ def read_people(path: Path) -> list[Person]:
             identity, name = (*values, "")[:2]
             if (size := len(identity.encode())) > MOST.identity_bytes:
                 raise LayoutError(
-                    f"{identity[:30]!r}… has {size:,} bytes, expected at most {MOST.identity_bytes}, for its QR code: "
-                    "put a short number first, and the name behind it"
+                    f"{identity[:30]!r}… has {size:,} bytes, expected at most {MOST.identity_bytes}: put a number first"
                 )
             check_text("identity", identity, MOST.identity_bytes)
             check_text("name", name or identity, MOST.name)

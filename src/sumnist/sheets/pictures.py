@@ -124,8 +124,7 @@ def page_of(page: FilePage, mode: str) -> Image.Image:
                 size = item.get_metadata()
                 if size.width * size.height > MOST_INSIDE:
                     raise SizeError(
-                        f"{page}: has a picture of {size.width:,}×{size.height:,} pixels in it, expected at most "
-                        f"{MOST_INSIDE // 10**6} million: scan it at 300 for each inch"
+                        f"{page}: a picture of {size.width:,}×{size.height:,} pixels is in it: scan it at 300 an inch"
                     )
             sides = sheet.get_size()
             width, height = (side * POINT for side in sides)

@@ -113,8 +113,7 @@ def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None)
     """
     if people and layout.identity.kind != "printed":
         raise LayoutError(
-            f"identity of kind {layout.identity.kind!r}, and people to print, expected the kind 'printed': change it, "
-            "or leave --people out"
+            f"identity {layout.identity.kind!r}, and people to print, expected 'printed': leave --people out"
         )
     page = Page.of(layout)
     texts = [layout.title, layout.note, *layout.lines, *(field.label for field in layout.fields)]
@@ -161,13 +160,11 @@ def registered(path: Path, texts: Iterable[str]) -> str:
     for char, text in used.items():
         if unicodedata.bidirectional(char) in {"R", "AL"} or unicodedata.category(char) in JOINED:
             raise LayoutError(
-                f"{told(char, text)}: is of a script whose letters are joined or go from right to left, expected one "
-                "that is not: write it in another script"
+                f"{told(char, text)}: is joined, or from right to left, expected neither: use another script"
             )
     if missing := next((char for char in used if ord(char) not in font.face.charToGlyph), None):
         raise LayoutError(
-            f"{told(missing, used[missing])}: is not in the font {font.face.name.decode()}: name a font that has it, "
-            "--font file.ttf"
+            f"{told(missing, used[missing])}: is not in the font {font.face.name.decode()}: name another with --font"
         )
     try:
         font.face.makeSubset([*map(ord, used)])

@@ -97,13 +97,11 @@ def register(grey: Bytes, page: Page, name: str) -> Registered:
     dpi = float(scale_at(matrix, points).min()) * 25.4
     if dpi < DEMANDS.dpi:
         raise SheetError(
-            f"{name}: the sheet has {dpi:.0f} pixels to an inch, expected at least {DEMANDS.dpi:.0f}: photograph it "
-            "from nearer, or send the picture in its full size"
+            f"{name}: the sheet has {dpi:.0f} pixels to an inch, expected at least {DEMANDS.dpi:.0f}: come nearer"
         )
     if contrast < DEMANDS.contrast:
         raise SheetError(
-            f"{name}: black is {contrast:.0f} steps of 255 darker than white in it, expected at least "
-            f"{DEMANDS.contrast:.0f}: photograph it in more light"
+            f"{name}: black is {contrast:.0f} steps of 255 below white, expected {DEMANDS.contrast:.0f}: add light"
         )
     if error > DEMANDS.error:
         for paper, size in SIZES.items():
@@ -422,8 +420,7 @@ def code_of(sheet: Registered, layout: Layout, name: str) -> tuple[int, str]:
     """
     if (data := next(texts(sheet), None)) is None:
         raise SheetError(
-            f"{name}: its QR code cannot be read, expected the one that is printed on the sheet: photograph it sharp "
-            "and uncovered"
+            f"{name}: its QR code cannot be read, expected the printed one: photograph it sharp and uncovered"
         )
     try:
         program, form, of, version, identity = data.decode().split(":", 4)

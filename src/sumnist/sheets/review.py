@@ -118,8 +118,7 @@ def lines_of(path: Path, layout: Layout) -> Iterator[tuple[Row, bytes]]:
             )
         if row.get("layout") not in (None, layout.id):
             raise DataError(
-                f"{where}: a sheet of the layout {row['layout']:.20}, expected {layout.id}: name its layout with "
-                "--layout"
+                f"{where}: a sheet of the layout {row['layout']:.20}, expected {layout.id}: name its --layout"
             )
         if row["row"] in seen:
             raise DataError(f"{where}: row {row['row']} is there twice, expected each once: take one out")

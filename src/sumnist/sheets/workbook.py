@@ -330,8 +330,7 @@ class Worksheet:
         """Write a line. Raises `OutputError` if there are too many."""
         if self.line == LINES:
             raise OutputError(
-                f'more than {LINES:,} lines in the table "{self.sheet.name}", expected at most as many as Excel takes: '
-                "read fewer pictures at a time"
+                f'more than {LINES:,} lines in the table "{self.sheet.name}", expected fewer: read fewer at a time'
             )
         for column, cell in enumerate(cells):
             style = self.format(cell.format) if cell.format else None

@@ -183,8 +183,7 @@ def check_names(names: Mapping[int, str]) -> None:
     for column, name in names.items():
         if not NAME.fullmatch(name) or ROW.fullmatch(name) or COLUMN.fullmatch(name) or name.endswith(ABOVE):
             raise LayoutError(
-                f"column {letters(column)}: is called {name[:40]!r}, expected {NAME_EXPECTED}, and neither a row, such "
-                "as r6, nor a letter: choose another name"
+                f"column {letters(column)}: {name[:40]!r}, expected {NAME_EXPECTED}, no row or column: rename it"
             )
         if name in seen:
             raise LayoutError(f"column {letters(column)}: is called {name}, as another one is: choose another name")

@@ -119,8 +119,7 @@ class Rule:
         kinds = {bool(ROW.fullmatch(name)) for name in self.relation.names}
         if kinds != {True} and not (kinds == {False} and all(map(COLUMN.fullmatch, self.relation.names))):
             raise LayoutError(
-                f"formula {self.relation.text[:80]!r}: expected rows alone, such as r6 = r1 + r2, or columns alone, "
-                "such as D = B - C, with _above for the row before: correct it"
+                f"formula {self.relation.text[:80]!r}: expected rows alone, as r3 = r1 + r2, or columns, as D = B - C"
             )
 
     @classmethod

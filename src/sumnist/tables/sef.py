@@ -36,8 +36,7 @@ def station_of(layout: TableLayout) -> Station:
     """The station of a layout with observed columns. Raises `ConfigError` if it has none."""
     if layout.station is None or not layout.observed:
         raise ConfigError(
-            "--out: a .zip of the Station Exchange Format needs a layout with [station] and with a variable, as in "
-            '[columns.B] variable = "Tx": write one, and name it with --layout'
+            "--out: a .zip needs a layout with [station] and with a variable of a column: name such a --layout"
         )
     return layout.station
 
@@ -87,8 +86,7 @@ def month_of(page: Mapping[str, Any]) -> tuple[int, int]:
     found = MONTH.findall(PurePath(page["path"]).stem)
     if not found:
         raise DataError(
-            f"{page['path']}: no month in its name, expected one as in station_196905.png: call the picture so, and "
-            "read it again"
+            f"{page['path']}: no month in its name, expected one as in station_196905.png: call the picture so"
         )
     return int(found[-1][0]), int(found[-1][1])
 
