@@ -222,27 +222,18 @@ def test_the_import_is_light_and_without_torch_the_error_is_the_install_line(run
 
 
 FORKS = """
-import os, signal, sys, threading, time
+import os, signal, sys
 from sumnist.inference.reader import load
 
-reader, picture, reading = load(sys.argv[1], int(sys.argv[2])), sys.argv[3], threading.Event()
+reader, picture = load(sys.argv[1], int(sys.argv[2])), sys.argv[3]
 expected = reader.read(picture, 7)
-
-def read():
-    while not reading.is_set():
-        reader.read(picture, 7)
-
-threads = [threading.Thread(target=read, daemon=True) for _ in range(2)]
-for thread in threads:
-    thread.start()
 children = []
 for _ in range(int(sys.argv[4])):
     children.append(os.fork())
     if children[-1] == 0:
         signal.alarm(60)  # a child that hangs is ended by this, with a status that is not 0
         sys.exit(0 if reader.read(picture, 7).digit == expected.digit else 3)
-    time.sleep(0.005)
-reading.set()
+    assert reader.read(picture, 7).digit == expected.digit
 print(*{os.waitpid(child, 0)[1] for child in children})
 """
 
@@ -250,10 +241,9 @@ print(*{os.waitpid(child, 0)[1] for child in children})
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
 @pytest.mark.parametrize(
     ("model", "threads", "forks"),
-    [("packaged", 1, 10), pytest.param("packaged", 2, 10, marks=pytest.mark.long),
-     pytest.param("run", 1, 10, marks=pytest.mark.long)],
+    [("packaged", 2, 3), pytest.param("run", 2, 3, marks=pytest.mark.long)],
 )  # fmt: skip
-def test_children_forked_while_threads_read_can_read_and_end(
+def test_forked_children_can_read_and_end(
     runs: dict[Fusion, Path], tmp_path: Path, model: str, threads: int, forks: int
 ) -> None:
     picture = tmp_path / "seven.png"

@@ -8,9 +8,8 @@ them, and the fusion.
 The metadata of a calibrated network also have the temperature, and the thresholds for accepting an answer. The last
 entry of the metadata is a checksum.
 
-A forked child has a copy of every lock in its state at the fork, but none of the threads that would release it. A child
-that is forked during a computation may wait for ever inside ONNX Runtime or torch. A fork therefore waits until no
-thread computes.
+A forked child makes a session of its own. It has none of the threads that would release a lock of ONNX Runtime or
+torch: fork while no other thread reads, or start processes by spawning them.
 """
 
 from __future__ import annotations
@@ -20,8 +19,6 @@ import hashlib
 import json
 import math
 import os
-import threading
-from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -78,53 +75,7 @@ FORKABLE: WeakSet[Any] = WeakSet()
 """The networks of this process. A forked child calls `after_fork` of each."""
 
 
-class Gate:
-    """Lets any number of threads be inside at once, each in a `with` block. A fork waits until all threads have
-    left."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.inside: Counter[int] = Counter()
-        self.forks = 0
-
-    def __enter__(self) -> Self:
-        me = threading.get_ident()
-        with self.changed:
-            self.changed.wait_for(lambda: not self.forks or self.inside[me])
-            self.inside[me] += 1
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        with self.changed:
-            self.inside[threading.get_ident()] -= 1
-            self.changed.notify_all()
-
-    def before_fork(self) -> None:
-        """Keep threads out, and wait until the threads inside have left. A thread that is inside may itself fork."""
-        me = threading.get_ident()
-        self.changed.acquire()
-        self.forks += 1
-        self.changed.wait_for(lambda: self.inside.total() == self.inside[me])
-
-    def after_in_parent(self) -> None:
-        """Let threads in again."""
-        self.forks -= 1
-        self.changed.notify_all()
-        self.changed.release()
-
-    def after_in_child(self) -> None:
-        """Forget the parent's other threads, because this child does not have them."""
-        me = threading.get_ident()
-        self.changed, self.inside, self.forks = threading.Condition(), Counter({me: self.inside[me]}), 0
-
-
-COMPUTING = Gate()
-"""The gate around every computation of a network."""
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=COMPUTING.before_fork, after_in_parent=COMPUTING.after_in_parent, after_in_child=COMPUTING.after_in_child
-    )
     os.register_at_fork(after_in_child=lambda: [network.after_fork() for network in FORKABLE])
 
 
@@ -186,11 +137,10 @@ class OnnxSession:
 
     def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
         """The `outputs` for `inputs`, by their names. A forked child first makes a session of its own."""
-        with COMPUTING:
-            if self.session is None:
-                self.session = self.new_session()
-            values: list[NDArray[Any]] = self.session.run(outputs, inputs)
-            return values
+        if self.session is None:
+            self.session = self.new_session()
+        values: list[NDArray[Any]] = self.session.run(outputs, inputs)
+        return values
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.content, self.threads)

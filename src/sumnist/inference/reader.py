@@ -31,7 +31,7 @@ from sumnist.files import ONNX, PRETRAINED, WEIGHTS
 from sumnist.inference.finder import Find, Found, Sight, cut, found_of, in_unit, surest
 from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import Among, FoundNumber, NumberReading, Numbers
-from sumnist.inference.onnx import COMPUTING, FORKABLE, Answer, Network, OnnxNetwork, shares_of
+from sumnist.inference.onnx import FORKABLE, Answer, Network, OnnxNetwork, shares_of
 from sumnist.model.folder import INT8, carries, checksum_of_file
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed, ready_arrays, ready_image
@@ -362,8 +362,8 @@ class Reading:
 
 
 class Reader:
-    """A network, ready for pictures. Threads and forked children may share one reader. It can be copied and pickled
-    with its network, for pools of processes and clusters.
+    """A network, ready for pictures. Threads may share one reader, and so may children that are forked while none
+    reads. It can be copied and pickled with its network, for pools of processes and clusters.
 
     Attributes:
         network: The network that answers: an `OnnxNetwork`, or a `TorchNetwork` for a run folder that was not exported.
@@ -780,7 +780,7 @@ class TorchNetwork:
         import torch
 
         number = torch.zeros(len(images), dtype=torch.int64) if numbers is None else torch.from_numpy(numbers)
-        with COMPUTING, torch.inference_mode():
+        with torch.inference_mode():
             heads = self.net.heads(torch.from_numpy(images), number)
             digit, total = self.net.outputs(heads, number)
             is_digit = self.net.is_digit(heads)
