@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -26,7 +27,8 @@ SOLUTION = solution_of(Query([LIST, "+", "_", "=", 12]), {})
 BAD: dict[str, Any] = {
     "None": None, "True": True, "a half": 0.5, "nan": np.nan, "infinity": np.inf, "a complex number": 1j, "text": "a",
     "no text": "", "bytes": b"a", "an object": object(), "a type": int, "a function": len, "minus one": -1, "zero": 0,
-    "a trillion": 10**12, "a googol": 10**100, "five thousand digits": 10**5000, "no list": [], "a ragged list": [[1], [2, 3]], "a mixed list": [1, "a"],
+    "a trillion": 10**12, "a googol": 10**100, "five thousand digits": 10**5000,
+    "no list": [], "a ragged list": [[1], [2, 3]], "a mixed list": [1, "a"],
     "no set": set(), "a mixed set": {1, "a"}, "halves in a set": {0.5}, "a long range": range(10**13),
     "an empty mapping": {}, "text in a mapping": {"a": 1.0}, "a mapping to text": {1: "a"}, "no axes": np.array(0.5),
     "floats": np.full((3, 4), 0.25), "no floats": np.zeros((0, 3)), "text in an array": np.array(["a", "b"]),
@@ -68,12 +70,17 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "solve ink": lambda bad: solve([LIST, "=", "_"], ink=bad),
     "Solution.as_dict": SOLUTION.as_dict,
 }
-for kind, given in {"Digits": ANY, "Integers": DIE, "Values": LIST, "Sum": Sum.of(ANY, DIE, 3)}.items():
-    CALLS |= {
-        f"{kind} +": lambda bad, given=given: given + bad, f"+ {kind}": lambda bad, given=given: bad + given,
-        f"{kind} -": lambda bad, given=given: given - bad, f"- {kind}": lambda bad, given=given: bad - given,
-        f"{kind} *": lambda bad, given=given: given * bad, f"* {kind}": lambda bad, given=given: bad * given,
-    }  # fmt: skip
+
+
+def turned(work: Callable[[Any, Any], Any], given: Any) -> Callable[[Any], object]:
+    """The same work with its arguments exchanged."""
+    return lambda bad: work(bad, given)
+
+
+OPERANDS: dict[str, Any] = {"Digits": ANY, "Integers": DIE, "Values": LIST, "Sum": Sum.of(ANY, DIE, 3)}
+for kind, given in OPERANDS.items():
+    for work in operator.add, operator.sub, operator.mul:
+        CALLS |= {f"{kind} {work.__name__}": partial(work, given), f"{work.__name__} {kind}": turned(work, given)}
 for question in ("log_prob", "log_bounds", "posterior", "explanation", "sample"):
     CALLS[f"Sum.{question}"] = getattr(Sum.of(ANY, LIST), question)
 CALLS["Sum.sample total"] = lambda bad: Sum.of(ANY, LIST).sample(2, bad)

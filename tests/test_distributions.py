@@ -48,12 +48,6 @@ def test_known_numbers_are_added_exactly(numbers: list[Any], other: int, factor:
     assert [Fraction(one) for one in total.numbers.tolist()] == expected
 
 
-@pytest.mark.parametrize("given_as", [[1, 2], np.array([1, 2], np.uint8), torch.tensor([1, 2], dtype=torch.int16)])
-def test_whole_numbers_may_come_from_anywhere(given_as: Any) -> None:
-    assert Known.of(given_as).units.dtype == np.int64
-    assert Known.of(given_as).numbers.tolist() == [1, 2]
-
-
 def test_values_are_found_among_points() -> None:
     points = np.array([-3, 0, 5])
     assert found(points, np.array([[5, -3], [4, 99]])).tolist() == [[2, 0], [-1, -1]]
@@ -138,16 +132,6 @@ def test_torch_gives_what_numpy_gives_with_gradients() -> None:
         assert torch.isfinite(gradient).all()
 
 
-def test_draws_are_as_frequent_as_they_are_probable() -> None:
-    one, count = Integers(log_shares([[1, 2, 3, 0], [4, 0, 0, 1]]), first=-2), 20_000
-    drawn = one.sample(count, random=7)
-    assert drawn.shape == (count, 2)
-    for number in range(-2, 2):
-        share = one.probabilities[:, number + 2]
-        assert (abs((drawn == number).mean(0) - share) <= 5 * np.sqrt(share * (1 - share) / count)).all()
-    assert np.array_equal(drawn, one.sample(count, random=7))
-
-
 @given(values(other=True), values(other=True))
 def test_a_sum_is_that_of_all_pairs_and_other_is_what_is_left(one: Values, two: Values) -> None:
     expected: dict[int | Decimal, float] = {}
@@ -157,22 +141,6 @@ def test_a_sum_is_that_of_all_pairs_and_other_is_what_is_left(one: Values, two: 
     assert dict(total.probabilities) == pytest.approx(expected)
     assert sum(total.probabilities.values()) + total.other == pytest.approx(1)
     assert list(total.probabilities.values()) == sorted(total.probabilities.values(), reverse=True)
-
-
-def test_the_mode_is_the_most_probable_value_and_of_nothing_none() -> None:
-    assert Values({3: 0.2, 8: 0.5}, 0.3).mode == 8
-    assert Values({}, 1.0).mode is None
-
-
-@given(values(other=True), values(other=True), st.integers(-3, 3))
-def test_differences_and_products_are_those_of_all_pairs(one: Values, two: Values, factor: int) -> None:
-    assert dict((one - two).probabilities) == pytest.approx(dict((one + -1 * two).probabilities))
-    assert dict((factor - one).probabilities) == pytest.approx({factor - a: p for a, p in one.probabilities.items()})
-    product_of = one * factor
-    if factor:
-        assert product_of == Values({a * factor: p for a, p in one.probabilities.items()}, one.other)
-    else:
-        assert product_of == Values({0: 1.0}, 0.0)
 
 
 def test_decimals_are_added_and_multiplied_exactly() -> None:
@@ -192,13 +160,6 @@ def test_what_is_spread_is_spread_evenly_over_all_that_are_no_candidates(one: Va
     assert {value: spread.probabilities[value] for value in one.probabilities} == one.probabilities
     assert {spread.probabilities[value] for value in free} == {one.other / len(free)}
     assert spread.spread(0, 9) is spread
-
-
-def test_a_known_number_only_shifts_a_distribution_which_keeps_its_type() -> None:
-    half = Integers(torch.log(torch.full((6,), 1 / 6)).to(torch.bfloat16), 1)
-    for moved, first in ((half + 5, 6), (5 + half, 6), (half - 2, -1)):
-        assert moved.first == first
-        assert torch.equal(moved.log_probs, half.log_probs)
 
 
 def test_of_a_batch_each_is_conditioned_by_itself() -> None:

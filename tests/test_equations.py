@@ -84,16 +84,11 @@ def test_numbers_and_patterns_have_decimals_where_a_sign_for_them_is_given() -> 
         ("a.png+3=_", "a.png+3=_: word 1, a.png+3=_: expected a space on each side of the =: write them"),
         ("a = 3 = 4", "a = 3 = 4: word 4, =: expected one = alone: leave out what is from the second one on"),
         ("a b = 3", "a b = 3: word 2, b: expected +, - or = between two terms: write one, or quote a path with spaces"),
-        ("a + + 3 = 5", f"a + + 3 = 5: word 3, +: expected {A_TERM}: leave this sign out"),
         ("- - 3 = a", f"- - 3 = a: word 2, -: expected {A_TERM}: leave this sign out"),
-        ("+ 3 = a", f"+ 3 = a: word 1, +: expected {A_TERM}: leave this sign out"),
         ("a + 3 =", f"a + 3 =: word 4, =: expected {A_TERM} after it: write what is equal"),
-        ("= a", f"= a: word 1, =: expected {A_TERM} before it: write what is equal"),
-        ("a + = 5", f"a + = 5: word 3, =: expected {A_TERM} before it: write what is equal"),
         ("_ + a = _", "_ + a = _: word 5, _: expected one _ alone at most: write a _ for each digit, such as __, or 0_ "
          "for one digit"),
         ("-_ = a", "-_ = a: word 1, -_: expected a space between the sign and unknown digits: write one"),
-        ("5 + 7 = 12", "5 + 7 = 12: expected a picture or a _ in it: it is true, and there is nothing to solve"),
         ("5 + 7 = -12", "5 + 7 = -12: expected a picture or a _ in it: it is false, and there is nothing to solve"),
     ],
 )  # fmt: skip
@@ -103,47 +98,15 @@ def test_a_wrong_query_is_repeated_with_the_word_that_is_wrong_what_was_expected
     assert said(words_of(text)) == (ConfigError, message)
 
 
-@pytest.mark.parametrize("text", ['"a b.png + 3 = _', "'a.png + 3 = _", '3 = "a.png"b', '"a" = \''])
-def test_a_quote_without_its_second_is_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match=r": expected a second [\"'] at the end of the path: write it, then a space$"):
-        words_of(text)
-
-
 TOO_LONG = f"expected at most {LONGEST} digits before and behind the decimal sign: shorten the number"
 
 
-@pytest.mark.parametrize("mark", ["9", "_", "-9"])
-def test_a_number_of_thousands_of_digits_is_refused_and_shown_without_its_middle(mark: str) -> None:
+def test_a_number_of_thousands_of_digits_is_refused_and_shown_without_its_middle() -> None:
+    mark = "-9"
     word = mark + mark[-1] * 5000
     brief = f"{word[:30]}…{word[-30:]}"
     assert said(words_of(f"a + {word} = 3")) == (NumberError, f"a + {brief} = 3: word 3, {brief}: {TOO_LONG}")
     assert len(Query(words_of(f"a + {mark[-1] * LONGEST} = 3")).terms) == 3
-
-
-@pytest.mark.parametrize(
-    "number",
-    [
-        10**LONGEST,
-        -(10**5000),
-        Decimal(10) ** LONGEST,
-        Decimal("1e-601"),
-        Decimal("NaN"),
-        Values({10**LONGEST: 1.0}, 0),
-    ],
-    ids=range(6),
-)
-def test_numbers_without_an_end_or_a_value_are_refused_in_lists_too(number: Any) -> None:
-    kind, message = said(["a", "+", number, "=", 3])
-    assert kind is NumberError
-    assert "word 3, " in message
-    assert TOO_LONG in message
-    assert len(message) < 300
-
-
-@pytest.mark.parametrize("number", [5.5, True, np.float32(2), 1j])
-def test_a_number_that_is_neither_whole_nor_decimal_is_refused(number: Any) -> None:
-    message = f"a + {number} = 3: word 3, {number}: expected a whole number or a Decimal: write 5, or Decimal('5.5')"
-    assert said(["a", "+", number, "=", 3]) == (NumberError, message)
 
 
 def solved(*words: Any, decimal: str | None = None) -> Solution:
@@ -237,15 +200,11 @@ def test_every_probability_is_that_of_counting_all_combinations(words: list[Any]
     ("text", "decimal"),
     [
         ("A + B + 47 = 1_3", None),
-        ("A + A - B = _0", None),
         ("A + __ = B + 1_", None),
-        ("_4 - A = B + 0_", None),
         ("- A = B - 1__", None),
-        ("A + __ + 0_ = 1__", None),
         ("A - A + B = 48", None),
         ("C + D = 15.70", "."),
         ("C + _.5 = D + __", "."),
-        ("C + C = 2_", "."),
         ("C - 0.25 = 12.2_", "."),
     ],
 )
@@ -369,12 +328,8 @@ def test_more_possibilities_than_are_looked_at_are_refused_with_the_query() -> N
          "what else may be there has a probability of 0.1: check the equation and the pictures"),
         (["A", "+", "A", "=", 13], "reading 1 + reading 3 = 13: no reading of reading 1 makes it true, it would have "
          "to be 13/2; what else may be there has a probability of 0.1: check the equation and the pictures"),
-        (["A", "-", "A", "=", 13], "reading 1 - reading 3 = 13: no reading of reading 1 makes it true; what else may "
-         "be there has a probability of 0.1: check the equation and the pictures"),
         (["B", "-", "A", "=", 13], "reading 1 - reading 3 = 13: no readings of reading 1 and reading 3 make it true; "
          "what else may be there has a probability of 0.1: check the equation and the pictures"),
-        (["B", "=", "_2"], "reading 1 = _2: no reading of reading 1 makes it true, whatever the digits are: check the "
-         "equation and the pictures"),
         (["C", "=", "_2"], "reading 1 = _2: no reading of reading 1 makes it true, whatever the digits are: check the "
          "equation and the pictures"),
         ([3, "+", "_2", "=", 14], "3 + _2 = 14: no digits make it true: check the equation"),
@@ -385,12 +340,6 @@ def test_what_nothing_makes_true_is_said_with_what_was_looked_for(words: list[An
     with pytest.raises(EquationError) as caught:
         solved(*(readings.get(word, word) if isinstance(word, str) else word for word in words))
     assert str(caught.value) == message
-
-
-@pytest.mark.parametrize("values", [Values({}, 1.0), Values({5: 0.0}, 1.0)])
-def test_a_number_without_candidates_is_refused(values: Values) -> None:
-    with pytest.raises(NumberError, match=r"^reading 1: no candidates, expected one at least"):
-        solved(values, "+", 5, "=", "_")
 
 
 # The forms of a solution.
@@ -506,11 +455,6 @@ def test_an_unknown_number_is_what_the_picture_leaves(place: Path, reader: Reade
     )
 
 
-def test_without_a_reader_the_packaged_networks_read(place: Path, reader: Reader) -> None:
-    assert solve("1480.png - five.png = _") == solve("1480.png - five.png = _", reader)
-    assert solve("1480.png - five.png = _", Numbers()).unknowns[0].value == 1475
-
-
 def test_a_list_has_readings_of_both_kinds_paths_pictures_and_numbers(place: Path, reader: Reader) -> None:
     digit, number = reader.read("five.png", 0), reader.read_number("1480.png")
     with Image.open("1037.png") as picture:
@@ -538,7 +482,7 @@ def test_the_same_picture_twice_is_read_once_and_counts_twice(
     assert solve("five.png + 'a five.png' = 10", reader).is_true != solution.is_true
 
 
-@pytest.mark.parametrize(("pictures", "count"), [(1, 100), (4, 100), (8, 22), (12, 7), (40, 2)])
+@pytest.mark.parametrize(("pictures", "count"), [(1, 100), (8, 22), (40, 2)])
 def test_of_many_pictures_each_has_fewer_candidates(
     pictures: int, count: int, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -602,15 +546,6 @@ def test_a_solution_is_told_in_columns() -> None:
     assert "then" not in solution_described(SOLUTION, 1)
 
 
-def test_where_nothing_is_unknown_it_is_told_how_probable_the_equation_is(place: Path, reader: Reader) -> None:
-    true = solve("five.png + 1480.png = 1485", reader)
-    assert true.is_true is not None
-    line = solution_described(true).splitlines()[-1]
-    assert line == f"  by the pictures alone, the probability that it is true is {true.is_true[0]:.2%}"
-    interval = Solution("a = 5", "5 = 5", 1.0, (), SOLUTION.pictures, 1.0, (0.00001, 0.25))
-    assert solution_described(interval).splitlines()[-1].endswith("is from <0.01% to 25.00%")
-
-
 def test_the_command_prints_what_is_told_and_the_same_of_one_word_or_many(
     command: Callable[..., Result], reader: Reader
 ) -> None:
@@ -638,7 +573,6 @@ def test_the_flags_reach_the_reader(command: Callable[..., Result], reader: Read
     ("text", "status", "message"),
     [
         ("none.png + _ = 3", 1, f"none.png + _ = 3: word 1, none.png: expected {TERMS}: {NO_FILE}"),
-        ("five.png + x = 3", 1, f"five.png + x = 3: word 3, x: expected {TERMS}: {NO_FILE}"),
         ("folder + _ = 3", 1, "folder + _ = 3: word 1, folder: is a folder, expected a picture: name a file in it"),
         ("_ = blank.png", 1, "_ = blank.png: word 3, blank.png: expected a number on it, not accepted: blank: "
          f"{NUMBER_ADVICE['blank']}"),
@@ -646,8 +580,6 @@ def test_the_flags_reach_the_reader(command: Callable[..., Result], reader: Read
          "decimals, say which sign is before them, as in --decimal ."),
         ("five.png+3 = _", 2, f"five.png+3 = _: word 1, five.png+3: expected {TERMS}: put spaces around +, - and =, "
          "which are all the signs there are"),
-        ("5x3 = five.png", 2, f"5x3 = five.png: word 1, 5x3: expected {TERMS}: put spaces around +, - and =, which are "
-         "all the signs there are"),
         ("'five.png + 7 = 13", 2, "'five.png + 7 = 13: expected a second ' at the end of the path: write it, then a "
          "space"),
         ("five.png = \0", 2, "five.png = \\x00: word 3, \\x00: expected a picture, a number or _: leave the character "
@@ -660,14 +592,6 @@ def test_a_wrong_query_is_one_line_that_names_the_word(
     assert command(text) == (status, "", f"sumnist: {message}\n")
 
 
-def test_in_python_arguments_and_numbers_that_make_no_sense_are_refused(place: Path, reader: Reader) -> None:
-    for changed in ({"decimal": ";"}, {"engine": "theirs"}, {"digits": 0}, {"ink": "red"}):
-        with pytest.raises(ConfigError):
-            solve("five.png + _ = 12", reader, **changed)
-    with pytest.raises(ImageError, match=r"word 3, picture: NoneType, expected a path"):
-        solve(["five.png", "+", None, "=", "_"], reader)
-
-
 def test_what_contradicts_a_clear_picture_is_said_first_and_fails(command: Callable[..., Result]) -> None:
     status, out, _ = command("five.png + 7 = 13")
     assert status == 1
@@ -677,9 +601,3 @@ def test_what_contradicts_a_clear_picture_is_said_first_and_fails(command: Calla
     assert status == 1
     (one,) = json.loads(out)["contradicted"]
     assert (one["term"], one["read"]) == ("five.png", 5)
-
-
-def test_a_number_that_by_itself_is_another_is_said_below_the_equation() -> None:
-    unknown = Answer("_", None, Values({11: 0.6, 0: 0.4}, 0.0), together=0)
-    lines = solution_described(Solution("a + b = _", "0 + 0 = 0", 0.4, (unknown,), (), 1.0, None)).splitlines()
-    assert lines[1:3] == ["0 + 0 = 0  40.00%", "  by itself, _ is most probably 11 (60.00%)"]

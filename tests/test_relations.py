@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from sumnist.arithmetic import relations as module
 from sumnist.arithmetic.relations import KINDS, Relations, Writer
 from sumnist.arithmetic.values import Values
-from sumnist.errors import LayoutError
 from sumnist.formulas import Relation
 from sumnist.sheets import check
 from sumnist.tables import reading as tables
@@ -136,8 +135,12 @@ def readings(shares: Mapping[str, NDArray[np.float64]], rooms: Mapping[str, rang
     }
 
 
-def expect_exact(case: tuple[dict[str, range], list[str]], seed: int, mistake: float, listed: bool) -> None:
-    """What is said of the numbers of a case, as drawn by a seed, is what counting out gives."""
+@settings(deadline=None, max_examples=60)
+@example(CASES[3], 74, 0.3, False)  # messages that stopped at 1e-9 were not exact
+@given(st.sampled_from(CASES), st.integers(0, 2**32 - 1), st.sampled_from([0.02, 0.3, 1.0, 1e-9]), st.booleans())
+def test_what_is_no_tree_is_exact_where_it_says_so(
+    case: tuple[dict[str, range], list[str]], seed: int, mistake: float, listed: bool
+) -> None:
     rooms, texts = case
     relations, random = [Relation.of(text) for text in texts], np.random.default_rng(seed)
     shares = {name: random.dirichlet(np.full(len(room), 0.3)) + 1e-9 for name, room in rooms.items()}
@@ -152,25 +155,6 @@ def expect_exact(case: tuple[dict[str, range], list[str]], seed: int, mistake: f
     for name, (values, probabilities) in found.numbers.items():
         assert values.tolist() == list(rooms[name])
         assert probabilities == pytest.approx(weights[name] / whole, abs=1e-9)
-
-
-@settings(deadline=None, max_examples=60)
-@example(CASES[3], 74, 0.3, False)  # messages that stopped at 1e-9 were not exact
-@given(st.sampled_from(CASES), st.integers(0, 2**32 - 1), st.sampled_from([0.02, 0.3, 1.0, 1e-9]), st.booleans())
-def test_what_is_no_tree_is_exact_where_it_says_so(
-    case: tuple[dict[str, range], list[str]], seed: int, mistake: float, listed: bool
-) -> None:
-    expect_exact(case, seed, mistake, listed)
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("case", [CASES[place] for place in (0, 1, 4, 7, 8)], ids=lambda case: " and ".join(case[1]))
-def test_a_thousand_small_tables_whose_relations_are_no_trees_are_exact(
-    case: tuple[dict[str, range], list[str]],
-) -> None:
-    """200 of each of five kinds."""
-    for seed in range(200):
-        expect_exact(case, seed, (0.02, 0.3)[seed % 2], bool(seed % 3))
 
 
 def test_rows_and_columns_that_cross_foot_are_exact_or_near() -> None:
@@ -220,14 +204,6 @@ def test_a_relation_is_read_as_it_is_written_and_written_as_it_is_read(
     relation = Relation.of(text)
     assert (relation.terms, relation.divisor, relation.times) == (terms, divisor, times)
     assert Relation.of(relation.text) == relation
-
-
-@pytest.mark.parametrize(
-    "text", ["t = a / 0", "t = 0 * a", "t = a + b / 2", "t = a * b + c", "t = (a + b", "t = a / b"]
-)
-def test_what_is_no_relation_is_refused(text: str) -> None:
-    with pytest.raises(LayoutError):
-        Relation.of(text)
 
 
 def test_a_long_chain_of_balances_is_followed_to_its_end() -> None:

@@ -90,8 +90,6 @@ UNKNOWN = 2**61
 """Stands for a number that is none of its candidates, and for any sum with one."""
 NOWHERE = -UNKNOWN
 """Stands for a total that cannot be written."""
-STATES = 2**15
-"""The most pairs of partial sums and candidates. So many take tens of milliseconds and some 100 MB."""
 DENSE = 2**13
 """The longest range in which all numbers are computed; for longer ones, lists of candidates are faster."""
 FEWER = (
@@ -101,13 +99,27 @@ FEWER = (
 all, and the least share of a candidate."""
 LISTED = 2**15
 """The most combinations of numbers that are compared one by one. So many take some ten milliseconds."""
-PAIRS = 2**21
-"""The most pairs of a combination and a value of the next number, while the combinations are listed."""
-CONDITIONS = 256
-"""The most combinations of values of the numbers that break all circles. Messages are computed for each combination."""
-ROUNDS, STILL, DAMPED = 200, 1e-12, 10
-"""`ROUNDS`: the most rounds of messages. `STILL`: a message that changes by less than this counts as unchanged.
-`DAMPED`: from this round on, each message is averaged with the last one."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much work is done; chosen by measuring."""
+
+    states: int = 2**15
+    """The most pairs of partial sums and candidates. So many take tens of milliseconds and some 100 MB."""
+    pairs: int = 2**21
+    """The most pairs of a combination and a value of the next number, while the combinations are listed."""
+    conditions: int = 256
+    """The most combinations of values of the numbers that break all circles. Messages are computed for each one."""
+    rounds: int = 200
+    """The most rounds of messages."""
+    still: float = 1e-12
+    """A message that changes by less than this counts as unchanged."""
+    damped: int = 10
+    """From this round on, each message is averaged with the last one."""
+
+
+LIMITS = Limits()
 
 Whole = NDArray[np.int64]
 Fewer = tuple[int | None, float]
@@ -293,7 +305,7 @@ class LeaveOneOut:
         rests: The support of the sum of all terms but one, for each term.
 
     Raises:
-        TooManyError: There are more than `STATES` partial sums.
+        TooManyError: There are more than `Limits.states` partial sums.
     """
 
     def __init__(self, terms: Sequence[tuple[int, Support]], times: bool = False) -> None:
@@ -307,10 +319,10 @@ class LeaveOneOut:
             self.terms = [
                 np.where(points_of(one) == UNKNOWN, UNKNOWN, weight * points_of(one)) for weight, one in terms
             ]
-        self.up, self.down = (Chain(some, UNKNOWN, STATES, times) for some in (self.terms, self.terms[:0:-1]))
+        self.up, self.down = (Chain(some, UNKNOWN, LIMITS.states, times) for some in (self.terms, self.terms[:0:-1]))
         behind = [self.down.support, *(added.one for added in reversed(self.down.added))]
         self.across = [
-            Added(before.one, after, UNKNOWN, STATES, times)
+            Added(before.one, after, UNKNOWN, LIMITS.states, times)
             for before, after in zip(self.up.added, behind, strict=True)
         ]
         self.support, self.rests = self.up.support, [across.support for across in self.across]
@@ -424,7 +436,8 @@ class Messages:
     def rest(self, term: Support, rest: Support) -> Rest:
         """One term and the sum of the others, given their supports."""
         numbers, sums, times = points_of(term), points_of(rest), self.writer.times
-        totals, known, added = self.writer.rounded(sums), numbers != UNKNOWN, Added(rest, term, UNKNOWN, STATES, times)
+        totals, known = self.writer.rounded(sums), numbers != UNKNOWN
+        added = Added(rest, term, UNKNOWN, LIMITS.states, times)
         room = self.writer.has_room(totals) & (sums != UNKNOWN)
         source, beyond = np.flatnonzero(room), ~room & (sums != UNKNOWN)
         if beyond.any():
@@ -615,7 +628,7 @@ def parts_of(names: Iterable[str], relations: Sequence[Relation]) -> list[Part]:
 def circles_of(relations: Sequence[Relation]) -> tuple[str, ...] | None:
     """A few numbers that break all circles once their values are fixed; None if they would be too many."""
     left, chosen = [set(one.names) for one in relations], list[str]()
-    while 2 ** len(chosen) <= CONDITIONS:
+    while 2 ** len(chosen) <= LIMITS.conditions:
         size = -1
         while size != (size := sum(map(len, left))):  # a number at an end is in no circle
             counts = Counter(name for one in left for name in one)
@@ -692,7 +705,7 @@ class Passing:
             if damped:
                 half = ring.weights(np.log(np.full(1, 0.5)))
                 message = ring.plus(ring.times(before, half), ring.times(message, half))
-            if np.abs(np.exp(ring.logs(message)) - np.exp(ring.logs(before))).max() < STILL:
+            if np.abs(np.exp(ring.logs(message)) - np.exp(ring.logs(before))).max() < LIMITS.still:
                 return
         self.said[name][relation] = message
         self.stale.update(other for other in self.around[name] if other is not relation)
@@ -732,16 +745,16 @@ class Passing:
     def solved(self) -> Solved:
         """Send messages up and down until they say nothing new."""
         relations = self.part.relations
-        for turn in range(ROUNDS):
+        for turn in range(LIMITS.rounds):
             now, self.stale = self.stale, set()
             for relation in relations:
                 if relation in now:
-                    self.up(relation, turn >= DAMPED)
+                    self.up(relation, turn >= LIMITS.damped)
             for relation in reversed(relations):
                 if relation in now or relation in self.stale:
                     if not self.part.is_forest:
-                        self.up(relation, turn >= DAMPED)
-                    self.down(relation, turn >= DAMPED)
+                        self.up(relation, turn >= LIMITS.damped)
+                    self.down(relation, turn >= LIMITS.damped)
             if self.part.is_forest or not self.stale:
                 break
         logs, log_evidence = dict[str, Weights](), sum(self.levels.values()) + sum(self.met.values())
@@ -757,7 +770,7 @@ def solved_part(part: Part, ring: Ring, prepared: Prepared) -> Solved:
     """The result of the messages of a part, exact if it has few circles. Raises `sp.Underflow`."""
     readings, messages = prepared
     possible = [np.flatnonzero(readings[name].log_likelihoods > sp.IMPOSSIBLE) for name in part.circles or ()]
-    if part.is_forest or part.circles is None or prod(map(len, possible)) > CONDITIONS:
+    if part.is_forest or part.circles is None or prod(map(len, possible)) > LIMITS.conditions:
         return Passing(part, ring, prepared).solved()
     found: list[Solved] = []
     for places in product(*possible):
@@ -1009,7 +1022,7 @@ class Posterior:
         with np.errstate(divide="ignore"):
             log_least = np.log(least)
         for _, name, likely, logs in sorted(fields, key=lambda one: one[:2]):
-            if len(bound) * len(logs) > PAIRS:
+            if len(bound) * len(logs) > LIMITS.pairs:
                 return None
             both = bound[:, None] + (logs - logs.max())
             before, chosen = np.nonzero(both >= log_least)

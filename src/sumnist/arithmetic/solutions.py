@@ -68,10 +68,6 @@ SIGNS = {"+": 1, "-": -1, "−": -1, "=": 0}
 LONGEST = 600
 """The most digits of a number before, and behind, the decimal sign: sums stay within the 4,300 digits that Python
 writes and reads."""
-SHOWN = 60
-"""The most characters of a word in messages."""
-NEAR = 5
-"""How many words messages show on each side of the wrong one."""
 TERM = "a picture, a number or _"
 EXAMPLE = '"five.png + _ = 12"'
 FILLINGS = 10**5
@@ -320,9 +316,9 @@ class Query:
         where = "" if place is None else f": word {place}, {brief(self.shown[place - 1])}"
         return kind(f"{self.near(place or 1)}{where}: expected {expected}: {mend}")
 
-    def near(self, place: int = 1) -> str:
-        """The words around the one at a place."""
-        start, end = max(0, place - 1 - NEAR), place + NEAR
+    def near(self, place: int = 1, reach: int = 5) -> str:
+        """The words around the one at a place, `reach` on each side."""
+        start, end = max(0, place - 1 - reach), place + reach
         words = " ".join(brief(word) for word in self.shown[start:end])
         return f"{'… ' if start else ''}{words}{' …' if end < len(self.shown) else ''}"
 
@@ -370,9 +366,9 @@ def integer_of(number: Any) -> int | None:
         return None
 
 
-def brief(word: str) -> str:
-    """A word, without its middle if it is long."""
-    return word if len(word) <= SHOWN else f"{word[: SHOWN // 2]}…{word[-SHOWN // 2 :]}"
+def brief(word: str, most: int = 60) -> str:
+    """A word, without its middle if it has more than `most` characters."""
+    return word if len(word) <= most else f"{word[: most // 2]}…{word[-most // 2 :]}"
 
 
 Domain = Listed | Blanks | Anything

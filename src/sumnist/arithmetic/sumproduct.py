@@ -476,13 +476,22 @@ class Sums:
 
 TRANSFORMED = 8
 """From this many single digits on, `given_total` is faster than `Sums`; chosen by measuring."""
-NEGLIGIBLE = -42.0
-"""The logarithm of what is rounded away beside one."""
-LIKELY = 1e-5
-"""The least probability, among tilted digits, that is precise enough. Digits that make even totals only, for example,
-give an odd one less."""
-TURNS = 50
-"""The most steps to find a tilt; a few are usual."""
+
+
+@dataclass(frozen=True)
+class Transform:
+    """How precisely `given_total` computes."""
+
+    negligible: float = -42.0
+    """The logarithm of what is rounded away beside one."""
+    likely: float = 1e-5
+    """The least probability, among tilted digits, that is precise enough. Digits that make even totals only, for
+    example, give an odd one less."""
+    turns: int = 50
+    """The most steps to find a tilt; a few are usual."""
+
+
+TRANSFORM = Transform()
 
 
 def given_total(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, Weights]:
@@ -504,15 +513,15 @@ def given_total(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, W
     """
     logs, factor, variance = tilted(log_probs, total)
     share, digit = np.exp(logs), np.arange(logs.shape[2])
-    bound = -NEGLIGIBLE * digit[-1] / 3
-    reach = bound + np.sqrt(bound**2 - 2 * NEGLIGIBLE * variance.max())
+    bound = -TRANSFORM.negligible * digit[-1] / 3
+    reach = bound + np.sqrt(bound**2 - 2 * TRANSFORM.negligible * variance.max())
     period = int(min(logs.shape[1] * digit[-1], np.ceil(reach))) + len(digit)
     wave = np.arange(period // 2 + 1)
     for some in share[:, ::256], share[:, ::16], share:  # a product is negligible if that of some of its factors is
         angle = 2 * np.pi / period * digit[:, None] * wave
         factors = some @ np.cos(angle) + 1j * (some @ np.sin(angle))  # [S, K, F]
         size = np.log(np.maximum(np.abs(factors), np.finfo(np.float64).tiny))
-        counts = (size.sum(1) - size.min(1) > NEGLIGIBLE).any(0)  # whichever digit is left out
+        counts = (size.sum(1) - size.min(1) > TRANSFORM.negligible).any(0)  # whichever digit is left out
         wave, angle, factors = wave[counts], angle[:, counts], factors[..., counts]
     edge = np.ones_like(factors[:, :1])
     before = np.concatenate([edge, factors[:, :-1]], 1).cumprod(1)
@@ -523,7 +532,7 @@ def given_total(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, W
     left = others.real @ (weight * np.cos(angle)).T - others.imag @ (weight * np.sin(angle)).T
     likely = (share * left).sum(2).mean(1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_prob = np.where(likely > LIKELY, np.log(likely) + factor, np.nan)
+        log_prob = np.where(likely > TRANSFORM.likely, np.log(likely) + factor, np.nan)
         posterior = logs + np.log(np.maximum(left / likely[:, None, None], 0))
     return log_prob, posterior, left.min((1, 2), where=share > 0, initial=1)
 
@@ -536,7 +545,7 @@ def tilted(log_probs: Weights, total: Weights) -> tuple[Weights, Weights, Weight
     and the variance of the totals, `[S]`.
     """
     digit, tilt = np.arange(float(log_probs.shape[2])), np.zeros(len(total))
-    for _ in range(TURNS):
+    for _ in range(TRANSFORM.turns):
         logs = log_probs + tilt[:, None, None] * digit
         whole = log_sum(logs, 2)
         logs = logs - whole[..., None]

@@ -540,7 +540,9 @@ def transformed(asked: Sum, total: Any) -> tuple[sp.Array, tuple[sp.Array, ...]]
     if np.isnan(log_prob):
         return None
     like = asked.operands[0].log_probs
-    return sp.like(like, np.asarray(log_prob)), tuple(sp.like(like, posterior)[:, None]) if least > sp.LIKELY else ()
+    return sp.like(like, np.asarray(log_prob)), tuple(
+        sp.like(like, posterior)[:, None]
+    ) if least > sp.TRANSFORM.likely else ()
 
 
 class Question:
