@@ -80,23 +80,9 @@ def measure(net: TwoInputNet, images: Tensor, digits: Tensor) -> tuple[float, fl
 
 
 def load(split: str) -> tuple[Tensor, Tensor]:
-    """Return images of MNIST, uint8 [N, 28, 28], and their digits [N].
-
-    The file lists how many pixels are empty and inked, in turn; which inked pixels are bright; and the values of the
-    bright pixels and of the others. As a rule, a pixel with ink all around is bright, so the file lists only the
-    exceptions. The images are in the order of their digits.
-    """
+    """Return images of MNIST, uint8 [N, 28, 28], and their digits [N]."""
     with np.load(MNIST) as data:
-        runs, bright, high, low, digits = (data[f"{part}_{split}"] for part in ("runs", "bright", "high", "low", "y"))
-    has_ink = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, 28, 28)
-    wide = np.pad(has_ink, ((0, 0), (1, 1), (1, 1)))
-    across = wide[:, :, :-2] & wide[:, :, 1:-1] & wide[:, :, 2:]
-    inside = across[:, :-2] & across[:, 1:-1] & across[:, 2:]
-    is_high = np.unpackbits(bright, count=len(high) + len(low)).astype(bool) ^ inside[has_ink]
-    ink, images = np.empty(is_high.shape, np.uint8), np.zeros(has_ink.shape, np.uint8)
-    ink[is_high], ink[~is_high] = high, low
-    images[has_ink] = ink
-    return torch.tensor(images), torch.tensor(np.sort(digits).astype(np.int64))
+        return torch.tensor(data[f"x_{split}"]), torch.tensor(data[f"y_{split}"].astype(np.int64))
 
 
 def main() -> tuple[float, float]:

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sumnist.data.mnist import FILES, load_idx_folder, load_mnist, packed, parse_idx, unpacked
+from sumnist.data.mnist import FILES, load_idx_folder, load_mnist, parse_idx
 from sumnist.errors import DataError
 
 ORIGINAL_MD5 = {
@@ -32,24 +30,6 @@ def test_the_packaged_mnist_is_the_original_to_the_byte(split: str) -> None:
     labels = struct.pack(">II", 0x801, len(digits)) + digits.digits.astype(np.uint8).tobytes()
     assert hashlib.md5(images).hexdigest() == ORIGINAL_MD5[f"x_{split}"]
     assert hashlib.md5(labels).hexdigest() == ORIGINAL_MD5[f"y_{split}"]
-
-
-@given(
-    st.integers(1, 3), st.lists(st.tuples(st.integers(0, 2351), st.integers(1, 2000), st.integers(0, 255)), max_size=8)
-)
-def test_images_are_stored_without_loss_whatever_is_on_them(count: int, stretches: list[tuple[int, int, int]]) -> None:
-    flat = np.zeros(count * 784, np.uint8)
-    for start, length, intensity in stretches:
-        flat[start : start + length] = intensity
-    images = flat.reshape(-1, 28, 28)
-    assert (unpacked(**packed(images)) == images).all()
-
-
-@pytest.mark.parametrize("part", ["runs", "low"])
-def test_stored_images_that_are_cut_are_no_images(part: str) -> None:
-    parts = packed(np.full((1, 28, 28), 7, np.uint8))
-    with pytest.raises(ValueError, match=r"reshape|broadcast"):
-        unpacked(**parts | {part: parts[part][:-2]})
 
 
 @pytest.mark.parametrize("place", [".", "MNIST/raw", "raw"])

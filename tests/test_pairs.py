@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from sumnist.config import Augmentation, Particulars
 from sumnist.data import augment
 from sumnist.data.augment import Augment, disturbed, shifted, with_strokes
-from sumnist.data.mnist import SOFT_STEP, DigitSet, decoded, encoded, load_mnist, posterior, with_soft_labels
+from sumnist.data.mnist import SOFT_STEP, DigitSet, decoded, load_mnist, posterior, with_soft_labels
 from sumnist.data.pairs import Batch, PairBatches, PairDataset, Pairs, as_image, smallest_batch
 from sumnist.data.sampling import NO_DIGIT, draw_numbers, folds, hold_out
 from sumnist.errors import ConfigError, DataError
@@ -225,13 +225,14 @@ def test_every_training_image_has_a_soft_label_that_mostly_agrees_and_other_imag
         with_soft_labels(load_mnist("test"))
 
 
-def test_probabilities_come_back_from_the_file_within_half_a_step() -> None:
-    answers = np.random.default_rng(0).dirichlet(np.full(10, 0.1), 200).clip(1e-6)
-    answers /= answers.sum(1, keepdims=True)
-    labels = np.random.default_rng(1).integers(10, size=200)
-    back = decoded(encoded(answers, labels), labels)
-    assert np.abs(np.log(back) - np.log(answers)).max() < 2 * SOFT_STEP
-    assert np.allclose(back.sum(1), 1, atol=1e-6)
+def test_soft_labels_are_stored_as_steps_of_their_logarithms_in_the_order_of_the_labels() -> None:
+    labels, steps = np.array([7, 2, 7]), np.full((10, 3), 255, np.uint8)
+    steps[[2, 7, 7], [0, 1, 2]] = 0  # of the image of a 2, and of the two of a 7
+    steps[9, 2] = round(log(3) / SOFT_STEP)
+    found = decoded(steps, labels)
+    assert found.argmax(1).tolist() == labels.tolist()
+    assert found[2, [7, 9]].tolist() == pytest.approx([0.75, 0.25], abs=0.01)
+    assert found.sum(1).tolist() == pytest.approx([1, 1, 1])
 
 
 def test_a_label_is_believed_unless_the_teachers_are_all_but_certain_of_another_digit() -> None:

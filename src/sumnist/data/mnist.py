@@ -11,7 +11,7 @@ import zlib
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,60 +94,9 @@ def load_mnist(split: Split, data_dir: str | Path | None = None) -> DigitSet:
         return load_idx_folder(data_dir, split)
     try:
         with files("sumnist.data").joinpath("mnist.npz").open("rb") as stream, np.load(stream) as archive:
-            digits = archive[f"y_{split}"].astype(np.int64)
-            images = np.empty((len(digits), 28, 28), np.uint8)
-            images[np.argsort(digits, kind="stable")] = unpacked(*(archive[f"{part}_{split}"] for part in PARTS))
+            return DigitSet(archive[f"x_{split}"], archive[f"y_{split}"].astype(np.int64), f"MNIST {split}")
     except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
         raise DataError(f"the packaged MNIST cannot be read ({error}): reinstall sumnist") from error
-    return DigitSet(images, digits, f"MNIST {split}")
-
-
-PARTS = "runs", "bright", "high", "low"
-"""The arrays in which the packaged MNIST stores the images of a split (`packed`). Images of one digit stand side by
-side, because similar neighbours compress better. `advzip -z -4` made the file smaller still."""
-BRIGHT = 251
-"""Intensities from this one on are stored separately, because most strokes are this bright inside."""
-LONGEST_RUN = 255
-
-
-def packed(images: NDArray[np.uint8]) -> dict[str, NDArray[np.uint8]]:
-    """Store images `[N, 28, 28]` as four arrays that compress well.
-
-    `runs`: lengths of alternating runs of empty and inked pixels. A run that is too long for a byte is split, with a
-    run of length 0 between its parts. `bright`: one bit for each inked pixel, eight to a byte. The bit is set if the
-    pixel is bright but not `deep`, or deep but not bright. `high`: intensities of the bright pixels, in order. `low`:
-    intensities of the other inked pixels, in order.
-    """
-    flat = images.reshape(-1)
-    ink = flat[flat > 0]
-    edges = np.flatnonzero(np.diff(flat > 0, prepend=False, append=False))
-    lengths = np.diff(edges, prepend=0, append=len(flat))
-    runs = []
-    for length in lengths.tolist():
-        full = max(length - 1, 0) // LONGEST_RUN
-        runs += [LONGEST_RUN, 0] * full + [length - LONGEST_RUN * full]
-    bright = ink >= BRIGHT
-    surprising = np.packbits(bright ^ deep(images > 0)[images > 0])
-    return {"runs": np.array(runs, np.uint8), "bright": surprising, "high": ink[bright], "low": ink[~bright]}
-
-
-def deep(inked: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which pixels of images `[N, 28, 28]` are inked and have eight inked neighbours; most of these are bright."""
-    padded = np.pad(inked, ((0, 0), (1, 1), (1, 1)))
-    across = padded[:, :, :-2] & padded[:, :, 1:-1] & padded[:, :, 2:]
-    around: NDArray[np.bool_] = across[:, :-2] & across[:, 1:-1] & across[:, 2:]
-    return around
-
-
-def unpacked(runs: NDArray[Any], bright: NDArray[Any], high: NDArray[Any], low: NDArray[Any]) -> NDArray[np.uint8]:
-    """Restore the images that `packed` stored. Raises `ValueError` if the arrays do not match."""
-    inked = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(-1, 28, 28)
-    images = np.zeros(inked.shape, np.uint8)
-    ink = np.zeros(len(high) + len(low), np.uint8)
-    is_high = np.unpackbits(bright, count=len(ink)).view(np.bool_) ^ deep(inked)[inked]
-    ink[is_high], ink[~is_high] = high, low
-    images[inked] = ink
-    return images
 
 
 def load_idx_folder(folder: str | Path, split: Split) -> DigitSet:
@@ -258,15 +207,9 @@ def posterior(answers: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArra
     return probabilities
 
 
-def encoded(answers: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Encode probabilities `[N, 10]` for the file, as `[10, N]`. Images of one label stand side by side, because
-    similar neighbours compress better."""
-    steps: NDArray[np.float64] = np.rint(-np.log(answers.clip(np.exp(-255 * SOFT_STEP))) / SOFT_STEP)
-    return np.ascontiguousarray(steps.astype(np.uint8)[np.argsort(labels, kind="stable")].T)
-
-
 def decoded(steps: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Decode the probabilities `[N, 10]` in the file. `labels` are the labels of the images."""
+    """Decode the probabilities `[N, 10]` in the file, `[10, N]`. There, images of one label stand side by side, because
+    similar neighbours compress better; `labels` are the labels of the images."""
     ordered = np.empty(steps.T.shape, np.uint8)
     ordered[np.argsort(labels, kind="stable")] = steps.T
     answers = np.exp(-SOFT_STEP * ordered.astype(np.float32))
