@@ -13,9 +13,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
@@ -32,8 +31,6 @@ from sumnist.cli.commands import COMMANDS, Demo, Evaluate, Score, Serve, Train
 from sumnist.cli.words import demo, number_described
 from sumnist.config import Training, flag, preset
 from sumnist.data.mnist import FILES, DigitSet
-from sumnist.errors import RunError
-from sumnist.evaluation.text import duration
 from sumnist.files import LEARNED, PRETRAINED
 from sumnist.inference.reader import ADVICE, Reader
 from sumnist.model.checkpoint import load_config, save_network
@@ -45,7 +42,6 @@ from sumnist.pictures.normalize import picture_of
 from sumnist.pictures.steps import as_png
 from sumnist.serve.settings import Settings
 from sumnist.training.devices import launched
-from sumnist.training.evaluate import compare_runs
 
 FIVE = Path(__file__).parents[1] / "examples/five.png"
 CODES = {0, 1, 2, 70, 130, 141}
@@ -280,44 +276,6 @@ def test_a_configuration_that_is_none_is_named_by_every_command_that_reads_one(s
         for line in lines:
             result = sumnist(*line.split(), run_folder)
             assert (result.status, "config.json" in result.err) == (1, True)
-
-
-def spoilt(value: Any) -> list[str]:
-    """Texts that are no JSON, and a JSON value with another one at each place within it, of a list at its ends."""
-
-    def others(value: Any) -> Iterator[Any]:
-        yield from (None, "x", [], 1e999)
-        keys = value if isinstance(value, dict) else {0, len(value) - 1} if isinstance(value, list) and value else ()
-        for key in keys:
-            for other in others(value[key]):
-                changed = copy(value)
-                changed[key] = other
-                yield changed
-
-    return [*SPOILT, *map(json.dumps, others(value))]
-
-
-def test_figures_that_are_none_are_named_when_runs_are_compared(
-    run_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sumnist.evaluation.text.count_of", lambda config: 5)  # builds a network
-    path, refused = run_folder / "evaluation.json", 0
-    for text in spoilt(json.loads(path.read_text(encoding="utf-8"))):
-        path.write_text(text, encoding="utf-8")
-        said = "evaluation.json"
-        try:
-            compare_runs([run_folder])
-        except RunError as error:
-            said, refused = str(error), refused + 1
-        assert "evaluation.json" in said
-    assert refused > 100
-
-
-def test_seconds_that_are_none_are_a_dash(run_folder: Path) -> None:
-    for seconds in ("1e999", "NaN", "-1e999", '"x"', "true", "-5", "9" * 300):
-        (run_folder / "record.json").write_text('{"seconds": ' + seconds + "}", encoding="utf-8")
-        assert compare_runs([run_folder])
-    assert [duration(seconds) for seconds in (float("nan"), float("inf"), -float("inf"))] == ["–"] * 3
 
 
 # The environment and the streams.

@@ -38,7 +38,7 @@ from sumnist.model.checkpoint import save_network
 from sumnist.model.encoders import count_parameters
 from sumnist.model.losses import total_nll
 from sumnist.model.network import TwoInputNet, load_network
-from sumnist.training.evaluate import compare_runs, evaluate_run
+from sumnist.training.evaluate import evaluate_run, side_by_side
 
 # Figures.
 
@@ -106,8 +106,6 @@ def test_every_wrong_answer_changes_the_figures_it_should_change() -> None:
     assert result.digit_nll == pytest.approx(-math.log(0.8))
     assert result.sum_nll == pytest.approx((39 * -math.log(0.8) + 4) / 40)
     assert result.sum_ece == pytest.approx(38 / 40 - 0.8)
-    for one in (result, Evaluation.of(answers, "x")):
-        assert Evaluation.from_dict(json.loads(json.dumps(one.as_dict())) | {"date": "today"}) == one
 
 
 def test_errors_on_disputed_labels_are_told_from_the_others_by_the_labels_not_by_a_name() -> None:
@@ -473,7 +471,7 @@ def test_evaluating_a_run_gives_the_figures_of_its_network_on_its_own_test_image
     expected = Evaluation.of(answer_grid(load_network(run)[0], digits), digits.name)
     assert evaluate_run(run, device="cpu", plots=False) == expected
     written = json.loads((run / "evaluation.json").read_text())
-    assert Evaluation.from_dict(written) == expected
+    assert json.loads(json.dumps(expected.as_dict())).items() <= written.items()
     assert datetime.fromisoformat(written["date"]).utcoffset() is not None
     assert "commit" in written
     assert not (run / "plots").exists()
@@ -581,16 +579,17 @@ def test_durations_read_as_people_say_them() -> None:
     assert list(map(duration, said)) == list(said.values())
 
 
-def test_runs_are_compared_from_their_folders_once_they_were_evaluated(run: Path, small_config: Training) -> None:
-    with pytest.raises(RunError, match=r"no evaluation\.json, expected an evaluated run: run `sumnist evaluate "):
-        compare_runs([run])
-    (run / "evaluation.json").write_text("{}")
-    with pytest.raises(RunError, match="not an evaluation of this version of sumnist"):
-        compare_runs([run])
+def test_runs_stand_side_by_side_with_their_seconds(run: Path, small_config: Training) -> None:
     evaluation = evaluate_run(run, device="cpu", plots=False)
-    seconds = json.loads((run / "record.json").read_text())["seconds"]
-    rows = [(str(folder), small_config, evaluation, seconds) for folder in (run, run.parent / "run")]
-    assert compare_runs([run, run.parent / "run"]) == comparison(rows)
+    seconds, other = json.loads((run / "record.json").read_text())["seconds"], run.parent / "other" / "run"
+    shutil.copytree(run, other)
+    assert side_by_side(dict.fromkeys((run, other), evaluation)) == comparison(
+        [(str(folder), small_config, evaluation, seconds) for folder in (run, other)]
+    )
+    assert side_by_side({run: evaluation}) == comparison([("run", small_config, evaluation, seconds)])
+    for broken in ("1e999", "NaN", '"x"', "true"):
+        (run / "record.json").write_text('{"seconds": ' + broken + "}")
+        assert side_by_side({run: evaluation})
 
 
 def test_text_is_imported_without_torch_and_figures_without_matplotlib() -> None:

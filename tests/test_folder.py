@@ -36,7 +36,7 @@ from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.folder import METRICS, RECORD, STATE
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training import folder as folder_of_run
-from sumnist.training.evaluate import compare_runs, evaluate_run
+from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import export_run
 from sumnist.training.folder import Learner, Progress, RunFolder
 from sumnist.training.loop import train, training_step
@@ -308,7 +308,7 @@ def test_what_is_no_run_is_neither_resumed_nor_removed(config: Training, alone: 
 def test_metrics_that_somebody_broke_are_left_out(whole: Path, tmp_path: Path, content: bytes) -> None:
     run = Path(shutil.copytree(whole, tmp_path / "run"))
     (run / METRICS).write_bytes(content)
-    assert "run" in compare_runs([run])
+    assert evaluate_run(run, device="cpu").images
 
 
 def test_a_disk_that_is_full_for_tensorboard_is_an_error_of_one_line(
@@ -576,18 +576,10 @@ def test_an_onnx_file_of_other_weights_is_never_used(exported: Path, tmp_path: P
     assert isinstance(Reader(exported).network, OnnxNetwork)
 
 
-def test_an_evaluation_of_other_weights_is_not_compared(exported: Path) -> None:
-    assert "run" in compare_runs([exported])
+def test_plots_of_other_weights_go_with_a_new_evaluation(exported: Path) -> None:
     put_other_weights(exported)
-    with pytest.raises(RunError) as caught:
-        compare_runs([exported])
-    assert str(caught.value) == (
-        f"{exported / 'evaluation.json'}: not of the weights that the run has now: "
-        f"run `sumnist evaluate {exported}` again"
-    )
     evaluate_run(exported, device="cpu", plots=False)
-    compare_runs([exported])
-    assert list((exported / "plots").iterdir()) == []  # they were of the other weights
+    assert list((exported / "plots").iterdir()) == []
 
 
 def test_everything_made_from_the_weights_carries_their_checksum_and_goes_with_them(exported: Path) -> None:
@@ -615,12 +607,9 @@ def test_files_from_before_there_were_checksums_are_told_apart_by_their_bytes(ex
     save_file(load_file(exported / WEIGHTS), exported / WEIGHTS)
     export_run(exported)
     assert isinstance(Reader(exported).network, OnnxNetwork)
-    evaluate_run(exported, device="cpu", plots=False)
-    compare_runs([exported])
 
 
 def test_the_packaged_network_is_read_without_torch_and_is_of_the_packaged_weights() -> None:
     code = "import sys, sumnist; sumnist.load(); print({'torch', 'safetensors'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
     assert isinstance(Reader(PRETRAINED).network, OnnxNetwork)
-    assert compare_runs([PRETRAINED])

@@ -205,6 +205,6 @@ def numeral(digits: Any, base: int = 10) -> NDArray[Any]:
     numbers = np.zeros(len(rows), object)
     for start in range(rows.shape[1] % length - length, rows.shape[1], length):
         part = rows[:, max(0, start) : start + length]
-        powers = np.array([base**place for place in reversed(range(part.shape[1]))])
+        powers = np.array([base**place for place in reversed(range(part.shape[1]))], np.int64)  # perhaps of no digits
         numbers = numbers * base ** part.shape[1] + part @ powers
     return narrow(numbers.reshape(units.shape[:-1]))

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
     from sumnist.batch.measure import Figures
     from sumnist.batch.score import NumberOptions
-    from sumnist.evaluation.metrics import Evaluation, SumEvaluation
     from sumnist.inference.hand import Hand
     from sumnist.inference.numbers import FoundNumber, Numbers
     from sumnist.sheets.layout import Layout, Person
@@ -221,19 +220,26 @@ class Evaluate:
     def run(self) -> int:
         """Run the command. Returns the exit code."""
         if self.folder is not None:
-            figures = self.of_pictures(self.folder)
-            say(json.dumps(figures.values, indent=2) if self.json else figures.table())
-            return 1 if figures.bad_rows else 0
+            found = self.of_pictures(self.folder)
+            say(json.dumps(found.values, indent=2) if self.json else found.table())
+            return 1 if found.bad_rows else 0
         if not self.runs:
             raise ConfigError("evaluate: nothing to measure, expected a run folder, or --folder: name one")
-        from sumnist.training.evaluate import compare_runs
+        from sumnist.evaluation.text import sum_table, table
+        from sumnist.model.checkpoint import load_config
+        from sumnist.training.evaluate import evaluate_run, evaluate_sums, side_by_side
 
-        measured = [self.of_run(run) for run in self.runs]
-        if self.json:
-            values = [result.as_dict() for result, _ in measured]
-            say(json.dumps(values if len(values) > 1 else values[0], indent=2))
+        if len(self.runs) > 1:
+            grids = {run: evaluate_run(run, self.data_dir) for run in self.runs}
+            figures: Any = [grid.as_dict() for grid in grids.values()]
+            text = side_by_side(grids)
+        elif load_config(self.runs[0]).task == "addition":
+            sums = evaluate_sums(self.runs[0], self.data_dir)
+            figures, text = sums.as_dict(), sum_table(sums)
         else:
-            say(compare_runs(self.runs) if len(measured) > 1 else measured[0][1])
+            grid = evaluate_run(self.runs[0], self.data_dir)
+            figures, text = grid.as_dict(), table(grid)
+        say(json.dumps(figures, indent=2) if self.json else text)
         return 0
 
     def of_pictures(self, folder: Path) -> Figures:
@@ -248,18 +254,6 @@ class Evaluate:
             return measure.folder(Reader(*self.runs), folder, self.ink)
         numbers = Numbers(model_file(self.runs[0]) if self.runs else NUMBERS)
         return measure.labelled(numbers, folder, self.labels, self.read_with, self.decimal, self.ink)
-
-    def of_run(self, run: Path) -> tuple[Evaluation | SumEvaluation, str]:
-        """The figures of a run, and the table of them."""
-        from sumnist.evaluation.text import sum_table, table
-        from sumnist.model.checkpoint import load_config
-        from sumnist.training.evaluate import evaluate_run, evaluate_sums
-
-        if load_config(run).task == "addition":
-            sums = evaluate_sums(run, self.data_dir)
-            return sums, sum_table(sums)
-        grid = evaluate_run(run, self.data_dir)
-        return grid, table(grid)
 
 
 def each(pictures: Sequence[Path], read: Callable[[Path], Shown], as_json: bool, show: Path | None = None) -> int:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,6 @@ from sumnist.data.additions import grouped, totals
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet
 from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NUMBERS
-from sumnist.files import fits
 from sumnist.model.fusion import ExactFusion, OriginalFusion
 from sumnist.model.losses import sum_of
 from sumnist.model.network import Network
@@ -239,29 +238,6 @@ class Evaluation:
     def as_dict(self) -> dict[str, Any]:
         """The figures as a dictionary for JSON."""
         return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Evaluation:
-        """The evaluation from the dictionary that `as_dict` made; `values` may hold more. Raises `KeyError` or
-        `TypeError`."""
-        if not fits(values, SHAPE):
-            raise TypeError("its figures are not those of an evaluation")
-        known = {field.name: values[field.name] for field in fields(cls) if field.name != "digit_risk"}
-        curve = values.get("digit_risk")
-        known["digit_risk"] = None if curve is None else [(coverage, risk) for coverage, risk in curve]
-        for name in ("digit", "sum", "joint", "sum_by_bits"):
-            known[name] = None if known[name] is None else Accuracy(**known[name])
-        return cls(**known)
-
-
-ACCURACY = {"value": float, "low": float, "high": float, "method": str}
-SHAPE = {
-    "data": str, "images": int, "digit": ACCURACY, "sum": ACCURACY, "joint": ACCURACY, "digit_nll": float,
-    "sum_nll": float, "digit_ece": float, "sum_ece": float, "digit_by_digit": [(float, None)],
-    "sum_by_digit": [(float, None)], "digit_by_number": [float], "sum_by_number": [float], "errors": int,
-    "errors_outside_disputed": (int, None), "sum_by_bits": (ACCURACY, None), "sum_computed": bool,
-}  # fmt: skip
-"""Structure of an `Evaluation` in JSON."""
 
 
 def risk_curve(confidence: NDArray[np.floating[Any]], right: NDArray[np.bool_]) -> list[tuple[float, float]]:

@@ -1,11 +1,11 @@
-"""Measure trained networks on the grid or on sums, write `evaluation.json` and `plots/` into their runs, and compare
-several runs."""
+"""Measure trained networks on the grid or on sums, write `evaluation.json` and `plots/` into their runs, and put
+several side by side."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from sumnist.environment import commit, now
 from sumnist.errors import DataError, RunError
 from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
 from sumnist.evaluation.text import comparison
-from sumnist.files import WEIGHTS, make_folder, parse_json, write_atomically
+from sumnist.files import WEIGHTS, make_folder, write_atomically
 from sumnist.model import folder as files
 from sumnist.model.checkpoint import load_config
 from sumnist.model.folder import EVALUATION, METRICS, PLOTS, read_record
@@ -144,40 +144,12 @@ def write_evaluation(folder: Path, checksum: str, figures: Mapping[str, Any]) ->
     files.remove_stale(folder, files.DRAWN)
 
 
-def compare_runs(folders: Sequence[str | Path]) -> str:
-    """Compare evaluated runs in one table.
-
-    Args:
-        folders: Runs that `evaluate_run` has measured.
-
-    Returns:
-        A table of their figures, as text.
-
-    Raises:
-        RunError: A folder holds no run of the task `digits`, or the run was not evaluated with the weights that it has
-            now.
-    """
-    paths = [Path(folder) for folder in folders]
-    names = [path.resolve().name for path in paths]
-    labels = names if len(set(names)) == len(names) else [str(path) for path in paths]
+def side_by_side(evaluations: Mapping[Path, Evaluation]) -> str:
+    """Measured runs in one table, as text, from their folders and figures. Raises `RunError`."""
+    names = [path.resolve().name for path in evaluations]
+    labels = names if len(set(names)) == len(names) else [str(path) for path in evaluations]
     rows = []
-    for label, path in zip(labels, paths, strict=True):
-        config = load_config(path)
-        if config.task != "digits":
-            raise RunError(f"{path}: a network of --task {config.task}: expected runs of --task digits, to be compared")
-        file, weights = path / EVALUATION, path / WEIGHTS
-        if not file.is_file():
-            raise RunError(f"{path}: no {EVALUATION}, expected an evaluated run: run `sumnist evaluate {path}` first")
-        try:
-            facts = parse_json(file.read_text(encoding="utf-8"))
-            evaluation = Evaluation.from_dict(facts)
-            other = weights.is_file() and facts.get("weights") != files.checksum_of_file(weights)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{file}: not an evaluation of this version of sumnist ({error}): run `sumnist evaluate {path}` again"
-            ) from error
-        if other:
-            raise RunError(f"{file}: not of the weights that the run has now: run `sumnist evaluate {path}` again")
+    for label, (path, evaluation) in zip(labels, evaluations.items(), strict=True):
         seconds = read_record(path).get("seconds")
-        rows.append((label, config, evaluation, seconds if isinstance(seconds, int | float) else math.nan))
+        rows.append((label, load_config(path), evaluation, seconds if isinstance(seconds, int | float) else math.nan))
     return comparison(rows)
