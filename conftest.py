@@ -23,8 +23,8 @@ from sumnist.config import Training, preset
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
 
 if TYPE_CHECKING:  # the tests of other things do without these, and so does the process that only hands out tests
-    from fastapi.testclient import TestClient
     from playwright.sync_api import Browser, ConsoleMessage, Page
+    from starlette.testclient import TestClient
 
     from served import Server
     from sumnist.inference.reader import Reader
@@ -127,7 +127,7 @@ def reader() -> Reader:
 def with_settings() -> Iterator[Callable[..., TestClient]]:
     """A client of a server with these settings and one process that reads, with the readers that `load` gives. One for
     all tests of a module that ask for the same readers by the same name."""
-    from fastapi.testclient import TestClient
+    from starlette.testclient import TestClient
 
     from sumnist.serve.app import create_app
     from sumnist.serve.settings import Settings
@@ -143,7 +143,7 @@ def with_settings() -> Iterator[Callable[..., TestClient]]:
 
 @pytest.fixture(scope="session")
 def client() -> Iterator[TestClient]:
-    from fastapi.testclient import TestClient
+    from starlette.testclient import TestClient
 
     from sumnist.serve.app import create_app
     from sumnist.serve.settings import Settings

@@ -22,7 +22,7 @@ UPGRADES = (
 )
 NOISE = (
     b"Accept: */*\r\n", b"X-Long: " + b"x" * 5000 + b"\r\n", b"Cookie: a=b; c=d\r\n", b"X-Empty:\r\n", b"X:\tx \r\n",
-    b"Te: trailers\r\n", b"Referer: http://x/%00%zz\r\n", b"Host: evil.example\r\n", b"Range: bytes=0-0\r\n",
+    b"Te: trailers\r\n", b"Referer: http://x/%00%zz\r\n", b"Range: bytes=0-0\r\n",
     b"X-Forwarded-Host: evil.example\r\n", b"If-None-Match: *\r\n", b"X-High: \xe9\xff\r\n",
 )  # fmt: skip
 QUERIES = (b"", b"", b"", b"?", b"?a=%zz&&=;", b"?image=true", b"?%ff%00%0d%0aX:y", b"?" + b"q=1&" * 500)
@@ -64,7 +64,6 @@ class Case:
             assert status in (400, 405, 408, 431), f"{status} in the end: {content!r}"
             assert json.loads(content)["status"] == status, content
         assert b"smuggled" not in received
-        assert b"evil.example" not in received
 
 
 def answers_in(received: bytes, without_body: list[bool]) -> list[tuple[int, bytes]]:
@@ -126,7 +125,7 @@ def whole(chance: random.Random, place: int) -> Asked:
     if kind == 0:
         return without_body(path + query, None, method=b"HEAD")
     if kind == 1:
-        return without_body(b"http://evil.example" + path + query, missing)
+        return without_body(b"http://evil.example" + path + query, {"status": 404})
     if kind == 2:
         return without_body(path + b"/%c3%a9%zz%00", missing | {"instance": path.decode() + "/é%zz\0"})
     if kind in (3, 4):
@@ -161,19 +160,14 @@ LONG = b"x" * 400_000
 BROKEN: dict[str, tuple[bytes, list[bytes], bytes]] = {
     "nothing": (b"\0", [b"", b"\r\n", b"GET / HTTP/1.1"], END + SMUGGLED),
     "TLS": (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03", [b"", b"\xff" * 99], b""),
-    "HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [b"", b"\0\0\0\x04\0\0\0\0\0"], b""),
-    "HTTP/0.9": (b"GET /smuggled", [END, b"\r\n", b"\n"], b""),
-    "version": (b"GET / ", [b"HTTP/3.0", b"HTTP/1.10", b"ICE/1.0", b"http/1.1", b"HTTP/1"], END + SMUGGLED),
+    "version": (b"GET / ", [b"HTTP/1.10", b"ICE/1.0", b"HTTP/1"], END + SMUGGLED),
     "connect": (b"CONNECT x:443 HTTP/1.1\r\n", [b"", b"Content-Length: 5\r\n", CHUNKED], b"\r\n" + SMUGGLED),
-    "bare LF": (b"GET / HTTP/1.1\nHost: x", [b"\n\n", b"\r\n\n", b"\n\r\n"], SMUGGLED),
     "bare CR": (b"GET / HTTP/1.1\r\nHost: x\r", [b"X: y", b"\r", b"\t", b"\0"], END + SMUGGLED),
     "fold": (b"GET / HTTP/1.1\r\nX: y\r\n", [b" z: w", b"\tz", b" "], END + SMUGGLED),
     "control": (b"GET / HTTP/1.1\r\nX: ", [b"\0", b"\x7f", b"\x1b[0m"], END + SMUGGLED),
     "space": (POST, [b"Content-Length : 5", b"Transfer-Encoding\t: chunked"], END + b"hello" + SMUGGLED),
-    "two lengths": (POST + b"Content-Length: 7\r\nContent-Length: ", [b"7", b"0", b"9"], END + SMUGGLED),
-    "length": (POST + b"Content-Length: ", [b"-1", b"+1", b"0x5", b"9" * 30, b"1 1", b"5, 5", b"\xb2"], END + SMUGGLED),
-    "length and chunks": (POST + b"Content-Length: 5\r\n" + CHUNKED, [b"", b"X: y\r\n"], b"\r\n0" + END + SMUGGLED),
-    "chunks and length": (POST + CHUNKED + b"Content-Length: ", [b"5", b"0", b"99"], END + b"0" + END + SMUGGLED),
+    "two lengths": (POST + b"Content-Length: 7\r\nContent-Length: ", [b"0", b"9"], END + SMUGGLED),
+    "length": (POST + b"Content-Length: ", [b"-1", b"+1", b"0x5", b"9" * 30, b"1 1", b"5, 6", b"\xb2"], END + SMUGGLED),
     "encoding": (
         POST + b"Transfer-Encoding: ",
         [b"xchunked", b"chunked, gzip", b"gzip", b"chunked\r\nTransfer-Encoding: x", b"\x0bchunked", b'"chunked"'],

@@ -18,7 +18,7 @@ import pytest
 
 from served import is_running
 from sumnist.batch.pool import Workers, start_workers
-from sumnist.errors import MissingExtraError, RunError, ScoreError, StudyError, SumnistError
+from sumnist.errors import MissingExtraError, RunError, ScoreError, ServeError, SumnistError
 
 
 def test_results_come_in_the_order_of_the_jobs_which_are_taken_no_further_ahead_than_the_limit() -> None:
@@ -46,7 +46,7 @@ def doubling() -> Callable[[int], tuple[int, int]]:
 @pytest.mark.parametrize("way", ["in_order", "as_they_finish"])
 def test_one_worker_is_this_process_and_does_a_job_when_the_result_before_it_was_taken(way: str) -> None:
     done: list[int] = []
-    with start_workers("local", 1, lambda: done.append, StudyError) as workers:
+    with start_workers("local", 1, lambda: done.append, ServeError) as workers:
         results = getattr(workers, way)(range(3))
         next(results)
         assert done == [0]
@@ -55,7 +55,7 @@ def test_one_worker_is_this_process_and_does_a_job_when_the_result_before_it_was
 
 
 def test_several_workers_are_other_processes_and_do_every_job_once() -> None:
-    with start_workers("local", 2, doubling, StudyError) as workers:
+    with start_workers("local", 2, doubling, ServeError) as workers:
         ordered = [(job, doubled) for job, (doubled, _) in workers.in_order(range(20))]
         finished = list(workers.as_they_finish(range(20)))
     assert ordered == [(job, 2 * job) for job in range(20)]
@@ -84,7 +84,7 @@ AGAIN = "run the same command again to go on, with fewer --workers"
 
 @pytest.mark.parametrize(
     ("prepare", "failure", "kind", "message"),
-    [(killed, StudyError, StudyError, f"a worker process died, out of memory perhaps: {AGAIN}"),
+    [(killed, ServeError, ServeError, f"a worker process died, out of memory perhaps: {AGAIN}"),
      (without_memory, ScoreError, ScoreError, f"a worker process cannot start (MemoryError): {AGAIN}"),
      (without_model, ScoreError, RunError, "model.onnx: damaged: copy it again"),
      (without_extra, ScoreError, SumnistError, str(MissingExtraError("torch", "train", "reading it")))],
@@ -177,7 +177,7 @@ def test_workers_of_a_program_which_need_not_guard_its_main_part_end_with_it(tmp
 def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"^--engine ray needs ray, which is not installed; "):
-        start_workers("ray", 2, doubling, StudyError).__enter__()
+        start_workers("ray", 2, doubling, ServeError).__enter__()
 
 
 @pytest.mark.ray
@@ -185,6 +185,6 @@ def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_ray_cluster_does_every_job_once() -> None:
     pytest.importorskip("ray")
     double = partial(partial, operator.mul, 2)  # what a cluster can import: it does not know this file
-    with start_workers("ray", 2, double, StudyError, ahead=1) as workers:
+    with start_workers("ray", 2, double, ServeError, ahead=1) as workers:
         assert list(workers.in_order(range(9))) == [(job, 2 * job) for job in range(9)]
         assert sorted(workers.as_they_finish(range(9))) == list(range(0, 18, 2))

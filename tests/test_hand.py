@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 from PIL import Image
 from scipy.optimize import minimize
+from starlette.testclient import TestClient
 
 import simulated_sheets
 from drawings import line_of

@@ -59,7 +59,7 @@ def loaded_by(code: str) -> set[str]:
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
 
 
-HEAVY = {"torch", "matplotlib", "safetensors", "tqdm", "fastapi", "uvicorn"}
+HEAVY = {"torch", "matplotlib", "safetensors", "tqdm", "starlette", "uvicorn"}
 
 
 def test_neither_the_package_nor_its_command_line_loads_torch_before_it_is_needed() -> None:

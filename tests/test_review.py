@@ -15,8 +15,8 @@ from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
-from fastapi.testclient import TestClient
 from PIL import Image
+from starlette.testclient import TestClient
 
 import workbooks
 from review_sheets import certain, doubtful, said, unreadable, write_marks, wrong

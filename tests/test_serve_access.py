@@ -15,8 +15,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, expect
+from starlette.testclient import TestClient
 
 from page_checks import expect_answer, expect_nobody_hindered_anywhere
 from page_driver import DIGITS, draw
@@ -167,6 +167,18 @@ def test_a_file_that_holds_no_tokens_is_one_message_that_tells_none(
     assert "short\n" not in str(error.value)
     with pytest.raises(ConfigError, match="no such file"):
         Access(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null", "/tmp", "/dev/stdin"])
+def test_what_is_no_file_is_not_read_for_tokens(device: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^--token-file {device}: is a folder or a device, expected a text file"):
+        digests_in(Path(device))
+
+
+def test_a_file_of_tokens_has_at_most_a_megabyte(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_bytes(b"a-token-of-20-signs-\n" * 2**16)
+    with pytest.raises(ConfigError, match="more than 1,048,576 bytes, expected a token a line"):
+        digests_in(tmp_path / "tokens")
 
 
 def test_the_problem_of_a_token_is_one_of_the_document(client: TestClient) -> None:

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 from PIL import Image
+from starlette.testclient import TestClient
 
 import workbooks
 from simulated_sheets import EXAM, as_people_write, photograph, photograph_of, sheets

@@ -120,7 +120,7 @@ EXTRAS = {
     "scipy": "study", "jinja2": "study", "markdown_it": "study",
     "reportlab": "sheets", "segno": "sheets", "pypdfium2": "sheets", "xlsxwriter": "sheets",
     "pupil_apriltags": "sheets", "zxingcpp": "sheets", "pyarrow": "parquet",
-    "fastapi": "serve", "starlette": "serve", "uvicorn": "serve", "httptools": "serve", "uvloop": "serve",
+    "starlette": "serve", "uvicorn": "serve", "h11": "serve", "uvloop": "serve", "python_multipart": "serve",
     "prometheus_client": "serve", "pydantic": "serve",
 }  # fmt: skip
 """Optional libraries, and the extra that installs each."""

@@ -1,4 +1,9 @@
-"""Runs many jobs in parallel workers: processes on the cores of this machine, or actors on a Ray cluster."""
+"""Runs many jobs in parallel workers: processes on the cores of this machine, or actors on a Ray cluster.
+
+One pool serves batches and the server. Its processes do not import the program that started them, say which picture
+they read, and are replaced one by one when they die or are killed. The executors of the standard library do none of
+that: one death fails all their jobs, and no process can be stopped alone.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +12,16 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, as_completed, wait
-from contextlib import AbstractContextManager, contextmanager, suppress
+from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from queue import SimpleQueue
 from subprocess import PIPE, Popen
-from typing import Any, Generic, TypeVar
+from typing import IO, Any, Generic, TypeVar
 
 from sumnist.config import Engine
 from sumnist.environment import core_count
@@ -40,6 +46,12 @@ be_worker()
 `if __name__ == "__main__"`."""
 AHEAD = 3
 """How many jobs each worker has under way at once: enough to keep it busy, few enough to bound the memory."""
+STARTS, PAUSE = 3, 1.0
+"""How often a worker process is started before the pool gives up, and the seconds after a start that failed."""
+BLAS_THREADS = "OPENBLAS_NUM_THREADS"
+"""The environment variable with the number of threads of NumPy's linear algebra."""
+REPLIES: list[IO[bytes]] = []
+"""In a worker process, the pipe for its answers."""
 RETRIES = 3
 """How often Ray restarts a worker that died and repeats its job. Ray repeats a plain task as often."""
 
@@ -120,102 +132,202 @@ def this_process(prepare: Prepare[Job, Result]) -> Iterator[Workers[Job, Result]
 def processes(
     count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
 ) -> Iterator[Workers[Job, Result]]:
-    """Fresh processes on this machine. Each has a thread of its own, and starts at its first job. If one process dies
-    or cannot start, its error ends all: the jobs under way and all later ones get this error."""
-    own, lock = threading.local(), threading.Lock()
-    workers: list[Worker[Job, Result]] = []
-    ended: list[SumnistError] = []
+    """Processes on this machine, each of which starts at its first job."""
 
-    def start() -> Worker[Job, Result]:
-        try:
-            with lock:
-                if ended:
-                    raise ended[0]
-                worker: Worker[Job, Result] = Worker()
-                workers.append(worker)
-            worker.start(prepare)
-        except SumnistError as error:
-            ended.append(error)
-            raise
-        return worker
+    def ended(error: WorkerError) -> SumnistError:
+        return failure(f"{error}: run the same command again to go on, with fewer --workers")
 
-    def do(job: Job) -> Result:
-        try:
-            if ended:
-                raise ended[0]
-            if not hasattr(own, "worker"):
-                own.worker = start()
-            result: Result = own.worker.ask(job)
-        except WorkerError as error:
-            ended.append(failure(f"{error}: run the same command again to go on, with fewer --workers"))
-            raise ended[0] from error
-        return result
-
-    threads = ThreadPoolExecutor(count)
-    try:
-        yield Workers(lambda job: threads.submit(do, job), ahead * count)
-    finally:
-        with lock:
-            ended.append(failure("the workers have ended"))
-            for worker in workers:
-                worker.kill()
-        threads.shutdown(cancel_futures=True)
-        for worker in workers:
-            worker.close()
+    with closing(Pool(count, prepare, ended)) as pool:
+        yield Workers(pool.submit, ahead * count)
 
 
 class WorkerError(Exception):
     """A worker process cannot start, or has died."""
 
 
-class Worker(Generic[Job, Result]):
+class Task(Future[Result]):
+    """A job of a pool, as the future of its result. `worker` does it, unless it is `stopped`. The `job` is forgotten as
+    soon as nobody needs it."""
+
+    worker: Worker | None = None
+    stopped = False
+
+    def __init__(self, job: Any) -> None:
+        super().__init__()
+        self.job = job
+
+    def cancel(self) -> bool:
+        """Give up the job if it has not begun; returns whether it had not."""
+        cancelled = super().cancel()
+        self.job = None if cancelled else self.job
+        return cancelled
+
+
+class Pool(Generic[Job, Result]):
+    """`count` processes, each kept by a thread. If a process dies, its job fails with a `WorkerError` that names the
+    picture which was read, another process takes its place, and all other jobs go on.
+
+    Args:
+        count: How many processes there are at most.
+        prepare: As for `start_workers`.
+        ended: Makes the error for a job from a `WorkerError`.
+
+    Attributes:
+        failure: Why the pool does no more jobs: no process can start. None while it works.
+    """
+
+    def __init__(
+        self, count: int, prepare: Prepare[Job, Result], ended: Callable[[WorkerError], Exception] = lambda error: error
+    ) -> None:
+        self.failure: Exception | None = None
+        self._count, self._prepare, self._ended = count, prepare, ended
+        self._tasks: SimpleQueue[Task[Result] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._workers: set[Worker] = set()
+        self._lock = threading.Lock()
+
+    def submit(self, job: Job | None) -> Task[Result]:
+        """Start a job. None does nothing, as soon as a process is ready."""
+        task: Task[Result] = Task(job)
+        with self._lock:
+            self._tasks.put(task)
+            if len(self._threads) < self._count and self.failure is None:
+                self._threads.append(threading.Thread(target=self._keep, daemon=True))
+                self._threads[-1].start()
+        return task
+
+    def stop(self, task: Task[Result]) -> None:
+        """Give up a job; if a process does it, the process is killed."""
+        task.stopped = True
+        if not task.cancel() and task.worker is not None:
+            task.worker.process.kill()
+
+    def close(self) -> None:
+        """End all processes, whatever they do; jobs that are not done fail."""
+        with self._lock:
+            self.failure = self.failure or self._ended(WorkerError("the workers have ended"))
+            for worker in self._workers:
+                worker.process.kill()
+            for _ in self._threads:
+                self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+        for worker in self._workers:
+            worker.close()
+
+    def _keep(self) -> None:
+        """Keep a process, and give it one job after another."""
+        worker = self._living(None)
+        while (task := self._tasks.get()) is not None:
+            if not task.set_running_or_notify_cancel():
+                continue
+            job, task.job = task.job, None
+            worker = self._living(worker)
+            result: Any = None
+            error: Exception | None = self.failure
+            if worker is not None and error is None:
+                task.worker = worker
+                if task.stopped:
+                    worker.process.kill()
+                try:
+                    result, error = (None, None) if job is None else worker.ask(job)
+                except Exception as died:  # the process is dead, or there is no memory for the job or its result
+                    worker.kill()
+                    error = self.failure or (self._ended(died) if isinstance(died, WorkerError) else died)
+                    error = error.with_traceback(None)  # which would hold the job
+            if error is not None:
+                task.set_exception(error)
+            else:
+                task.set_result(result)
+            del job, task, error  # or they would be held until the next job
+            worker = self._living(worker)
+
+    def _living(self, worker: Worker | None) -> Worker | None:
+        """The worker if it lives, or else one that has taken its place; None if none can start."""
+        if worker is not None and worker.process.poll() is None:
+            return worker
+        if worker is not None:
+            with self._lock:
+                self._workers.discard(worker)
+            worker.close()
+        for left in reversed(range(STARTS)):
+            try:
+                with self._lock:
+                    if self.failure is not None:
+                        return None
+                    self._workers.add(worker := Worker())
+                worker.start(self._prepare)
+                return worker
+            except SumnistError as error:  # what the prepared function says of itself
+                self.failure = self.failure or error
+            except WorkerError as error:
+                if not left:
+                    self.failure = self.failure or self._ended(error)
+                time.sleep(PAUSE if left else 0)
+        return None
+
+
+class Worker:
     """A process that does one job at a time, at the other end of two pipes. It ends when this process ends. It has a
-    session of its own, so that Ctrl-C reaches this process only. Raises `WorkerError` if it cannot be started."""
+    session of its own, so that Ctrl-C reaches this process only. Raises `WorkerError` if it cannot be started.
+
+    Attributes:
+        picture: What the process says that it reads now.
+    """
 
     def __init__(self) -> None:
+        self.picture = ""
+        environment = {BLAS_THREADS: "1"} | os.environ  # the processes share the cores already
+        command = [sys.executable, "-P", "-c", BOOT]
         try:
-            self.process = Popen([sys.executable, "-P", "-c", BOOT], stdin=PIPE, stdout=PIPE, start_new_session=True)
-        except OSError as error:
+            self.process = Popen(command, stdin=PIPE, stdout=PIPE, start_new_session=True, env=environment)
+        except Exception as error:  # no more processes, or no memory for one
             raise WorkerError(f"a worker process cannot start ({error})") from error
 
-    def start(self, prepare: Prepare[Job, Result]) -> None:
+    def start(self, prepare: Callable[[], Any]) -> None:
         """Call `prepare` in the process, and wait until it can do jobs. Raises `WorkerError`, or a `SumnistError` of
         `prepare`."""
         try:
             with suppress(BrokenPipeError):  # the process may have said why it ended
                 send(self.process.stdin, sys.path)
                 send(self.process.stdin, prepare)
-            self.answer()
-        except (SumnistError, WorkerError):
+            _, error = self.answer()
+        except WorkerError:
             raise
-        except Exception as error:
+        except Exception as unsent:
+            error = unsent
+        if isinstance(error, SumnistError):
+            raise error
+        if error is not None:
             raise WorkerError(f"a worker process cannot start ({str(error) or type(error).__name__})") from error
 
-    def ask(self, job: Job) -> Result:
-        """Do a job: return its result, or raise its error. Raises `WorkerError` if the process has died."""
+    def ask(self, job: Any) -> tuple[Any, Exception | None]:
+        """Do a job: its result, and its error or None. Raises `WorkerError` if the process dies."""
         with suppress(BrokenPipeError):  # there is no answer then, which raises WorkerError
             send(self.process.stdin, job)
-        result: Result = self.answer()
-        return result
+        return self.answer()
 
-    def answer(self) -> Any:
-        """The next answer of the process. If the answer is an error, it is raised."""
+    def answer(self) -> tuple[Any, Exception | None]:
+        """The next answer of the process: a result, and an error or None. Raises `WorkerError`."""
+        self.picture = ""
         try:
-            result, error = pickle.load(self.process.stdout)  # type: ignore[arg-type]
+            while isinstance(answer := pickle.load(self.process.stdout), str):  # type: ignore[arg-type]
+                self.picture = answer
         except (OSError, EOFError, pickle.UnpicklingError) as gone:
-            raise WorkerError("a worker process died, out of memory perhaps") from gone
-        if error is not None:
-            raise error
-        return result
+            self.kill()
+            about = f"{self.picture}: the worker process that read it died" if self.picture else "a worker process died"
+            raise WorkerError(f"{about}, out of memory perhaps") from gone
+        result, error = answer
+        return result, error
 
     def kill(self) -> None:
-        """End the process at once, whatever it does."""
+        """End the process, whatever it does."""
         self.process.kill()
+        self.process.wait()
 
     def close(self) -> None:
         """End the process, and close its pipes."""
-        self.process.kill()
-        self.process.wait()
+        self.kill()
         for pipe in (self.process.stdin, self.process.stdout):
             with suppress(OSError):  # some data may still be unsent
                 pipe.close()  # type: ignore[union-attr]
@@ -227,16 +339,23 @@ def send(pipe: Any, value: Any) -> None:
     pipe.flush()
 
 
+def reads(picture: str) -> None:
+    """Tell the pool of this process which picture is read now, so that the error names it if the process dies of it."""
+    if REPLIES:
+        send(REPLIES[0], picture)
+
+
 def be_worker() -> None:
     """Do jobs for the process at the other end of the pipes, until that process ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    replies = os.fdopen(os.dup(1), "wb")
+    for name in (signal.SIGINT, signal.SIGTERM):  # they may go to all processes; the other end kills this one
+        signal.signal(name, signal.SIG_IGN)
+    REPLIES.append(os.fdopen(os.dup(1), "wb"))
     os.dup2(2, 1)  # text that a library prints must not mix with the replies
     jobs: SimpleQueue[Any] = SimpleQueue()
 
     def reply(result: Any, error: Exception | None = None) -> None:
         try:
-            send(replies, (result, error and picklable(error)))
+            send(REPLIES[0], (result, error and picklable(error)))
         except OSError:
             os._exit(1)
 

@@ -30,7 +30,7 @@ from tqdm import tqdm
 
 from sumnist import files
 from sumnist.arithmetic.values import plain, plus
-from sumnist.batch.pool import start_workers
+from sumnist.batch.pool import reads, start_workers
 from sumnist.batch.sources import Row, Source, check_digits, source_of
 from sumnist.config import Engine, InkColour, ReadingEngine
 from sumnist.environment import library_version
@@ -224,16 +224,33 @@ def row_reader(task: Task, known: dict[str, Any]) -> Callable[[list[Row]], list[
 
 def read_rows(read: Read, rows: list[Row]) -> list[Result]:
     """The result of each row."""
-    sound = [(row.picture, row.number) for row in rows if row.picture is not None]
+    sound = [row for row in rows if row.picture is not None]
     results: Iterator[Result] | None = None
     try:
-        results = iter(read([picture for picture, _ in sound], [number for _, number in sound]))
+        results = iter(read(Named(sound), [row.number for row in sound]))
     except Exception as error:  # one picture takes too much memory, or an unforeseen error
         if len(rows) == 1:
             return [f"{rows[0].path}: cannot be read ({str(error) or type(error).__name__})"]
     if results is None:  # by now the memory that the error held is free
         return [result for row in rows for result in read_rows(read, [row])]
     return [row.error or "" if row.picture is None else next(results) for row in rows]
+
+
+class Named(list[Any]):
+    """The pictures of rows. Whenever one is taken from the list, its name goes to the pool, in case it ends the
+    process."""
+
+    def __init__(self, rows: Sequence[Row]) -> None:
+        super().__init__(row.picture for row in rows)
+        self.names = [row.path for row in rows]
+
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, int):
+            reads(self.names[place])
+        return super().__getitem__(place)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[place] for place in range(len(self)))
 
 
 @dataclass(frozen=True)

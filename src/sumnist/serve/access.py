@@ -17,6 +17,8 @@ from sumnist.serve.problems import Problem
 LOG = logging.getLogger("sumnist.serve")
 TOKEN = re.compile(r"[!-~]{16,200}")
 """A token: 16 to 200 visible characters."""
+MOST_BYTES = 2**20
+"""The most bytes of a file of tokens."""
 PROBES = ("/healthz", "/readyz")
 """Paths that anybody may ask for, under any name: a load balancer knows neither tokens nor names."""
 GUARDED = ("/v1/", "/metrics")
@@ -72,8 +74,14 @@ class Access:
 
 def digests_in(path: Path) -> list[bytes]:
     """The SHA-256 of each token in a file. Raises `ConfigError`."""
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"--token-file {path}: is a folder or a device, expected a text file, a token a line")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        with path.open("rb") as stream:
+            content = stream.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ConfigError(f"--token-file {path}: more than {MOST_BYTES:,} bytes, expected a token a line")
+        lines = content.decode().splitlines()
     except (OSError, UnicodeError) as error:
         reason = str(getattr(error, "strerror", None) or error).lower()
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""Answers HTTP requests: the paths, headers, metrics and errors of the server, and how it starts and ends.
+"""Answers HTTP requests: the table of paths, headers, metrics and errors of the server, and how it starts and ends.
 
 One process moves bytes; the processes of its pool read pictures.
 """
@@ -11,29 +11,31 @@ import json
 import logging
 import math
 import os
+import re
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import FIRST_COMPLETED
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from fastapi import Depends, FastAPI, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.security import HTTPBearer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from pydantic import BaseModel, ConfigDict
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn import Config, Server
 
+from sumnist.batch.pool import Pool, WorkerError
 from sumnist.environment import core_count
 from sumnist.errors import ConfigError, ServeError
 from sumnist.inference.numbers import NUMBER_ADVICE
@@ -41,12 +43,10 @@ from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL
 from sumnist.memory import return_freed_memory
 from sumnist.serve import bodies, forms, models, reading
 from sumnist.serve.access import Access, check_open
-from sumnist.serve.bodies import AskedDigit, AskedExample, AskedNumber, AskedNumbers, Inbox, body_of
-from sumnist.serve.models import problems
-from sumnist.serve.pool import Pool
+from sumnist.serve.bodies import Asked, Inbox, body_of
 from sumnist.serve.problems import KINDS, MEDIA_TYPE, Problem, problem_of
-from sumnist.serve.protocol import LINGER, protocol_with
-from sumnist.serve.reading import ACCEPTED, Job, Load, answering, load_readers
+from sumnist.serve.protocol import LINGER, MOST_HEAD, connection_with
+from sumnist.serve.reading import ACCEPTED, Answer, Job, Load, answering, load_readers
 from sumnist.serve.settings import Settings
 from sumnist.sheets.batch import STATES
 
@@ -66,37 +66,167 @@ TYPES = {
 }  # fmt: skip
 """Media types by suffix. The system's own types may be wrong or changed."""
 PAGES = {"/": "index.html", "/about": "about.html", "/docs": "docs.html"}
-OTHER = "other"
-TIMED = (
-    "/v1/read", "/v1/read/batch", "/v1/read-number", "/v1/find", "/v1/sheets/form", "/v1/sheets", "/v1/tables",
-    "/v1/hands",
-)  # fmt: skip
-ROUTES = (*TIMED, "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/", "/static")
-"""The routes that the metrics tell apart; any other path counts as "other"."""
-NAMED = {"parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}]}
-"""The parameter of the path of a hand. For one of its own, FastAPI lists an answer that is never given."""
-EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper edges of the histogram's buckets, in seconds."""
-OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE, *NUMBER_ADVICE, *STATES)
 KEEP_ALIVE = 30
 """Seconds for which a connection without a request is kept open."""
 GRACE = 0.25
 """Seconds at the end in which the server takes no more connections, and waits for requests that clients have already
 sent."""
+HOLD = 1.0
+"""Seconds for which a request waits for room before it is refused: without the wait, clients that ask again at once
+would take the processor from the processes that read."""
+
+PDF = "application/pdf"
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
-
-class MetricsText(Response):
-    """Prometheus' text format."""
-
-    media_type = CONTENT_TYPE_PLAIN_0_0_4
+# The table of paths.
 
 
-class PdfFile(Response):
-    """A PDF file."""
+@dataclass(frozen=True)
+class Operation:
+    """A path of the server, and what it answers.
 
-    media_type = "application/pdf"
+    Attributes:
+        path: The path itself.
+        name: The name of the operation.
+        tag: The group of the document.
+        summary: What it does.
+        told: What the answer is.
+        answer: The model of the answer, or its media type.
+        problems: The kinds of problems that it may have.
+        by: The function that answers in a process of the pool, or the method of `Service` that answers at once.
+        asks: The class of its requests; None if it has no body.
+        flags: What else a client may ask for, by the parameter of the query, with descriptions.
+        most: The most pictures of a batch, or the setting that says it; None if it is no batch.
+        method: The method; a path for GET answers HEAD, too.
+    """
+
+    path: str
+    name: str
+    tag: str
+    summary: str
+    told: str
+    answer: Any
+    problems: tuple[str, ...]
+    by: Callable[..., Any]
+    asks: type[Asked] | None = None
+    flags: dict[str, str] = field(default_factory=dict)
+    most: Callable[[Settings], int] | None = None
+    method: str = "POST"
+
+    def needs_token(self, settings: Settings) -> bool:
+        """Whether a client must send a token."""
+        return settings.token_file is not None and "unauthorized" in self.problems
+
+    def described(self, settings: Settings, exact: bool) -> dict[str, Any]:
+        """The operation of the OpenAPI document. `exact`: whether the network adds any number."""
+        media, schema = "application/json", {"$ref": f"#/components/schemas/{getattr(self.answer, '__name__', '')}"}
+        if not hasattr(self.answer, "model_fields"):
+            media, schema = self.answer, {"type": "object" if self.answer == media else "string"}
+        most = self.most and self.most(settings)
+        flags: list[dict[str, Any]] = [
+            {"name": name, "in": "query", "description": f"true: {text}",
+             "schema": {"enum": ["true", "false"], "type": "string", "default": "false"}}
+            for name, text in self.flags.items()
+        ]  # fmt: skip
+        names = re.findall(r"{(\w+)}", self.path)
+        of_path = [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
+        return {
+            "operationId": self.name, "tags": [self.tag], "summary": self.summary,
+            **({"parameters": of_path + flags} if of_path or flags else {}),
+            **({} if self.asks is None else {"requestBody": body_of(self.asks, exact, most)}),
+            "responses": {"200": {"description": self.told, "content": {media: {"schema": schema}}}}
+            | models.responses(self.problems),
+            **({"security": [{"token": []}]} if self.needs_token(settings) else {}),
+        }  # fmt: skip
+
+    def wanted(self, request: Request) -> frozenset[str]:
+        """The flags that are true. Raises `Problem`."""
+        for name in self.flags:
+            if request.query_params.get(name, "false") not in ("true", "false"):
+                bodies.invalid(f"{name} {request.query_params[name]!r:.40}: expected true or false")
+        return frozenset(name for name in self.flags if request.query_params.get(name) == "true")
+
+
+IMAGE = {"image": "add what the network saw, 28 rows of 28 numbers from 0 to 1."}
+WORKBOOK = "add the workbook, as `sumnist {} read` writes it."
+
+OPERATIONS = (
+    Operation(
+        "/v1/read", "read", "readings", "Read one picture and add a number", "The reading, accepted or not.",
+        models.Reading, models.OF_READING, reading.read_one, bodies.AskedDigit, IMAGE | {
+            "beside": "add the reading of the second network, if the server has one.",
+            "inside": "add the steps from the picture to the image that the network saw, all proposals, and the "
+            "network's layers.",
+            "evidence": "add which places of the image speak for which digits.",
+        },
+    ),
+    Operation(
+        "/v1/read/batch", "readBatch", "readings", "Read several pictures",
+        "A reading or a problem for each picture.", models.Readings, models.OF_BATCH, reading.read_all,
+        bodies.AskedDigit, IMAGE, lambda settings: settings.batch,
+    ),
+    Operation(
+        "/v1/read-number", "readNumber", "readings", "Read a number of any length", "The reading, accepted or not.",
+        models.NumberReading, models.OF_NUMBER, reading.read_number, bodies.AskedNumber,
+    ),
+    Operation(
+        "/v1/find", "find", "readings", "Find and read every number on a picture",
+        "The numbers, each accepted or not.", models.FoundNumbers, models.OF_NUMBER, reading.find_numbers,
+        bodies.AskedNumbers,
+    ),
+    Operation(
+        "/v1/sheets/form", "printForm", "forms", "Print a form whose total checks it", "A blank form.",
+        PDF, models.OF_FORM, forms.print_form, bodies.AskedForm,
+    ),
+    Operation(
+        "/v1/sheets", "readSheets", "forms", "Read filled forms, checked by their totals", "A row for each form.",
+        models.Sheets, models.OF_SHEETS, forms.read_sheets, bodies.AskedSheet, {
+            "workbook": WORKBOOK.format("sheet"),
+            "crops": "add pictures of the cells that are corrected, doubtful or wrong.",
+        }, lambda _: forms.MOST_SHEETS,
+    ),
+    Operation(
+        "/v1/tables", "readTable", "forms", "Read a table that somebody wrote",
+        "Its numbers, and the relations among them.", models.ReadTable, models.OF_TABLE, forms.read_table,
+        bodies.AskedPage, {
+            "workbook": WORKBOOK.format("table"),
+            "learn": "learn the writer's hand from the numbers that relations settle, and read the others again, as "
+            "the command does; this takes about twice as long.",
+        },
+    ),
+    Operation(
+        "/v1/hands", "learnHand", "hands", "Learn how someone writes from labelled pictures",
+        "The hand, and whether it helps.", models.LearnedHand, models.OF_HAND, reading.learn_hand, bodies.AskedExample,
+        most=lambda settings: settings.examples,
+    ),
+    Operation(
+        "/v1/hands/{name}", "forgetHand", "hands", "Forget a hand that is kept", "It is gone.", models.Status,
+        (*models.OF_TOKENS, "not-found"), lambda service, name: service.forget(name), method="DELETE",
+    ),
+    Operation(
+        "/healthz", "healthz", "server", "Whether the process lives", "It does.", models.Status, models.OF_STATE,
+        lambda service: service.said("alive"), method="GET",
+    ),
+    Operation(
+        "/readyz", "readyz", "server", "Whether to send requests here", "The network is loaded.", models.Status,
+        (*models.OF_STATE, "not-ready"), lambda service: service.said("ready"), method="GET",
+    ),
+    Operation(
+        "/metrics", "metrics", "server", "Counts and times, for Prometheus", "Its text format.",
+        CONTENT_TYPE_PLAIN_0_0_4, models.OF_TOKENS, lambda service: service.metrics.answer(), method="GET",
+    ),
+    Operation(
+        "/openapi.json", "openapi", "server", "This document", "OpenAPI 3.1.", "application/json", models.OF_STATE,
+        lambda service: service.document(), method="GET",
+    ),
+)  # fmt: skip
+"""Every path of the API: the routes, the document, and the metrics are made from it."""
+TIMED = [one.path for one in OPERATIONS if one.asks is not None]
+OTHER = "other"
+EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Upper edges of the histogram's buckets, in seconds."""
+OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE, *NUMBER_ADVICE, *STATES)
 
 
 class Metrics:
@@ -130,7 +260,8 @@ class Metrics:
         self._in_flight.dec()
         if not status:
             return
-        route = "/static" if path.startswith("/static/") else path if path in ROUTES else OTHER
+        known = [one.path for one in OPERATIONS] + ["/docs", "/"]
+        route = "/static" if path.startswith("/static/") else path if path in known else OTHER
         self._requests.labels(route, status).inc()
         if route in TIMED:
             self._seconds.labels(route).observe(time.perf_counter() - begun)
@@ -148,49 +279,138 @@ class Metrics:
         self.count(problem)
         self._requests.labels(OTHER, problem.kind.status).inc()
 
-    def answer(self) -> MetricsText:
+    def answer(self) -> Response:
         """All metrics, as a response."""
-        return MetricsText(generate_latest(self._registry))
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
 class Service:
-    """The processes that read, their limits, and the metrics. `ready` until the server is told to end."""
+    """The processes that read, their limits, and the metrics. `ready` until the server is told to end.
+
+    Args:
+        settings: As for `create_app`.
+        load: As for `create_app`.
+    """
 
     def __init__(self, settings: Settings, load: Load) -> None:
         self.settings, self.metrics, self.ready = settings, Metrics(), True
-        processes = settings.workers or core_count()
-        self.pool = Pool(processes, settings.queue, settings.reading_seconds, partial(answering, load))
-        self.inbox = Inbox(settings)
-        self.access = Access(settings.token_file, settings.allow_host)
+        self.exact = load()[0].exact  # before any process starts, so that a fault of a network is reported once
+        self.inbox, self.access = Inbox(settings), Access(settings.token_file, settings.allow_host)
+        if settings.kept is not None:
+            settings.kept.make()
+        self._processes, self._taken = settings.workers or core_count(), 0
+        self.pool: Pool[Job, Answer] = Pool(self._processes, partial(answering, load))
+        self._started: list[Any] = []
 
-    async def answer(
-        self, request: Request, by: Callable[..., reading.Found], flags: Iterable[tuple[str, str]] = (),
-        most: int | None = None,
-    ) -> Response:  # fmt: skip
-        """Answer a request with JSON, a PDF or a problem. The other arguments are those of its `Job`."""
+    @property
+    def failure(self) -> ServeError | None:
+        """Why no picture can be read any more; None while pictures can be read."""
+        fault = self.pool.failure if self.ready else None
+        return None if fault is None else ServeError(f"no process that reads can start: {fault}")
+
+    async def start(self) -> None:
+        """Start the processes, and return when the first of them can read. Raises `ServeError` if none can."""
+        self._started = self._started or [self.pool.submit(None) for _ in range(self._processes)]
+        with suppress(Exception):
+            await asyncio.wrap_future(self._started[0])
+        if self.failure is not None:
+            raise self.failure
+
+    async def answer(self, operation: Operation, request: Request) -> Response:
+        """Answer a request with JSON, a PDF or a problem."""
         path = request.scope["path"]
         try:
-            await self.pool.room()  # before the body, so that a full server spends nothing on it
+            if operation.asks is None:
+                answer: Response = operation.by(self, **request.path_params)
+                return answer
+            wanted, most = operation.wanted(request), operation.most and operation.most(self.settings)
+            await self._room()  # before the body, so that a full server spends nothing on it
             async with self.inbox.receiving(request) as body:
-                wanted = frozenset(name for name, flag in flags if flag == "true")
-                job = Job(body, path, by, self.settings.kept, most, wanted)
-                content, outcomes = await self.pool.run(job, path)
+                job = Job(body, path, operation.by, self.settings.kept, most, wanted)
+                content, outcomes = await self._read(job, request)
         except ClientDisconnect:
             return Response()  # nobody receives it
-        except Problem as problem:  # FastAPI would keep its traceback in a cycle, and so the body
-            return self.refusal(problem, path)
+        except Exception as error:
+            return self.refusal(error, path)
         for outcome in outcomes:
             self.metrics.count(outcome)
-        return Response(content, media_type=PdfFile.media_type if content.startswith(forms.PDF) else "application/json")
+        return Response(content, media_type=PDF if content.startswith(forms.PDF) else "application/json")
+
+    async def _room(self) -> None:
+        """Return when there is room for a job. Raises `Problem` if there is still none after a moment."""
+        room = self._processes + self.settings.queue
+        for left in (True, False):
+            if self._taken < room:
+                return
+            if left:
+                await asyncio.sleep(HOLD)
+        raise Problem("busy", f"{room} requests are being read or wait already: try again in a second")
+
+    async def _read(self, job: Job, request: Request) -> Answer:
+        """The answer of a process to a job. A job that has not begun is given up if the client leaves, and a process
+        that takes too long is killed. Raises `Problem`, `ClientDisconnect`."""
+        await self._room()
+        self._taken += 1
+        task = self.pool.submit(job)
+        done = asyncio.wrap_future(task)
+        gone: asyncio.Future[Any] = asyncio.ensure_future(request.receive())
+        try:
+            await asyncio.wait([done, gone], timeout=self.settings.reading_seconds, return_when=FIRST_COMPLETED)
+            if not done.done() and gone.done():
+                raise ClientDisconnect
+            if not done.done():
+                self.pool.stop(task)
+                detail = f"no reading within {self.settings.reading_seconds:g} seconds"
+                raise Problem("reading-timeout", f"{detail}: try again, or with smaller or fewer pictures")
+            died = done.exception()
+            if isinstance(died, WorkerError):
+                LOG.error("%s failed: %s", job.path, died)
+                raise Problem("internal", f"{died}: send it again, or without the picture that it died of")
+            if isinstance(died, Exception):
+                raise problem_of(died)  # another object, since the task and the error hold each other
+            return done.result()
+        finally:
+            self._taken -= 1
+            gone.cancel()
+            done.cancel()
 
     def refusal(self, error: Exception, path: str) -> Response:
         """The answer to a request that failed with `error`. The error is counted, and logged if it is not the request's
         fault."""
         problem = problem_of(error)
-        if problem.kind.status == 500 and problem is not error:
-            LOG.error("%s failed", path, exc_info=error)
+        if problem.log is not None:
+            LOG.error("%s failed: %s", path, problem.log)
         self.metrics.count(problem)
         return answer_of(problem, path)
+
+    # What is answered at once.
+
+    def said(self, state: str) -> Response:
+        """That the server is alive, or ready. Raises `Problem` if it is not ready."""
+        if state == "ready" and not self.ready:
+            raise Problem("not-ready", "this server ends as soon as it has answered: ask another one")
+        return JSONResponse({"status": state}, headers=NOT_KEPT)
+
+    def forget(self, name: str) -> Response:
+        """Forget a hand. Raises `Problem` if none is kept by this name."""
+        kept = self.settings.kept
+        if kept is None or not kept.remove(name):
+            raise Problem("not-found", f"hand {name:.40}: is not kept here")
+        return self.said("forgotten")
+
+    def document(self) -> Response:
+        """The OpenAPI document."""
+        paths: dict[str, Any] = {}
+        for one in OPERATIONS:
+            paths.setdefault(one.path, {})[one.method.lower()] = one.described(self.settings, self.exact)
+        answers = [one.answer for one in OPERATIONS if hasattr(one.answer, "model_fields")]
+        token = {"type": "http", "scheme": "bearer", "description": "One of the server's tokens."}
+        components: dict[str, Any] = {"schemas": models.schemas(answers)}
+        if self.settings.token_file is not None:
+            components["securitySchemes"] = {"token": token}
+        info = {"title": "Sumnist", "version": version("sumnist"), "description": models.SUMMARY}
+        document = {"openapi": "3.1.0", "info": info, "paths": paths, "components": components}
+        return JSONResponse(document, headers=NOT_KEPT)
 
 
 def answer_of(problem: Problem, path: str) -> Response:
@@ -199,7 +419,7 @@ def answer_of(problem: Problem, path: str) -> Response:
     return Response(content, problem.kind.status, problem.headers | NOT_KEPT, MEDIA_TYPE)
 
 
-def create_app(settings: Settings, load: Load | None = None) -> FastAPI:
+def create_app(settings: Settings, load: Load | None = None) -> Starlette:
     """Create the application, which any ASGI server can run.
 
     Args:
@@ -212,33 +432,28 @@ def create_app(settings: Settings, load: Load | None = None) -> FastAPI:
         The application; its `state.service` is the `Service`.
 
     Raises:
-        ConfigError: The second network computes its sum, or the file of tokens is not valid.
+        ConfigError: The second network computes its sum, or the file of tokens or the folder of hands is not valid.
         RunError: A file is no network of sumnist.
     """
-    load = load or partial(load_readers, settings)
-    exact = load()[0].exact  # before any process starts, so that a fault of a network is reported once
-    service = Service(settings, load)
+    service = Service(settings, load or partial(load_readers, settings))
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await service.pool.start()
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await service.start()
         yield
         service.ready = False
-        await service.pool.close()
+        await asyncio.to_thread(service.pool.close)
 
-    app = FastAPI(
-        title="Sumnist", version=version("sumnist"), description=models.SUMMARY, openapi_url=None, docs_url=None,
-        redoc_url=None, redirect_slashes=False, lifespan=lifespan,
-        exception_handlers=dict.fromkeys((HTTPException, RequestValidationError), refused),
+    files = files_of(STATIC)
+    sent = {f"/static/{name}": file for name, file in files.items()} | {path: files[at] for path, at in PAGES.items()}
+    app = Starlette(
+        routes=[Route(one.path, partial(service.answer, one), methods=[one.method]) for one in OPERATIONS]
+        + [Route(path, file, methods=["GET"]) for path, file in sent.items()],
+        exception_handlers={HTTPException: refused}, lifespan=lifespan,
     )  # fmt: skip
+    app.router.redirect_slashes = False
     app.add_middleware(Envelope, service=service)
     app.state.service = service
-    add_paths(app, service, exact)
-    files = files_of(STATIC)
-    for name, answer in files.items():
-        app.add_route(f"/static/{name}", answer, ["GET"], include_in_schema=False)
-    for path, name in PAGES.items():
-        app.add_route(path, files[name], ["GET"], include_in_schema=False)
     return app
 
 
@@ -254,30 +469,34 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        asked = arrived = gone = lingers = False  # for the body; all of it; the client; after the answer
-        status, path = 0, scope["path"]
+        path, asked = scope["path"], dict(scope["headers"])
+        whole = asked.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in asked
+        status, gone, expects = 0, False, b"expect" in asked  # expects: the body may follow only if it is asked for
 
         async def receiving() -> Message:
-            nonlocal asked, arrived, gone
-            asked = True
+            nonlocal whole, gone, expects
             message = await receive()
-            arrived, gone = not message.get("more_body", False), message["type"] == "http.disconnect"
+            whole = whole or not message.get("more_body", False)
+            gone, expects = message["type"] == "http.disconnect", False
             return message
 
         async def sending(message: Message) -> None:
-            nonlocal status, lingers
+            nonlocal status
             if gone:
                 return
             if message["type"] == "http.response.start":
                 status, headers = message["status"], [*message["headers"], *HEADERS]
-                if not self._service.ready or (not asked and any(name == b"expect" for name, _ in scope["headers"])):
-                    headers.append((b"connection", b"close"))  # without "100 continue" the body may or may not follow
+                if not self._service.ready or expects:
+                    headers.append((b"connection", b"close"))
                 said = {(name, value.lower()) for name, value in (*scope["headers"], *headers)}
                 closes = scope["http_version"] == "1.0" or (b"connection", b"close") in said
-                lingers = status >= 400 and not arrived and closes
-                await send({**message, "headers": headers})
-            else:
-                await send({**message, "more_body": lingers})
+                if status >= 400 and closes and not expects:
+                    with suppress(TimeoutError):  # some clients read the answer only after they have sent everything
+                        async with asyncio.timeout(LINGER):
+                            while not whole:
+                                await receiving()
+                message["headers"] = headers
+            await send(message)
 
         begun = self._service.metrics.begin()
         method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the server leaves the body out
@@ -289,187 +508,16 @@ class Envelope:
             await self._service.refusal(error, path)(asking, receiving, sending)
         finally:
             self._service.metrics.end(path, status, begun)
-        if lingers:  # some clients read the answer only after they have sent everything
-            with suppress(TimeoutError):
-                async with asyncio.timeout(LINGER):
-                    while not arrived:
-                        await receiving()
-            await send({"type": "http.response.body"})
 
 
 async def refused(request: Request, error: Exception) -> Response:
-    """Raise the `Problem` with a request that no endpoint answers, or whose flags are wrong."""
+    """Raise the `Problem` with a request that no operation answers."""
     path = request.scope["path"]
-    if isinstance(error, RequestValidationError):
-        first = error.errors()[0]
-        message = first["msg"]
-        raise Problem("invalid-request", f"{first['loc'][-1]}: {message[:1].lower()}{message[1:]}")
     if not isinstance(error, HTTPException) or error.status_code != 405:
         raise Problem("not-found", f"{path:.100}: expected one of the paths that /openapi.json lists")
     methods = (error.headers or {})["Allow"]
     allowed = "GET, HEAD" if "GET" in methods else methods
     raise Problem("method-not-allowed", f"{request.method:.20} {path:.100}: expected {allowed}", allow=allowed)
-
-
-# Paths.
-
-
-Flag = Literal["true", "false"]
-IMAGE = "true: add what the network saw, 28 rows of 28 numbers from 0 to 1."
-
-
-class Flags(BaseModel):
-    """What else an answer should contain."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    image: Annotated[Flag, Query(description=IMAGE)] = "false"
-    beside: Flag = "false"
-    """true: add the reading of the second network, if the server has one."""
-    inside: Flag = "false"
-    """true: add the steps from the picture to the image that the network saw, all proposals, and the network's
-    layers."""
-    evidence: Flag = "false"
-    """true: add which places of the image speak for which digits."""
-
-
-class SheetFlags(BaseModel):
-    """What else the answer about forms should contain."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    workbook: Flag = "false"
-    """true: add the workbook, as `sumnist sheet read` writes it."""
-    crops: Flag = "false"
-    """true: add pictures of the cells that are corrected, doubtful or wrong."""
-
-
-class TableFlags(BaseModel):
-    """What else should be done with a table."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-    workbook: Flag = "false"
-    """true: add the workbook, as `sumnist table read` writes it."""
-    learn: Flag = "false"
-    """true: learn the writer's hand from the numbers that relations settle, and read the others again, as the command
-    does; this takes about twice as long."""
-
-
-def add_paths(app: FastAPI, service: Service, exact: bool) -> None:
-    """Add the paths that read, and the paths that say how the server is."""
-    most, of_state = service.settings.batch, problems(*models.OF_STATE)
-    token = HTTPBearer(scheme_name="token", description="One of the server's tokens.", auto_error=False)
-    guarded = [Depends(token)] if service.settings.token_file else []  # described here; `Access` checks it
-
-    @app.post(
-        "/v1/read", operation_id="read", summary="Read one picture and add a number", tags=["readings"],
-        response_model=models.Reading, response_description="The reading, accepted or not.",
-        responses=problems(*models.OF_READING), openapi_extra=body_of(AskedDigit, exact), dependencies=guarded,
-    )  # fmt: skip
-    async def read(request: Request, flags: Annotated[Flags, Query()]) -> Response:
-        return await service.answer(request, reading.read_one, flags)
-
-    @app.post(
-        "/v1/read/batch", operation_id="readBatch", summary="Read several pictures", tags=["readings"],
-        response_model=models.Readings, response_description="A reading or a problem for each picture.",
-        responses=problems(*models.OF_BATCH), openapi_extra=body_of(AskedDigit, exact, most), dependencies=guarded,
-    )  # fmt: skip
-    async def read_batch(request: Request, image: Annotated[Flag, Query(description=IMAGE)] = "false") -> Response:
-        return await service.answer(request, reading.read_all, [("image", image)], most)
-
-    @app.post(
-        "/v1/read-number", operation_id="readNumber", summary="Read a number of any length", tags=["readings"],
-        response_model=models.NumberReading, response_description="The reading, accepted or not.",
-        responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumber), dependencies=guarded,
-    )  # fmt: skip
-    async def read_number(request: Request) -> Response:
-        return await service.answer(request, reading.read_number)
-
-    @app.post(
-        "/v1/find", operation_id="find", summary="Find and read every number on a picture", tags=["readings"],
-        response_model=models.FoundNumbers, response_description="The numbers, each accepted or not.",
-        responses=problems(*models.OF_NUMBER), openapi_extra=body_of(AskedNumbers), dependencies=guarded,
-    )  # fmt: skip
-    async def find(request: Request) -> Response:
-        return await service.answer(request, reading.find_numbers)
-
-    @app.post(
-        "/v1/sheets/form", operation_id="printForm", summary="Print a form whose total checks it", tags=["forms"],
-        response_class=PdfFile, response_description="A blank form.", responses=problems(*models.OF_FORM),
-        openapi_extra=body_of(bodies.AskedForm), dependencies=guarded,
-    )  # fmt: skip
-    async def print_form(request: Request) -> Response:
-        return await service.answer(request, forms.print_form)
-
-    @app.post(
-        "/v1/sheets", operation_id="readSheets", summary="Read filled forms, checked by their totals", tags=["forms"],
-        response_model=models.Sheets, response_description="A row for each form.",
-        responses=problems(*models.OF_SHEETS), openapi_extra=body_of(bodies.AskedSheet, most=forms.MOST_SHEETS),
-        dependencies=guarded,
-    )  # fmt: skip
-    async def read_sheets(request: Request, flags: Annotated[SheetFlags, Query()]) -> Response:
-        return await service.answer(request, forms.read_sheets, flags, forms.MOST_SHEETS)
-
-    @app.post(
-        "/v1/tables", operation_id="readTable", summary="Read a table that somebody wrote", tags=["forms"],
-        response_model=models.ReadTable, response_description="Its numbers, and the relations among them.",
-        responses=problems(*models.OF_TABLE), openapi_extra=body_of(bodies.AskedPage), dependencies=guarded,
-    )  # fmt: skip
-    async def read_table(request: Request, flags: Annotated[TableFlags, Query()]) -> Response:
-        return await service.answer(request, forms.read_table, flags)
-
-    @app.post(
-        "/v1/hands", operation_id="learnHand", summary="Learn how someone writes from labelled pictures",
-        tags=["hands"], response_model=models.LearnedHand, response_description="The hand, and whether it helps.",
-        responses=problems(*models.OF_HAND), openapi_extra=body_of(AskedExample, most=service.settings.examples),
-        dependencies=guarded,
-    )  # fmt: skip
-    async def learn(request: Request) -> Response:
-        return await service.answer(request, reading.learn_hand, most=service.settings.examples)
-
-    @app.delete(
-        "/v1/hands/{name}", operation_id="forgetHand", summary="Forget a hand that is kept", tags=["hands"],
-        response_model=models.Status, response_description="It is gone.",
-        responses=problems(*models.OF_TOKENS, "not-found"), dependencies=guarded, openapi_extra=NAMED,
-    )  # fmt: skip
-    async def forget(request: Request) -> Response:
-        kept, name = service.settings.kept, request.path_params["name"]
-        if kept is None or not kept.remove(name):
-            raise Problem("not-found", f"hand {name:.40}: is not kept here")
-        return JSONResponse({"status": "forgotten"}, headers=NOT_KEPT)
-
-    @app.get(
-        "/healthz", operation_id="healthz", summary="Whether the process lives", tags=["server"],
-        response_model=models.Status, response_description="It does.", responses=of_state,
-    )  # fmt: skip
-    async def healthz() -> Response:
-        return JSONResponse({"status": "alive"}, headers=NOT_KEPT)
-
-    @app.get(
-        "/readyz", operation_id="readyz", summary="Whether to send requests here", tags=["server"],
-        response_model=models.Status, response_description="The network is loaded.",
-        responses=problems(*models.OF_STATE, "not-ready"),
-    )  # fmt: skip
-    async def readyz() -> Response:
-        if not service.ready:
-            raise Problem("not-ready", "this server ends as soon as it has answered: ask another one")
-        return JSONResponse({"status": "ready"}, headers=NOT_KEPT)
-
-    @app.get(
-        "/metrics", operation_id="metrics", summary="Counts and times, for Prometheus", tags=["server"],
-        response_class=MetricsText, response_description="Its text format.",
-        responses=problems(*models.OF_TOKENS), dependencies=guarded,
-    )  # fmt: skip
-    async def metrics() -> Response:
-        return service.metrics.answer()
-
-    @app.get(
-        "/openapi.json", operation_id="openapi", summary="This document", tags=["server"],
-        response_model=dict[str, Any], response_description="OpenAPI 3.1.", responses=of_state,
-    )  # fmt: skip
-    async def document() -> Response:
-        return JSONResponse(app.openapi(), headers=NOT_KEPT)
 
 
 def files_of(folder: Path) -> dict[str, Callable[[Request], Awaitable[Response]]]:
@@ -560,9 +608,10 @@ class TellingServer(Server):
     ) -> None:
         super().__init__(
             Config(
-                app, http=protocol_with(receive_seconds, metrics.refused), ws="none", lifespan="on", log_level="error",
-                access_log=False, server_header=False, proxy_headers=False, timeout_keep_alive=KEEP_ALIVE,
-                timeout_graceful_shutdown=end_seconds,
+                app, http=connection_with(receive_seconds, metrics.refused), ws="none", lifespan="on",
+                log_level="error", access_log=False, server_header=False, proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE,
+                timeout_graceful_shutdown=end_seconds, h11_max_incomplete_event_size=MOST_HEAD,
             )
         )  # fmt: skip
         self._started = started
@@ -593,7 +642,7 @@ class ReadingServer(TellingServer):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen once a process can read, and report it."""
         try:
-            await self._service.pool.start()
+            await self._service.start()
         except ServeError as error:
             self.failure = error
             self.should_exit = True
@@ -611,7 +660,7 @@ class ReadingServer(TellingServer):
 
     async def on_tick(self, counter: int) -> bool:
         """Check ten times a second whether to end."""
-        self.failure = self._service.pool.failure
+        self.failure = self._service.failure
         if self.failure is not None or time.monotonic() >= self._end:
             self.should_exit = True
         return await super().on_tick(counter)

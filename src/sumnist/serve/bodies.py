@@ -1,33 +1,33 @@
 """Receives the body of a request within limits, then parses and checks it in the process that reads the pictures.
 
 A body is a form (`multipart/form-data`, as browsers and `curl -F` send it) or JSON with the pictures in base64. No body
-is larger than the limit, so it is parsed whole, in memory. Pydantic models describe the requests, and FastAPI makes the
-OpenAPI document from them.
-
-The parser of forms is our own. python-multipart finds the parts, which takes ten lines here, but leaves the names in
-their headers to the standard library's `email.message`. That module takes the end of "a\\" for an escaped quote, and
-its time grows with the square of the length. If two servers read one name in two ways, they see two different fields.
+is larger than the limit, so it is parsed whole, in memory, by python-multipart or pydantic. Pydantic models describe
+the requests, and the OpenAPI document is made from them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import binascii
-import json
+import codecs
+import logging
 import re
 import reprlib
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import lru_cache
+from io import BytesIO
 from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, WithJsonSchema
+from pydantic_core import from_json
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import Field as FormField
+from python_multipart.multipart import File, FormParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from sumnist.config import InkColour, Range, ReadingEngine
-from sumnist.errors import ConfigError, LayoutError, NumberError
+from sumnist.errors import ConfigError, HandError, LayoutError, NumberError
 from sumnist.inference.ctc import Digits
 from sumnist.inference.numbers import bounds_written, check_sign
 from sumnist.inference.reader import check_ink, check_number
@@ -37,34 +37,29 @@ from sumnist.serve.settings import MIB, Settings
 from sumnist.sheets.layout import Layout
 
 FORM, JSON = "multipart/form-data", "application/json"
-PICTURE, HAND, LAYOUT = "picture", "hand", "layout"
-LONG = PICTURE, HAND, LAYOUT, "name"
-"""The fields of a form whose values may be longer than `QUOTED_BYTES`."""
-MOST_BODIES = 8
-"""How many bodies of the largest size may be held at once."""
-MOST_HEADERS = 8192
-"""The most bytes of the headers of a part of a form."""
-MOST_DIGITS = 1000
-"""The most digits of a whole number in JSON: longer ones take time that grows with their square."""
-MOST_SIGNS, MOST_SIGNS_EACH = 1000, 16
-"""`MOST_SIGNS`: the most objects, lists, members and items of a body in JSON. `MOST_SIGNS_EACH`: how many more it may
-have for each picture of the largest batch. A picture with five other fields has twelve. The program counts the signs
-`{[,:`, none of which occurs in base64."""
-CONTROL = r"\x00-\x08\n-\x1f\x7f"
-TOKEN, PLAIN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", rf'[^\s"\\;,{CONTROL}]*'
-QUOTED = rf'"([^"\\{CONTROL}]*(?:\\[^{CONTROL}][^"\\{CONTROL}]*)*)"'
-PARAMETER = re.compile(rf"[ \t]*;[ \t]*(?:({TOKEN})=(?:{QUOTED}|({PLAIN})))?[ \t]*")
-"""One parameter of a header, or none after a superfluous semicolon."""
-ESCAPED = re.compile(r"\\(.)")
-FOLD = re.compile(r"\r\n[ \t]+")
-BOUNDARY = re.compile(r"[^\x00-\x1f\x7f]{0,69}[^\x00-\x20\x7f]")
-BOM = b"\xef\xbb\xbf"
-WHOLE = re.compile(r"-?[0-9]{1,38}")
-QUOTED_BYTES = 40
-"""How many bytes of a field's value are looked at, except in `LONG` fields: every valid value is shorter, and an error
-quotes no more."""
-LONGEST_NAME = 100
-"""The most characters of a picture's name; the rest is cut off."""
+PICTURE, HAND = "picture", "hand"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a body may have, beside its bytes."""
+
+    bodies: int = 8
+    """How many bodies of the largest size may be held at once."""
+    signs: int = 1000
+    """The most objects, lists, members and items of a body in JSON, and for each picture as many more as its class
+    says. They are counted by the signs `{[,:`, none of which occurs in base64."""
+    parts: int = 16
+    """How many parts a form may have beside those that the request knows."""
+    quoted: int = 40
+    """How many bytes of a field's value are looked at, unless the field is long: every valid value is shorter, and an
+    error quotes no more."""
+    name: int = 100
+    """The most characters of a picture's name; the rest is cut off."""
+
+
+LIMITS = Limits()
+logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # what is wrong with a form is told to its sender
 
 
 @dataclass(frozen=True)
@@ -115,7 +110,7 @@ class Inbox:
                         self.held += len(chunk)
                         if size > self._mib * MIB:
                             raise self._too_large(f"more than {self._mib * MIB:,} bytes")
-                        if self.held > MOST_BODIES * self._mib * MIB:
+                        if self.held > LIMITS.bodies * self._mib * MIB:
                             raise Problem("busy", "the bodies of other requests fill the memory: try again in a second")
                         chunks.append(chunk)
             except TimeoutError as error:
@@ -147,6 +142,39 @@ COUNT = Range(1, 50)
 """How many candidates a client may ask for. In Python there may be more; the time grows with them."""
 TEN = 10
 """How many candidates an answer has by default."""
+
+
+def file_of(content: Any) -> bytes:
+    """The bytes of a picture or hand: those of a form, or those that JSON has in base64. Raises `ConfigError`."""
+    if isinstance(content, bytes):
+        return content
+    if not isinstance(content, str):
+        raise ConfigError(f"{type(content).__name__}, expected the file's bytes in base64")
+    try:
+        return binascii.a2b_base64(content, strict_mode=True)
+    except ValueError as error:
+        raise ConfigError("not base64, expected the file's bytes in base64, without line breaks") from error
+
+
+def picture_of(content: Any) -> bytes | Problem:
+    """The bytes of a picture, or the problem with its base64, which takes the place of its reading. Raises
+    `ConfigError`."""
+    try:
+        return file_of(content)
+    except ConfigError as error:
+        if isinstance(content, str):
+            return Problem("damaged-picture", f"picture: {error}")
+        raise ConfigError(f"picture is {error}") from error
+
+
+def hand_of(content: Any) -> bytes:
+    """The bytes of a hand, or its name. Raises `Problem`, `ConfigError`."""
+    if isinstance(content, str) and NAME.fullmatch(content):
+        return content.encode()
+    try:
+        return file_of(content)
+    except ConfigError as error:
+        raise HandError(f"hand: {error}, or the name of one that is kept") from error
 
 
 def checked(number: Any, info: ValidationInfo) -> int:
@@ -189,7 +217,7 @@ def picture_name(name: Any) -> str:
     """The name of a picture. Raises `ConfigError`."""
     if not isinstance(name, str | bytes):
         raise ConfigError(f"name {reprlib.repr(name)}: expected a text, such as photo.jpg")
-    return (name if isinstance(name, str) else name.decode("utf-8", "replace"))[:LONGEST_NAME]
+    return (name if isinstance(name, str) else name.decode("utf-8", "replace"))[: LIMITS.name]
 
 
 def check_decimal(sign: Any) -> str | None:
@@ -216,17 +244,22 @@ Ink = Annotated[InkColour, BeforeValidator(check_ink)]
 OF_DIGITS = [{"type": "string", "pattern": f"^{DIGITS}$"}, {"type": "integer", "minimum": 1, "maximum": 999}]
 
 
+FileInJson = WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"})
+
+
 class Asked(BaseModel):
     """A request and its fields, the required ones first.
 
     `EXAMPLE` is a request in JSON. `SEVERAL` is the key of the list, if a body has requests about several pictures.
-    `SIGNS` is how many signs in JSON each of them may have (`MOST_SIGNS_EACH`).
+    `SIGNS` is how many signs in JSON each of them may have (`Limits.signs`); one with six fields has twelve. `LONG` are
+    the fields of a form whose values may be longer than `Limits.quoted`.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True, use_attribute_docstrings=True)
     EXAMPLE: ClassVar[str]
     SEVERAL: ClassVar[str] = "readings"
-    SIGNS: ClassVar[int] = MOST_SIGNS_EACH
+    SIGNS: ClassVar[int] = 16
+    LONG: ClassVar[tuple[str, ...]] = (PICTURE, HAND, "layout", "name")
 
 
 class AskedForm(Asked):
@@ -240,19 +273,14 @@ class AskedForm(Asked):
 class AskedPicture(Asked):
     """A request about a picture."""
 
-    picture: Annotated[
-        bytes | Problem, WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"})
-    ]
+    picture: Annotated[bytes | Problem, BeforeValidator(picture_of), FileInJson]
     """The file of a picture: PNG, JPEG, WebP and others; in JSON as base64 without line breaks."""
 
 
 class AskedOfHand(AskedPicture):
     """A picture to read, with the hand of its writer if one is given."""
 
-    hand: Annotated[
-        bytes | Problem | None,
-        WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"}),
-    ] = None
+    hand: Annotated[bytes | None, BeforeValidator(hand_of), FileInJson] = None
     """The hand of the writer: its file, in JSON as base64, or the name under which this server keeps it."""
 
 
@@ -320,8 +348,8 @@ class AskedNumber(AskedNumbers):
 
 Question = TypeVar("Question", bound=Asked)
 Values = dict[str, Any]
-"""The fields of a request about one picture, by name, without those that are left out. The picture has its bytes, or
-the problem with them. Other fields have their value in JSON, or the whole number or text in a form."""
+"""The fields of a request about one picture, by name, without those that are left out: their values in JSON, or in a
+form their bytes, a whole number or a text."""
 
 
 def asked_in(body: Body, kind: type[Question], exact: bool = True, most: int | None = None) -> list[Question]:
@@ -336,25 +364,39 @@ def asked_in(body: Body, kind: type[Question], exact: bool = True, most: int | N
     Raises:
         NumberError: The network cannot add a number, or the number is not exact in JSON.
         LayoutError: A layout is not valid.
+        HandError: A hand is neither base64 nor a name.
         Problem: Something else is wrong. A picture that is not base64 does not raise: its problem takes its place.
     """
-    values = json_values if media_type(body.content_type) == JSON else form_values
-    try:
-        return [kind.model_validate(one, context=exact) for one in values(body, kind, most)]
-    except ValidationError as wrong:
-        error = wrong.errors(include_input=False)[0]["ctx"]["error"]  # of the first field that has an error
-        if isinstance(error, NumberError | LayoutError):
-            raise error from None
-        invalid(str(error))
+    values = (json_values if media_type(body.content_type) == JSON else form_values)(body, kind, most)
+    if not 1 <= len(values) <= (most or 1):
+        invalid(f"{len(values)} {kind.SEVERAL}: expected 1 to {most or 1}: send the others in another request")
+    found = []
+    for place, fields in enumerate(values, 1):
+        name = "the body" if most is None else f"{kind.SEVERAL[:-1]} {place}"
+        if not isinstance(fields, dict):
+            invalid(f"{name}: {type(fields).__name__}, expected {kind.EXAMPLE}")
+        whole = {
+            key: int(one) for key, one in fields.items() if isinstance(one, float) and one.is_integer()
+        }  # 7.0 is 7
+        try:
+            found.append(kind.model_validate(fields | whole, context=exact))
+        except ValidationError as wrong:
+            first = wrong.errors(include_input=False)[0]
+            error = first.get("ctx", {}).get("error")
+            if isinstance(error, NumberError | LayoutError):
+                raise error from None
+            invalid(str(error or f"{name}: no {first['loc'][0]}, expected {kind.EXAMPLE}"))
+    return found
 
 
 def body_of(kind: type[Asked], exact: bool = True, most: int | None = None) -> dict[str, Any]:
-    """The body of a request, as FastAPI adds it to the document; the arguments are those of `asked_in`."""
+    """The body of a request, for the OpenAPI document; the arguments are those of `asked_in`."""
     schema = kind.model_json_schema()
     of_json, needed = schema["properties"], schema["required"]
     if "number" in of_json:
         of_json["number"] |= {"minimum": -MOST_NUMBER if exact else 0, "maximum": MOST_NUMBER if exact else 9}
     of_form = of_json | {name: {"type": "string", "format": "binary"} for name in (PICTURE, HAND) if name in of_json}
+    needed_of_json = needed
     if most is not None:
         several = {"type": "array", "minItems": 1, "maxItems": most}
         of_form = {
@@ -362,185 +404,79 @@ def body_of(kind: type[Asked], exact: bool = True, most: int | None = None) -> d
             for name, one in of_form.items()
         }
         of_json, needed_of_json = {kind.SEVERAL: several | {"items": schema | {"properties": of_json}}}, [kind.SEVERAL]
-    else:
-        needed_of_json = needed
     content = {
         FORM: {"schema": {"type": "object", "required": needed, "properties": of_form}},
         JSON: {"schema": {"type": "object", "required": needed_of_json, "properties": of_json}},
     }
-    return {"requestBody": {"required": True, "content": content}}
-
-
-# JSON.
+    return {"required": True, "content": content}
 
 
 def json_values(body: Body, asked: type[Asked], most: int | None) -> list[Values]:
-    """The fields of each of 1 to `most` pictures in JSON; without `most`, of exactly one picture.
-
-    The number of values is limited before the body is parsed. The body is read as Latin-1, in which a character takes
-    one byte: everything that matters in it is ASCII, except in a layout.
-    """
-    expected = asked.EXAMPLE if most is None else f'{{"{asked.SEVERAL}": [{asked.EXAMPLE}, ...]}}'
-    content, limit, signs = body.content, MOST_SIGNS + asked.SIGNS * (most or 1), 0
-    for start in range(0, len(content), MIB):
-        signs += sum(content.count(sign, start, start + MIB) for sign in b"{[,:")
-        if signs > limit:
-            invalid(f"the body: more than {limit:,} objects, lists, members and items: expected {expected}")
+    """The fields of each picture in JSON. The number of values is limited before the body is parsed, since a small body
+    can hold so many that they fill the memory."""
+    content, limit = body.content, LIMITS.signs + asked.SIGNS * (most or 1)
+    if sum(content.count(sign) for sign in b"{[,:") > limit:
+        invalid(f"the body: more than {limit:,} objects, lists, members and items: expected {asked.EXAMPLE}")
     try:
-        value = json.loads(
-            content.removeprefix(BOM).decode("utf-8" if LAYOUT in asked.model_fields else "latin-1"),
-            object_pairs_hook=object_of, parse_int=whole_of, parse_constant=refuse_constant,
-        )  # fmt: skip
-    except (ValueError, RecursionError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:100]
-        raise Problem("malformed-body", f"the body is not JSON ({reason}): expected an object") from error
+        value = from_json(content.removeprefix(codecs.BOM_UTF8), allow_inf_nan=False)
+    except ValueError as error:
+        malformed(f"the body is not JSON ({str(error)[:100]}): expected an object")
     if most is None:
-        return [said_in(value, "the body", asked)]
-    items = value.get(asked.SEVERAL) if isinstance(value, dict) else None
-    if not isinstance(items, list):
-        invalid(f"the body: expected {expected}")
-    if not 1 <= len(items) <= most:
-        invalid(f"{len(items)} {asked.SEVERAL}: expected 1 to {most}: send the others in another request")
-    return [said_in(item, f"{asked.SEVERAL[:-1]} {place}", asked) for place, item in enumerate(items, 1)]
-
-
-def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The object with these members. Raises `Problem` if two have the same name."""
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        (name, times), *_ = Counter(name for name, _ in pairs).most_common(1)
-        invalid(f"{name!a:.40} {times} times in one object: expected it once")
-    return members
-
-
-def whole_of(digits: str) -> int:
-    """The whole number. Raises `ValueError` if it has so many digits that parsing would take too long."""
-    if len(digits) > MOST_DIGITS:
-        raise ValueError(f"a number of {len(digits):,} digits")
-    return int(digits)
-
-
-def refuse_constant(name: str) -> NoReturn:
-    """Raise `ValueError`: Python reads NaN and Infinity, but they are no JSON."""
-    raise ValueError(f"{name} is no JSON")
-
-
-def said_in(value: Any, name: str, asked: type[Asked]) -> Values:
-    """The fields of one object about a picture; messages call the object `name`."""
-    if not isinstance(value, dict):
-        invalid(f"{name}: {type(value).__name__}, expected {asked.EXAMPLE}")
-    for key, field in asked.model_fields.items():
-        if field.is_required() and key not in value:
-            invalid(f"{name}: no {key}, expected {asked.EXAMPLE}")
-    if not isinstance(value.get(PICTURE, ""), str):
-        invalid(f"{name}: picture is {type(value[PICTURE]).__name__}, expected the file's bytes in base64")
-    if not isinstance(value.get(HAND, ""), str):
-        invalid(f"{name}: hand is {type(value[HAND]).__name__}, expected a hand's file in base64, or its name")
-    said = {key: value[key] for key in asked.model_fields if key in value}
-    said |= {key: bytes_of(said[key], key) for key in (PICTURE, HAND) if key in said}
-    whole = {key: int(one) for key, one in said.items() if isinstance(one, float) and one.is_integer()}  # 7.0 is 7
-    return said | whole
-
-
-def bytes_of(text: str, key: str) -> bytes | Problem:
-    """The bytes of a text in base64, or the problem with it; the name of a hand stays as it is."""
-    try:
-        named = key == HAND and NAME.fullmatch(text)
-        return text.encode() if named else binascii.a2b_base64(text, strict_mode=True)
-    except ValueError:
-        detail = f"{key}: not base64, expected the file's bytes in base64, without line breaks"
-        return Problem("damaged-picture" if key == PICTURE else "hand", detail)
-
-
-# Forms.
+        return [value]
+    if not isinstance(value, dict) or not isinstance(value.get(asked.SEVERAL), list):
+        invalid(f'the body: expected {{"{asked.SEVERAL}": [{asked.EXAMPLE}, ...]}}')
+    items: list[Values] = value[asked.SEVERAL]
+    return items
 
 
 def form_values(body: Body, asked: type[Asked], most: int | None) -> list[Values]:
     """The fields of each picture in a form; a field that occurs once applies to all pictures."""
-    found = {
-        name: values
-        for name, values in fields_of(body, (*asked.model_fields,), most or 1).items()
-        if values or asked.model_fields[name].is_required()
-    }
-    count = len(found[PICTURE]) if PICTURE in found else 1
-    if most is not None and not 1 <= count <= most:
-        invalid(f"{count} pictures: expected 1 to {most}: send the others in another request")
+    found = fields_of(body, (*asked.model_fields,), most or 1)
+    count = len(found.get(PICTURE, ())) or 1
     for name, values in found.items():
-        if most is None and len(values) != 1:
-            invalid(f"{len(values)} fields named {name}: expected one")
-        if len(values) not in (1, count):
-            invalid(f"{len(values)} {name}s for {count} pictures: expected one for all of them, or one each")
-    return [
-        {name: value if name in LONG else written(value) for name, value in zip(found, values, strict=True)}
-        for values in zip(*(values * (count // len(values)) for values in found.values()), strict=True)
-    ]
+        if len(values) not in (1, count) or (most is None and len(values) != 1):
+            expected = "one" if most is None else "one for all of them, or one each"
+            invalid(f"{len(values)} fields named {name} for {count} pictures: expected {expected}")
+    return [{name: (values * count)[place] for name, values in found.items()} for place in range(count)]
 
 
-def fields_of(body: Body, names: tuple[str, ...], most: int) -> dict[str, list[bytes]]:
-    """The values of the fields of a form that have these names, in order. Other fields are ignored, and so are the
-    bytes before the first boundary and after the last one."""
-    _, parameters = parameters_of(body.content_type) or ("", {})
-    boundary = parameters.get("boundary", "")
-    if not BOUNDARY.fullmatch(boundary):
-        malformed(f"content-type {body.content_type!r:.80}: expected a boundary in it, as HTTP libraries put it there")
-    content, delimiter = body.content, b"\r\n--" + boundary.encode("latin-1")
-    values: dict[str, list[bytes]] = {name: [] for name in names}
-    limit = left = len(values) * most + 16
-    first = -2 if content.startswith(delimiter[2:]) else content.find(delimiter)  # needs no line before it
-    start = first + len(delimiter)
-    while first == -1 or not content.startswith(b"--", start):
-        end = content.find(delimiter, start)
-        if first == -1 or end < 0:
-            malformed("the form is cut short, or its boundary is not the one in content-type: send it whole")
-        if not left:
-            malformed(f"a form of more than {limit} parts: expected at most {most} pictures and what is said of them")
+def fields_of(body: Body, names: tuple[str, ...], most: int) -> dict[str, list[Any]]:
+    """The values of the fields of a form that have these names, in order. Other fields are ignored."""
+    _, parameters = parse_options_header(body.content_type)
+    found: dict[str, list[Any]] = {}
+    limit = left = len(names) * most + LIMITS.parts
+    ended = False
+
+    def add(part: FormField | File) -> None:
+        nonlocal left
         left -= 1
-        blank = content.find(b"\r\n\r\n", start, min(end, start + MOST_HEADERS))
-        name = None if blank < 0 else name_of(content[start:blank])
-        if name is None:
-            malformed('a part of the form without a name: expected content-disposition: form-data; name="picture"')
-        if name in values:
-            values[name].append(content[blank + 4 : end])
-        start = end + len(delimiter)
-    return values
+        if left < 0:
+            malformed(f"a form of more than {limit} parts: expected at most {most} pictures and what is said of them")
+        name = (part.field_name or b"").decode("latin-1")
+        if name in names:
+            held: Any = part.file_object if isinstance(part, File) else BytesIO(part.value or b"")
+            value = held.getvalue()
+            found.setdefault(name, []).append(value if name in Asked.LONG else written(value))
 
+    def end() -> None:
+        nonlocal ended
+        ended = True
 
-@lru_cache(64)  # clients often send the same headers
-def name_of(head: bytes) -> str | None:
-    """The name in the header lines of a part, which come after the rest of the boundary's line. None if there is no
-    name, if it is given twice, or if it can be read in two ways."""
-    rest, *lines = FOLD.sub(" ", head.decode("latin-1")).split("\r\n")
-    found = [line for line in lines if line[:20].lower() == "content-disposition:"]
-    if rest.strip(" \t") or len(found) != 1:
-        return None
-    kind, parameters = parameters_of(found[0][20:]) or ("", {})
-    return parameters.get("name") if kind == "form-data" else None
-
-
-def parameters_of(header: str) -> tuple[str, dict[str, str]] | None:
-    """The value of a header in lower case, and its parameters by name (RFC 9110, section 5.6.6). None if it is written
-    in any other way, or has a parameter twice."""
-    value = header.partition(";")[0]
-    found: dict[str, str] = {}
-    place = len(value)
-    while place < len(header):
-        parameter = PARAMETER.match(header, place)
-        if parameter is None:
-            return None
-        place = parameter.end()
-        name, quoted, plain = parameter.groups()
-        if name is None:
-            continue
-        if name.lower() in found:
-            return None
-        found[name.lower()] = plain if quoted is None else ESCAPED.sub(r"\1", quoted) if "\\" in quoted else quoted
-    return value.strip(" \t").lower(), found
+    in_memory = {"MAX_MEMORY_FILE_SIZE": float("inf")}
+    try:
+        parser = FormParser(FORM, add, add, end, parameters.get(b"boundary"), config=in_memory)
+        parser.write(body.content)
+    except FormParserError as error:
+        malformed(f"the form cannot be parsed ({str(error)[:100]}): expected one as HTTP libraries make it")
+    if not ended:
+        malformed("the form is cut short, or its boundary is not the one in content-type: send it whole")
+    return found
 
 
 def written(value: bytes) -> int | str:
     """The value of a field: a whole number, or as much of its text as an error quotes."""
-    text = value[:QUOTED_BYTES].decode("utf-8", "replace")
-    return int(text) if WHOLE.fullmatch(text) else text
+    text = value[: LIMITS.quoted].decode("utf-8", "replace")
+    return int(text) if re.fullmatch("-?[0-9]{1,38}", text) else text
 
 
 def invalid(detail: str) -> NoReturn:

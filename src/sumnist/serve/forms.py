@@ -15,6 +15,7 @@ from typing import Any
 
 from PIL import Image
 
+from sumnist.batch.pool import reads
 from sumnist.batch.sources import Row
 from sumnist.errors import MissingExtraError, SumnistError
 from sumnist.inference.reader import Reader
@@ -68,6 +69,7 @@ def read_sheets(job: Job, reader: Reader, *_: Reader | None) -> Found:
     views = SentViews(layout, [page for _, page in sent])
     rows = list[dict[str, Any]]()
     for number, (one, page) in enumerate(sent):
+        reads(page.path)
         read = read_page(reader_of(knowing(reader, one, job.kept)), page)
         columns = (*SheetTask.columns[2:], "error")
         row: dict[str, Any] = {"row": number, "path": page.path, **dict.fromkeys(columns), **read}

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sumnist.errors import HandError
-from sumnist.files import make_folder, write_atomically
+from sumnist.errors import ConfigError, HandError
+from sumnist.files import write_atomically
 from sumnist.inference.hand import Hand
 
 NAME = re.compile(r"[0-9a-f]{32}")
@@ -28,12 +28,22 @@ class Hands:
     days: float
     most: int
 
+    def make(self) -> None:
+        """Make the folder. Raises `ConfigError`."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise ConfigError(
+                f"--hands {self.folder}: {reason}, expected a folder, or a place for a new one"
+            ) from error
+
     def add(self, hand: Hand) -> str:
         """Keep a hand, and return its name. Raises `OutputError`, and `HandError` if there are too many hands."""
         there = [path for path in self.folder.glob("*.hand") if self.is_kept(path)]
         if len(there) >= self.most:
             raise HandError(f"{len(there):,} hands are kept, expected at most {self.most:,}: delete one, or wait")
-        make_folder(self.folder)
+        self.make()
         name = secrets.token_hex(16)
         write_atomically(self.folder / f"{name}.hand", hand.to_json())
         return name

@@ -1,21 +1,25 @@
-"""Holds the pydantic models of the server's answers, and the problems of each path, for the OpenAPI document.
+"""Makes the OpenAPI document: the schemas of answers, from the dataclasses of readings, and the problems of each path.
 
-The models only describe the answers: `json` writes each answer as its reading gives it. The models of requests are in
+The schemas only describe the answers: `json` writes each answer as its reading gives it. The models of requests are in
 `serve/bodies`.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+import inspect
+import re
+from collections.abc import Iterable
+from types import GenericAlias
+from typing import Annotated, Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic.json_schema import models_json_schema
 
-from sumnist.inference.numbers import NUMBER_ADVICE
-from sumnist.inference.reader import NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL
-from sumnist.serve.bodies import COUNT
+from sumnist.inference import ctc, inside, numbers, reader
 from sumnist.serve.problems import KINDS, MEDIA_TYPE
 from sumnist.sheets.check import Outcome
-from sumnist.tables.reading import State
+from sumnist.sheets.reading import SheetReading
+from sumnist.tables import reading as tables
 
 SUMMARY = """\
 Reads a handwritten digit, adds a number to it, and says how sure it is of both. Reads numbers of any length, or all
@@ -31,221 +35,113 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
-Pixels = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
-"""One byte a pixel, row by row."""
-Share = Annotated[float, Field(ge=0, le=1.000001)]
-Digit = Annotated[int, Field(ge=0, le=9)]
-Length = Annotated[int, Field(ge=1)]
-Side = Annotated[int, Field(ge=1, le=160)]
-Format = Annotated[int, Field(ge=1, le=1)]
-OfDigits = Annotated[list[float], Field(min_length=10, max_length=10)]
+def model_of(
+    kind: type,
+    name: str | None = None,
+    properties: str = "",
+    without: str = "",
+    base: type[Model] = Model,
+    **other: Any,
+) -> Any:
+    """The model of the JSON that a dataclass or named tuple becomes.
+
+    Args:
+        kind: The class. Its docstring describes the fields.
+        name: The name of the model, if it is another one than that of the class.
+        properties: The names of properties that the JSON has, too.
+        without: The names of fields that it lacks.
+        base: The model that it extends.
+        **other: Types that are others in JSON, by field; or pairs of a type and its `Field`, in or beyond the class.
+    """
+    told: dict[str, str] = {}
+    for level in reversed(kind.__mro__):
+        text = inspect.cleandoc(level.__doc__ or "")
+        found = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", text, re.MULTILINE)
+        told |= {field: re.sub(r"\s+", " ", words).replace("None", "null") for field, words in found}
+    hints = get_type_hints(kind)
+    for key in properties.split():
+        member: Any = getattr(kind, key)
+        hints[key], told[key] = get_type_hints(member.fget)["return"], inspect.getdoc(member) or ""
+    members: dict[str, Any] = {
+        key: one if isinstance(one, tuple) else (one, Field(description=told.get(key)))
+        for key, one in (hints | other).items()
+        if key not in without.split()
+    }
+    summary = (inspect.getdoc(kind) or "").partition("\n\n")[0]
+    return create_model(name or kind.__name__, __base__=base, __doc__=summary, **members)
+
+
+def list_of(kind: Any) -> Any:
+    """The type of lists of a model."""
+    return GenericAlias(list, (kind,))
+
+
+def if_asked(kind: Any, text: str) -> tuple[Any, Any]:
+    """A member that is there only if a client asks for it."""
+    return kind, Field(default=None, description=f"{text} Only if asked for.")
+
+
+def one_of(*words: str | None) -> Any:
+    """The type of a member that is one of these words."""
+    return Annotated[str | None, Field(json_schema_extra={"enum": [*words]})]
+
+
+Listed = list[dict[str, Any]]
+"""Objects; the description of each field names their members."""
+Number = int | str
+"""A number; a string if it may have decimals."""
+Numbers = dict[str, float | None]
+"""Numbers by the names of fields; null for an unknown number."""
+
+# Readings.
+
+
+class Formatted(Model):
+    """A reading of one picture."""
+
+    format: int
+    """The version of this format."""
 
 
 class Step(Model):
-    """A step from the picture to the image that the network saw."""
+    """A step from the picture to the image that the network saw. `pixels` are in base64, a byte a pixel, row by row: 0
+    is black, 255 white."""
 
     caption: str
-    """What was done."""
-    width: Side
-    """The width in pixels."""
-    height: Side
-    """The height in pixels."""
-    pixels: Pixels
-    """The picture after this step, a byte a pixel, row by row: 0 is black, 255 white."""
+    width: int
+    height: int
+    pixels: str
 
 
-class Proposal(Model):
-    """One way to cut the digit out of the picture, and the network's answer to it alone."""
-
-    how: str
-    """What this proposal takes for the digit, in words."""
-    image: Pixels
-    """28 × 28 pixels, a byte each, row by row: 255 is ink."""
-    digit: Digit
-    """The most probable digit."""
-    confidence: Share
-    """Its probability."""
-    is_digit: float | None
-    """The probability that the image shows a digit; null if the network was trained without outliers."""
-    weight: Share
-    """How likely the proposal is right, compared with the others."""
-    score: Share
-    """The product of `confidence`, `is_digit` and `weight`."""
-    chosen: bool
-    """Whether this proposal explains the picture best, so that its image was read."""
-
-
-class LayerField(Model):
-    """The part of the image that place i of a map sees along a side: `size` pixels, from start + i · step."""
-
-    start: int
-    """The first pixel of place 0; below 0 in the padding."""
-    step: Length
-    """Pixels from one place to the next."""
-    size: Length
-    """How many pixels a place sees."""
-
-
-class Layer(Model):
-    """The output of a layer of the encoder."""
-
-    name: str
-    """The layer's name in the file of the network."""
-    channels: Length
-    """How many maps."""
-    side: Length
-    """Places along a side of a map."""
-    peak: Annotated[float, Field(ge=0)]
-    """The largest value of the output."""
-    maps: Pixels
-    """channels · side · side values, a byte each, map by map: 255 is `peak`."""
-    field: LayerField | None
-    """The part of the image that a place sees; null in a layer whose places are not places of the image."""
-
-
-class Inside(Model):
-    """How a reading came about."""
-
-    steps: list[Step]
-    """The steps from the picture to the image that the network saw."""
-    proposals: list[Proposal]
-    """All proposals that were tried, in order."""
-    layers: list[Layer]
-    """The outputs of the encoder's layers; empty if they are not known."""
-
-
-class Evidence(Model):
-    """How the network's answer changes if a patch of the image is blank, for patches all over the image."""
-
-    patch: Length
-    """The side of a patch in pixels."""
-    stride: Length
-    """Pixels from one patch to the next; the first begins at the first pixel."""
-    side: Length
-    """Patches along a side."""
-    probabilities: OfDigits
-    """The probabilities of the digits for the unchanged image."""
-    changes: list[float]
-    """log P(digit) with the patch blank, minus log P(digit) of the unchanged image: ten for each patch, row by row."""
-
-
-class Reading(Model):
-    """The digit on a picture, its sum with a number, and the probability of every answer."""
-
-    format: Format
-    """The version of this format."""
-    digit: Digit
-    """The most probable digit."""
-    sum: int
-    """The most probable sum."""
-    number: int
-    """The number to add."""
-    confidence: Share
-    """The probability of `digit`."""
-    sum_confidence: Share
-    """The probability of `sum`."""
-    digit_probabilities: OfDigits
-    """The probabilities of the digits 0 to 9, if the picture shows one."""
-    sums: Annotated[list[int], Field(min_length=10, max_length=19)]
-    """The possible sums."""
-    sum_probabilities: Annotated[list[float], Field(min_length=10, max_length=19)]
-    """The probability of each of `sums`."""
-    accepted: bool
-    """Whether the answer is accepted."""
-    reason: str | None = Field(json_schema_extra={"enum": [None, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE]})
-    """Why the answer is not accepted, or null."""
-    advice: str | None
-    """What helps if the answer is not accepted, or null."""
-    is_digit_probability: float | None
-    """The probability that the picture shows a digit at all; null if the network was trained without outliers."""
-    how: str | None
-    """What the reader took for the digit, in words such as `dark ink, found`; null if the picture is blank."""
-    image: Annotated[list[list[float]], Field(min_length=28, max_length=28)] | None = None
-    """The image that the network saw, row by row; only if asked for."""
-    beside: Reading | None = None
-    """The reading of the second network; null if it cannot add this number. Only if asked for, and if the server has
-    such a network."""
-    left_out: Annotated[list[int], Field(min_length=10, max_length=10)] | None = None
-    """For a second network: for each digit, the number that it never added to this digit in training, if this is
-    known."""
-    inside: Inside | None = None
-    """How the reading came about; only if asked for."""
-    evidence: Evidence | None = None
-    """Which places of the image speak for which digits; null if the picture is blank. Only if asked for."""
-
-
-class Candidate(Model):
-    """A possible value of the number."""
-
-    text: str
-    """The number as it is written, with separators."""
-    value: int | str
-    """The number; a string if decimals were asked for."""
-    probability: Share
-    """The probability of the value, if there is a number."""
-
-
-class NumberReading(Model):
-    """The number on a picture, and the probabilities of other values. Values are written in full. Some JSON libraries
-    round values of more than 15 digits; `text` is exact."""
-
-    format: Format
-    """The version of this format."""
-    text: str
-    """The most probable number as it is written, with separators; empty if there is none."""
-    digits: str
-    """The digits of `text`, with leading zeros."""
-    value: int | str | None
-    """The number; a string if decimals were asked for, null if there is none."""
-    confidence: Share
-    """The probability of `value`, if there is a number."""
-    accepted: bool
-    """Whether the answer is accepted."""
-    reason: str | None = Field(json_schema_extra={"enum": [None, *NUMBER_ADVICE]})
-    """Why the answer is not accepted, or null."""
-    advice: str | None
-    """What helps if the answer is not accepted, or null."""
-    is_number_probability: Share
-    """The probability that the picture shows a number at all."""
-    candidates: Annotated[list[Candidate], Field(max_length=int(COUNT.most))]
-    """Possible values, the most probable first."""
-    other: Share
-    """The probability of all other values; it sums to one with the probabilities of `candidates`."""
-    places: list[Annotated[list[float], Field(min_length=2, max_length=2)]]
-    """The left and the right end of each character of `text`, in pixels of the picture."""
-    box: Annotated[list[int], Field(min_length=4, max_length=4)] | None
-    """Where the line is: top, bottom, left and right in pixels of the picture; null if the picture is blank."""
-    how: str | None
-    """What the reader took for the line, in words such as `dark ink, found`; null if the picture is blank."""
-    others: list[Annotated[list[int], Field(min_length=4, max_length=4)]]
-    """The boxes of other numbers that count as much, in the form of `box`; empty if this is the only number."""
-
-
-Point = Annotated[list[float], Field(min_length=2, max_length=2)]
-"""x and y, in pixels of the picture."""
-
-
-class FoundNumber(NumberReading):
-    """A number that was found on a picture."""
-
-    corners: Annotated[list[Point], Field(min_length=4, max_length=4)]
-    """The corners of the number: upper left, upper right, lower right and lower left along its own line; each x and y
-    in pixels."""
-    orientation: float
-    """The direction of its line in degrees, clockwise: 0 is to the right, 90 down."""
-    written: str
-    """All characters seen there, with signs: ¤ is a sign of a currency, ? another character."""
-
-
-class FoundNumbers(Model):
-    """All numbers on a picture."""
-
-    width: Length
-    """The width of the upright picture in pixels."""
-    height: Length
-    """The height of the upright picture in pixels."""
-    numbers: list[FoundNumber]
-    """The numbers in reading order."""
+LAYER: dict[str, Any] = {"channels": (int, ...), "side": (int, ...), "peak": (float, ...), "maps": (str, ...)}
+"""What the JSON of a layer has instead of its values: the number of maps, their side, the largest value, and the maps,
+a byte a value in base64, of which 255 is the largest one."""
+Layer = model_of(inside.Layer, without="values", field=model_of(inside.Field, "LayerField") | None, **LAYER)
+Proposal = model_of(inside.Tried, "Proposal", image=str)
+Inside = model_of(inside.Inside, steps=list[Step], proposals=list_of(Proposal), layers=list_of(Layer))
+Evidence = model_of(inside.Evidence, probabilities=list[float], changes=list[float])
+Reading = model_of(
+    reader.Reading, properties="sum_confidence advice", base=Formatted, sums=list[int],
+    reason=one_of(None, *reader.REASONS.values(), reader.NOT_A_DIGIT, reader.UNUSUAL, reader.UNSURE),
+    image=if_asked(list[list[float]], "The image that the network saw, row by row."),
+    inside=if_asked(Inside, "How the reading came about."),
+    evidence=if_asked(Evidence | None, "Which places speak for which digits; null if the picture is blank."),
+    beside=if_asked(
+        dict[str, Any] | None, "The reading of the second network; null if it cannot add this number. `left_out` has "
+        "for each digit the number that it never added in training.",
+    ),
+)  # fmt: skip
+Candidate = model_of(ctc.Candidate, value=Number)
+NUMBER_IN_JSON: dict[str, Any] = {
+    "properties": "digits advice", "without": "image", "base": Formatted, "value": Number | None,
+    "candidates": list_of(Candidate), "reason": one_of(None, *numbers.NUMBER_ADVICE),
+}  # fmt: skip
+NumberReading = model_of(numbers.NumberReading, **NUMBER_IN_JSON)
+FoundNumber = model_of(numbers.FoundNumber, **NUMBER_IN_JSON)
+FoundNumbers = create_model(
+    "FoundNumbers", __base__=Model, __doc__="All numbers in reading order, and the size of the upright picture.",
+    width=(int, ...), height=(int, ...), numbers=(list_of(FoundNumber), ...),
+)  # fmt: skip
 
 
 class Problem(Model):
@@ -255,7 +151,7 @@ class Problem(Model):
     """A URI that names the kind of problem."""
     title: str
     """The kind of problem, in words."""
-    status: Annotated[int, Field(ge=400, le=599)]
+    status: int = Field(ge=400, le=599)
     """The HTTP status."""
     detail: str
     """What was given, what was expected, and how to mend it."""
@@ -269,59 +165,34 @@ class Failed(Model):
     error: Problem
 
 
-class Readings(Model):
-    """The answers of a batch, in the order of its pictures."""
+Readings = create_model(
+    "Readings", __base__=Model, __doc__="The answers of a batch, in the order of its pictures.",
+    readings=(list_of(Reading | Failed), ...),
+)  # fmt: skip
 
-    readings: list[Reading | Failed]
-
-
-Base64 = Annotated[str, Field(json_schema_extra={"contentEncoding": "base64"})]
-"""The bytes of a file."""
-Values = dict[str, float | None]
-"""Numbers by the names of fields; null for an unknown number."""
-Listed = list[dict[str, Any]]
-"""Objects; the description of each field names their members."""
+# Forms and tables.
 
 
-class Sheet(Model):
-    """The reading of a filled form. If it cannot be read, all is null but its `path` and the `error`."""
+class OfForm(Model):
+    """A row about a form."""
 
     row: int
     """The place of the form in the request, from 0."""
     path: str
     """The name of its picture."""
-    state: str | None = Field(json_schema_extra={"enum": [None, *get_args(Outcome)]})
-    """The verdict."""
-    identity: str | None
-    """The identity on the form; `?` is an unsure handwritten digit."""
-    layout: str | None
-    """The id of its layout."""
-    version: int | None
-    """The version of its layout."""
-    probability: Share | None
-    """The probability of all values together."""
-    values: Values | None
-    """The most probable numbers."""
-    read: Values | None
-    """The numbers as they were read, without the sums."""
-    how: dict[str, str] | None
-    """How each field shows its number: `number`, `empty`, `filler`, `correction` or `unclear`."""
-    corrections: Listed | None
-    """The cells that the sums change: `field`, `read`, `value`, `probability`."""
-    wrong: Listed | None
-    """The wrong totals: `field`, `written`, `sum`, the `kind` of slip and its `probability`."""
-    look: Listed | None
-    """The cells to look at: `field` and `candidates`, each with a `value` and its `probability`."""
-    matrix: list[float] | None
-    """Maps millimetres on the form to pixels of the picture, row by row."""
-    offset: float | None
-    """The largest error of the corner tags, in pixels at 200 per inch."""
     error: str | None
-    """Why the form cannot be read."""
+    """Why the form cannot be read; if it cannot, all that is read is null."""
     notes: dict[str, list[list[str]]]
     """What the workbook says of fields, in pairs of a state and a text."""
-    crops: dict[str, Base64] | None = None
-    """Pictures of fields (PNG); only if asked for."""
+    crops: dict[str, str] | None = None
+    """Pictures of fields, PNG in base64; only if asked for."""
+
+
+Sheet = model_of(
+    SheetReading, "Sheet", base=OfForm, state=one_of(None, *get_args(Outcome)), layout=str | None,
+    probability=float | None, values=Numbers | None, read=Numbers | None, how=dict[str, str] | None,
+    corrections=Listed | None, wrong=Listed | None, look=Listed | None, matrix=list[float] | None,
+)  # fmt: skip
 
 
 class Sheets(Model):
@@ -331,65 +202,39 @@ class Sheets(Model):
     """The title of the layout."""
     fields: list[dict[str, str]]
     """The fields of the layout, totals last, each with `name` and `label`."""
-    rows: list[Sheet]
+    rows: list_of(Sheet)  # type: ignore[valid-type]
     """A row for each form."""
-    workbook: Base64 | None = None
-    """The workbook (.xlsx); only if asked for."""
+    workbook: str | None = None
+    """The workbook (.xlsx) in base64; only if asked for."""
 
 
-class TableCell(Model):
-    """A number of a table."""
+class OfCell(Model):
+    """A member of a cell."""
 
     cell: str
-    """The name of its cell, as in a spreadsheet."""
-    row: Length
-    """Its row, from 1."""
-    column: Length
-    """Its column, from 1."""
-    value: int | str | None
-    """The number; a string if it may have decimals, null if nothing is known."""
-    probability: Share
-    """The probability of `value`."""
-    state: str = Field(json_schema_extra={"enum": [*get_args(State)]})
-    """`read`: sure, and in no relation. `checked`: relations make sure what was read. `corrected`: relations make
-    another number sure. `doubtful`: a person should look at it. `struck out`: somebody crossed it out."""
-    read: str
-    """The number as it was read, without relations."""
-    candidates: Listed
-    """The numbers that it may be, the most probable first: `value` and `probability`."""
-    corners: list[Point]
-    """Its corners on the picture."""
-    seen: list[list[float]]
-    """The numbers that it may be, without relations: pairs of a value, in units of the last decimal, and its
-    probability."""
+    """The name of the cell, as in a spreadsheet."""
 
 
-class ReadTable(Model):
-    """The numbers of a table, and the relations among them."""
+class OfTable(Model):
+    """Members of a table."""
 
     path: str
     """The name of its picture."""
-    rows: int
-    """How many rows it has."""
-    columns: int
-    """How many columns it has."""
-    cells: list[TableCell]
-    """Its numbers, row by row."""
-    rules: Listed
-    """The relations of rows or columns: `formula`; `places`, the columns or rows where it holds, null for all; `held`,
-    in how many places the numbers agree with it; `seen`, in how many it can be tested; `log_p`, the decimal logarithm
-    of the probability that so many agree by chance."""
-    broken: Listed
-    """The relations of cells that do not hold: `formula`, the `kind` of slip, and the `probability` that it does not
-    hold."""
-    exact: bool
-    """Whether the probabilities are exact."""
-    beside: int
-    """How many digits on the picture stand in no cell."""
     learned: bool
     """Whether the writer's hand was learned."""
-    workbook: Base64 | None = None
-    """The workbook (.xlsx); only if asked for."""
+    workbook: str | None = None
+    """The workbook (.xlsx) in base64; only if asked for."""
+
+
+TableCell = model_of(
+    tables.Cell, "TableCell", base=OfCell, row=(int, Field(description="Its row, from 1.")), value=Number | None,
+    column=(int, Field(description="Its column, from 1.")), state=one_of(*get_args(tables.State)), candidates=Listed,
+)  # fmt: skip
+ReadTable = model_of(
+    tables.Table, "ReadTable", without="hand", base=OfTable, cells=list_of(TableCell), rules=Listed, broken=Listed
+)
+
+# Hands, and the server.
 
 
 class TriedHand(Model):
@@ -397,9 +242,9 @@ class TriedHand(Model):
 
     examples: int
     """How many digits were read."""
-    wrong: Annotated[list[int], Field(min_length=2, max_length=2)]
+    wrong: list[int]
     """How many of the digits were wrong, before and after learning."""
-    loss: Annotated[list[float], Field(min_length=2, max_length=2)]
+    loss: list[float]
     """The mean of −log of the probability of the right answer, before and after learning, in nats."""
 
 
@@ -439,13 +284,21 @@ OF_TABLE = (*OF_NUMBER, "sheet")
 """The problems that a request may have, by its kind."""
 
 
-def problems(*slugs: str) -> dict[int | str, dict[str, Any]]:
+def responses(slugs: tuple[str, ...]) -> dict[str, Any]:
     """The responses for these problems, by status."""
-    responses: dict[int | str, dict[str, Any]] = {}
+    found: dict[str, Any] = {}
     for kind in [kind for kind in KINDS.values() if kind.slug in slugs]:
         content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-        response = responses.setdefault(kind.status, {"description": "", "content": content})
+        response = found.setdefault(str(kind.status), {"description": "", "content": content})
         response["description"] += f"{'; or ' if response['description'] else ''}{kind.title} (`{kind.slug}`)"
         if "retry-after" in kind.headers:
             response["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-    return responses
+    return found
+
+
+def schemas(models: Iterable[type[BaseModel]]) -> dict[str, Any]:
+    """The schemas of these models, of all that they refer to, and of a problem, by name."""
+    asked: Any = [(model, "serialization") for model in (*models, Problem)]
+    _, found = models_json_schema(asked, ref_template="#/components/schemas/{model}")
+    schemas: dict[str, Any] = found["$defs"]
+    return schemas

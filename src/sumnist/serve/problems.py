@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import traceback
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +84,9 @@ class Problem(Exception):  # noqa: N818
     """An error that becomes the answer to a request; any code that handles a request may raise it. `slug` names its
     kind."""
 
+    log: str | None = None
+    """What the server should log of it; None if it is the request's fault."""
+
     def __init__(self, slug: str, detail: str, **headers: str) -> None:
         super().__init__(detail)
         self.kind = KINDS[slug]
@@ -90,7 +95,7 @@ class Problem(Exception):  # noqa: N818
 
     def __reduce__(self) -> tuple[Any, ...]:
         """How pickle rebuilds it in another process; its `args` alone would not do."""
-        return Problem, (self.kind.slug, self.detail), {"headers": self.headers}
+        return Problem, (self.kind.slug, self.detail), {"headers": self.headers, "log": self.log}
 
     def as_dict(self, instance: str) -> dict[str, Any]:
         """The members of RFC 9457; `instance` is the path of the request."""
@@ -99,10 +104,13 @@ class Problem(Exception):  # noqa: N818
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem for `error`. It has the error's message only if a request can cause such an error."""
+    """The problem for `error`, without its traceback and causes, whose frames hold the body. It has the error's message
+    only if a request can cause such an error; otherwise the message and the traceback are for the log."""
     if isinstance(error, Problem):
-        return error
+        return copy(error.with_traceback(None))
     if isinstance(error, MemoryError):
         return Problem("busy", "the memory is full: try again in a second")
     slug = next((OF_ERRORS[kind] for kind in type(error).__mro__ if kind in OF_ERRORS), "internal")
-    return Problem(slug, HIDDEN if slug == "internal" else str(error))
+    problem = Problem(slug, HIDDEN if slug == "internal" else str(error))
+    problem.log = "".join(traceback.format_exception(error)) if slug == "internal" else None
+    return problem

@@ -7,13 +7,12 @@ holds up another request. A picture that brings down its process costs only its 
 from __future__ import annotations
 
 import json
-import traceback
 from collections.abc import Callable, Sequence
-from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, TypeVar
 
+from sumnist.batch.pool import reads
 from sumnist.config import InkColour
 from sumnist.errors import ConfigError, HandError, MissingExtraError, SumnistError
 from sumnist.inference.adaptation import Lesson, helps
@@ -25,7 +24,6 @@ from sumnist.inference.reader import Reader, Reading
 from sumnist.memory import return_freed_memory
 from sumnist.serve.bodies import AskedDigit, AskedExample, AskedNumber, AskedNumbers, AskedOfHand, Body, asked_in
 from sumnist.serve.hands import NAME, Hands
-from sumnist.serve.pool import Fault
 from sumnist.serve.problems import Problem, problem_of
 from sumnist.serve.settings import Settings
 
@@ -75,23 +73,28 @@ def load_readers(settings: Settings) -> Readers:
     return Reader(settings.model), second
 
 
-def answering(load: Load) -> Callable[[Job], Answer | Problem | Fault]:
-    """Load the networks of a process, and return the function that answers its jobs."""
+def answering(load: Load) -> Callable[[Job], Answer]:
+    """Load the networks of a process, and return the function that answers its jobs, or raises a `Problem`."""
     return_freed_memory()
     reader, second = load()
     return lambda job: answer_to(job, reader, second)
 
 
-def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer | Problem | Fault:
-    """The answer to a job, or the problem or fault that prevents it."""
+def answer_to(job: Job, reader: Reader, second: Reader | None = None) -> Answer:
+    """The answer to a job. Raises the `Problem` that prevents it."""
     try:
         answer, read = job.by(job, reader, second)
         outcomes = [one if isinstance(one, Problem | str) else one.reason or ACCEPTED for one in read]
         return answer if isinstance(answer, bytes) else json.dumps(answer).encode(), outcomes
     except MemoryError:
-        return Problem("body-too-large", "it needs more memory than there is: scale the pictures down, or send fewer")
+        detail = "it needs more memory than there is: scale the pictures down, or send fewer"
+        problem = Problem("body-too-large", detail)
     except Exception as error:
-        return Fault(traceback.format_exc()) if is_internal(error) else bare(error)
+        problem = problem_of(error)
+    try:
+        raise problem
+    finally:
+        del problem  # or it and this frame would hold each other, and the job
 
 
 def read_one(job: Job, reader: Reader, second: Reader | None) -> Found:
@@ -121,7 +124,10 @@ def read_one(job: Job, reader: Reader, second: Reader | None) -> Found:
 def read_all(job: Job, reader: Reader, *_: Reader | None) -> Found:
     """Read several pictures: a reading or a problem for each."""
     asked_for = asked_in(job.body, AskedDigit, reader.exact, job.most)
-    read = [read_picture(asked, knowing(reader, asked, job.kept).read) for asked in asked_for]
+    read = list[Reading | Problem]()
+    for place, asked in enumerate(asked_for, 1):
+        reads(f"picture {place}")
+        read.append(read_picture(asked, knowing(reader, asked, job.kept).read))
     readings = [
         {"error": one.as_dict(job.path)} if isinstance(one, Problem) else reading_as_dict(one, "image" in job.wanted)
         for one in read
@@ -157,9 +163,7 @@ def about_numbers(job: Job, kind: type[Numbers], reader: Reader) -> tuple[Number
 
 def knowing(reader: Reader, asked: AskedOfHand, kept: Hands | None) -> Reader:
     """The reader, adapted to the hand of a request if it has one. Raises `HandError`, `Problem`."""
-    if asked.hand is None or isinstance(asked.hand, Problem):
-        if asked.hand is not None:
-            raise asked.hand
+    if asked.hand is None:
         return reader
     content, name = asked.hand, asked.hand[:40].decode("latin-1")
     if NAME.fullmatch(asked.hand.decode("latin-1")):
@@ -202,17 +206,12 @@ def read_picture(asked: AskedDigit, read: Callable[[bytes, int, InkColour], Read
     except SumnistError as error:
         if is_internal(error):
             raise
-        return bare(error)
+        return problem_of(error)
 
 
 def is_internal(error: Exception) -> bool:
     """Whether the error is one that no request should cause."""
     return problem_of(error).kind.status == 500
-
-
-def bare(error: Exception) -> Problem:
-    """The problem for an error, without the traceback and the causes, whose frames hold the body."""
-    return copy(problem_of(error).with_traceback(None))
 
 
 def reading_as_dict(reading: Reading, image: bool) -> dict[str, Any]:
