@@ -258,12 +258,6 @@ def swallow() -> None:
         write_atomically(Path("file.txt"), "new")
 
 
-def remove_and_write() -> None:
-    """Remove what was there, and write."""
-    Path("real.txt").unlink(missing_ok=True)
-    swallow()
-
-
 def leave_over() -> None:
     """Write aside by a name that nobody finds again."""
     aside = Path(f"aside-{os.getpid()}")
@@ -273,7 +267,6 @@ def leave_over() -> None:
 
 WRONG = {
     "emptied first": Writer(lambda: Path("file.txt").write_text("new"), older_file),
-    "removed first": Writer(remove_and_write, older_file),
     "swallowed": Writer(swallow, older_file),
     "left over": Writer(leave_over, older_file),
 }

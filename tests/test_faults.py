@@ -44,13 +44,13 @@ def test_no_call_can_fail_or_die_with_a_loss(writer: str) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("writer", WRONG)
-def test_a_writer_that_breaks_a_promise_is_found(writer: str) -> None:
-    expected = {
-        "emptied first": "real.txt is neither as it was nor complete", "removed first": "real.txt is neither as it was",
-        "swallowed": "it ends without an error, but differs in ['real.txt']", "left over": "again, differs in ['aside-",
-    }  # fmt: skip
-    assert expected[writer] in tried(writer).stdout
+def test_a_writer_that_breaks_a_promise_is_found() -> None:
+    found = tried(*WRONG).stdout
+    for expected in (
+        "real.txt is neither as it was nor complete", "it ends without an error, but differs in ['real.txt']",
+        "again, differs in ['aside-", "it ends with 70",
+    ):  # fmt: skip
+        assert expected in found
 
 
 CHANGE = {"write_text", "write_bytes", "unlink", "rename", "rmdir", "rmtree", "mkdir", "makedirs", "truncate",
