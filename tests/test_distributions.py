@@ -20,10 +20,12 @@ from sumnist.arithmetic.sums import Integers
 from sumnist.arithmetic.values import Values
 from sumnist.errors import NumberError
 
+quick = settings(deadline=None, max_examples=50)
 HUGE = 10**40
 WHOLE = st.integers(-HUGE, HUGE) | st.integers(-(2**63), 2**64)
 
 
+@quick
 @given(st.lists(WHOLE, max_size=4), st.integers(2, 16), st.integers(0, 45))
 def test_a_number_is_its_digits_and_what_is_above_them(numbers: list[int], base: int, count: int) -> None:
     digits, above = columns(Known.of(numbers).units, base, count)
@@ -34,6 +36,7 @@ def test_a_number_is_its_digits_and_what_is_above_them(numbers: list[int], base:
         assert rest == max(-(2**62), min(expected // base**count, 2**62))
 
 
+@quick
 @given(st.integers(0, HUGE), st.integers(2, 16), st.integers(1, 200))
 def test_digits_make_the_number_they_are_of(number: int, base: int, count: int) -> None:
     digits, _ = columns(Known.of(number).units, base, count)
@@ -41,6 +44,7 @@ def test_digits_make_the_number_they_are_of(number: int, base: int, count: int) 
     assert numeral(np.stack([digits[::-1]] * 3), base).tolist() == [number % base**count] * 3
 
 
+@quick
 @given(st.lists(WHOLE | st.decimals(-HUGE, HUGE, places=3), min_size=1), WHOLE, st.integers(-99, 99))
 def test_known_numbers_are_added_exactly(numbers: list[Any], other: int, factor: int) -> None:
     total = Known.of(numbers).plus(Known.of(other), factor)
@@ -54,7 +58,6 @@ def test_values_are_found_among_points() -> None:
     assert found(np.array([0, HUGE], object), np.array([HUGE, 1], object)).tolist() == [1, -1]
 
 
-quick = settings(deadline=None, max_examples=50)
 SMALL = st.integers(-4, 4)
 
 
@@ -132,6 +135,7 @@ def test_torch_gives_what_numpy_gives_with_gradients() -> None:
         assert torch.isfinite(gradient).all()
 
 
+@quick
 @given(values(other=True), values(other=True))
 def test_a_sum_is_that_of_all_pairs_and_other_is_what_is_left(one: Values, two: Values) -> None:
     expected: dict[int | Decimal, float] = {}
@@ -147,6 +151,7 @@ def test_decimals_are_added_and_multiplied_exactly() -> None:
     assert set((3 * Values({Decimal("1e-40"): 1.0}, 0.0) + 1).probabilities) == {Decimal(f"1.{0:039}3")}
 
 
+@quick
 @given(values(other=True), st.integers(-60, 40), st.integers(0, 80))
 def test_what_is_spread_is_spread_evenly_over_all_that_are_no_candidates(one: Values, first: int, count: int) -> None:
     free = set(range(first, first + count + 1)) - set(one.probabilities)

@@ -36,7 +36,7 @@ from sumnist.evaluation.metrics import Accuracy, Evaluation, GridAnswers, SumAns
 from sumnist.evaluation.text import comparison, duration, markdown_table, percent, sum_table, table
 from sumnist.model.checkpoint import save_network
 from sumnist.model.encoders import count_parameters
-from sumnist.model.losses import total_nll
+from sumnist.model.losses import sum_of, total_nll
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.evaluate import evaluate_run, side_by_side
 
@@ -229,6 +229,20 @@ def test_the_loss_is_that_of_all_digits_that_make_the_total(digits: int, addends
     said, certain = SumAnswers(scores.flatten(0, 2).numpy(), np.zeros(3 * count, np.int64), config).most_probable()
     assert said.tolist() == [max(chance, key=lambda total: chance[total]) == 0 for chance in chances]
     assert certain.all()
+
+
+@pytest.mark.parametrize("sharp", [0.01, 1.0, 8.0])
+def test_the_loss_and_the_gradient_of_many_digits_are_those_of_their_exact_sum(sharp: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    made, total = sharp * torch.randn(2, 40, 1, 10, dtype=torch.float64, generator=generator), np.array([180, 150])
+    found = []
+    for nll in (total_nll, lambda scores, total: -sum_of(scores).log_prob(total)):
+        scores = made.log_softmax(3).requires_grad_()
+        loss = nll(scores, total)
+        found.append((loss, *torch.autograd.grad(loss.sum(), scores)))
+    (loss, gradient), (expected, slope) = found
+    assert torch.allclose(loss, expected, rtol=1e-10)
+    assert torch.allclose(gradient, slope, atol=1e-10)
 
 
 def test_many_even_digits_make_no_odd_total() -> None:

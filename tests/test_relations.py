@@ -177,6 +177,7 @@ def test_rows_and_columns_that_cross_foot_are_exact_or_near() -> None:
     assert worst < 0.1
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_the_probabilities_of_all_totals_sum_to_one_whatever_is_divided_or_multiplied(seed: int) -> None:
     random = np.random.default_rng(seed)

@@ -121,7 +121,7 @@ class Limits:
 
 LIMITS = Limits()
 
-Whole = NDArray[np.int64]
+Int64s = NDArray[np.int64]
 Fewer = tuple[int | None, float]
 Evidence = NDArray[Any] | Values
 """The evidence of a number. Either log-probabilities of 0..largest, `[largest + 1]`, where −∞ is allowed; or
@@ -141,9 +141,9 @@ class Slips(NamedTuple):
         anything: The probability of "anything", `[F]`, without the share of impossible skips, which comes later.
     """
 
-    written: Whole
+    written: Int64s
     shares: Weights
-    kinds: Whole
+    kinds: Int64s
     anything: Weights
 
 
@@ -180,7 +180,7 @@ class Writer:
         """How many totals can be written."""
         return self.largest + 1 - self.least
 
-    def has_room(self, totals: Whole) -> NDArray[np.bool_]:
+    def has_room(self, totals: Int64s) -> NDArray[np.bool_]:
         """Whether totals can be written."""
         return (totals >= self.least) & (totals <= self.largest)
 
@@ -193,7 +193,7 @@ class Writer:
         """The probability that one particular term is skipped."""
         return self.mistake * WEIGHTS[SKIPPED] / self.terms
 
-    def slips(self, sums: Whole) -> Slips:
+    def slips(self, sums: Int64s) -> Slips:
         """The totals that may be written for sums `[F]`, except by skipping a term."""
         unit, totals = 2 if self.halves else 1, self.rounded(sums)
         column = totals[:, None]
@@ -226,7 +226,7 @@ class Writer:
         anything += 1 - self.mistake - shares[:, kinds == RIGHT].sum(1)
         return Slips(written, shares, kinds, anything)
 
-    def kinds(self, written: Whole, terms: Whole, listed: Whole | None = None) -> Weights:
+    def kinds(self, written: Int64s, terms: Int64s, listed: Int64s | None = None) -> Weights:
         """The probability that a total is written, for each kind by which it may come about.
 
         Args:
@@ -245,7 +245,7 @@ class Writer:
         rest = written == UNKNOWN
         counts = np.where(rest, float(self.room - len(listed)), 1.0)
 
-        def hits(made: Whole) -> NDArray[np.bool_]:
+        def hits(made: Int64s) -> NDArray[np.bool_]:
             """Which of the totals `[N, m]` can be written and are the written ones."""
             same = made == written[:, None]
             if rest.any():
@@ -382,12 +382,12 @@ class Rest(NamedTuple):
         added: The sum of g and the term.
     """
 
-    written: Whole
-    source: Whole
+    written: Int64s
+    source: Int64s
     nonzero: NDArray[np.bool_]
     zero: NDArray[np.bool_]
     known: NDArray[np.bool_]
-    all: Whole
+    all: Int64s
     beyond: NDArray[np.bool_]
     added: Added
 
@@ -424,7 +424,7 @@ class Messages:
         self._own = self.places(totals[self._inside])
         self._rests = [self.rest(*both) for both in zip(chain.terms, chain.rests, strict=True)]
 
-    def places(self, totals: Whole) -> Whole:
+    def places(self, totals: Int64s) -> Int64s:
         """The index among the total's numbers of each of these totals, which must be possible to write. A total that is
         not listed gets the index of `UNKNOWN`, or −1 if there is none."""
         if isinstance(self.total, range):
@@ -675,7 +675,7 @@ class Passing:
 
     def __init__(self, part: Part, ring: Ring, prepared: Prepared) -> None:
         self.part, self.ring, (self.readings, self.messages) = part, ring, prepared
-        self.said: dict[str, dict[Relation, Weights]] = {name: {} for name in part.names}
+        self.received: dict[str, dict[Relation, Weights]] = {name: {} for name in part.names}
         self.levels = {name: float(self.readings[name].log_likelihoods.max()) for name in part.names}
         self.likelihoods = {
             name: ring.weights(self.readings[name].log_likelihoods - level) for name, level in self.levels.items()
@@ -691,7 +691,7 @@ class Passing:
     def known(self, name: str, without: Relation | None = None) -> Weights:
         """The weight of each single value of a number, by its reading and by all relations except `without`."""
         weights = self.likelihoods[name]
-        for relation, message in self.said[name].items():
+        for relation, message in self.received[name].items():
             if relation is not without:
                 weights = self.ring.times(weights, message)
         return weights
@@ -700,14 +700,14 @@ class Passing:
         """Send a message to a number. If it says anything new, the other relations of the number become stale."""
         ring = self.ring
         message, _ = ring.normalised(message)
-        before = self.said[name].get(relation)
+        before = self.received[name].get(relation)
         if before is not None:
             if damped:
                 half = ring.weights(np.log(np.full(1, 0.5)))
                 message = ring.plus(ring.times(before, half), ring.times(message, half))
             if np.abs(np.exp(ring.logs(message)) - np.exp(ring.logs(before))).max() < LIMITS.still:
                 return
-        self.said[name][relation] = message
+        self.received[name][relation] = message
         self.stale.update(other for other in self.around[name] if other is not relation)
 
     def up(self, relation: Relation, damped: bool) -> None:
@@ -762,7 +762,7 @@ class Passing:
             own, more = self.ring.normalised(self.ring.times(self.known(name), self.counts[name]))
             whole = float(self.ring.logs(np.asarray(self.ring.total(own))))
             logs[name] = self.ring.logs(own) - whole
-            log_evidence += (1 - len(self.said[name])) * (more + whole)
+            log_evidence += (1 - len(self.received[name])) * (more + whole)
         return Solved(logs, self.kinds, log_evidence, self.part.is_forest)
 
 
@@ -982,7 +982,7 @@ class Posterior:
         """The probability of `values`, over all slips of the writer."""
         return self._together[1]
 
-    def joint(self, values: Mapping[str, Whole]) -> Joint:
+    def joint(self, values: Mapping[str, Int64s]) -> Joint:
         """The probabilities of combinations of values, given as `[N]` for each number. `UNKNOWN` stands for all values
         that are not candidates."""
         logs, ways = np.full(len(next(iter(values.values()))), -self.log_evidence), dict[Relation, Weights]()
@@ -1000,7 +1000,7 @@ class Posterior:
                 logs += np.log(ways[relation].sum(1))
         return Joint(np.exp(logs), ways)
 
-    def listed(self, least: float) -> tuple[dict[str, Whole], Weights] | None:
+    def listed(self, least: float) -> tuple[dict[str, Int64s], Weights] | None:
         """All combinations of values that are at least as probable as `least`, and perhaps some less probable ones.
 
         Each listed combination passes two tests. Each of its values by itself is at least as probable as `least`. And
@@ -1018,7 +1018,7 @@ class Posterior:
             likely = np.flatnonzero(shares >= min(least, shares.max()))
             fields.append((len(likely), name, likely, self._logs[name][likely]))
         bound = np.full(1, sum(logs.max() for *_, logs in fields) - self.log_evidence)
-        values: dict[str, Whole] = {}
+        values: dict[str, Int64s] = {}
         with np.errstate(divide="ignore"):
             log_least = np.log(least)
         for _, name, likely, logs in sorted(fields, key=lambda one: one[:2]):
@@ -1034,7 +1034,7 @@ class Posterior:
         return values, self.joint(values).probabilities
 
     @cached_property
-    def _together(self) -> tuple[dict[str, Whole], float]:
+    def _together(self) -> tuple[dict[str, Int64s], float]:
         """The most probable combination of values, and its probability. It is found since a combination is at most as
         probable as each of its values by itself."""
         best = {name: numbers[[shares.argmax()]] for name, (numbers, shares) in self.numbers.items()}
@@ -1049,10 +1049,10 @@ class Posterior:
         place = int(listed[1].argmax())
         return {name: numbers[place : place + 1] for name, numbers in listed[0].items()}, float(listed[1][place])
 
-    def _best_alternatives(self) -> dict[str, Whole]:
+    def _best_alternatives(self) -> dict[str, Int64s]:
         """The most probable combination by max-product messages; of equally probable ones, the least value of each
         number."""
-        readings, values = dict(self._readings), dict[str, Whole]()
+        readings, values = dict(self._readings), dict[str, Int64s]()
         margin = sp.ROUNDING * np.finfo(np.float64).eps * max(1, abs(self.log_evidence))
         while True:
             tied = None

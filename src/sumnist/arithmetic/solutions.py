@@ -60,9 +60,6 @@ from sumnist.arithmetic.known import narrow, points_of, whole
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import ConfigError, EquationError, NumberError, SumnistError, briefly
 
-Whole = NDArray[Any]
-"""Whole numbers, int64 or Python's integers."""
-
 SIGNS = {"+": 1, "-": -1, "−": -1, "=": 0}
 """The factor of the term that follows each sign."""
 LONGEST = 600
@@ -94,7 +91,7 @@ class Anything:
         """The log-weight of a value."""
         return 0.0
 
-    def values(self) -> Whole:
+    def values(self) -> NDArray[Any]:
         """Raise `NumberError`: all whole numbers cannot be listed."""
         raise NumberError("two numbers that may be anything, expected at most one in an equation: give the other one")
 
@@ -116,7 +113,7 @@ class Blanks(NamedTuple):
         fits = re.fullmatch(self.text.replace("_", "[0-9]"), f"{value:0{len(self.text)}}")
         return 0.0 if fits else sp.IMPOSSIBLE
 
-    def values(self) -> Whole:
+    def values(self) -> NDArray[Any]:
         """All numbers that fit, ascending. Raises `NumberError` if there are more than `FILLINGS`."""
         if self.size > FILLINGS:
             raise NumberError(
@@ -144,7 +141,7 @@ class Listed(NamedTuple):
         """The log-weight of a value, −∞ if it is not listed."""
         return self.weights.get(value, sp.IMPOSSIBLE)
 
-    def values(self) -> Whole:
+    def values(self) -> NDArray[Any]:
         """All listed values, ascending."""
         return narrow(np.array(sorted(self.weights), object))
 
@@ -391,7 +388,7 @@ class Solved:
 
     def __init__(self, terms: Sequence[tuple[int, Domain]], total: int) -> None:
         first, second = dealt([domain.size for _, domain in terms])
-        self.order, self.values, self.terms = [*first, *second], list[Whole](), Terms()
+        self.order, self.values, self.terms = [*first, *second], list[NDArray[Any]](), Terms()
         points = self.terms.points
         for place in self.order:
             step, domain = terms[place]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
 from sumnist.arithmetic import Digits, Sum
+from sumnist.arithmetic.sumproduct import TRANSFORMED, given_total
 from sumnist.config import Particulars
 from sumnist.data.sampling import NO_DIGIT, SUMS
 from sumnist.model.fusion import BITS, Heads, sum_bits
@@ -93,5 +95,11 @@ def sum_of(scores: Tensor) -> Sum:
 def total_nll(scores: Tensor, total: NDArray[Any]) -> Tensor:
     """−log of the probability of each `total` `[S]`, in nats, `[S]`. It is exact, because it counts all digits that
     make the total. Its gradient is the posterior of the digits. `scores` are those of `sum_of`."""
+    if scores.shape[1] >= TRANSFORMED and scores.shape[2] == 1:  # a hundred times as fast for a thousand digits
+        log_probs = scores.detach()[:, :, 0].double().cpu().numpy()
+        log_prob, posterior, _ = given_total(log_probs, np.asarray(total, np.float64))
+        if not np.isnan(log_prob).any():
+            change = (scores - scores.detach()).nan_to_num()[:, :, 0]  # zero, but for its gradient
+            return -(scores.new_tensor(log_prob) + (scores.new_tensor(np.exp(posterior)) * change).sum((1, 2)))
     nll: Tensor = -sum_of(scores).log_prob(total)
     return nll
