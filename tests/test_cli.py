@@ -28,18 +28,14 @@ from conftest import write_idx
 from drawings import line_of
 from sumnist.cli import GROUPS, POSITIONAL, docs_of, main, parse
 from sumnist.cli.commands import COMMANDS, Demo, Evaluate, Score, Serve, Train
-from sumnist.cli.words import demo, number_described
+from sumnist.cli.words import demo
 from sumnist.config import Training, flag, preset
 from sumnist.data.mnist import FILES, DigitSet
 from sumnist.files import LEARNED, PRETRAINED
 from sumnist.inference.reader import ADVICE, Reader
 from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.network import TwoInputNet
-from sumnist.pictures import decode
-from sumnist.pictures.decode import intensities_of
-from sumnist.pictures.marks import marked
 from sumnist.pictures.normalize import picture_of
-from sumnist.pictures.steps import as_png
 from sumnist.serve.settings import Settings
 from sumnist.training.devices import launched
 
@@ -590,35 +586,6 @@ def test_the_flags_reach_the_reader(predict: Run, reader: Reader, amount: Path) 
     assert {len(one["text"].replace(",", "").strip(".-")) for one in said["candidates"]} <= {2, 3}
     assert isinstance(said["value"], str)
     assert predict(amount, "--digits=4").out == predict(amount, "--digits", "4-4").out
-
-
-def test_the_command_writes_the_drawings_below_each_other_and_decodes_every_picture_once(
-    predict: Run, reader: Reader, amount: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # fmt: skip
-    blank = tmp_path / "blank.png"
-    Image.new("L", (200, 60), 255).save(blank)
-    plain, read = predict(amount, blank), reader.read_number(amount)
-    calls: list[str] = []
-
-    def counted(*given: Any) -> Any:
-        calls.append("decoded")
-        return decoded(*given)
-
-    decoded = decode.decoded
-    with monkeypatch.context() as patch:
-        patch.setattr(decode, "decoded", counted)
-        shown = predict(amount, blank, "--show", tmp_path / "line.png")
-    assert shown == plain
-    assert calls == ["decoded"] * 2
-    lines = number_described("", read).splitlines()[1:]
-    assert read.image is not None
-    drawings = [
-        marked(intensities_of(amount), read.box, read.image, list(zip(read.text, read.places, strict=True)), lines),
-        marked(intensities_of(blank), None, None, [], ["not accepted, blank"]),
-    ]
-    assert (tmp_path / "line.png").read_bytes() == as_png(drawings)
-    with Image.open(io.BytesIO(as_png(drawings))) as sheet:
-        assert sheet.size == (drawings[0].width, drawings[0].height + drawings[1].height)
 
 
 # Demo.

@@ -26,7 +26,7 @@ from sumnist.batch.score import score
 from sumnist.cli import main
 from sumnist.data import pen_digits
 from sumnist.data.mnist import load_mnist
-from sumnist.errors import HandError, ImageError, briefly
+from sumnist.errors import HandError, briefly
 from sumnist.files import CELLS
 from sumnist.inference.adaptation import Lesson, digits_of
 from sumnist.inference.cells import CellReader
@@ -35,7 +35,6 @@ from sumnist.inference.hand import (  # fmt: skip
     LENGTH,
     Hand,
     Rows,
-    compared,
     corrected,
     fitted,
     learned,
@@ -164,11 +163,6 @@ def test_cross_validation_says_that_labels_by_chance_teach_nothing() -> None:
     assert taught.wrong[1] < taught.wrong[0]
 
 
-def test_a_hand_without_weights_for_a_network_leaves_it_as_it_is() -> None:
-    rows = rows_of(7)
-    assert compared(rows, np.zeros((0, 0))).nll[0] == compared(rows, np.zeros((0, 0))).nll[1]
-
-
 # What it is good for.
 
 
@@ -241,11 +235,6 @@ def test_examples_that_teach_nothing_are_refused_in_a_line(
 ) -> None:
     with pytest.raises(HandError, match=said):
         reader.adapt(pictures, labels)
-
-
-def test_a_picture_that_cannot_be_read_is_named(reader: Reader) -> None:
-    with pytest.raises(ImageError, match=r"none\.png"):
-        reader.adapt(["examples/five.png", "none.png"], [5, 5])
 
 
 LABELS = [
@@ -321,11 +310,6 @@ def test_a_file_that_is_no_hand_any_more_is_refused(
     path.write_text(change(my_hand.read_text()))
     with pytest.raises(HandError, match=r"x\.hand"):
         Hand.load(path)
-
-
-def test_a_hand_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(HandError, match=r"none\.hand: cannot be read"):
-        Hand.load(tmp_path / "none.hand")
 
 
 # On the command line.

@@ -145,14 +145,6 @@ def test_readings_and_numbers_add_up_to_distributions() -> None:
         reading + "7"
 
 
-def test_a_reading_is_json() -> None:
-    reading = read(Saying(saying(("3,50", 1.0))), decimal=",")
-    said = reading.as_dict()
-    assert (said["format"], said["text"], said["digits"], said["value"]) == (1, "3,50", "350", "3.50")
-    assert said["candidates"][0] == {"text": "3,50", "value": "3.50", "probability": reading.confidence}
-    assert said["box"] == [6, 34, 4, 109]  # what is empty beyond that was cut off
-
-
 # Rescoring: strings whose digits, each by itself, are probable are favoured; how many digits there are is left alone.
 
 

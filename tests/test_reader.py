@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pickle
 import subprocess
@@ -83,19 +82,6 @@ def test_an_exact_reading_adds_any_whole_number(exact: Reader, number: Any) -> N
     assert reading.sum == reading.digit + whole
     assert reading.sum_probabilities == reading.digit_probabilities == exact.read(PIXELS[0], 3).digit_probabilities
     assert reading.sum_confidence == reading.confidence == max(reading.digit_probabilities)
-
-
-def test_a_reading_becomes_json(exact: Reader) -> None:
-    reading = exact.read(PIXELS[0], 1000)
-    again = json.loads(json.dumps(reading.as_dict()))
-    assert list(again) == [
-        "format", "digit", "sum", "number", "confidence", "digit_probabilities", "sums", "sum_probabilities",
-        "accepted", "reason", "is_digit_probability", "how", "advice",
-    ]  # fmt: skip
-    assert again["format"] == 1
-    assert again["sums"] == list(range(1000, 1010))
-    assert again["sum_probabilities"] == list(reading.sum_probabilities)
-    assert (again["accepted"], again["reason"]) == (True, None)
 
 
 def test_lists_give_lists_equal_to_single_readings(learned: Reader, exact: Reader) -> None:

@@ -341,7 +341,8 @@ class Predict(OfNumbers):
                 values |= {"number": number, "sum": plain((reading + number).mode)}
             if self.show is not None:
                 said = [f"not accepted, {reading.reason}"] if reading.reason else []
-                marks = list(zip(reading.text, reading.places, strict=True))
+                placed = reading.text[len(reading.text) - len(reading.places) :]  # a minus has no place
+                marks = list(zip(placed, reading.places, strict=True))
                 drawing = marked(found, reading.box, reading.image, marks, [*said, *text.splitlines()[1:]])
             return values, text, drawing
 

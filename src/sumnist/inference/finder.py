@@ -279,9 +279,9 @@ class Finder(OnnxFile):
     def __init__(self, model: str | Path | bytes = FINDER, threads: int = 1) -> None:
         super().__init__(model, threads)
         if set(self.inputs) != {PICTURE} or not {MAPS, INK} <= set(self.outputs):
-            raise self.another("finder")
+            raise self.another("pages")
         if self.metadata.get(KINDS_KEY) != CHARACTERS:
-            raise self.another("finder")
+            raise self.another("pages")
         if not np.isfinite(self.answer(np.zeros((1, STRIDE, STRIDE), np.float32))[0]).all():
             raise self.no_number()
 

@@ -238,8 +238,8 @@ class OnnxFile(OnnxSession):
         """The error for a file whose network does not belong to `task`."""
         return RunError(
             f"{self.name}: an ONNX file of another network: inputs {', '.join(self.inputs)}, outputs "
-            f"{', '.join(self.outputs)}, expected one that `sumnist export` wrote of a run of --task {task}: name "
-            "that, or export the run again"
+            f"{', '.join(self.outputs)}, expected a network of {task}: name one that was exported, or leave it out for "
+            "the packaged one"
         )
 
     def no_number(self) -> RunError:
