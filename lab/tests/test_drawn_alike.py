@@ -34,6 +34,7 @@ from sumnist.data.augment import Draw, disturbed
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 
+pytestmark = pytest.mark.long
 PLACE = Path(__file__).with_name("drawn_alike.json")
 TRAIN = load_mnist("train")
 SOME = as_image(torch.tensor(TRAIN.images[:300]))

@@ -29,6 +29,7 @@ from sumnist.model.network import TwoInputNet
 from sumnist.training.export import export_run, to_onnx
 from sumnist.training.loop import train
 
+pytestmark = pytest.mark.long
 WIDTHS = (1, 2, 3, 4, 5, 30, 64, 149, 150, 151)
 """Pixels of strips; one of each remainder of the four of a step."""
 
@@ -190,7 +191,6 @@ def test_a_network_that_rounding_changes_is_not_exported(
     assert not (tmp_path / "other.onnx").exists()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("task", "compared"), [("numbers", "134 strips"), ("cells", "132 cells"), ("finder", "67 scenes")]
 )

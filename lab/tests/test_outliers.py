@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from copy import copy
-
 import numpy as np
 import pytest
 import torch
 
-from lab.recipes.outliers import DRAWN_DIGITS, MADE, Outliers, inverted, quarters
+from lab.recipes.outliers import DRAWN_DIGITS, MADE, Outliers
 from sumnist.config import Particulars, preset
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import PairBatches, as_image
@@ -17,6 +14,7 @@ from sumnist.data.sampling import NO_DIGIT
 from sumnist.model.fusion import Heads
 from sumnist.model.losses import IS_DIGIT_WEIGHT, joint_loss
 
+pytestmark = pytest.mark.long
 TRAIN = load_mnist("train")
 IMAGE, DIGIT = as_image(torch.tensor(TRAIN.images[:200])), torch.tensor(TRAIN.digits[:200])
 
@@ -40,66 +38,6 @@ def test_as_many_images_join_as_the_shares_say_and_the_generator_decides(outlier
     assert torch.equal(images, again[0])
     assert not torch.equal(images, other[0])
     assert len(outliers(IMAGE[:1], DIGIT[:1], torch.Generator())[0]) == 0
-
-
-def test_watching_the_drawing_changes_nothing_and_meets_every_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lab.recipes.outliers.DRAWN", 40)
-    met: list[int] = []
-
-    def watch(labels: Iterable[int]) -> Iterator[int]:
-        for label in labels:
-            met.append(label)
-            yield label
-
-    plain = Outliers(0.3, 0, torch.device("cpu"))
-    watched = Outliers(0.3, 0, torch.device("cpu"), watch)
-    (images, digits), (_, loose) = plain.pools
-    assert torch.equal(images, watched.pools[0][0])
-    assert digits.tolist() == watched.pools[0][1].tolist()
-    assert sorted(met) == sorted([*digits.tolist(), *loose.tolist()])  # those by pens come first
-
-
-def test_loose_digits_join_as_much_as_images_are_changed_even_more_than_there_are_images(outliers: Outliers) -> None:
-    for intensity, expected in ((0.0, 60), (0.5, 82), (1.0, 105)):
-        _, digits = outliers(IMAGE, DIGIT, torch.Generator().manual_seed(1), intensity)
-        assert len(digits) == expected
-        assert (digits[39:-21] != NO_DIGIT).all()  # behind the others of all kinds, before what is made of the batch
-    many = copy(outliers)
-    many.share = 1.0
-    some = DigitSet(TRAIN.images[:100], TRAIN.digits[:100], "part")
-    assert len(next(PairBatches(some, 50, 0, torch.device("cpu"), outliers=many).epoch(0)).number) == 50 + 50 + 38
-
-
-def test_quarters_move_round_by_one_place() -> None:
-    image = torch.zeros(1, 1, 28, 28)
-    image[0, 0, :14, :14] = 1  # upper left
-    moved = quarters(image)[0, 0]
-    assert float(moved[:14, 14:].min()) == 1  # upper right
-    assert float(moved.sum()) == 14 * 14
-
-
-def test_inverted_images_have_ink_exactly_where_the_box_had_ground() -> None:
-    ink = (IMAGE > 0.5).float()
-    for before, after in zip(ink[:, 0].numpy(), inverted(ink)[:, 0].numpy(), strict=True):
-        rows, columns = np.flatnonzero(before.any(1)), np.flatnonzero(before.any(0))
-        expected = np.zeros((28, 28))
-        box = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
-        expected[box] = 1 - before[box]
-        assert np.array_equal(after, expected)
-
-
-def test_what_is_made_of_the_batch_has_all_six_kinds_in_equal_parts(outliers: Outliers) -> None:
-    made = outliers.made(IMAGE, DIGIT, 60, torch.Generator().manual_seed(0))
-    assert made.shape == (60, 1, 28, 28)
-    inside = made[40:50, 0].numpy()  # the fifth kind: dark fields with light digits
-    assert (inside.mean((1, 2)) > 0.15).all()
-    assert len(outliers.made(IMAGE, DIGIT, 0, torch.Generator())) == 0
-
-
-def test_ones_are_not_inverted() -> None:
-    ones = IMAGE[DIGIT == 1]
-    made = Outliers.made(None, ones, torch.ones(len(ones), dtype=torch.long), 6, torch.Generator())  # type: ignore[arg-type]
-    assert not any(torch.equal(image, other) for image in made for other in inverted(ones))
 
 
 @pytest.mark.parametrize("numbers", [1, 10])

@@ -5,9 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,33 +14,23 @@ import pytest
 from lab import ship
 from lab.evidence import RESULTS
 from lab.recipes import cells as cells_module
-from lab.recipes import pens, strips
+from lab.recipes import pens
 from lab.recipes.cells import PRIORS
 from lab.recipes.settings import CellTraining, StripTraining
-from lab.recipes.tasks import CellTask, NumberTask
+from lab.recipes.tasks import CellTask
 from lab.records import row_of, same
 from lab.study.rows import read_jsonl
 from sumnist.config import Run, Training, preset
-from sumnist.errors import RunError
 from sumnist.files import CELLS, LEARNED, NUMBERS
 from sumnist.inference.cells import CellReader
-from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.reader import Reader
 from sumnist.training.calibrate import RIGHT_OF_HANDS
 from sumnist.training.loop import train
 
+pytestmark = pytest.mark.long
 ABOUT = {path: json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) for path in (NUMBERS, CELLS)}
 
 
-def test_the_plan_is_one_configuration_with_a_fold_left_out_and_with_none() -> None:
-    plan = ship.plan()
-    assert list(plan) == ["fold-1", "final"]
-    assert [config.fold for config in plan.values()] == [1, 0]
-    assert len({replace(config, fold=0) for config in plan.values()}) == 1
-    assert all(config.validation == 0 and config.preset == "robust" for config in plan.values())
-
-
-@pytest.mark.long
 def test_a_network_is_calibrated_on_what_others_say_of_images_they_have_not_seen_and_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,41 +69,6 @@ def test_a_network_is_calibrated_on_what_others_say_of_images_they_have_not_seen
     capsys.readouterr()
 
 
-def test_a_run_of_another_configuration_does_not_calibrate(tmp_path: Path, small_run: Path) -> None:
-    (tmp_path / "fold-1").symlink_to(small_run)
-    with pytest.raises(SystemExit, match="another run, expected that of the preset `robust` without fold 1"):
-        ship.calibration_row(tmp_path)
-
-
-@pytest.mark.long
-def test_strips_are_calibrated_and_installed_and_a_worse_network_is_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(strips, "DRAWN_DIGITS", 500)
-    monkeypatch.setattr(NumberTask, "held_batches", (2, 64, 1))
-    run, into = tmp_path / "run", tmp_path / "numbers.onnx"
-    monkeypatch.setattr(ship, "StripTraining", partial(StripTraining, epochs=1, strips=128))
-    monkeypatch.setattr(
-        ship, "FURTHER", {"plain": {"epochs": 1, "lr": 1e-3}, "loose": {"epochs": 1, "lr": 1e-3, "loose": 0.5}}
-    )
-    ship.numbers(run, into, run)
-    about = json.loads(into.with_suffix(".json").read_text())
-    assert about["bytes"] == into.stat().st_size <= ship.LARGEST_NUMBERS
-    assert about["calibration"]["strips"] == 128
-    assert f"{about['parameters']:,} parameters" in into.with_suffix(".md").read_text()
-    (reading,) = Numbers(into).read_each([np.eye(28, dtype=np.uint8) * 255])
-    assert isinstance(reading, NumberReading)
-
-    assert about["right_in_eight_bits"] == pytest.approx(about["calibration"]["right"], abs=0.05)
-
-    before = into.read_bytes()
-    monkeypatch.setattr(ship, "right_of", lambda model, batches: 0.9 if model == into else 0.89)
-    with pytest.raises(SystemExit, match=r"89\.00% right, expected at least 89\.50%"):
-        ship.numbers(run, into, run)
-    assert into.read_bytes() == before
-
-
-@pytest.mark.long
 def test_cells_are_calibrated_measured_once_and_installed_and_a_network_below_the_bar_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -146,14 +99,6 @@ def test_cells_are_calibrated_measured_once_and_installed_and_a_network_below_th
     with pytest.raises(SystemExit, match=r"right, expected at least 101\.00%"):
         ship.cells(run, into, rows)
     assert into.read_bytes() == before
-
-
-@pytest.mark.parametrize("task", ["numbers", "cells"])
-def test_a_run_of_digits_is_not_installed(tmp_path: Path, small_run: Path, task: str) -> None:
-    (tmp_path / "first").symlink_to(small_run)
-    run = tmp_path if task == "numbers" else small_run  # that of strips is the mean of several
-    with pytest.raises(RunError, match="not a configuration of sumnist"):
-        getattr(ship, task)(run, tmp_path / "file.onnx", tmp_path / "rows.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -192,23 +137,3 @@ def test_the_packaged_network_computes_in_eight_bits_the_same_on_every_processor
     weights = [weight for weight in weights if weight.ndim == 4]
     assert len(weights) == convolutions == 10
     assert 32 <= max(np.abs(weight).max() for weight in weights) <= 64  # else two products overflow 16 bits
-
-
-def test_the_packaged_network_accepts_by_the_thresholds_of_its_calibration() -> None:
-    recognizer = Numbers().recognizer("ours")
-    for name in ("least_is_digit", "least_confidence"):
-        assert getattr(recognizer, name) == pytest.approx(ABOUT[NUMBERS]["calibration"][name], abs=1e-7)
-
-
-def test_what_is_measured_on_test_images_is_measured_once(tmp_path: Path) -> None:
-    rows, asked = tmp_path / "cells.jsonl", [0]
-
-    def measure() -> dict[str, Any]:
-        asked[0] += 1
-        return {"figures": {"box": 0.5}}
-
-    first, again = (ship.tested(rows, b"network", measure) for _ in range(2))
-    assert first == again
-    assert first["model_sha256"] == hashlib.sha256(b"network").hexdigest()
-    assert ship.tested(rows, b"another", measure)["bytes"] == 7
-    assert asked == [2]

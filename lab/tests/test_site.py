@@ -9,17 +9,10 @@ import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
-from mkdocs.config import load_config
-from mkdocs.structure.files import Files
-from mkdocs.structure.nav import Navigation
-from playwright.sync_api import Browser
 
-from lab import site_hooks
-from page_checks import AXE, STILL, expect_nobody_hindered, need
-from page_driver import hosting, until
+from page_checks import need
 
 pytestmark = [pytest.mark.heavy, pytest.mark.long]
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,7 +62,7 @@ def test_every_page_of_the_docs_is_on_the_site(site: Path) -> None:
         assert (site / name.removesuffix("index") / "index.html").exists(), name
     for name in ("changelog", "contributing", "model-cards/digits", "source/tests/test_wings"):
         assert (site / f"{name}/index.html").exists(), name
-    assert (site / "study.html").exists()
+    assert (site / "try/static/model.onnx").exists()
 
 
 def test_nothing_is_loaded_from_another_host(site: Path) -> None:
@@ -84,19 +77,6 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
     for sheet in site.rglob("*.css"):
         text = sheet.read_text(encoding="utf-8")
         assert not re.search(r"(url\(|@import)\s*[\"']?(https?:)?//", text), sheet.name
-
-
-def test_every_picture_has_a_text_for_those_who_do_not_see_it(site: Path) -> None:
-    texts = [(page, attributes.get("alt")) for page, tag, attributes in elements(site) if tag == "img"]
-    assert len(texts) > 20
-    assert [page for page, text in texts if not text] == []
-
-
-def test_no_list_and_no_table_has_become_a_paragraph(site: Path) -> None:
-    for page in site.rglob("index.html"):
-        text = re.sub(r"<pre.*?</pre>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-        found = re.findall(r"<p>(?:\d+\.|[-*]) .*|^(?:\d+\.|[-*]) .*$|^\|.*\|$", text, re.MULTILINE)
-        assert found == [], page
 
 
 def links(site: Path) -> dict[str, list[str]]:
@@ -115,47 +95,3 @@ def test_every_link_inside_the_site_leads_to_a_page_and_to_a_place_on_it(site: P
     found = links(site)
     assert found.get("BROKEN", []) == []
     assert len(found["OK"]) > 60
-
-
-def test_the_page_without_a_server_is_on_the_site_and_leads_to_its_pages(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    need(ROOT / "web/node_modules/onnxruntime-web", "npm ci --prefix web")
-    config = load_config(str(ROOT / "mkdocs.yml"))
-    config.plugins._current_plugin = "site_hooks"
-    monkeypatch.setattr(site_hooks, "STATIC", tmp_path / "try")
-    files = site_hooks.on_files(Files([]), config)
-    found = {file.src_uri for file in files if file.src_uri.startswith("try/")}
-    assert {"try/index.html", "try/sw.js", "try/static/engine.js", "try/static/model.onnx"} <= found
-    assert '"study": "../design-choices/#' in (tmp_path / "try/static/constants.js").read_text(encoding="utf-8")
-    (link,) = site_hooks.on_nav(Navigation([], []), config, files).items
-    assert (link.title, link.url) == ("Try it", "try/")
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
-def test_axe_has_nothing_to_object_to_nothing_is_asked_of_another_host_and_commands_are_copied(
-    browser: Browser, site: Path, scheme: Any, width: int
-) -> None:
-    need(AXE, "npm install --prefix tests")
-    size = {"width": width, "height": 900}
-    with hosting(site) as address, browser.new_context(color_scheme=scheme, viewport=size, **STILL) as context:  # type: ignore[arg-type]
-        context.grant_permissions(["clipboard-read", "clipboard-write"])
-        page = context.new_page()
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        for place in ("tutorial/", "your-own-pictures/", "api/reading/", ""):
-            page.goto(address + place, wait_until="networkidle")
-            page.add_script_tag(path=AXE)
-            expect_nobody_hindered(page)
-            if place == "tutorial/":
-                block = page.locator(".highlight", has_text="sumnist predict examples/five.png --number 7").first
-                block.hover()
-                block.get_by_role("button").click()  # without the prompt and the answer
-                copied = until(page, "navigator.clipboard.readText().then((text) => text || null)")
-                assert copied.strip() == "sumnist predict examples/five.png --number 7"
-        assert len(asked) > 12
-        assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
-        if width > 1000:
-            page.get_by_role("textbox", name="Search").press_sequentially("polarity")
-            page.locator(".md-search-result__link[href*=glossary]").first.wait_for()

@@ -18,6 +18,7 @@ from sumnist.cli import parse
 from sumnist.cli.commands import COMMANDS
 from sumnist.inference.reader import ADVICE
 
+pytestmark = pytest.mark.long
 ROOT = PAGE.parents[1]
 HOW_TO = ROOT / "docs/how-to"
 DECIMAL = re.compile(r"\d+\.\d+(?!\.?\d)")
@@ -31,7 +32,6 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.long
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_tutorial_shows_what_its_commands_and_its_python_print(tmp_path: Path) -> None:
     page = PAGE.read_text(encoding="utf-8")
