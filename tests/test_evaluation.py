@@ -23,7 +23,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -390,10 +389,7 @@ def test_a_reliability_point_stands_at_confidence_and_accuracy_and_a_computed_su
     assert np.array(points[0].get_xydata()).ravel().tolist() == pytest.approx([0.9, 0.75])
     assert "digit 15.00 %, sum 15.00 %" in texts(figure)
     assert "Calibration error: digit and sum 15.00 %" in texts(alone)
-    assert (len(figure.axes), len(alone.axes)) == (4, 2)
-    figure.canvas.draw()
-    for axes in figure.axes:
-        assert_legend_is_beside(axes)
+    assert (len(figure.axes), len(alone.axes)) == (2, 1)
 
 
 def test_the_most_confident_mistakes_come_first_one_for_each_image_with_the_number_they_are_surest_of() -> None:
@@ -414,8 +410,7 @@ def test_mistakes_show_truth_answer_and_confidence() -> None:
     sure[0] = 0.99999
     shown = texts(plots.mistakes(replace(answers, digit_confidence=sure), digits)).splitlines()
     assert "1 of 4 images has a wrong answer" in shown[0]
-    caption = ["+ 0", "", "digit", "sum", "truth", "0", "0", "answer", "1", "1", "sure", "> 99.9 %", "50.0 %"]
-    assert shown[1:] == caption
+    assert {"+ 0", "truth 0, sum 0", "answer 1, sum 1", "sure > 99.9 %, 50.0 %"} <= set(shown)
     digits = load_mnist("test")
     digit = np.repeat(digits.digits[:, None], 10, 1)
     digit[DISPUTED_TEST_LABELS[0]] = 0
@@ -424,34 +419,17 @@ def test_mistakes_show_truth_answer_and_confidence() -> None:
     assert "(label disputed)" in texts(plots.mistakes(answers, digits))
 
 
-@pytest.mark.parametrize(
-    ("epochs", "validation", "apart"), [(1, True, 0.0), (1, False, 0.2), (15, False, 0.0), (15, True, 0.2)]
-)
-def test_training_curves_show_what_there_is(epochs: int, validation: bool, apart: float) -> None:
-    figure = plots.training_curves([row_of(i + 1, validation, apart) for i in range(epochs)])
-    figure.canvas.draw()
-    curves = (1 if apart == 0 else 2) * (2 if validation else 1)
-    for axes in figure.axes:
-        assert [np.size(line.get_xdata()) for line in axes.lines] == ([] if epochs == 1 else [epochs] * curves)
-        assert [len(bars) for bars in axes.containers] == ([curves] if epochs == 1 else [])
-        assert_legend_is_beside(axes)
-    labels = texts(figure) + "".join(tick.get_text() for axes in figure.axes for tick in axes.get_yticklabels())
-    assert ("held out" in labels) == validation
-    assert ("digit = sum" in labels) == (apart == 0)
+@pytest.mark.parametrize(("epochs", "validation"), [(1, True), (1, False), (15, False), (15, True)])
+def test_training_curves_show_what_there_is(epochs: int, validation: bool) -> None:
+    figure = plots.training_curves([row_of(i + 1, validation, 0.2) for i in range(epochs)])
+    for axes, last in zip(figure.axes, (1 / epochs, 0.1 / epochs), strict=True):
+        curves = [np.array(line.get_ydata()) for line in axes.lines]
+        assert [len(curve) for curve in curves] == [epochs] * (4 if validation else 2)
+        assert last in [pytest.approx(curve[-1]) for curve in curves]
+    assert ("held out" in texts(figure)) == validation
     assert f"After {epochs} epoch" in texts(figure)
-
-
-def test_training_curves_take_full_accuracy_none_no_loss_and_a_validation_that_began_late() -> None:
-    shares = "train_digit", "train_sum", "validation_digit", "validation_sum"
-    plots.training_curves([row_of(1, validation=False), row_of(2)]).canvas.draw()
-    for changed in (*(dict.fromkeys(shares, value) for value in (0.0, 1.0)), {"digit_loss": 0.0}):
-        plots.training_curves([row_of(1) | changed]).canvas.draw()
-
-
-def assert_legend_is_beside(axes: Axes) -> None:
-    """No legend lies on what is drawn."""
-    if legend := axes.get_legend():
-        assert not legend.get_window_extent().overlaps(axes.get_window_extent())
+    for changed in ({"train_digit": 1.0, "train_sum": 1.0}, {"digit_loss": 0.0}):  # on a logarithmic axis
+        plots.training_curves([row_of(1, validation=False), row_of(2) | changed]).canvas.draw()
 
 
 # Texts.
@@ -544,18 +522,6 @@ def test_the_table_shows_the_figures_in_percent_with_two_decimals_and_says_how_t
         assert part in text
     assert "disputed" not in text
     assert not any(word in "".join(lines) for word in ("bits", "surest"))
-
-
-@pytest.mark.parametrize("computed", [True, False])
-def test_the_table_fits_eighty_columns_at_its_widest(computed: bool) -> None:
-    full = Accuracy(1.0, 1.0, 1.0, "wilson")
-    widest = replace(
-        made_up(1.0, 1.0, computed), sum_by_bits=full, digit=full, sum=full, joint=full, digit_ece=1.0, sum_nll=99.0,
-        digit_by_digit=[1.0] * 10, errors=10_000, errors_outside_disputed=10_000,
-    )  # fmt: skip
-    lines = table(widest).splitlines()
-    assert max(map(len, lines)) <= 80
-    assert all(line == line.rstrip() for line in lines)
 
 
 def test_shares_and_tables_of_markdown_have_the_form_that_was_asked_for() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,10 @@ from sumnist.files import write_atomically
 
 try:
     import matplotlib
-    from matplotlib.axes import Axes
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
-    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
+    from matplotlib.ticker import MaxNLocator, PercentFormatter
 except ImportError as error:
     raise MissingExtraError("matplotlib", "train", "drawing plots") from error
 except ValueError as error:
@@ -36,21 +35,16 @@ except ValueError as error:
     raise ConfigError(f"MPLBACKEND {name} in the environment: expected what matplotlib has: unset it") from error
 
 COLOURS = {"digit": "#0072B2", "sum": "#E69F00"}
-GREY, PALE, WRONG = "#666666", "#EFEFEF", "#B2182B"
+GREY, WRONG = "#666666", "#B2182B"
 STYLE: Any = {
     "font.size": 11, "figure.titlesize": 14, "figure.titleweight": "bold", "axes.titlesize": 12,
     "axes.titlelocation": "left", "axes.edgecolor": GREY, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "axes.axisbelow": True, "grid.color": "#E6E6E6", "legend.frameon": False,
     "legend.fontsize": 10, "lines.linewidth": 2, "lines.markersize": 5, "savefig.dpi": 130,
 }  # fmt: skip
-SHOWN = (1e-6, 1e3)
-"""Limits at which curves on a logarithmic axis are clipped: a loss may be 0, and in a failed training it may have any
-size."""
+LEAST = 1e-6
+"""Curves on a logarithmic axis are clipped below, since a loss or a share of wrong answers may be 0."""
 SHOWN_MISTAKES = 20
-TILE = 3.15
-"""Height in inches of a mistake with its caption."""
-FEW_PAIRS = 300
-"""A point of fewer pairs (this is the number for 30 images) is drawn hollow: its share may be chance."""
 
 
 def draw_plots(
@@ -79,11 +73,11 @@ def draw_plots(
         write_atomically(folder / f"{name}.png", buffer.getvalue())
 
 
-def new_figure(width: float, height: float, title: str, arranged: bool = True) -> Figure:
-    """An empty figure in this module's style, `width` × `height` inches. If `arranged`, matplotlib places its parts."""
-    figure = Figure(figsize=(width, height), layout="constrained" if arranged else None, facecolor="white")
+def new_figure(width: float, height: float, title: str) -> Figure:
+    """An empty figure in this module's style, `width` × `height` inches."""
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, x=0.12 / width, ha="left", **({} if arranged else {"y": 1 - 0.12 / height}))
+    figure.suptitle(title, x=0.12 / width, ha="left")
     return figure
 
 
@@ -97,63 +91,29 @@ def as_svg(figure: Figure) -> str:
 
 @matplotlib.rc_context(STYLE)
 def training_curves(metrics: Sequence[dict[str, float]], bits: bool = False) -> Figure:
-    """Losses and shares of wrong answers by epoch, from the rows of a `metrics.jsonl`; bars if there is only one epoch.
-
-    `bits` says that the sum was trained bit by bit.
-    """
+    """Losses and shares of wrong answers by epoch, from the rows of a `metrics.jsonl`. Held-out images have solid
+    curves, training has dashed ones. `bits` says that the sum was trained bit by bit."""
     last, count = metrics[-1], len(metrics)
     held_out = "validation_digit" in last
     digit, total = (signed(last[f"{'validation' if held_out else 'train'}_{name}"]) for name in COLOURS)
     finding = f"digit and sum {digit}" if digit == total else f"digit {digit}, sum {total}"
     where = "on images held out" if held_out else "in training"
     figure = new_figure(10, 4.8, f"After {count} {'epoch' if count == 1 else 'epochs'}: {finding} right {where}")
-    left, right = figure.subplots(1, 2)
-    wrong = [{name: value if name == "epoch" else 1 - value for name, value in row.items()} for row in metrics]
-    draw_curves(left, metrics, "{:.3g}".format, ("validation_{}_nll", "{}_loss"))
-    draw_curves(right, wrong, lambda share: f"{100 * share:.3g} %", ("validation_{}", "train_{}"))
-    left.set_title("Loss in nats" + (" (sum, training: mean of five bits)" if bits else ""))
-    right.set_title("Wrong answers")
+    losses = "Loss in nats" + (" (sum, training: mean of five bits)" if bits else "")
+    panels = (losses, "validation_{}_nll", "{}_loss"), ("Wrong answers", "validation_{}", "train_{}")
+    for axes, (title, *templates) in zip(figure.subplots(1, 2), panels, strict=True):
+        for template, style, kind in zip(templates, ("o-", "o--"), ("held out", "training"), strict=True):
+            for name, colour in COLOURS.items():
+                known = [(row["epoch"], row[key]) for row in metrics if (key := template.format(name)) in row]
+                if known:
+                    epochs, values = np.array(known).T
+                    shown = (1 - values if title == "Wrong answers" else values).clip(LEAST)
+                    label = f"{name}, {kind}: {shown[-1]:.3g}"
+                    axes.plot(epochs, shown, style, color=colour, label=label, markersize=3)
+        axes.set(title=title, xlabel="epoch", yscale="log")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
     return figure
-
-
-def draw_curves(
-    axes: Axes, metrics: Sequence[dict[str, float]], text: Callable[[float], str], templates: tuple[str, str]
-) -> None:
-    """Draw the figures of digit and sum that two templates name, for held-out images (solid) and for training (hollow).
-
-    If digit and sum have the same figures, they share a curve. The axis is logarithmic, so that the last epochs can be
-    told apart. The curves of training are dashed. The digit's curves are broader, so they can be seen under the sum's.
-    The legend, below, has the last values. A single epoch is drawn as bars.
-    """
-    curves = []
-    for template, held_out in zip(templates, (True, False), strict=True):
-        values = [np.array([row.get(template.format(name), np.nan) for row in metrics], float) for name in COLOURS]
-        same = np.array_equal(values[0], values[1], equal_nan=True)
-        if not np.isnan(values[0]).all():
-            for name, of in zip(COLOURS, values[:1] if same else values, strict=False):
-                label = f"{'digit = sum' if same else name}, {'held out' if held_out else 'training'}"
-                curves.append((label, COLOURS[name], COLOURS[name] if held_out else "white", of))
-    if len(metrics) == 1:
-        labels, colours, fills, values = map(list, zip(*curves, strict=True))
-        last = [float(of[-1]) for of in values]
-        axes.bar_label(axes.barh(labels, last, 0.6, color=fills, edgecolor=colours), list(map(text, last)), padding=5)
-        axes.set(xlim=(0, 1.25 * max(*last, SHOWN[0])), xticks=[], ylim=(len(curves) - 0.4, -0.6))
-        axes.grid(False)
-        axes.tick_params(length=0)
-        axes.spines["bottom"].set_visible(False)
-        return
-    for label, colour, fill, of in curves:
-        held_out = fill == colour
-        axes.plot([row["epoch"] for row in metrics], of.clip(*SHOWN), color=colour, label=f"{label}: {text(of[-1])}",
-                  linewidth=(2 if held_out else 1.3) * (1.6 if colour == COLOURS["digit"] else 1), marker="o",
-                  linestyle="-" if held_out else (0, (4, 2)), clip_on=False, markerfacecolor=fill,
-                  zorder=3 if held_out else 2)  # fmt: skip
-    axes.set(xlabel="epoch", yscale="log")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: text(value)))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
 
 
 def signed(share: float) -> str:
@@ -183,20 +143,11 @@ def confusion(answers: GridAnswers, name: str) -> Figure:
     ceiling = max(int(wrong.max()), 1)
     axes.imshow(np.ma.masked_equal(wrong, 0), cmap="Reds", vmin=-0.15 * ceiling, vmax=ceiling)
     for (row, column), count in np.ndenumerate(matrix):
-        on_diagonal = row == column
-        if on_diagonal:
-            axes.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, color=PALE, linewidth=0))
         if count:
-            ink = GREY if on_diagonal else "white" if count > 0.6 * ceiling else "black"
-            axes.text(column, row, f"{count:,}", ha="center", va="center", color=ink,
-                      fontsize=8 if on_diagonal and size == SUMS else 9.5)  # fmt: skip
+            ink = GREY if row == column else "white" if count > 0.6 * ceiling else "black"
+            axes.text(column, row, f"{count:,}", ha="center", va="center", color=ink, fontsize=8)
     axes.set(xticks=range(size), yticks=range(size), xlabel=f"{name} answered", ylabel=f"true {name}")
-    axes.set_xticks(np.arange(size + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(size + 1) - 0.5, minor=True)
     axes.grid(False)
-    axes.grid(which="minor")
-    axes.tick_params(which="both", length=0)
-    axes.spines[:].set_visible(False)
     return figure
 
 
@@ -207,34 +158,18 @@ def reliability(answers: GridAnswers) -> Figure:
     panels = [(title, answers.digit_confidence, answers.digit_right)]
     panels += [] if answers.sum_computed else [("sum", answers.sum_confidence, answers.sum_right)]
     errors = [f"{name} {signed(calibration_error(confidence, right))}" for name, confidence, right in panels]
-    figure = new_figure(0.6 + 5.2 * len(panels), 7.3, f"Calibration error: {', '.join(errors)}")
-    grid = figure.subplots(2, len(panels), squeeze=False, sharex=True, height_ratios=(3.6, 1))
-    for (above, below), (name, confidence, right) in zip(grid.T, panels, strict=True):
-        colour = COLOURS["sum" if name == "sum" else "digit"]
-        # One point per bin, with its distance from the diagonal; hollow if the bin has too few answers to be sure.
-        above.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle=(0, (4, 2)), label="perfectly calibrated")
-        for are_few, fill, size, width, label in (
-            (False, colour, 8, 5, "answers of one bin"), (True, "white", 6, 1, f"fewer than {FEW_PAIRS} pairs"),
-        ):  # fmt: skip
-            points = [(sure, accuracy) for sure, accuracy, share in calibration_bins(confidence, right)
-                      if (share * right.size < FEW_PAIRS) == are_few]  # fmt: skip
-            if points:
-                x, y = np.transpose(points)
-                above.vlines(x, x, y, color=colour, alpha=0.35, linewidth=width)
-                above.plot(x, y, "o", color=colour, markerfacecolor=fill, markersize=size, label=label, clip_on=False,
-                           zorder=3)  # fmt: skip
-        above.set(ylabel="share of them right", xlim=(0, 1), ylim=(0, 1))
-        above.yaxis.set_major_formatter(PercentFormatter(1, 0, " %"))
+    figure = new_figure(0.6 + 5.2 * len(panels), 6, f"Calibration error: {', '.join(errors)}")
+    for axes, (name, confidence, right) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        axes.plot([0, 1], [0, 1], "--", color=GREY, linewidth=1, label="perfectly calibrated")
+        for sure, accuracy, share in calibration_bins(confidence, right):
+            axes.plot(sure, accuracy, "o", color=COLOURS["sum" if name == "sum" else "digit"], clip_on=False)
+            axes.annotate(signed(share), (sure, accuracy), (6, -10), textcoords="offset points", fontsize=8, color=GREY)
         means = signed(float(confidence.mean(dtype=float))), signed(float(right.mean()))
-        above.set_title(f"{name}: {means[0]} sure, {means[1]} right")
-        below.hist(confidence.ravel(), bins=np.linspace(0, 1, 16), color=colour, rwidth=0.9)
-        below.set(yscale="log", xlabel="confidence", ylabel="pairs")
-        below.set_ylim(bottom=0.7)
-        below.xaxis.set_major_formatter(PercentFormatter(1, 0, " %"))
-        below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-        below.yaxis.set_minor_locator(NullLocator())
-        below.legend(*above.get_legend_handles_labels(), loc="upper center", bbox_to_anchor=(0.5, -0.5), ncols=3,
-                     fontsize=9, columnspacing=1, handletextpad=0.2)  # fmt: skip
+        axes.set(title=f"{name}: {means[0]} sure, {means[1]} right", xlabel="confidence, and the share of the answers",
+                 ylabel="share of them right", xlim=(0, 1), ylim=(0, 1))  # fmt: skip
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(PercentFormatter(1, 0, " %"))
+        axes.legend()
     return figure
 
 
@@ -258,41 +193,32 @@ def most_confident_mistakes(answers: GridAnswers, most: int = SHOWN_MISTAKES) ->
 
 @matplotlib.rc_context(STYLE)
 def mistakes(answers: GridAnswers, digits: DigitSet) -> Figure:
-    """The most confident mistakes as pictures, with the number, the truth, both answers and their confidence. Wrong
-    answers stand out, and no confidence is rounded up to certainty."""
+    """The most confident mistakes as pictures, with the number, the truth, both answers and their confidence. No
+    confidence is rounded up to certainty."""
     chosen = most_confident_mistakes(answers)
     if not chosen:
-        figure = new_figure(7, 1.2, "No wrong answer", arranged=False)
+        figure = new_figure(7, 1.2, "No wrong answer")
         figure.text(0.12 / 7, 0.3, f"All {len(digits):,} images are right with all ten numbers.", color=GREY)
         return figure
-    disputed, right = disputed_labels(answers.truth), (answers.digit_right, answers.sum_right)
-    total, columns = int((~(right[0] & right[1]).all(1)).sum()), min(5, max(3, len(chosen)))
-    rows = -(-len(chosen) // columns)
+    disputed = disputed_labels(answers.truth)
+    total, columns = int((~(answers.digit_right & answers.sum_right).all(1)).sum()), min(5, max(3, len(chosen)))
     shown = "" if total == len(chosen) else f"; the {len(chosen)} most confident"
-    verb = "has" if total == 1 else "have"
-    height = TILE * rows + 0.6
-    figure = new_figure(
-        2.2 * columns, height, f"{total:,} of {len(digits):,} images {verb} a wrong answer{shown}", arranged=False
-    )
-    for place, (image, number, _) in enumerate(chosen):
-        row, column = divmod(place, columns)
-        left, bottom = (2.2 * column + 0.2) / (2.2 * columns), (TILE * (rows - row) - 2.1) / height
-        axes = figure.add_axes((left, bottom, 1.8 / (2.2 * columns), 1.8 / height))
-        axes.imshow(digits.images[image], cmap="gray", vmin=0, vmax=255)
-        axes.set(xticks=[], yticks=[])
-        axes.spines[:].set_visible(False)
-        doubt = disputed is not None and disputed[image]
-        axes.set_title(f"+ {number}" + ("   (label disputed)" if doubt else ""), pad=4)
+    title = f"{total:,} of {len(digits):,} images {'has' if total == 1 else 'have'} a wrong answer{shown}"
+    rows = -(-len(chosen) // columns)
+    figure = new_figure(2.2 * columns, 3.2 * rows + 0.6, title)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes, mistake in zip_longest(grid.flat, chosen):
+        axes.set_axis_off()
+        if mistake is None:
+            continue
+        image, number, _ = mistake
         at = image, number
-        sure = [float(share[at]) for share in (answers.digit_confidence, answers.sum_confidence)]
-        inks = ["black" if of[at] else WRONG for of in right]
-        for line, (texts, colours) in enumerate((
-            (("", "digit", "sum"), (GREY, GREY)),
-            (("truth", f"{answers.truth[image]}", f"{answers.true_sum[at]}"), ("black", "black")),
-            (("answer", f"{answers.digit[at]}", f"{answers.sum[at]}"), inks),
-            (("sure", *("> 99.9 %" if share >= 0.9995 else f"{100 * share:.1f} %" for share in sure)), inks),
-        )):  # fmt: skip
-            for x, text, ink in zip((0, 0.62, 1), texts, (GREY, *colours), strict=True):
-                axes.text(x, -0.05 - 0.12 * line, text, color=ink, transform=axes.transAxes, fontsize=10, va="top",
-                          ha="left" if x == 0 else "right", fontweight="bold" if ink == WRONG else None)  # fmt: skip
+        sure = ["> 99.9 %" if share >= 0.9995 else f"{100 * share:.1f} %"
+                for share in (answers.digit_confidence[at], answers.sum_confidence[at])]  # fmt: skip
+        axes.imshow(digits.images[image], cmap="gray", vmin=0, vmax=255)
+        axes.set_title(f"+ {number}" + ("   (label disputed)" if disputed is not None and disputed[image] else ""))
+        axes.text(0, -0.05, f"truth {answers.truth[image]}, sum {answers.true_sum[at]}", transform=axes.transAxes,
+                  va="top", fontsize=10)  # fmt: skip
+        answer = f"answer {answers.digit[at]}, sum {answers.sum[at]}\nsure {sure[0]}, {sure[1]}"
+        axes.text(0, -0.17, answer, transform=axes.transAxes, va="top", fontsize=10, color=WRONG)
     return figure
