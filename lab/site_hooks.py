@@ -45,7 +45,7 @@ PAGES = {
 """Pages from elsewhere in the repository, and their places on the site."""
 SHOWN = (
     "examples/train_in_one_file.py", "examples/two-inputs-two-outputs.ipynb", "tests/test_network.py",
-    "tests/test_study.py", "tests/test_wings.py",
+    "lab/tests/test_study.py", "tests/test_wings.py",
 )  # fmt: skip
 """Files to which pages link; the site shows them under `source/`, and leaves them out of the search."""
 PLACES = {"README.md": "index.md", **PAGES, **{path: f"source/{Path(path).with_suffix('.md')}" for path in SHOWN}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -120,3 +121,11 @@ def test_the_test_of_circles_can_fail(tmp_path: Path) -> None:
     (tmp_path / "files.py").write_text("from sumnist import errors\n")
     with pytest.raises(CycleError):
         order_of(tmp_path)
+
+
+def test_neither_the_package_nor_a_test_of_it_imports_the_laboratory() -> None:
+    tests = Path(__file__).parent
+    files = [*SOURCE.rglob("*.py"), *tests.rglob("*.py"), tests.parent / "conftest.py"]
+    pattern = re.compile(r"^\s*(from|import) lab\b", re.MULTILINE)
+    assert [path for path in files if pattern.search(path.read_text(encoding="utf-8"))] == []
+    assert pattern.search("    from lab.suites import pages")
