@@ -17,15 +17,7 @@ from hypothesis import strategies as st
 
 from sumnist.errors import LayoutError
 from sumnist.formulas import LARGEST_FACTOR, Relation
-from sumnist.sheets.layout import (
-    Field,
-    FieldKind,
-    Identified,
-    Identity,
-    Layout,
-    Page,
-    Paper,
-)
+from sumnist.sheets.layout import Field, FieldKind, Identified, Identity, Layout, Page, Paper
 from sumnist.tables.layout import Observed, Station, TableLayout
 from sumnist.tables.rules import COLUMN, ROW, Rule, letters, moved
 
@@ -58,10 +50,7 @@ def test_a_file_says_what_is_on_the_form_and_the_totals_follow_from_their_formul
         Field("part", "part", "boxes", 3, 108),
         Field("total", "Total", "boxes", 3, 231, halves=True),
     )
-    assert layout.formulas == (
-        Relation("part", ((1, "q1"), (1, "q2"))),
-        Relation("total", ((1, "part"), (1, "q3"))),
-    )
+    assert layout.formulas == (Relation("part", ((1, "q1"), (1, "q2"))), Relation("total", ((1, "part"), (1, "q3"))))
 
 
 def test_a_line_of_largest_marks_is_an_exam_with_a_total_in_halves_if_one_of_them_is() -> None:

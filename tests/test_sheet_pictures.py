@@ -107,8 +107,7 @@ def test_without_the_extra_pictures_are_opened_and_pdf_files_ask_for_it(monkeypa
 
 
 @pytest.mark.parametrize(
-    ("sides", "shape"),
-    [((1_000, 1_414), (4_096, 2_897)), ((70, 99), (2_000, 1_414)), ((297, 420), (3_308, 2_339))],
+    ("sides", "shape"), [((1_000, 1_414), (4_096, 2_897)), ((70, 99), (2_000, 1_414)), ((297, 420), (3_308, 2_339))]
 )
 def test_a_page_that_is_not_as_large_as_paper_has_a_useful_size(
     sides: tuple[float, float], shape: tuple[int, int], tmp_path: Path

@@ -631,11 +631,7 @@ def test_a_sheet_nobody_could_read_is_to_be_looked_at_in_all_cells_of_which_none
 
 def test_a_number_of_which_no_candidate_fits_is_what_the_total_implies() -> None:
     largest = {"a": 10**9, "b": 10**9, "t": 2 * 10**9}
-    evidence = {
-        "a": Values({}, 1.0),
-        "b": Values({123_456_789: 1.0}, 0.0),
-        "t": Values({987_654_321: 1.0}, 0.0),
-    }
+    evidence = {"a": Values({}, 1.0), "b": Values({123_456_789: 1.0}, 0.0), "t": Values({987_654_321: 1.0}, 0.0)}
     formula = [Relation("t", ((1, "a"), (1, "b")))]
     found = verdict(Relations(largest, formula, mistake=1e-3).posterior(evidence))
     assert found.state == "corrected"
