@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+import workbooks
 from finding import several
 from sumnist.arithmetic.values import Values
 from sumnist.cli import main
@@ -350,9 +351,12 @@ def test_a_page_that_cannot_be_read_is_a_line_that_says_so_and_the_others_are_th
     assert {rule.relation.text for rule in proposed([good, bad]).rules or ()} == {
         one["formula"] for one in good["rules"]
     }
-    with ZipFile(tables.with_suffix(".xlsx")) as book:
-        workbook = book.read("xl/workbook.xml").decode()
-    assert all(f'name="{name}"' in workbook for name in ("Page 1", "Page 2", "Numbers"))
+    book = workbooks.opened(tables.with_suffix(".xlsx"))
+    for cell in good["cells"]:
+        assert book["Page 1"].values[f"{cell['cell'][0]}{cell['row'] + 2}"] == cell["value"]
+    assert bad["error"] in (book["Page 2"].values["A2"], f"{bad['path']}: {book['Page 2'].values['A2']}")
+    found = [(line[1], line[4]) for line in book["Numbers"].lines()[1:]]  # without names, which are empty
+    assert found == [(one["cell"], one["value"]) for one in good["cells"]]
 
 
 def test_a_table_of_numbers_says_of_each_where_it_comes_from(tables: Path, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def resolved(page: Page, typed: Typed) -> Page:
 
 
 def evidence_of(page: Page, typed: Typed, decimals: Mapping[int, int]) -> Iterator[tuple[Place, Values]]:
-    """The possible numbers of each cell, in units of its last decimal: those that were read, or the value one."""
+    """The possible numbers of each cell, in units of its last decimal: those that were read, or the typed one."""
     for cell in page["cells"]:
         place = place_of(cell)
         if cell["cell"] not in typed:
