@@ -389,7 +389,10 @@ FIELD: dict[str, type | tuple[type, ...]] = {
     "name": str, "label": str, "kind": str, "digits": int, "largest": (int, float), "halves": bool,
 }  # fmt: skip
 """The keys of a field in TOML, and the types of their values."""
-TYPES = {str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table", list: "tables"}
+TYPES: dict[Any, str] = {
+    str: "a text in quotes", int: "a whole number", bool: "true or false", dict: "a table", list: "tables",
+    (str, list): "a text in quotes, or several in brackets", (int, float): "a number",
+}  # fmt: skip
 """The names of types in messages."""
 
 
@@ -427,14 +430,7 @@ def check_keys(what: str, values: Mapping[str, Any], types: Mapping[str, Any], n
             raise LayoutError(f"{what}: {unknown('key', key[:40], tuple(types))}")
         kind = types[key]
         if type(value) not in (kind if isinstance(kind, tuple) else (kind,)):
-            several = isinstance(kind, tuple)
-            expected = (
-                TYPES[kind]
-                if not several
-                else "a text in quotes, or several in brackets"
-                if str in kind
-                else "a number"
-            )
+            expected = TYPES[kind]
             raise LayoutError(f"{what}: {key} = {str(value)[:60]!r}, expected {expected}: write it so")
     if missing := [key for key in needed if key not in values]:
         raise LayoutError(f"{what}: no {missing[0]}, expected one: add {missing[0]} = …")
@@ -720,11 +716,8 @@ class Column:
         area, places, headings = self.area, [], []
         befores = accumulate((self.row(field) + spacing for field in self.fields), initial=0.0)
         for field, before in zip(self.fields, befores, strict=False):
-            y, point, beside = (
-                area.y + MM.frame * self.framed + before,
-                area.right - self.tail,
-                whole(field) <= self.whole,
-            )
+            point, beside = area.right - self.tail, whole(field) <= self.whole
+            y = area.y + MM.frame * self.framed + before
             boxes = boxes_of(field, point - self.whole - self.tail - MM.between if beside else point, y)
             correction = boxes_of(field, point, y if beside else y + MM.box[1] + MM.beneath)
             frame = Rectangle(area.x - MM.frame, y - MM.frame, area.width + 2 * MM.frame, self.row(field))

@@ -76,13 +76,11 @@ class Style:
     """The least and the most height of its row."""
     apart: float = 4.0
     """The space between columns of lines."""
-    instruction: str = (
-        'Write one digit in each box. Cross out a mistake, and write the number again under "correction".'
-    )
+    boxes: str = "Write one digit in each box."
     """What to do on a form with boxes."""
-    free: str = (
-        'Write each number inside its frame. Cross out a mistake, and write the number again under "correction".'
-    )
+    frames: str = "Write each number inside its frame."
+    """What to do on a form without."""
+    anew: str = 'Cross out a mistake, and write the number again under "correction".'
     """What to do on a form without."""
     halves: str = "A half is a 5 behind the point."
     """How to write a half."""
@@ -119,7 +117,7 @@ def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None)
     texts = [layout.title, layout.note, *layout.lines, *(field.label for field in layout.fields)]
     texts += [
         *(person.text for person in people),
-        STYLE.instruction + STYLE.free + STYLE.halves + "Name, Number, version · 0123456789½…",
+        STYLE.boxes + STYLE.frames + STYLE.anew + STYLE.halves + "Name, Number, version · 0123456789½…",
     ]
     name = registered(font or FONT, texts)
     canvas = Canvas(data := BytesIO(), (page.width * mm, page.height * mm), invariant=True)
@@ -188,7 +186,8 @@ class Sheet:
             self.cells(tag, tag_cells(code))
         self.text(page.title, layout.title, STYLE.title, bold=True)
         kinds = {field.kind for field in fields}
-        self.text(page.instruction, STYLE.instruction if "boxes" in kinds else STYLE.free, STYLE.instruct)
+        instruction = f"{STYLE.boxes if 'boxes' in kinds else STYLE.frames} {STYLE.anew}"
+        self.text(page.instruction, instruction, STYLE.instruct)
         self.example(layout)
         if self.width(layout.note, STYLE.least) <= page.note.width * mm:
             self.text(page.note, layout.note, STYLE.ruled, bold=True)
@@ -230,9 +229,8 @@ class Sheet:
         worked *= most <= STYLE.most_boxes
         for text in (worked + halves, worked or halves, halves):
             pieces = [one for place, part in enumerate(text.split("|")) for one in (part if place % 2 else [part])]
-            widths = [
-                STYLE.example_box if len(piece) == 1 else self.width(piece, STYLE.instruct) / mm for piece in pieces
-            ]
+            wide = [self.width(piece, STYLE.instruct) / mm for piece in pieces]
+            widths = [STYLE.example_box if len(piece) == 1 else w for piece, w in zip(pieces, wide, strict=True)]
             if sum(widths) <= row.width:
                 break
         for piece, width, x in zip(pieces, widths, accumulate(widths, initial=row.x), strict=False):

@@ -203,9 +203,8 @@ def seen(field: Field, main: Shown, correction: Shown, is_total: bool) -> Seen:
     values = np.union1d(np.union1d(main.values, correction.values), [0])
     anew, zero = HABITS.corrected * main.crossed + HABITS.written_anew * main.mean, values == 0
     lacking = HABITS.left_out if is_total else HABITS.ordinary * HABITS.zero_empty * HABITS.forgotten / field.largest
-    number, empty, filler = (
-        (1.0, 0.0, 0.0) if is_total else (HABITS.zero_written, HABITS.zero_empty, HABITS.zero_filler)
-    )
+    zeros = HABITS.zero_written, HABITS.zero_empty, HABITS.zero_filler
+    number, empty, filler = (1.0, 0.0, 0.0) if is_total else zeros
     unclear = HABITS.void * main.crossed * correction.blank + HABITS.otherwise
     ways = np.zeros((len(values), len(HOW)))
     ways[:, 0] = HABITS.ordinary * np.where(zero, number, 1.0) * main.at(values) * correction.blank
@@ -279,9 +278,8 @@ def places_in(boxes: Floats) -> Places:
         free, starts = len(boxes) - length, []
         for start in range(free + 1):
             others = float(empty[:start].prod() * empty[start + length :].prod())
-            starts.append(
-                (start, others * (1.0 if not free else HABITS.last if start == free else HABITS.shifted / free))
-            )
+            how_often = 1.0 if not free else HABITS.last if start == free else HABITS.shifted / free
+            starts.append((start, others * how_often))
         if free:
             zeros, fillers = (float(boxes[:free, kind].prod()) for kind in (0, FILLER))
             starts.append((free, HABITS.led_by_zeros * zeros + HABITS.led_by_fillers * fillers))
@@ -402,14 +400,10 @@ class SheetReading(Verdict):
             return self.layout.field(name).plain(value)
 
         def entry(one: Correction | WrongTotal) -> dict[str, Any]:
-            return {
-                key: value
-                if isinstance(value, str)
-                else round(value, 6)
-                if key == "probability"
-                else plain(one.field, value)
-                for key, value in one._asdict().items()
+            values = {
+                key: plain(one.field, value) for key, value in one._asdict().items() if not isinstance(value, str)
             }
+            return one._asdict() | values | {"probability": round(one.probability, 6)}
 
         return {
             "state": self.state, "identity": self.identity, "layout": self.layout.id, "version": self.version,
@@ -530,9 +524,8 @@ class SheetReader:
         posterior = self.check.posterior({name: one.evidence for name, one in evidence.items()})
         found = verdict(posterior)
         how = {name: one.how(found.values[name]) for name, one in evidence.items()}
-        return SheetReading(
-            **vars(found), layout=self.layout, read={name: posterior.read[name] for name in names}, how=how
-        )
+        read = {name: posterior.read[name] for name in names}
+        return SheetReading(**vars(found), layout=self.layout, read=read, how=how)
 
     def rescored(self, images: Sequence[Grey], logs: Floats) -> Floats:
         """The log-likelihoods of boxes `[n, 14]`. If it is in doubt which digit a box shows, the reader of digits is
@@ -543,9 +536,8 @@ class SheetReader:
             digits = shares[DIGITS]
             if shares.max() >= LOOKS.sure_digit or digits.max() < LOOKS.some_digit:
                 continue
-            second = self.digits(
-                Intensities(1 - image[LOOKS.lines : -LOOKS.lines, LOOKS.lines : -LOOKS.lines]), ink="dark"
-            )
+            within = slice(LOOKS.lines, -LOOKS.lines)
+            second = self.digits(Intensities(1 - image[within, within]), ink="dark")
             if second.is_digit:
                 both = digits**LOOKS.second * second.digit**LOOKS.second
                 with np.errstate(divide="ignore"):
@@ -569,9 +561,8 @@ class SheetReader:
         assert self.strips is not None
         shares: dict[int, float] = {}
         for decimal in (".", ",") if one.halves else (None,):
-            reading = self.strips(
-                Intensities(1 - image), (1, one.digits + one.halves), decimal, "dark", LOOKS.candidates
-            )
+            digits = 1, one.digits + one.halves
+            reading = self.strips(Intensities(1 - image), digits, decimal, "dark", LOOKS.candidates)
             for candidate in reading.candidates:
                 units = candidate.value * (2 if one.halves else 1)
                 if units == int(units):

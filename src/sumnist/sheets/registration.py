@@ -275,10 +275,7 @@ def complaint(picture: Image.Image, found: dict[int, Floats]) -> str:
         )
     if detected(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), max(1, -(-max(picture.size) // EDGES.small[0]))):
         return "the sheet is mirrored, expected it as it is printed: turn mirroring off in the camera or the scanner"
-    return (
-        "no corner tag is found, expected a sheet of `sumnist sheet new` with four of them: photograph the whole page, "
-        "sharp and in even light"
-    )
+    return "no corner tag is found, expected a sheet of `sumnist sheet new`: photograph the whole page, in even light"
 
 
 def refined(grey: Bytes, corners: Floats) -> tuple[Floats, Floats]:
@@ -505,9 +502,8 @@ def shifts_of(sheet: Registered) -> Floats:
     corner tags put them, `[N, 4]` in millimetres. If no lines are seen, the known shifts. Groups that differ much from
     those around them are left out."""
     places = (*sheet.page.places, *([sheet.page.identity] if sheet.page.identity else []))
-    groups = [
-        group for place in places for group in ((place.boxes, BOX_LINES.solid), (place.correction, BOX_LINES.dashed))
-    ]
+    solid, dashed = BOX_LINES.solid, BOX_LINES.dashed
+    groups = [group for place in places for group in ((place.boxes, solid), (place.correction, dashed))]
     ends = [(row[0], row[-1].x + row[-1].width) for row, _ in groups]
     areas = [Rectangle(first.x, first.y, right - first.x, first.height) for first, right in ends]
     middles = np.array([(first.x + right, first.y + (first.y + first.height)) for first, right in ends]) / 2
@@ -556,20 +552,15 @@ def place_of(profile: Floats, lines: Floats) -> float | None:
     """How many millimetres parallel lines are moved, given where they should be and a profile of the ink across them;
     None if they are not clearly seen."""
     ink = np.convolve(profile, np.ones(3) / 3, "same")
-    by = (
-        np.arange(-round(BOX_LINES.farthest * BOX_LINES.scale), round(BOX_LINES.farthest * BOX_LINES.scale) + 1)
-        / BOX_LINES.scale
-    )
+    farthest = round(BOX_LINES.farthest * BOX_LINES.scale)
+    by = np.arange(-farthest, farthest + 1) / BOX_LINES.scale
     at, aside = (lines[:, None] + by) * BOX_LINES.scale - 0.5, BOX_LINES.around * BOX_LINES.scale
     on, before, behind = np.interp(np.stack([at, at - aside, at + aside]), np.arange(len(ink)), ink)
     score = (on - (before + behind) / 2).mean(0)
     best = int(score.argmax())
     elsewhere = score[np.abs(by - by[best]) > BOX_LINES.around]
-    if (
-        score[best] < BOX_LINES.least
-        or elsewhere.max(initial=0.0) > BOX_LINES.clear * score[best]
-        or best in (0, len(by) - 1)
-    ):
+    is_clear = elsewhere.max(initial=0.0) <= BOX_LINES.clear * score[best]
+    if score[best] < BOX_LINES.least or not is_clear or best in (0, len(by) - 1):
         return None
     low, most, high = score[best - 1 : best + 2]
     return float(by[best] + (low - high) / (low - 2 * most + high) / 2 / BOX_LINES.scale)

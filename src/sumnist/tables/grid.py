@@ -110,9 +110,8 @@ def bend_of(points: Floats, pairs: Integers, axis: int, em: float) -> Bend:
     weights: Floats = bend.weights
     for _ in range(SEARCH.rounds):
         believed = 1 / (1 + ((apart + steps @ weights) * bend.scale / (SEARCH.spread * em)) ** 2)
-        weights = np.asarray(
-            -np.linalg.solve(steps.T @ (steps * believed[:, None]) + ridge, steps.T @ (believed * apart)), np.float64
-        )
+        normal = steps.T @ (steps * believed[:, None]) + ridge
+        weights = np.asarray(-np.linalg.solve(normal, steps.T @ (believed * apart)), np.float64)
     return Bend(axis, bend.middle, bend.scale, weights)
 
 

@@ -341,9 +341,8 @@ class TableReader:
             if hand is None:
                 break
             taught = self.reader.with_hand(hand)
-            unsure = [
-                place for place in page.cells if place not in solved.numbers or solved.best(place)[1] < JUDGE.sure
-            ]
+            sure = {place for place in solved.numbers if solved.best(place)[1] >= JUDGE.sure}
+            unsure = [place for place in page.cells if place not in sure]
             better_judges, better_readings = read_cells(taught, page, unsure)
             judges, again = judges | better_judges, readings | better_readings
             better = self.solved(judges, again, solved.findings)
@@ -527,11 +526,8 @@ def real_lines(reader: Reader, page: TablePage, axis: int) -> list[int]:
 
         def reads(place: Place) -> bool:
             seen = judge_of(reader, page, place)()
-            return (
-                seen.reason in JUDGE.number and seen.confidence >= JUDGE.likely
-                if is_sparse
-                else seen.reason != NOT_A_NUMBER
-            )
+            is_likely = seen.reason in JUDGE.number and seen.confidence >= JUDGE.likely
+            return is_likely if is_sparse else seen.reason != NOT_A_NUMBER
 
         some = line[:: -(-len(line) // JUDGE.asked) or 1]
         return len(line) > 0 and (all(map(reads, some)) or 2 * sum(map(reads, line)) > len(line))
@@ -618,9 +614,8 @@ def posterior_of(numbers: Mapping[Place, Values], relations: Sequence[Relation],
     signed = {name for name, one in evidence.items() if any(int(value) < 0 for value in one.probabilities)}
     signed |= {one.total for one in relations if any(weight < 0 for weight, _ in one.terms)}
     least = {name: -largest if name in signed else 0 for name in evidence}
-    return Relations(dict.fromkeys(evidence, largest), relations, mistake=mistake, least=least, sums=False).posterior(
-        evidence
-    )
+    model = Relations(dict.fromkeys(evidence, largest), relations, mistake=mistake, least=least, sums=False)
+    return model.posterior(evidence)
 
 
 def ways_of(readings: Mapping[Place, FoundNumber]) -> dict[int, tuple[int, bool]]:

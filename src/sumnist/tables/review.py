@@ -97,12 +97,8 @@ def sums_of(page: Page, column: int) -> list[dict[str, Any]]:
     for one in page["rules"]:
         rule = Rule.of(one["formula"])
         relation = rule.relation
-        if (
-            rule.of_rows
-            and relation.divisor == 1
-            and not relation.times
-            and column + 1 in (one["places"] or [column + 1])
-        ):
+        is_sum = rule.of_rows and relation.divisor == 1 and not relation.times
+        if is_sum and column + 1 in (one["places"] or [column + 1]):
             total, *terms = (cell_name(rule.place(name, column)) for name in relation.names)
             there = [(weight, name) for (weight, _), name in zip(relation.terms, terms, strict=True) if name in names]
             if total in names and there:

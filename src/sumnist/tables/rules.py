@@ -357,9 +357,8 @@ def repeated(of_rows: Sequence[Finding], values: Integers, there: Mask) -> list[
         shapes[shape_of(one.rule.relation)].append(one)
     for alike in sorted(shapes.values(), key=len, reverse=True):
         totals = [int(one.rule.relation.total[1:]) for one in alike]
-        steps = [
-            (Counter(total % step for total in totals).most_common(1)[0], step) for step in {*np.diff(totals).tolist()}
-        ]
+        apart = {*np.diff(totals).tolist()}
+        steps = [(Counter(total % step for total in totals).most_common(1)[0], step) for step in apart]
         (phase, times), step = max(steps, key=lambda one: (one[0][1], one[1]), default=((0, 0), 0))
         if times < CHANCES.repeated:
             continue
@@ -411,9 +410,8 @@ def last_totals(numbers: Mapping[Place, Values]) -> list[Finding]:
                 found[rows[-1]][column] = min(logs)
     findings = []
     for last, by_column in found.items():
-        places = frozenset(
-            column for column, log_p in by_column.items() if log_p < math.log10(CHANCES.once / len(columns))
-        )
+        bound = math.log10(CHANCES.once / len(columns))
+        places = frozenset(column for column, log_p in by_column.items() if log_p < bound)
         if places:
             terms = tuple((1, f"r{row + 1}") for row in range(last))
             rule = Rule(Relation(f"r{last + 1}", terms), places)
