@@ -115,10 +115,8 @@ def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None)
         )
     page = Page.of(layout)
     texts = [layout.title, layout.note, *layout.lines, *(field.label for field in layout.fields)]
-    texts += [
-        *(person.text for person in people),
-        STYLE.boxes + STYLE.frames + STYLE.anew + STYLE.halves + "Name, Number, version · 0123456789½…",
-    ]
+    texts += [*(person.text for person in people), "Name, Number, version · 0123456789½…"]
+    texts += [STYLE.boxes, STYLE.frames, STYLE.anew, STYLE.halves]
     name = registered(font or FONT, texts)
     canvas = Canvas(data := BytesIO(), (page.width * mm, page.height * mm), invariant=True)
     canvas.setTitle(layout.title)

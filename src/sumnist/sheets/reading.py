@@ -256,9 +256,8 @@ def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
     sign, empty = (1 - HABITS.slash) * ratios[:, FILLER] + HABITS.slash * ratios[:, 1], ratios[:, EMPTY]
     filler = (((sign + empty) / 2).prod() - (empty / 2).prod()) / (1 - 0.5 ** len(ratios))
     # At least one box is crossed out.
-    uncrossed = HABITS.partly_empty * empty + (1 - (HABITS.partly_crossed + HABITS.partly_empty)) * ratios[
-        :, DIGITS
-    ].mean(1)
+    crossed_out, left = HABITS.partly_crossed, HABITS.partly_empty
+    uncrossed = left * empty + (1 - (crossed_out + left)) * ratios[:, DIGITS].mean(1)
     crossed = (HABITS.partly_crossed * ratios[:, CROSSED] + uncrossed).prod() - uncrossed.prod()
     return Shown(
         values, written, rest, (listed + rest * left) / (field.largest + 1), float(empty.prod()), float(filler),
@@ -400,10 +399,9 @@ class SheetReading(Verdict):
             return self.layout.field(name).plain(value)
 
         def entry(one: Correction | WrongTotal) -> dict[str, Any]:
-            values = {
-                key: plain(one.field, value) for key, value in one._asdict().items() if not isinstance(value, str)
-            }
-            return one._asdict() | values | {"probability": round(one.probability, 6)}
+            values = one._asdict()
+            numbers = {key: plain(one.field, value) for key, value in values.items() if not isinstance(value, str)}
+            return values | numbers | {"probability": round(one.probability, 6)}
 
         return {
             "state": self.state, "identity": self.identity, "layout": self.layout.id, "version": self.version,
