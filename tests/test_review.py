@@ -339,7 +339,7 @@ NO_SHEET = "not a sheet that was read, expected a JSON object: take it out"
         *((line, f", line 2: {NO_SHEET}") for line in ("{", "{}", "[]")),
         ('{"row": 0, "path": "a.jpg", "error": "torn"}', ", line 2: row 0 is there twice, expected each once"),
         ('{"row": 1, "path": "a.jpg", "error": "torn", "layout": "another"}',
-         f", line 2: a sheet of the layout another, expected {EXAM.id}: name its layout with --layout"),
+         f", line 2: a sheet of the layout another, expected {EXAM.id}: name its --layout"),
         ("", ": cannot be read (no such file or directory), expected the marks.jsonl of sheets that were read: check"),
     ],
 )  # fmt: skip

@@ -256,8 +256,8 @@ def in_boxes(field: Field, logs: NDArray[Any]) -> Shown:
     sign, empty = (1 - HABITS.slash) * ratios[:, FILLER] + HABITS.slash * ratios[:, 1], ratios[:, EMPTY]
     filler = (((sign + empty) / 2).prod() - (empty / 2).prod()) / (1 - 0.5 ** len(ratios))
     # At least one box is crossed out.
-    crossed_out, left = HABITS.partly_crossed, HABITS.partly_empty
-    uncrossed = left * empty + (1 - (crossed_out + left)) * ratios[:, DIGITS].mean(1)
+    crossed_out, bare = HABITS.partly_crossed, HABITS.partly_empty
+    uncrossed = bare * empty + (1 - (crossed_out + bare)) * ratios[:, DIGITS].mean(1)
     crossed = (HABITS.partly_crossed * ratios[:, CROSSED] + uncrossed).prod() - uncrossed.prod()
     return Shown(
         values, written, rest, (listed + rest * left) / (field.largest + 1), float(empty.prod()), float(filler),

@@ -275,7 +275,9 @@ def complaint(picture: Image.Image, found: dict[int, Floats]) -> str:
         )
     if detected(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), max(1, -(-max(picture.size) // EDGES.small[0]))):
         return "the sheet is mirrored, expected it as it is printed: turn mirroring off in the camera or the scanner"
-    return "no corner tag is found, expected a sheet of `sumnist sheet new`: photograph the whole page, in even light"
+    return (
+        "no corner tag is found, expected a sheet of `sumnist sheet new` with four of them: photograph the whole page"
+    )
 
 
 def refined(grey: Bytes, corners: Floats) -> tuple[Floats, Floats]:
