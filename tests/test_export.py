@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from sumnist.cli import main
 from sumnist.config import preset
 from sumnist.data.mnist import load_mnist
-from sumnist.errors import ExportError, RunError
+from sumnist.errors import ExportError, HandError, RunError
 from sumnist.files import NUMBERS, PRETRAINED
+from sumnist.inference.hand import Hand
 from sumnist.inference.onnx import OnnxNetwork, with_checksum
 from sumnist.inference.reader import Reader
 from sumnist.model.export_spec import ExportSpec
@@ -239,3 +240,13 @@ def test_an_export_of_version_0_1_answers_the_same(images: NDArray[np.float32]) 
         assert isinstance(one, np.ndarray)
         assert isinstance(other, np.ndarray)
         assert np.array_equal(one, other)
+
+
+def test_hands_that_were_learned_with_an_earlier_export_of_the_same_answers_correct_the_packaged_network() -> None:
+    network, nothing = OnnxNetwork(PRETRAINED / "model.onnx"), np.zeros((0, 0), np.float32)
+    assert network.checksum == network.metadata["hands"] != network.metadata["sha256"]
+    network.with_hand(Hand({network.metadata["hands"]: nothing}, (0,) * 10))
+    with pytest.raises(HandError, match="another network than the hand was learned with"):
+        network.with_hand(Hand({network.metadata["sha256"]: nothing}, (0,) * 10))
+    other = OnnxNetwork(file_of("exact")[1])
+    assert other.checksum == other.metadata["sha256"]

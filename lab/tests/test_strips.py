@@ -1,5 +1,5 @@
 """What is drawn for training: strokes and characters by a pen, what is written on strips and what stands in cells, and
-what becomes of their pictures. That none of it moves is for `test_drawn_alike`."""
+what becomes of their pictures."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The suites: which half a picture is in, that each is a function of its place, and that what is known of it is true.
-By `test_drawn_alike` none of them moves."""
+"""The suites: which half a picture is in, that each is a function of its place, and that what is known of it is true."""
 
 from __future__ import annotations
 
