@@ -1,4 +1,4 @@
-"""The suites: which half a picture is in, that each is a function of its place, and that what is known of it is true."""
+"""The suites: which half a picture is in, that each is a function of its place, and that what is known is true."""
 
 from __future__ import annotations
 
