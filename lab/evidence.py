@@ -66,10 +66,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lab.rendering import markdown_table
 from lab.study.rows import append_jsonl, read_jsonl
 from sumnist.environment import commit, describe_machine, now
 from sumnist.evaluation.metrics import wilson
-from sumnist.evaluation.text import duration, markdown_table, percent
+from sumnist.evaluation.text import duration, percent
 
 Row = dict[str, Any]
 Rows = list[Row]
@@ -185,7 +186,7 @@ def newest(rows: Rows, key: str = "machine.processor") -> Rows:
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     """Write a Markdown table between two line ends. If it has no lines, write that nothing is measured."""
-    return f"\n{markdown_table(head, body, figures=False)}\n" if body else f"\n{NOT_MEASURED}\n"
+    return f"\n{markdown_table(head, body)}\n" if body else f"\n{NOT_MEASURED}\n"
 
 
 def median(rows: Rows, key: str, /, **where: Any) -> float:

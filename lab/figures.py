@@ -38,11 +38,12 @@ from lab.evidence import (
     value_of,
 )  # fmt: skip
 from lab.records import SUMS, same, settings_of
+from lab.rendering import as_svg
 from lab.study import report
 from sumnist.arithmetic.relations import KINDS, WEIGHTS, Kind, Posterior, Relations, Writer
 from sumnist.arithmetic.values import Values
 from sumnist.config import PRESETS
-from sumnist.evaluation.plots import GREY, STYLE, as_svg, new_figure
+from sumnist.evaluation.plots import GREY, STYLE, new_figure
 from sumnist.evaluation.text import percent
 from sumnist.formulas import MISTAKE, Relation
 from sumnist.sheets.check import SURE, WRONG, verdict

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from sumnist.cli import main
-from sumnist.config import preset
+from sumnist.config import Training, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import ExportError, HandError, RunError
 from sumnist.files import NUMBERS, PRETRAINED
@@ -90,10 +90,10 @@ def test_inputs_and_outputs_have_the_documented_types() -> None:
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory, small_config: object) -> Path:
+def exported(tmp_path_factory: pytest.TempPathFactory, small_config: Training) -> Path:
     """An exported run of the learned kind."""
     folder = tmp_path_factory.mktemp("runs") / "exported"
-    train(replace(small_config, fusion="concat", epochs=4), folder, progress=False)  # type: ignore[type-var]
+    train(replace(small_config, fusion="concat", epochs=4), folder, progress=False)
     export_run(folder)
     return folder
 

@@ -42,7 +42,7 @@ from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training import calibrate as fitting
 from sumnist.training import tasks
 from sumnist.training.devices import ProcessGroup, choose_bf16, choose_device, process_group
-from sumnist.training.evaluate import compare_runs, evaluate_run, evaluate_sums
+from sumnist.training.evaluate import evaluate_run, evaluate_sums
 from sumnist.training.export import export_run
 from sumnist.training.folder import Learner
 from sumnist.training.loop import train, training_step
@@ -676,7 +676,6 @@ def test_a_network_that_learned_from_sums_is_evaluated_and_exported_but_sent_whe
     for ask, folder, message in (
         (evaluate_run, run, "a network of --task addition: expected one of --task digits; `sumnist evaluate`"),
         (evaluate_sums, small_run, "a network of --task digits: expected one of --task addition"),
-        (lambda folder: compare_runs([folder]), run, "a network of --task addition: expected runs of --task digits"),
     ):
         with pytest.raises(RunError, match=message):
             ask(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,10 +26,15 @@ from lab.recipes.strips import StripBatch, Strips
 from sumnist.errors import ConfigError
 from sumnist.inference.alphabet import ALPHABET, STEP
 from sumnist.training.devices import ProcessGroup
-from sumnist.training.tasks import DigitTask, Loss, Scores, Task, watched
+from sumnist.training.tasks import DigitTask, Loss, Scores, Task
 
 DIGITS = sum(character.isdigit() for character in ALPHABET)
 """On a strip, classes 1 to `DIGITS` are digits; the classes after them are separators."""
+
+
+def watched(title: str, progress: bool) -> Any:
+    """A function that shows on a terminal how far a loop is, if `progress` is true."""
+    return partial(tqdm, desc=title, disable=None if progress else True)
 
 
 class OutlierTask(DigitTask):

@@ -28,7 +28,7 @@ FREE = {"seed", "threads", "optimizer"}
 def row_of(config: Run, **more: Any) -> Row:
     """The settings of a training, and its particulars, as rows have them."""
     particulars = config.particulars
-    settings = json.loads(config.to_json())
+    settings: Row = json.loads(config.to_json())
     del settings["format"]
     return DEFAULTS | settings | {
         "sum_target": "bits" if settings.get("fusion") == "original" else "classes", "betas": list(particulars.betas),
@@ -42,7 +42,7 @@ def row_of(config: Run, **more: Any) -> Row:
 
 def settings_of(row: Row) -> Row:
     """The settings in a row, with those that it lacks."""
-    given = DEFAULTS | row["config"]
+    given: Row = DEFAULTS | row["config"]
     return given | {"preset": "robust" if given["preset"] == "best" else given["preset"]}
 
 

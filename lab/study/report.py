@@ -17,10 +17,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy import stats
 
+from lab.rendering import as_svg, markdown_table
 from lab.study.designs import MAIN, VARIANTS, Variant
 from lab.study.rows import Row
-from sumnist.evaluation.plots import COLOURS, GREY, STYLE, as_svg, new_figure
-from sumnist.evaluation.text import duration, markdown_table
+from sumnist.evaluation.plots import COLOURS, GREY, STYLE, new_figure
+from sumnist.evaluation.text import duration
 
 LEARNED = 0.95
 """The share of right sums at which a sum counts as learned."""
@@ -349,7 +350,7 @@ def all_designs(results: Results) -> str:
             body.append(["" if place else title, f"{v.title}{author}", *shares, results.steps(v.name),
                          str(results.count(v.name))])  # fmt: skip
     head = ["", "design", "digit %", "sum %", "joint %", f"steps to {100 * LEARNED:.0f} % sums", "seeds"]
-    return f"\n{markdown_table(head, body, figures=False)}\n"
+    return f"\n{markdown_table(head, body)}\n"
 
 
 def some_designs(results: Results, *names: str) -> str:
@@ -358,7 +359,7 @@ def some_designs(results: Results, *names: str) -> str:
              points(results.effect(name, "reference", "sum")) if name != "reference" else "",
              str(results.count(name))] for name in names if name in results]  # fmt: skip
     head = ["design", "digit %", "sum %", "joint %", "sum, points against the reference", "seeds"]
-    return f"\n{markdown_table(head, body, figures=False)}\n"
+    return f"\n{markdown_table(head, body)}\n"
 
 
 def compared(results: Results) -> str:
@@ -386,7 +387,7 @@ def compared(results: Results) -> str:
                      f"{max(values[name]):.2f}", *tests])  # fmt: skip
     head = ["design", "joint %", "standard deviation", "worst seed", "best seed", "against the best, points", "p, Holm",
             "p, sign flips"]  # fmt: skip
-    return f"\n{markdown_table(head, body, figures=False)}\n"
+    return f"\n{markdown_table(head, body)}\n"
 
 
 def unseen(results: Results) -> str:
@@ -396,7 +397,7 @@ def unseen(results: Results) -> str:
     seen = {v.name: with_interval(results.mean(v.name, "sum_seen")) for _, v in measured}
     body = [[results.titles.get(v.title, v.title), seen[v.name], with_interval(never)] for never, v in measured]
     head = ["design", "sum %, pairs seen", "never seen"]
-    return f"\n{markdown_table(head, body, figures=False)}\n"
+    return f"\n{markdown_table(head, body)}\n"
 
 
 def share(results: Results, name: str, figure: str = "sum") -> str:

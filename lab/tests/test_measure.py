@@ -16,7 +16,7 @@ from PIL import Image
 from finding import Finding
 from lab import evidence, measure
 from lab.measure import Outcome, is_measured, outcome_of
-from lab.records import row_of
+from lab.records import RUNS, row_of
 from lab.suites import found as finding
 from lab.suites import measure as suite
 from lab.suites import pages
@@ -68,7 +68,7 @@ def test_a_plan_is_trained_evaluated_and_not_measured_twice(
     tiny = preset("tiny", validation=0)
     monkeypatch.setitem(measure.PLANS, "fast-exact", tiny)
     parameters = count_parameters(TwoInputNet.from_config(tiny))
-    monkeypatch.setitem(measure.RUNS, "fast-exact", row_of(tiny) | {"parameters": parameters})
+    monkeypatch.setitem(RUNS, "fast-exact", row_of(tiny) | {"parameters": parameters})
     words = "runs", "fast-exact", "--seeds", 3, "--threads", 1, "--runs", tmp_path / "runs"
     (row,) = run(*words)
     assert (row["part"], row["plan"], row["seed"], row["commit"]) == ("run", "fast-exact", 3, row["commit"])

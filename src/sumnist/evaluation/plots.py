@@ -25,7 +25,6 @@ from sumnist.files import write_atomically
 try:
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 except ImportError as error:
@@ -79,14 +78,6 @@ def new_figure(width: float, height: float, title: str) -> Figure:
     FigureCanvasAgg(figure)
     figure.suptitle(title, x=0.12 / width, ha="left")
     return figure
-
-
-def as_svg(figure: Figure) -> str:
-    """The figure as SVG text; the same figure gives the same text."""
-    text = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": "sumnist", "svg.fonttype": "none"}):
-        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None})  # type: ignore[no-untyped-call]
-    return "\n".join(line.rstrip() for line in text.getvalue().splitlines()) + "\n"
 
 
 @matplotlib.rc_context(STYLE)

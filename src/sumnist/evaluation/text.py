@@ -96,18 +96,6 @@ def percent(share: float | None, digits: int = 2) -> str:
     return "–" if share is None else f"{100 * share:.{digits}f}"
 
 
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]], figures: bool = True) -> str:
-    """A Markdown table, without a newline at the end.
-
-    Args:
-        head: The titles of the columns.
-        rows: The cells of each row, as many as there are titles.
-        figures: Whether the columns after the first hold figures, which are then aligned to the right.
-    """
-    rule = ["---"] + ["---:" if figures else "---"] * (len(head) - 1)
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
-
-
 def interval(accuracy: Accuracy) -> str:
     """The ends of the 95 % interval in percent."""
     return f"{percent(accuracy.low)} – {percent(accuracy.high)}"

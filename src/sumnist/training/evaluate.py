@@ -148,7 +148,7 @@ def side_by_side(evaluations: Mapping[Path, Evaluation]) -> str:
     """Measured runs in one table, as text, from their folders and figures. Raises `RunError`."""
     names = [path.resolve().name for path in evaluations]
     labels = names if len(set(names)) == len(names) else [str(path) for path in evaluations]
-    rows = []
+    rows: list[tuple[str, Training, Evaluation, float]] = []
     for label, (path, evaluation) in zip(labels, evaluations.items(), strict=True):
         seconds = read_record(path).get("seconds")
         rows.append((label, load_config(path), evaluation, seconds if isinstance(seconds, int | float) else math.nan))

@@ -14,7 +14,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -366,11 +365,6 @@ def rename(learner: Learner, shift: int) -> None:
 
 TASKS: Mapping[str, type[Task]] = {"digits": DigitTask, "addition": AdditionTask}
 """The tasks by name."""
-
-
-def watched(title: str, progress: bool) -> Any:
-    """A function that shows on a terminal how far a loop is, if `progress` is true."""
-    return partial(tqdm, desc=title, disable=None if progress else True)
 
 
 def split(digits: DigitSet, config: Run) -> tuple[DigitSet, DigitSet | None]:
