@@ -473,6 +473,17 @@ def test_a_total_out_of_reach_of_many_digits_is_impossible(total: int, random: n
     assert asked.log_prob(total) == -np.inf
 
 
+def test_a_total_of_many_digits_is_found_by_the_transform_alone(
+    random: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Sum.of(*map(Digits, np.log(random.dirichlet(np.ones(10), (40, 1)))))
+    expected = asked.log_prob(180)
+    monkeypatch.setattr("sumnist.arithmetic.sums.Question", None)  # which would go through it term by term
+    for total in (180, np.int64(180), np.array(180)):
+        assert asked.log_prob(total) == expected
+        assert len(asked.posterior(total)) == 40
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, torch.float32, torch.float64])
 def test_many_digits_answer_in_their_own_library_and_type(dtype: Any, random: np.random.Generator) -> None:
     given = np.log(random.dirichlet(np.ones(10), (40, 1)))
