@@ -13,9 +13,7 @@ PYTHON ?= $(shell for p in $(CANDIDATES); do \
 main: setup  ## train on all of MNIST with the exact and with a learned fusion, measure both on the grid, read a picture
 	$(SUMNIST) train --preset fast --fusion exact --validation 0 --out runs/fast-exact --overwrite
 	$(SUMNIST) train --preset fast --fusion concat --epochs 4 --validation 0 --out runs/fast-concat --overwrite
-	$(SUMNIST) evaluate runs/fast-exact
-	$(SUMNIST) evaluate runs/fast-concat
-	$(SUMNIST) compare runs/fast-exact runs/fast-concat
+	$(SUMNIST) evaluate runs/fast-exact runs/fast-concat
 	$(SUMNIST) predict examples/five.png --number 7 --model runs/fast-exact
 
 setup: $(VENV)/installed
@@ -29,7 +27,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 test: setup  ## the whole protection that a change needs; MARK='not heavy' leaves out those that train, EVERY=4 takes a sample
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not long$(if $(MARK), and ($(MARK)))" $(if $(EVERY),--every $(EVERY))
 
-test-long: setup  ## what takes longer: all faults, the notebook, shipping, the tutorial; nightly and before a release
+test-long: setup  ## what takes longer: the laboratory, the notebook, shipping, the tutorial; nightly and before a release
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 check: setup  ## lint, format, types, and the size of the house
