@@ -136,11 +136,6 @@ class Results:
         never = len(steps) - len(learned)
         return f"{median(learned):g}" + (f" ({never} of {len(steps)} never)" if never else "") if learned else "never"
 
-    def curve(self, name: str) -> tuple[list[int], list[float]]:
-        """Return the steps, and at each the share of right sums in percent, the mean over seeds."""
-        curves = [row["curve"] for row in self.rows[name]]
-        return [step for step, _, _ in curves[0]], means([[look[2] for look in curve] for curve in curves])
-
     def sum_by_number(self, name: str) -> list[float]:
         """Return the share of right sums with each number in percent, the mean over seeds."""
         return means([row["test"]["sum_by_number"] for row in self.rows[name]])
@@ -153,7 +148,6 @@ def means(lists: Sequence[Sequence[float]]) -> list[float]:
 
 # Plots.
 
-GREEN, PINK, SKY, BROWN, RED = "#009E73", "#CC79A7", "#56B4E9", "#8C6D31", "#B2182B"
 ROW = 0.27
 """Height of a line of a table-like plot, in inches."""
 SHOWN = 2
@@ -163,21 +157,11 @@ LEAST_ERROR = 1e-3
 ERROR_TICKS = (0.5, 1, 2, 5, 10, 20, 50, 100)
 ERRORS = 0.45, 130
 """The ends of a logarithmic axis of errors, in percent."""
-STEP_TICKS = (10, 20, 50, 100, 200, 400, 860)
-LABEL_HEIGHT = 4.6
-"""Points of accuracy that a label takes up at the end of a learning curve."""
 GROUP_TITLES = {
     "fusion": "How they meet", "number": "The number is", "sum": "The sum is", "digit loss": "The loss",
     "weights": "Loss weights", "details": "Details", "original": "The original", "published": "Published designs",
 }  # fmt: skip
 """The groups whose designs are drawn together, in order."""
-CURVES = {
-    "exact": ("exact", COLOURS["digit"]), "reference": ("features + one-hot", COLOURS["sum"]),
-    "logits": ("logits + one-hot", SKY), "logits-normalised": ("logits, normalised layers", GREEN),
-    "linear-logits": ("logits, one linear layer", PINK), "value": ("a value (squared error)", BROWN),
-    "scalar-bits": ("scalar → five bits", GREY), "original": ("the original's design", RED),
-}  # fmt: skip
-"""The designs whose learning is drawn, with label and colour."""
 
 
 def main_comparison(results: Results) -> Figure | None:
@@ -273,37 +257,8 @@ def rows_of(height: float, title: str, names: list[str], xlabel: str) -> tuple[F
     return figure, axes
 
 
-def learning(results: Results) -> Figure | None:
-    """Draw how fast the sum is learned."""
-    curves = [(*results.curve(name), label, colour) for name, (label, colour) in CURVES.items() if name in results]
-    if not curves:
-        return None
-    figure = new_figure(10, 5.2, "A sum can be computed at once, learned in a hundred steps, or hardly at all")
-    axes = figure.subplots()
-    for steps, sums, _, colour in curves:
-        axes.plot(steps, sums, color=colour, marker="o", ms=3)
-    ends = sorted(((sums[-1], steps[-1], label, colour) for steps, sums, label, colour in curves), reverse=True)
-    place = math.inf
-    for end, step, label, colour in ends:
-        place = min(end, place - LABEL_HEIGHT)  # so that labels do not overlap
-        axes.annotate(label, (step, place), xytext=(8, 0), textcoords="offset points", va="center", fontsize=10,
-                      color=colour, annotation_clip=False)  # fmt: skip
-    last = max(steps[-1] for steps, *_ in curves)
-    axes.plot([STEP_TICKS[0], last], [100 * LEARNED] * 2, color=GREY, lw=1, ls=":")  # not as far as the labels
-    axes.annotate(f"learned: {100 * LEARNED:.0f} %", (10, 100 * LEARNED), xytext=(0, 3), textcoords="offset points",
-                  fontsize=9, color=GREY)  # fmt: skip
-    axes.set_xscale("log")
-    ticks = [tick for tick in STEP_TICKS if tick <= last]
-    axes.set_xticks(ticks, map(str, ticks))
-    axes.minorticks_off()
-    axes.set(xlabel="steps of 256 images, logarithmic (215 are an epoch)", ylabel="sums right, % (held-out images)",
-             ylim=(0, 102))  # fmt: skip
-    figure.set_layout_engine("constrained", rect=(0, 0, 0.83, 1))  # room for the labels
-    return figure
-
-
 PLOTS: dict[str, Callable[[Results], Figure | None]] = {
-    "study-main": main_comparison, "study-designs": designs, "study-learning": learning,
+    "study-main": main_comparison, "study-designs": designs,
 }  # fmt: skip
 """The function of each plot, by name; it returns None if there are too few results."""
 
