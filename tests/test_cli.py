@@ -136,7 +136,7 @@ def test_help_shows_every_field_with_its_line_and_at_most_one_default(
     assert f"sumnist {name}" in text
     assert "None" not in text
     assert "Raises" not in text
-    parts = {"train": [Training], "graph": [Training], "serve": [Settings]}
+    parts: dict[str, list[Any]] = {"train": [Training], "graph": [Training], "serve": [Settings]}
     for owner in (COMMANDS[name], *parts.get(name, [])):
         for field in set(owner.__dataclass_fields__) - {"config", "settings"}:
             doc = " ".join(docs_of(owner)[field].split())

@@ -90,18 +90,20 @@ def test_what_a_reader_answers_raises_no_error_of_others(reader: Reader) -> None
         assert list(complaints(answer.__add__, {})) == []
 
 
-def test_the_message_names_the_argument_the_value_and_what_was_expected(reader: Reader) -> None:
+def test_the_message_names_the_argument_the_value_and_what_was_expected(reader: Any) -> None:
+    load: Any = sumnist.load
+    read: Any = sheets.read
     for call, message in (
-        (lambda: sumnist.load(None), "model None: expected a text or a path: give that, or leave it out"),
-        (lambda: sumnist.load("a\0b"), r"model 'a\x00b': expected a text or a path: give that, or leave it out"),
-        (lambda: sumnist.load("\ud800"), r"model '\ud800': expected a text or a path: give that, or leave it out"),
+        (lambda: load(None), "model None: expected a text or a path: give that, or leave it out"),
+        (lambda: load("a\0b"), r"model 'a\x00b': expected a text or a path: give that, or leave it out"),
+        (lambda: load("\ud800"), r"model '\ud800': expected a text or a path: give that, or leave it out"),
         (lambda: reader.read(FIVE, ink="red"), "ink 'red': expected auto, dark or light: give that, or leave it out"),
         (lambda: reader.read_each(5), "pictures 5: expected a list: give that"),
         (lambda: reader.read_number(FIVE, count=1.5), "count 1.5: expected a whole number: give that, or leave it out"),
-        (lambda: sheets.read(FIVE, 5), "layout 5: expected Layout, a text or a path: give that"),
+        (lambda: read(FIVE, 5), "layout 5: expected Layout, a text or a path: give that"),
     ):
         with pytest.raises(sumnist.errors.ConfigError) as caught:
-            call()  # type: ignore[no-untyped-call]
+            call()
         assert str(caught.value) == message
     with pytest.raises(ImageError, match=r"^picture: int, expected a path, bytes, a PIL image or a numpy array$"):
         reader.read(5)

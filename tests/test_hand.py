@@ -467,7 +467,7 @@ def test_a_server_that_is_not_told_to_keeps_no_hand(client: TestClient, writers:
 
 
 @pytest.mark.parametrize(
-    ("hand", "said"), [("%%", "not base64"), (encoded(b"[]"), "no hand"), (7, "expected a hand's file")]
+    ("hand", "said"), [("%%", "not base64"), (encoded(b"[]"), "no hand"), (7, "expected the file's bytes")]
 )
 def test_what_is_no_hand_is_refused_over_http(client: TestClient, hand: Any, said: str) -> None:
     answer = client.post("/v1/read-number", json={"picture": encoded(png_of(np.zeros((9, 9), np.uint8))), "hand": hand})

@@ -251,7 +251,7 @@ class Evaluate:
         if len(self.runs) > 1:
             raise ConfigError(f"evaluate --folder: {len(self.runs)} runs, expected one: name them one at a time")
         if self.labels is None:
-            return measure.folder(Reader(*self.runs), folder, self.ink)
+            return measure.folder(Reader(self.runs[0] if self.runs else PRETRAINED), folder, self.ink)
         numbers = Numbers(model_file(self.runs[0]) if self.runs else NUMBERS)
         return measure.labelled(numbers, folder, self.labels, self.read_with, self.decimal, self.ink)
 
