@@ -32,7 +32,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from lab.benchmarks.timing import Row, status_of
+from lab.benchmarks.timing import Row, children_of, status_of
 from lab.evidence import RESULTS, ROOT, add, with_envelope
 
 TYPE = "multipart/form-data; boundary=edge"
@@ -111,8 +111,7 @@ class Server:
 
     def pids(self) -> list[int]:
         """The ids of the process and of its workers."""
-        own = self.process.pid
-        return [own, *map(int, Path(f"/proc/{own}/task/{own}/children").read_text().split())]
+        return [self.process.pid, *children_of(self.process.pid)]
 
     def memory(self) -> float:
         """MB that the processes have in use together."""

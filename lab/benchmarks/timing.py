@@ -64,14 +64,20 @@ def watched(command: Sequence[str]) -> Row:
             "last_third_bytes": max(samples[2 * third :], default=0)}  # fmt: skip
 
 
+def children_of(pid: int) -> list[int]:
+    """The children of a process, whichever of its threads has started them."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for thread in threads for child in (thread / "children").read_text().split()]
+
+
 def memory_of(pid: int) -> int:
     """Return the resident bytes of a process and of all that it started."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        children = children_of(pid)
     except (OSError, IndexError):
         return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") + sum(memory_of(int(child)) for child in children)
+    return pages * os.sysconf("SC_PAGE_SIZE") + sum(map(memory_of, children))
 
 
 def status_of(pid: int | str, name: str) -> int:
