@@ -149,10 +149,10 @@ def shared() -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """The URL of a server."""
+    """The URL of a server that may take its time."""
     from page_driver import served
 
-    with served() as url:
+    with served("serve", "--port", "0", "--workers", "1", "--reading-seconds", "60") as url:
         yield url
 
 

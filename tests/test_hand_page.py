@@ -6,15 +6,14 @@ import json
 import math
 import random
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, Request, Route, expect
 
-from page_checks import PHONE, SETTINGS, STILL, choose, expect_nobody_hindered_anywhere, problem
-from page_driver import DIGITS, served
+from page_checks import STILL, choose, problem
+from page_driver import DIGITS
 
 pytestmark = pytest.mark.browser
 
@@ -44,13 +43,6 @@ PEN = """([selector, drawings, next]) => {
 """Draws one after the other on a pad at once, and presses the button behind each, if there is one."""
 POINTS = 4
 """Between two points of a stroke, one less than that are drawn."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The URL of a server that may take its time to learn."""
-    with served("serve", "--port", "0", "--workers", "1", "--reading-seconds", "60") as url:
-        yield url
 
 
 def part(page: Page, name: str) -> Locator:
@@ -183,114 +175,7 @@ def test_a_hand_that_is_taught_is_used_by_all_tasks_until_it_is_forgotten(page: 
     assert not any(map(has_hand, again))
 
 
-@pytest.mark.parametrize("page", [{"viewport": PHONE}], indirect=True)
-def test_what_was_written_can_be_undone_and_removed_and_is_asked_for_again(page: Page) -> None:
-    def expect_asked(digit: str, place: int) -> None:
-        expect(part(page, "verdict")).to_have_text(f"Write {digit}")
-        expect(part(page, "hint")).to_have_text(f"— {place} of 30")
-
-    choose(page, "Your hand")
-    for name in ("next", "undo", "clear", "learn"):
-        expect(part(page, name)).to_be_disabled()
-    chance = teach(page, 8)
-    expect_asked("an 8", 9)
-    pen(page, 8, chance)
-    part(page, "clear").click()
-    expect(part(page, "next")).to_be_disabled()
-    part(page, "undo").click()  # it brings back what was cleared,
-    expect(part(page, "next")).to_be_enabled()
-    part(page, "undo").click()  # takes back its stroke,
-    expect_asked("an 8", 9)
-    part(page, "undo").click()  # and then the last example
-    expect_asked("a 7", 8)
-    page.get_by_role("button", name="Remove the first 3").click()
-    expect_asked("a 3", 7)
-    for digit in (3, 7, 8, 9):
-        pen(page, digit, chance)
-        part(page, "next").click()
-    expect_asked("a 0", 11)
-    expect(part(page, "learn")).to_have_text("Learn from what is there")
-    expect(part(page, "learn")).to_be_enabled()
-    assert page.locator(f"{ROOM} li button:visible").count() == 10
-    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
-
-
-def test_keys_alone_teach_a_hand(page: Page) -> None:
-    learning(page, lesson(True, (2, 1), (0.5, 0.25)))
-    page.get_by_role("radio", name="A sheet").focus()
-    page.keyboard.press("ArrowRight")
-    expect(page.get_by_role("radio", name="Your hand")).to_be_checked()
-    expect(page.locator(ROOM)).not_to_have_attribute("inert", "")
-    page.keyboard.press("Tab")
-    expect(part(page, "pad")).to_be_focused()
-    for place in range(11):
-        page.keyboard.press("ArrowDown")
-        page.keyboard.press(" ")
-        page.keyboard.press("ArrowRight")
-        page.keyboard.press("Enter")
-        expect(part(page, "hint")).to_have_text(f"— {place + 2} of 30")
-    page.keyboard.press("Control+z")
-    expect(part(page, "hint")).to_have_text("— 11 of 30")
-    reached = []
-    for _ in range(4):
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.dataset.part ?? document.activeElement.ariaLabel"))
-    assert reached == ["undo", "learn", "Remove the first 0", "Remove the first 1"]
-    page.keyboard.press("Enter")
-    expect(part(page, "pad")).to_be_focused()
-    expect(part(page, "verdict")).to_have_text("Write a 1")
-    page.keyboard.press(" ")
-    page.keyboard.press("ArrowRight")
-    page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(part(page, "result")).to_be_focused()
-    expect(part(page, "verdict")).to_have_text("It helps: 1 of 30 wrong instead of 2.")
-    expect(part(page, "announcement")).to_have_text(re.compile(r"^It helps: 1 of 30 wrong instead of 2\. From now on"))
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    expect(page.locator("#main")).to_be_visible()
-    page.get_by_role("button", name="Forget it").press("Enter")
-    expect(page.locator("#known")).to_be_hidden()
-
-
 # What does not help, and what goes wrong.
-
-
-def test_a_hand_that_does_not_help_is_not_used_and_the_page_says_so(page: Page) -> None:
-    choose(page, "Your hand")
-    teach(page, 10)
-    more, rarer = "Write more, and it may help.", "The right digits are less probable."
-    for wrong, loss, verdict, hint in (
-        ((1, 2), (0.2, 0.1), "It does not help: 2 of 30 wrong instead of 1.", more),
-        ((2, 2), (0.1, 0.2), "It does not help: 2 of 30 wrong, as before.", f"{rarer} {more}"),
-        ((16, 9), (4.0, 3.0), "It cannot learn this hand: 16 of 30 wrong, more than half.", ""),
-    ):
-        asked = learning(page, lesson(False, wrong, loss))
-        part(page, "learn").click()
-        expect(part(page, "verdict")).to_have_text(verdict)
-        expect(part(page, "hint")).to_have_text(f"{hint} The reader does not use your hand.".strip())
-        expect(part(page, "taught")).to_have_text("It reads 1 of these 10 right.")
-        expect(part(page, "use")).to_be_hidden()
-        assert [request.url.rpartition("/")[2] for request in asked] == ["batch", "hands"]  # not read with it
-        assert [page.evaluate(KEPT), page.locator("#known").is_visible()] == [None, False]
-        part(page, "more").click()
-        expect(part(page, "pad")).to_be_visible()
-        page.unroute_all()
-    page.evaluate("sessionStorage.setItem('sumnist-hand', '{}')")
-    learning(page, lesson(False, (1, 2), (0.2, 0.1)))
-    part(page, "learn").click()
-    expect(part(page, "hint")).to_have_text(f"{more} The reader goes on with the hand that it knows.")
-    page.unroute_all()
-    learning(page, lesson(True, (0, 0), (0.02, 0.00001), hand={"left_out": [3, 8]}))
-    part(page, "anew").click()
-    teach(page, 12)
-    part(page, "learn").click()
-    expect(part(page, "verdict")).to_have_text("It helps a little: 0 of 30 wrong, as before.")
-    expect(part(page, "tested")).to_have_text(re.compile("0 → 0 of 30.*0.020 → <0.0001"))
-    expect(part(page, "doubted")).to_have_text("Doubted: the first 3 and the first 8, too much like another digit.")
-    assert page.evaluate(KEPT) == '{"left_out":[3,8]}'
 
 
 def test_what_goes_wrong_is_said_in_words_and_tried_again(page: Page) -> None:
@@ -324,30 +209,3 @@ def test_what_goes_wrong_is_said_in_words_and_tried_again(page: Page) -> None:
     expect(part(page, "verdict")).to_have_text("It helps: 1 of 30 wrong instead of 2.")
     assert {request.headers.get("authorization") for request in [*asked, forgotten.value]} == {"Bearer secret"}
     assert [has_hand(request) for request in asked] == [False, False, True]
-
-
-@pytest.mark.parametrize("page", [STILL], indirect=True)
-def test_axe_finds_nothing_in_the_way_of_anybody_and_all_that_is_touched_is_large(page: Page) -> None:
-    def check() -> None:
-        expect_nobody_hindered_anywhere(page)
-        touched = page.locator(f":is({ROOM}, #known) :is(button, a):visible")
-        for size, _ in SETTINGS:
-            page.set_viewport_size(size)
-            assert min(touched.evaluate_all("all => all.map(one => Math.min(one.offsetWidth, one.offsetHeight))")) >= 44
-
-    choose(page, "Your hand")
-    chance = teach(page, 11)
-    pen(page, 1, chance)
-    check()
-    learning(page, problem("Something is wrong", "what was given: the mend", 500), 500)
-    part(page, "learn").click()
-    expect(part(page, "again")).to_be_visible()
-    check()
-    page.unroute_all()
-    learning(page, lesson(True, (2, 1), (0.5, 0.25), hand={"left_out": [3]}))
-    part(page, "again").click()
-    expect(part(page, "result")).to_be_visible()
-    check()
-    part(page, "use").click()
-    expect(page.locator("#known")).to_be_visible()
-    check()

@@ -19,12 +19,8 @@ from drawings import encoded
 from example_page import PLACES
 from example_page import page as example
 from page_checks import (
-    READ_NUMBER,
-    STILL,
     choose,
-    expect_nobody_hindered_anywhere,
     give,
-    number_reading,
     problem,
     white,
 )  # fmt: skip
@@ -32,7 +28,7 @@ from page_in_node import in_node, modules
 from static_page import PAGE
 from sumnist.arithmetic.values import Value, plain
 from sumnist.inference.ctc import Candidate
-from sumnist.inference.numbers import DATE, UNSURE, FoundNumber
+from sumnist.inference.numbers import UNSURE, FoundNumber
 from sumnist.inference.page import column_of
 
 ROOM, FIND = "#picture-task", "**/v1/find"
@@ -62,7 +58,6 @@ def number(
 UPPER, LOWER = (box(*place) for place in PLACES)
 DOUBTED = number({"1480": 0.75, "8480": 0.2}, UPPER, UNSURE)
 AMOUNT = number({"12.50": 0.98, "17.50": 0.01}, LOWER)
-DAY = number({"3524": 0.9}, LOWER, DATE, "3.5.24")
 
 
 def finding(page: Page, *numbers: FoundNumber) -> None:
@@ -104,7 +99,6 @@ def boxes(page: Page, selector: str) -> list[list[float]]:
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("page", [{"viewport": {"width": wide, "height": 800}} for wide in (1280, 390)], indirect=True)
 def test_two_numbers_on_a_picture_are_outlined_where_they_are(page: Page) -> None:
     choose(page, "A picture")
     show(page)
@@ -135,19 +129,6 @@ def test_a_picture_is_dropped_or_pasted_an_example_is_tried_and_clearing_forgets
     page.get_by_role("button", name="Try an example").click()
     expect(rows(page).nth(9)).to_be_visible()
     assert page.evaluate("localStorage.length + sessionStorage.length") == 0
-
-
-@pytest.mark.browser
-def test_readings_stand_beside_their_numbers_and_cover_neither_them_nor_each_other(page: Page) -> None:
-    turned = [(320 + 60 * x - 20 * y, 300 + 60 * x + 20 * y) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
-    corners = [box(x, y, x + 70, y + 30) for x in (60, 160) for y in (40, 90, 140)]
-    finding(page, *(number({"123456": 0.999}, one) for one in (*corners, turned)))
-    expect(rows(page)).to_have_count(7)
-    outlines, labels = boxes(page, OUTLINES), boxes(page, LABELS)
-    assert page.locator(f"{ROOM} .frame .hid").count() == 0
-    for place, (left, top, right, bottom) in enumerate(labels):
-        for other in outlines[:6] + labels[:place]:
-            assert min(right, other[2]) <= max(left, other[0]) or min(bottom, other[3]) <= max(top, other[1])
 
 
 # The sum, and what a person says.
@@ -188,30 +169,6 @@ def test_a_correction_changes_outline_list_and_sum_and_a_number_that_is_left_out
 
 
 @pytest.mark.browser
-def test_what_is_no_number_is_left_out_and_says_so_until_somebody_says_what_it_is(page: Page) -> None:
-    finding(page, number({"7": 0.999}, UPPER), DAY)
-    expect(part(page, "value")).to_have_text("7")
-    assert readings(page) == ["7", "a date"]
-    expect(rows(page).nth(1)).to_have_text(re.compile(r"3\.5\.24\s*A date: left out"))
-    rows(page).nth(1).click()
-    expect(part(page, "why")).to_have_text("A date (3.5.24): a whole or decimal number was expected.")
-    page.get_by_role("textbox", name="It is").fill("35")
-    page.keyboard.press("Enter")
-    expect(part(page, "value")).to_have_text("42")
-    assert readings(page) == ["7", "35"]
-
-
-@pytest.mark.browser
-def test_the_last_number_is_taken_for_the_total_of_the_others_at_a_click(page: Page) -> None:
-    places = {"5": 20, "7": 90, "12": 160}
-    finding(page, *(number({text: 0.999}, box(20, top, 90, top + 30)) for text, top in places.items()))
-    expect(part(page, "value")).to_have_text("24")
-    page.get_by_role("button", name="It is their total").click()
-    expect(part(page, "value")).to_have_text("12")
-    expect(part(page, "last")).to_be_hidden()
-
-
-@pytest.mark.browser
 def test_numbers_are_corrected_by_keyboard(page: Page) -> None:
     finding(page, DOUBTED, AMOUNT)
     rows(page).first.focus()
@@ -237,17 +194,6 @@ def test_numbers_are_corrected_by_keyboard(page: Page) -> None:
     expect(rows(page).nth(1)).to_be_focused()
     expect(part(page, "value")).to_have_text("1500")
     expect(part(page, "announcement")).to_have_text(re.compile("^2 numbers, 1 in doubt. Their sum is 1500, 75.0"))
-
-
-@pytest.mark.browser
-def test_a_closed_card_leaves_the_focus_where_a_person_has_moved_it(page: Page) -> None:
-    finding(page, DOUBTED, AMOUNT)
-    rows(page).first.click()
-    page.evaluate("window.told = new Promise((tell) => addEventListener('close', () => setTimeout(tell), true)), 0")
-    card = part(page, "card").element_handle()
-    rows(page).nth(1).evaluate("(row, card) => { card.close(); row.focus(); }", card)
-    page.evaluate("window.told")
-    expect(rows(page).nth(1)).to_be_focused()
 
 
 # No numbers, many, and no answer.
@@ -276,43 +222,7 @@ def test_a_blank_picture_one_that_is_too_large_and_a_server_that_is_gone_are_tol
     expect(rows(page).first).to_be_visible()
 
 
-@pytest.mark.browser
-def test_several_hundred_numbers_are_listed_and_added_up(page: Page) -> None:
-    places = [(30 + 30 * (i % 20), 10 + 20 * (i // 20)) for i in range(400)]
-    corners = [box(x, y, x + 25, y + 15) for x, y in places]
-    finding(page, *(number({f"{i}": 0.998, f"{i + 1000}": 0.001}, one) for i, one in enumerate(corners)))
-    expect(part(page, "verdict")).to_have_text("400 numbers.")
-    expect(part(page, "value")).to_have_text(str(sum(range(400))))
-    expect(part(page, "sum")).to_be_in_viewport()
-    rows(page).nth(399).click()
-    expect(part(page, "title")).to_have_text("Number 400")
-
-
-@pytest.mark.browser
-def test_a_number_beside_others_leads_to_all_of_them(page: Page) -> None:
-    several = number_reading({"1480": 0.9}, "several numbers")
-    page.route(READ_NUMBER, lambda route: route.fulfill(json=several))
-    choose(page, "A number")
-    give(page, "drop", "page.png", encoded(example()))
-    page.get_by_role("button", name="Find them all").click()
-    expect(rows(page).first).to_be_visible()
-    expect(page.get_by_role("radio", name="A picture")).to_be_checked()
-
-
 # In everybody's hands.
-
-
-@pytest.mark.browser
-@pytest.mark.parametrize("page", [STILL], indirect=True)
-def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
-    choose(page, "A picture")
-    expect_nobody_hindered_anywhere(page)
-    finding(page, DOUBTED, DAY)
-    expect(rows(page)).to_have_count(2)
-    expect_nobody_hindered_anywhere(page)
-    rows(page).first.click()
-    expect(part(page, "card")).to_be_visible()
-    expect_nobody_hindered_anywhere(page)
 
 
 # Arithmetic.

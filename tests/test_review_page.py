@@ -12,14 +12,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from page_checks import AXE, expect_nobody_hindered, need
 from review_sheets import answering, certain, doubtful, said, unreadable, write_marks, wrong
 from sumnist.serve import review
 from sumnist.sheets.layout import Layout
 
 pytestmark = pytest.mark.browser
-
-PHONE = {"viewport": {"width": 390, "height": 844}}
 
 
 @pytest.fixture(scope="module")
@@ -107,59 +104,7 @@ def test_every_sheet_is_done_by_the_keyboard_alone_and_taken_back_step_by_step(p
     assert (said(marks).values, said(marks).marks) == ({}, {})
 
 
-def test_skipped_sheets_are_looked_at_again_and_enter_in_an_empty_field_saves_nothing(page: Page, marks: Path) -> None:
-    (marks.parent / "IMG_2.jpg").unlink()
-    expect_sheet(page, "Sheet 1 of 3", "Person 1")
-    expect(page.locator("#missing")).to_be_hidden()
-    page.click("#skip")
-    expect_sheet(page, "Sheet 2 of 3", "Person 2")
-    expect(page.locator("#missing")).to_contain_text("IMG_2.jpg: is not there any more")
-    expect(page.locator("#figure")).to_be_hidden()
-    page.click("#skip")
-    expect_sheet(page, "Sheet 3 of 3", "No name was read")
-    expect(page.locator("#missing")).to_be_hidden()
-    for _ in range(6):
-        page.keyboard.press("Enter")
-    expect(page.locator(".said")).to_have_count(0)
-    expect_sheet(page, "Sheet 3 of 3", "No name was read")
-    assert said(marks).values == {}
-    for typed in ("–", "3"):  # nobody's; the first number
-        page.keyboard.type(typed)
-        with page.expect_response("**/correct"):
-            page.keyboard.press("Enter")
-    assert said(marks).values == {3: {"": None, "q1": 3}}
-    page.click("#skip")
-    expect(page.locator("#done-text")).to_have_text("3 of 4 sheets needed you: 0 accepted, 3 skipped.")
-    page.click("text=Look at the 3 skipped again")
-    expect_sheet(page, "Skipped before", "Person 1")
-    page.keyboard.type("7")
-    page.keyboard.press("Enter")
-    page.keyboard.press("Enter")
-    expect_sheet(page, "Skipped before", "Person 2")
-    assert said(marks).marks == {1: "accepted", 2: "skipped", 3: "skipped"}
-
-
-Q2 = {"field": "q2", "candidates": [{"value": 7.5, "probability": 0.8}, {"value": 1.5, "probability": 0.2}]}
-TOTAL = {"field": "total", "candidates": [{"value": 21.5, "probability": 0.9}, {"value": 11.5, "probability": 0.1}]}
 WRONG, DOUBT = "The written total is not the sum.", "One cell is in doubt."
-
-
-@pytest.mark.parametrize(
-    ("marks", "why", "suggested"),
-    [
-        ([], WRONG, ["20½the sum", "21½as written"]),
-        ([Q2, TOTAL], f"{WRONG} {DOUBT}", ["21½90.0 %", "11½10.0 %", "20½the sum"]),
-    ],
-    indirect=["marks"],
-)
-def test_of_a_wrong_total_the_cells_in_doubt_are_asked_too_and_told_apart(
-    page: Page, why: str, suggested: list[str]
-) -> None:
-    page.locator("#skip").click()
-    expect_sheet(page, "Sheet 2 of 3", "Person 2")
-    expect(page.locator("#why")).to_have_text(why)
-    card = page.locator("#questions > *").filter(has=page.locator(field("total")))
-    expect(card.locator("button")).to_have_text(suggested)
 
 
 HALF, WHOLE = "A number, or one and a half, such as 7.5.", "A whole number."
@@ -244,21 +189,3 @@ def test_a_value_is_said_to_be_saved_once_it_is_and_a_review_opened_again_goes_o
     expect_sheet(page, "Sheet 2 of 3", "Person 2")
     page.reload()
     expect_sheet(page, "Sheet 2 of 3", "Person 2")
-
-
-@pytest.mark.parametrize("page", [{"color_scheme": "light"}, {"color_scheme": "dark", **PHONE}], indirect=True)
-def test_axe_finds_nothing_and_all_targets_are_large_enough(page: Page) -> None:
-    need(AXE, "npm install --prefix tests")
-    page.evaluate(AXE.read_text())
-    for progress in ("Sheet 1 of 3", "Sheet 2 of 3", "Sheet 3 of 3", "3 of 3 done"):
-        expect(page.locator("#progress")).to_have_text(progress)
-        expect_nobody_hindered(page)
-        sizes = page.locator("button:visible, input:visible, a:visible").evaluate_all(
-            "all => all.map((one) => one.getBoundingClientRect()).map(({ width, height }) => Math.min(width, height))"
-        )
-        assert min(sizes) >= 44
-        if "done" not in progress:
-            page.keyboard.type("99")
-            page.keyboard.press("Enter")
-            expect_nobody_hindered(page)
-            page.click("#skip")

@@ -45,12 +45,6 @@ def statuses(answers: list[tuple[int, Any]]) -> list[int]:
 # What is no request, beside what the fuzzer sends.
 
 
-def test_an_upgrade_is_ignored(shared: Server) -> None:
-    closing = b"\r\nConnection: close, Upgrade\r\nUpgrade: h2c\r\n"
-    (answer,) = asked(shared, request(form(FIVE)).replace(b"\r\n", closing, 1) + GET)
-    assert (answer[0], answer[1]["sum"]) == (200, 12)
-
-
 def test_what_comes_before_garbage_or_the_end_is_answered_first_though_it_takes_a_while(shared: Server) -> None:
     before = request(form(slow_picture())) + GET
     assert statuses(asked(shared, before + b"\0garbage", end=True)) == [200, 200, 400]
@@ -141,14 +135,6 @@ def test_who_waits_to_be_told_to_go_on_is_told_so_or_is_refused_before_the_body(
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(2**16):
             pass
-    connection.close()
-
-
-def test_a_client_of_http_1_0_is_not_told_to_go_on(shared: Server) -> None:
-    head = b"POST /v1/read HTTP/1.0\r\nContent-Type: application/json\r\nExpect: 100-continue\r\n"
-    connection = shared.connect()
-    connection.sendall(head + b"Content-Length: 2\r\n\r\n{}")
-    assert connection.recv(12) == b"HTTP/1.1 422"
     connection.close()
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import FilePayload, Locator, Page, Request, Route, expect
 
-from page_checks import PHONE, SETTINGS, STILL, choose, expect_nobody_hindered_anywhere, give, problem, white
-from page_driver import served
+from page_checks import choose, give, problem, white
 from sumnist.serve.app import STATIC
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.printing import pdf
@@ -25,15 +23,6 @@ FORM, TABLE, ASKED = "#sheet-form", "#sheet-table", "**/v1/sheets?*"
 EXAM = Layout.of_line("9,7.5,13", "Mathematics")
 FILLED = (STATIC / "sample-form.jpg").read_bytes()
 """A photograph of a filled form with the largest marks 9, 7, 13 and 12."""
-NAMED = "(({ id, type, textContent }) => id || textContent || type)(document.activeElement)"
-"""What has the focus."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """The URL of a server that has time to read."""
-    with served("serve", "--port", "0", "--workers", "1", "--reading-seconds", "60") as url:
-        yield url
 
 
 def part(page: Page, name: str, pane: str = FORM) -> Locator:
@@ -105,24 +94,6 @@ def test_a_form_is_printed_and_its_layout_is_kept_and_saved(page: Page, tmp_path
     assert layout.identity.kind == "digits"
 
 
-def test_what_is_no_layout_is_told_by_the_page_or_by_the_server(page: Page, tmp_path: Path) -> None:
-    choose(page, "A sheet")
-    for asks, told in (
-        ("Cakes 200\nGifts", "“Gifts”: expected its largest number at the end"), ("", "Type what the form asks for"),
-        ("9, 7.2", "“7.2”: expected"), (", ".join(["99"] * 90), "91 fields, totals among them, of up to 4 digits"),
-        ("title = 3", "The layout: title = '3', expected a text in quotes"),
-    ):  # fmt: skip
-        part(page, "asks").fill(asks)
-        expect(part(page, "wrong")).to_be_empty()
-        page.get_by_role("button", name="Get the PDF").click()
-        expect(part(page, "wrong")).to_contain_text(told)
-    expect(part(page, "title")).to_be_disabled()
-    (path := tmp_path / "cover.toml").write_text(EXAM.to_toml(), encoding="utf-8")
-    page.set_input_files("#form-layout", path)
-    expect(part(page, "asks")).to_have_value(EXAM.to_toml())
-    assert downloaded(page, "Get the PDF", tmp_path).read_bytes() == pdf(EXAM)
-
-
 # Reading forms.
 
 
@@ -152,30 +123,6 @@ def test_filled_forms_are_read_one_by_one_and_all_are_in_the_workbook(page: Page
     expect(part(page, "invitation")).to_be_visible()
 
 
-def test_the_example_shows_what_the_total_corrects(page: Page) -> None:
-    choose(page, "A sheet")
-    page.get_by_role("button", name="Try a filled one").click()
-    expect(part(page, "verdict")).to_have_text("1 sheet: corrected 1.")
-    line = page.locator(f"{FORM} tbody tr").first
-    expect(line).to_have_text(re.compile(r"Question 1\s*6\s*Read as 0, the sum makes it 6, p = 0\.999\."))
-    expect(line.locator("canvas")).to_be_visible()
-
-
-def test_states_are_told_in_the_words_of_the_command(page: Page) -> None:
-    choose(page, "A sheet")
-    states = ("adds up", "corrected", "does not add up", "doubtful", "blank", None)
-    answering(page, 200, read(*states))
-    give(page, "drop", "photo.jpg", white())
-    expect(part(page, "verdict")).to_have_text(
-        "6 sheets: adds up 1, corrected 1, does not add up 1, doubtful 1, blank 1, unreadable 1."
-    )
-    told = [f"{state or 'unreadable'}.".capitalize() for state in states]
-    expect(page.locator(f"{FORM} .sheet strong")).to_have_text(told)
-    expect(page.locator(f"{FORM} .sheet").nth(2)).to_contain_text("8 is written, its terms come to 7 (off by one).")
-    expect(page.locator(f"{FORM} .sheet").nth(3)).to_contain_text("May be 7 (82%), 1 (17%).")
-    expect(page.locator(f"{FORM} .sheet").nth(4).locator("td").first).to_have_text("–")
-
-
 def test_only_ten_are_taken_and_a_problem_is_told_and_tried_again(page: Page) -> None:
     choose(page, "A sheet")
     timeout = {"type": "urn:sumnist:problem:reading-timeout", "title": "x", "status": 503, "detail": "y"}
@@ -194,18 +141,6 @@ def test_only_ten_are_taken_and_a_problem_is_told_and_tried_again(page: Page) ->
     part(page, "workbook").click()
     expect(part(page, "verdict")).to_have_text("The body is too large.")
     expect(part(page, "workbook")).to_be_enabled()
-
-
-def test_the_token_of_the_server_is_sent_too(page: Page) -> None:
-    choose(page, "A sheet")
-    answering(page, 401, problem("A token is needed", "none was sent", 401))
-    give(page, "paste", "photo.jpg", white())
-    expect(page.locator(f"{FORM} .sheet")).to_contain_text("A token is needed. Whoever runs this server has one")
-    asked = answering(page, 200, read("adds up"))
-    page.fill("#token", "a-token-of-this-server")
-    page.get_by_role("button", name="Use it").click()
-    expect(part(page, "verdict")).to_have_text("1 sheet: adds up 1.")
-    assert [one.headers["authorization"] for one in asked] == ["Bearer a-token-of-this-server"]
 
 
 # Tables.
@@ -241,48 +176,3 @@ def test_a_table_is_read_into_a_grid_and_a_workbook(page: Page, tmp_path: Path) 
 
 
 # Everybody.
-
-
-@pytest.mark.parametrize("page", [STILL], indirect=True)
-def test_nobody_is_hindered_in_any_state(page: Page) -> None:
-    def check(pane: str) -> None:
-        expect_nobody_hindered_anywhere(page)
-        touched = page.locator(f"{pane} :is(button, .choose, .check, input:not([type]), textarea):visible")
-        for size, _ in SETTINGS:
-            page.set_viewport_size(size)
-            assert min(touched.evaluate_all("all => all.map(one => Math.min(one.offsetWidth, one.offsetHeight))")) >= 44
-
-    choose(page, "A sheet")
-    check(FORM)
-    answering(page, 200, read("adds up", "corrected", "does not add up", "doubtful", "blank", None))
-    page.set_input_files("#form-files", [picture("photo.jpg", white())])
-    expect(part(page, "workbook")).to_be_visible()
-    check(FORM)
-    part(page, "asks").fill("Cakes")
-    page.get_by_role("button", name="Get the PDF").click()
-    expect(part(page, "wrong")).to_contain_text("“Cakes”")
-    check(FORM)
-    page.get_by_role("radio", name="A table").check()
-    check(TABLE)
-    page.get_by_role("button", name="Try an example").click()
-    expect(part(page, "result", TABLE)).to_be_visible()
-    check(TABLE)
-
-
-@pytest.mark.parametrize("page", [STILL | {"viewport": PHONE}], indirect=True)
-def test_everything_can_be_done_with_the_keyboard(page: Page) -> None:
-    choose(page, "A sheet")
-    page.get_by_role("radio", name="A form of mine").focus()
-    reached: list[str] = []
-    while "form-files" not in reached[-1:]:
-        page.keyboard.press("Tab")
-        reached.append(page.evaluate(NAMED))
-    assert reached == [
-        "form-asks", "form-title", "checkbox", "Get the PDF", "Save the layout", "form-layout",
-        "How to check your own sheets", "form-files",
-    ]  # fmt: skip
-    page.get_by_role("radio", name="A form of mine").focus()
-    page.keyboard.press("ArrowRight")
-    expect(page.locator(TABLE)).to_be_visible()
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#sheet-sample [data-part=verdict]")).to_have_text("It adds up.")

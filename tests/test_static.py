@@ -86,20 +86,6 @@ def test_digits_and_numbers_are_read_without_a_server(page: Page) -> None:
 
 
 @pytest.mark.browser
-def test_without_a_server_no_hand_can_be_taught_or_is_used(page: Page) -> None:
-    expect(page.get_by_role("radio", name="One digit")).to_be_checked()
-    expect(page.locator("input[value=hand]")).to_be_hidden()
-    page.evaluate("sessionStorage.setItem('sumnist-hand', '{}')")  # of a page with a server at the same address
-    page.goto(f"{page.url}#your-hand")
-    page.reload()
-    expect(page.get_by_role("radio", name="One digit")).to_be_checked()
-    draw(page, DIGITS[4])
-    expect_answer(page, 4, 7)
-    expect(page.locator("#hand-task")).to_be_hidden()
-    expect(page.locator("#known")).to_be_hidden()
-
-
-@pytest.mark.browser
 def test_a_page_that_was_open_once_works_when_its_host_is_gone(browser: Browser, built: Path) -> None:
     with browser.new_context() as context:
         page = context.new_page()

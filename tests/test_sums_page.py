@@ -8,16 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import Locator, Page, expect
 
 from page_checks import (
     PHONE,
     READ_NUMBER,
-    SETTINGS,
-    STILL,
     answering,
     choose,
-    expect_nobody_hindered_anywhere,
     number_reading,
     problem,
 )  # fmt: skip
@@ -27,7 +24,6 @@ from static_page import PAGE
 pytestmark = pytest.mark.browser
 
 SUM, SHEET = "#sum-task", "#sheet-sample"
-EXAMPLE = re.compile("^Try 47")
 CLEAR = re.compile(r"^>?99\.")
 """A probability of 99 % and more."""
 
@@ -95,31 +91,6 @@ def test_two_numbers_that_are_written_are_read_and_added_and_a_smudge_is_settled
     expect(page.locator(f"{SUM} [role=application]")).to_have_count(3)
 
 
-@pytest.mark.parametrize("page", [STILL], indirect=True)
-def test_the_total_settles_the_smudged_digit_of_the_example_though_it_is_pressed_before_the_room_is_there(
-    page: Page,
-) -> None:
-    held: list[Route] = []
-    page.route("**/sums.js", lambda route: held.append(route))
-    with page.expect_request("**/sums.js"):
-        page.get_by_role("radio", name="A sum").check()
-    assert page.locator(SUM).evaluate("room => room.inert")
-    held[0].continue_()
-    page.get_by_role("button", name=EXAMPLE).click()
-    expect(part(page, "total")).to_have_value("62")
-    expect(part(page, "verdict")).to_have_text("1? It is a 7: only 47 + 15 makes 62.")
-    shares = dict(rows(page, "first number"))["47"].split("→")
-    before, after = (float(re.sub(r"[^\d.]", "", share)) for share in shares)
-    assert 10 < before < 50
-    assert after > 99
-    expect(read(page, 0)).to_have_text("41 → 47")
-    expect(read(page, 1)).to_have_text("15")
-    expect(part(page, "fits")).to_have_text(re.compile(r"^Before you gave the total, the probability of 62 was \d"))
-    part(page, "total").fill("100")
-    expect(part(page, "verdict")).to_have_text("These numbers cannot make 100.")
-    expect(read(page, 0)).to_have_text("41")
-
-
 def answers(page: Page) -> Callable[[int, dict[str, Any], str], None]:
     """Writes on a pad whose reading is given, until its label says what is read."""
     asked: list[Any] = []  # what is asked last, when the pen is up, must be answered before another answer is given
@@ -135,33 +106,6 @@ def answers(page: Page) -> Callable[[int, dict[str, Any], str], None]:
         expect(read(page, place)).to_have_text(text)
 
     return answer_pad
-
-
-def test_a_total_that_the_ink_hardly_allows_is_said_before_anything_else(page: Page) -> None:
-    answer_pad = answers(page)
-    choose(page, "A sum")
-    answer_pad(0, number_reading({"37": 0.6, "31": 0.3995, "32": 0.0004}, "unsure"), "37")
-    answer_pad(1, number_reading({"17": 1.0}), "17")
-    part(page, "total").fill("49")
-    expect(part(page, "verdict")).to_have_text("These numbers hardly make 49.")
-    expect(part(page, "hint")).to_have_text("If the total is right, it is 32 + 17: 80.0\u00a0% sure.")
-    expect(read(page, 0)).to_have_text("37")
-    part(page, "total").fill("48")
-    expect(part(page, "verdict")).to_have_text("7? It is a 1: only 31 + 17 makes 48.")
-    expect(read(page, 0)).to_have_text("37 → 31")
-
-
-def test_if_no_smudge_leaves_a_doubt_the_page_says_what_else_to_do(page: Page) -> None:
-    choose(page, "A sum")
-    answers(page)(0, number_reading({"47": 0.9999}), "47")
-    part(page, "smudge").click()
-    expect(part(page, "verdict")).to_have_text("No smudge leaves a digit in doubt.")
-    expect(part(page, "hint")).to_have_text("Smudge by hand, or write other digits.")
-    expect(part(page, "smudge")).to_be_enabled()
-    page.route(READ_NUMBER, lambda route: route.abort())
-    part(page, "smudge").click()
-    expect(part(page, "verdict")).to_have_text("The server cannot be reached.")
-    expect(part(page, "again")).to_be_visible()
 
 
 def test_a_total_changes_what_a_number_is_read_as_unless_it_contradicts_a_clear_reading(page: Page) -> None:
@@ -270,33 +214,3 @@ def test_the_sample_adds_up_a_smudged_mark_is_corrected_by_the_total_and_a_wrong
     cell(page, "Question 2").get_by_role("button").click()
     expect(outcome).to_have_text("Doubtful:")
     expect(detail).to_have_text(re.compile(r"^look at .*\.$"))
-
-
-@pytest.mark.parametrize("page", [STILL], indirect=True)
-def test_axe_finds_nothing_in_the_way_of_anybody_and_all_that_is_touched_is_large(page: Page) -> None:
-    def check(room: str) -> None:
-        expect_nobody_hindered_anywhere(page)
-        touched = page.locator(f"{room} :is(button, a, input:not([type]), label:has(input)):visible")
-        for size, _ in SETTINGS:
-            page.set_viewport_size(size)
-            assert min(touched.evaluate_all("all => all.map(one => Math.min(one.offsetWidth, one.offsetHeight))")) >= 44
-
-    choose(page, "A sum")
-    expect(part(page, "verdict")).to_have_text("Write two numbers.")
-    check(SUM)
-    page.get_by_role("button", name=EXAMPLE).click()
-    expect(part(page, "verdict")).to_contain_text("62")
-    check(SUM)
-    part(page, "total").fill("50")
-    expect(part(page, "verdict")).to_contain_text("50")
-    part(page, "rub").click()
-    page.get_by_role("button", name="Write it").click()
-    check(SUM)
-    choose(page, "A sheet")
-    page.get_by_role("radio", name="A sample").check()
-    expect(part(page, "verdict", SHEET)).to_have_text("It adds up.")
-    check(SHEET)
-    page.get_by_role("radio", name="30").check()
-    cell(page, "Question 1").get_by_role("button").click()
-    expect(part(page, "verdict", SHEET)).not_to_have_text("It adds up.")
-    check(SHEET)
