@@ -103,7 +103,7 @@ def test_the_message_names_the_argument_the_value_and_what_was_expected(reader: 
         (lambda: read(FIVE, 5), "layout 5: expected Layout, a text or a path: give that"),
     ):
         with pytest.raises(sumnist.errors.ConfigError) as caught:
-            call()
+            call()  # type: ignore[no-untyped-call]
         assert str(caught.value) == message
     with pytest.raises(ImageError, match=r"^picture: int, expected a path, bytes, a PIL image or a numpy array$"):
         reader.read(5)

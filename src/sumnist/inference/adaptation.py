@@ -138,8 +138,7 @@ def digits_of(label: Any) -> str:
         digits = digits_written(label)
     elif not isinstance(label, bool):
         with suppress(TypeError, ValueError, OverflowError):
-            number: Any = label
-            whole = int(number) if isinstance(label, Real | Decimal) else operator.index(number)
+            whole = int(label) if isinstance(label, Real | Decimal) else operator.index(label)  # type: ignore[arg-type]
             digits = str(whole) if whole == label and 0 <= whole < LARGEST_NUMBER else None
     if digits is None or len(digits) > MOST:
         raise HandError(f"label {briefly(label)}: expected a digit, or the digits of a number, such as 1480: mend it")
