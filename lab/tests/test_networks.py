@@ -223,4 +223,5 @@ def test_a_run_is_exported_in_half_precision_and_in_8_bits(
         assert np.corrcoef(maps.ravel(), other.ravel())[0, 1] > 0.95
     else:
         strip = {"strip": np.full((1, 1, 32, 77), 0.3, np.float32)}
-        assert np.allclose(*(np.exp(one.run(["emissions"], strip)[0]) for one in (file, small)), atol=0.1)
+        exact, rounded = (np.exp(one.run(["emissions"], strip)[0]) for one in (file, small))
+        assert np.allclose(exact, rounded, atol=0.1)

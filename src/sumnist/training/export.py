@@ -222,7 +222,7 @@ def export_run(
         if out is None:
             raise ConfigError(f"--hand {hand}: expected --out: name the file that is to read this hand")
         adopt(net, Hand.load(hand), Path(run_folder))
-    spec: ExportSpec = net.export_spec()
+    spec = net.export_spec()
     model, accuracy = to_onnx(spec, {names.WEIGHTS_CHECKSUM: checksum}), None
     pairs, difference = check_parity(spec, OnnxFile(model), trial)
     if int8:
