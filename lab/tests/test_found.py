@@ -15,7 +15,6 @@ from lab.suites.found import (
     Points,
     Said,
     There,
-    folder_figures,
     misses,
     overlap,
     page_figures,
@@ -89,23 +88,6 @@ def test_each_miss_on_a_page_has_its_cause() -> None:
     row = page_figures([answer])
     assert (row["numbers"], row["recall"], row["precision"]) == (7, pytest.approx(4 / 7), pytest.approx(4 / 7))
     assert (row["read"], row["accuracy_accepted"]) == (pytest.approx(2 / 7), pytest.approx(1 / 5))
-
-
-def test_the_largest_number_of_a_picture_counts_and_blank_ones_are_told_apart() -> None:
-    small, large = box(0, 0, 5, 5), box(50, 50)
-    label = There("7", 7)
-    row = folder_figures("some", [
-        Answer("right", [label], [said("07", small), said("07", large)], 1.0),
-        Answer("other", [label], [said("7", small), said("31", large)], 2.0),
-        Answer("nothing", [label], [], 3.0),
-        Answer("blank", [], [said("1", small, False)], 4.0), Answer("empty", [], [], 5.0),
-    ])  # fmt: skip
-    assert (row["pictures"], row["accuracy"], row["accepted"], row["accuracy_accepted"]) == (
-        3, pytest.approx(1 / 3), pytest.approx(2 / 3), 0.5,
-    )  # fmt: skip
-    assert (row["any"], row["blank"], row["blank_found"], row["blank_accepted"]) == (pytest.approx(2 / 3), 2, 0.5, 0)
-    assert row["causes"] == {"other writing taken for a number": 1, "not found": 1}
-    assert row["seconds"] == 3
 
 
 @pytest.mark.parametrize(("numbers", "read", "wrong"), [

@@ -19,12 +19,11 @@ from lab.measure import Outcome, is_measured, outcome_of
 from lab.records import RUNS, row_of
 from lab.suites import found as finding
 from lab.suites import measure as suite
-from lab.suites import pages
 from lab.suites.found import Said
 from lab.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
 from lab.suites.sheets import Ink
 from lab.suites.strips import NO_NUMBERS
-from sumnist.config import PRESETS, preset
+from sumnist.config import preset
 from sumnist.environment import describe_machine
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import NumberReader, NumberReading
@@ -51,12 +50,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         return [json.loads(line) for line in rows.read_text().splitlines()] if rows.exists() else []
 
     return measured
-
-
-def test_a_package_with_changes_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evidence, "commit", lambda: f"{HEAD}+changes")
-    with pytest.raises(SystemExit, match=r"expected a clean commit"):
-        measure.main(["robustness", "development"])
 
 
 # Runs and pictures.
@@ -90,33 +83,6 @@ def test_real_pictures_are_read_by_half_and_the_reported_one_once(run: Run, tmp_
         run(*words, "reported")
     with pytest.raises(SystemExit, match="no pictures of the reported half in sub-folders 0 to 9"):
         run("real", "none", tmp_path, "reported")
-
-
-# Learning from sums.
-
-
-@pytest.fixture
-def learn(run: Run, tmp_path: Path, idx_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run`, with presets of a second."""
-    small = preset("addition", encoder="tiny", data_dir=idx_folder, epochs=1, batch_size=64, device="cpu")
-    monkeypatch.setitem(PRESETS, "addition", small)
-    return lambda *words: run("addition", *words, "--runs", tmp_path / "runs")
-
-
-def test_a_row_says_what_was_learned_and_is_not_measured_twice_whatever_the_threads(
-    learn: Run, idx_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    words = "--digits", "1", "2", "--seeds", "3"
-    rows = learn(*words)
-    assert [(row["name"], row["config"]["digits"]) for row in rows] == [("lenet", 1), ("lenet", 2)]
-    one = rows[0]
-    assert (one["part"], one["set"], one["commit"], one["seed"]) == ("addition", "test", HEAD, 3)
-    assert (one["config"]["validation"], one["config"]["threads"], one["config"]["supervision"]) == (0, 1, "sums")
-    assert (one["evaluation"]["data"], one["evaluation"]["sums"]) == (f"{idx_folder} test", 100)
-    assert (one["restarts"], one["renamed"]) == (0, 0)
-    capsys.readouterr()
-    assert learn(*words, "--threads", "2") == rows
-    assert capsys.readouterr().out.startswith("1 digits, seed 3: measured already\n")
 
 
 # Numbers.
@@ -236,21 +202,6 @@ def test_what_is_found_in_folders_has_a_row_for_each_and_is_reported_once(run: R
     assert run(*words, "--half", "development", "--count", 2)[2]["accuracy"] == 1
 
 
-def test_pages_signs_and_tables_have_a_row_each(run: Run, finder: Path, tmp_path: Path) -> None:
-    head = "sheet\tcolumn\trow\ttenths\n"
-    cells = "".join(f"one_SF\t{column}\t{row}\t12\n" for column in "DEF" for row in (1, 2))
-    (tmp_path / "cells.tsv").write_text(head + cells)
-    words = "--half", "development", "--finder", finder
-    rows = run("find", "--pages", 1, "--turns", 0, "--signs", 1, "--table", "one.png", "--tsv",
-               tmp_path / "cells.tsv", *words)  # fmt: skip
-    assert [row["part"] for row in rows] == ["find-pages", *["find-signs"] * len(pages.KINDS), "find-table"]
-    assert (rows[0]["pages"], rows[0]["ink"], rows[0]["turn"]) == (1, "MNIST", 0)
-    assert all(row["wrong"] == 1 for row in rows[1:-1])
-    assert (rows[-1]["numbers"], rows[-1]["found"]) == (6, 1)
-    with pytest.raises(SystemExit, match="nothing of the columns D, E, F of two"):
-        run("find", "--table", "two.png", "--tsv", tmp_path / "cells.tsv", *words)
-
-
 # Filled forms.
 
 BLOCKS = Ink("MNIST", ((np.full((20, 12), 255, np.uint8),),) * 10)
@@ -295,35 +246,6 @@ def test_an_outcome_says_what_was_right_before_and_after_and_whether_the_mistake
     state = given.state if given else "unreadable"
     expected = Outcome(state, before, after, mistake.kind if mistake else None, told)
     assert outcome_of(sheet(mistake), given) == expected
-
-
-@pytest.fixture
-def fill(run: Run, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run`, with a reader that reads every number as 0."""
-    monkeypatch.setattr(Ink, "mnist", lambda half: BLOCKS)
-
-    def reader(layout: Any, *, mistake: float, engine: str) -> Any:
-        said = reading(f"{mistake:g} {engine}", dict.fromkeys(layout.names, 0))
-        return SimpleNamespace(of_cells=lambda cells: said, read=lambda picture: said)
-
-    monkeypatch.setattr(measure, "SheetReader", reader)
-    return lambda *words: run("sheets", *words)
-
-
-def test_a_part_is_measured_for_each_form_and_seed_and_what_is_there_is_left_out(fill: Run) -> None:
-    rows = fill("cells", "epsilon", "--count", 2, "--seeds", 0, 1)
-    assert [(row["part"], row["seed"], row["factor"]) for row in rows] == [
-        ("sheet-" + part, seed, factor)
-        for seed in (0, 1)
-        for part, factor in (("cells", 1.0), ("epsilon", 0.2), ("epsilon", 1.0), ("epsilon", 5.0))
-    ]
-    states = [row["outcomes"][0]["state"] for row in rows]
-    assert states == ["0.02 ours", "0.004 ours", "0.02 ours", "0.1 ours"] * 2
-    first = rows[0]
-    assert (first["commit"], first["half"], first["ink"], first["layout"]) == (HEAD, "reported", "MNIST", "cover")
-    assert first["machine"]["processor"]
-    assert sum(outcome["sheets"] for outcome in first["outcomes"]) == first["count"] == 2
-    assert len(fill("cells", "--count", 2, "--seeds", 0, 1, 2)) == 9
 
 
 def test_the_reported_half_is_looked_at_once_whatever_the_commit() -> None:

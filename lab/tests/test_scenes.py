@@ -75,20 +75,6 @@ def test_scenes_have_the_shapes_and_ranges_of_the_contract_and_some_are_empty(ba
     assert 0.02 < np.mean([not batch.ink[place].any() for batch in batches for place in range(16)]) < 0.4
 
 
-def test_all_ink_of_numbers_and_no_other_is_in_the_map_of_ink(made: Scenes, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = made.batch(1, 32, 0.0)  # nothing becomes of its pictures
-    light = torch.where(plain.image.flatten(1).mean(1)[:, None, None, None] < 0.5, plain.image, 1 - plain.image)
-    assert (light >= plain.ink - 0.02).all()
-    assert (light > plain.ink + 0.2).any()
-    for name in ("beside", "around", "ground"):
-        monkeypatch.setattr(scenes, name, lambda *_: None)
-    monkeypatch.setattr(scenes.Sketch, "strike", lambda *_: None)
-    monkeypatch.setattr(scenes, "THEMES", ((scenes.alone, 1.0),))
-    alone = made.batch(1, 32, 0.0)
-    light = torch.where(alone.image.flatten(1).mean(1)[:, None, None, None] < 0.5, alone.image, 1 - alone.image)
-    assert torch.allclose(light, alone.ink, atol=0.02)
-
-
 # Targets and losses.
 
 

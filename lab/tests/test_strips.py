@@ -4,7 +4,6 @@ what becomes of their pictures."""
 from __future__ import annotations
 
 import pickle
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,13 +14,12 @@ import torch
 import sumnist
 from lab.recipes import pens
 from lab.recipes import texts as texts_module
-from lab.recipes.cells import BOX_WIDTH, PRIORS, Cells, strip_width
+from lab.recipes.cells import BOX_WIDTH, Cells, strip_width
 from lab.recipes.glyphs import characters
-from lab.recipes.strips import Lines, StripBatch, Strips, placed
-from lab.recipes.texts import string_of, texts
+from lab.recipes.strips import StripBatch, Strips
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import NO_DIGIT
-from sumnist.inference.alphabet import CELL_CLASSES, CELL_HEIGHT, HEIGHT, STEP
+from sumnist.inference.alphabet import CELL_HEIGHT, HEIGHT, STEP
 
 ALPHABET, AROUND, STYLES = texts_module.ALPHABET, texts_module.AROUND, texts_module.STYLES
 PART = load_mnist("train").part(np.arange(3000))
@@ -80,11 +78,6 @@ def batches(made: Strips) -> list[StripBatch]:
     return [made.batch(step, 64) for step in range(32)]
 
 
-@pytest.fixture(scope="module")
-def lines(made: Strips) -> Lines:
-    return placed(made.bank, texts(6000, np.random.default_rng(5)), np.random.default_rng(6))
-
-
 def same(one: Any, other: Any) -> bool:
     return all(torch.equal(value, vars(other)[name]) for name, value in vars(one).items())
 
@@ -120,32 +113,6 @@ def test_a_batch_depends_on_nothing_but_its_seed_its_step_and_its_size(made: Str
             assert batch.image.shape != forth[17].image.shape or not torch.equal(batch.image, forth[17].image)
 
 
-def test_the_strength_changes_the_picture_and_not_what_is_written(made: Strips) -> None:
-    calm, rough = made.batch(1, 16, 0.0), made.batch(1, 16, 1.0)
-    assert calm.texts() == rough.texts()
-    assert torch.equal(calm.widths, rough.widths)
-    assert not torch.equal(calm.image, rough.image)
-    assert float((calm.image == 0).float().mean()) > 0.5
-    assert float(calm.image.flatten(1).amax(1)[calm.lengths > 0].min()) > 0.4
-
-
-def test_thousands_are_grouped_by_three_from_the_decimals_on_and_signs_stand_between_digits(lines: Lines) -> None:
-    point, comma = r"\d{1,3}(\.\d{3})*", r"\d{1,3}(,\d{3})*"
-    forms = {
-        "plain": r"\d+", "grouped": r"\d+", "dashed": r"\d+(-\d+)?", "1.000": point, "1,000": comma,
-        "0,00": r"\d+(,\d\d?)?", "0.00": r"\d+(\.\d\d?)?", "1.000,00": rf"{point}(,\d\d?)?",
-        "1,000.00": rf"{comma}(\.\d\d?)?",
-    }  # fmt: skip
-    text = lines.text
-    said = [(string_of(row), [*STYLES][style]) for row, style in zip(text.targets, text.style, strict=True)]
-    numbers = [one for one in said if one[0]]
-    assert [one for one, kind in zip(said, text.kind, strict=True) if kind == texts_module.NUMBER] == numbers
-    assert all(re.fullmatch(forms[style], number) for number, style in numbers)
-    assert {sum(one.isdigit() for one in number) for number, _ in numbers} == set(range(1, 13))
-    assert set("".join(number for number, _ in numbers)) == set(ALPHABET)
-    assert len(numbers) / len(said) == pytest.approx(0.86, abs=0.025)
-
-
 # Cells.
 
 
@@ -164,13 +131,3 @@ def test_a_batch_has_boxes_and_strips_of_one_width_with_a_class_for_each(made_ce
     assert len(widths) > 4
     assert widths <= {strip_width(digits, halves) for digits in range(2, 7) for halves in (False, True)}
     assert (strip_width(1, False), strip_width(3, False), strip_width(2, True)) == (30, 78, 87)
-
-
-def test_classes_have_the_shares_of_their_priors_and_none_is_rare(made_cells: Cells) -> None:
-    for prior in PRIORS:
-        assert prior.sum() == pytest.approx(1)
-        assert prior.min() >= 0.02
-        assert len(prior) == len(CELL_CLASSES)
-    target = torch.cat([made_cells.batch(step, 64, 0.0).target[:56] for step in range(12)])
-    shares = np.bincount(target.numpy(), minlength=14) / len(target)
-    assert shares == pytest.approx(PRIORS[0], abs=5 * np.sqrt(0.13 / len(target)))
