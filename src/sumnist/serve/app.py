@@ -154,7 +154,7 @@ WORKBOOK = "add the workbook, as `sumnist {} read` writes it."
 OPERATIONS = (
     Operation(
         "/v1/read", "read", "readings", "Read one picture and add a number", "The reading, accepted or not.",
-        models.Reading, models.OF_READING, reading.read_one, bodies.AskedDigit, IMAGE | {
+        models.Reading, models.MayHave.reading, reading.read_one, bodies.AskedDigit, IMAGE | {
             "beside": "add the reading of the second network, if the server has one.",
             "inside": "add the steps from the picture to the image that the network saw, all proposals, and the "
             "network's layers.",
@@ -163,32 +163,32 @@ OPERATIONS = (
     ),
     Operation(
         "/v1/read/batch", "readBatch", "readings", "Read several pictures",
-        "A reading or a problem for each picture.", models.Readings, models.OF_BATCH, reading.read_all,
+        "A reading or a problem for each picture.", models.Readings, models.MayHave.batch, reading.read_all,
         bodies.AskedDigit, IMAGE, lambda settings: settings.batch,
     ),
     Operation(
         "/v1/read-number", "readNumber", "readings", "Read a number of any length", "The reading, accepted or not.",
-        models.NumberReading, models.OF_NUMBER, reading.read_number, bodies.AskedNumber,
+        models.NumberReading, models.MayHave.number, reading.read_number, bodies.AskedNumber,
     ),
     Operation(
         "/v1/find", "find", "readings", "Find and read every number on a picture",
-        "The numbers, each accepted or not.", models.FoundNumbers, models.OF_NUMBER, reading.find_numbers,
+        "The numbers, each accepted or not.", models.FoundNumbers, models.MayHave.number, reading.find_numbers,
         bodies.AskedNumbers,
     ),
     Operation(
         "/v1/sheets/form", "printForm", "forms", "Print a form whose total checks it", "A blank form.",
-        PDF, models.OF_FORM, forms.print_form, bodies.AskedForm,
+        PDF, models.MayHave.form, forms.print_form, bodies.AskedForm,
     ),
     Operation(
         "/v1/sheets", "readSheets", "forms", "Read filled forms, checked by their totals", "A row for each form.",
-        models.Sheets, models.OF_SHEETS, forms.read_sheets, bodies.AskedSheet, {
+        models.Sheets, models.MayHave.sheets, forms.read_sheets, bodies.AskedSheet, {
             "workbook": WORKBOOK.format("sheet"),
             "crops": "add pictures of the cells that are corrected, doubtful or wrong.",
         }, lambda _: forms.MOST_SHEETS,
     ),
     Operation(
         "/v1/tables", "readTable", "forms", "Read a table that somebody wrote",
-        "Its numbers, and the relations among them.", models.ReadTable, models.OF_TABLE, forms.read_table,
+        "Its numbers, and the relations among them.", models.ReadTable, models.MayHave.table, forms.read_table,
         bodies.AskedPage, {
             "workbook": WORKBOOK.format("table"),
             "learn": "learn the writer's hand from the numbers that relations settle, and read the others again, as "
@@ -197,33 +197,33 @@ OPERATIONS = (
     ),
     Operation(
         "/v1/hands", "learnHand", "hands", "Learn how someone writes from labelled pictures",
-        "The hand, and whether it helps.", models.LearnedHand, models.OF_HAND, reading.learn_hand, bodies.AskedExample,
+        "The hand, and whether it helps.", models.LearnedHand, models.MayHave.hand, reading.learn_hand,
+        bodies.AskedExample,
         most=lambda settings: settings.examples,
     ),
     Operation(
         "/v1/hands/{name}", "forgetHand", "hands", "Forget a hand that is kept", "It is gone.", models.Status,
-        (*models.OF_TOKENS, "not-found"), lambda service, name: service.forget(name), method="DELETE",
+        (*models.MayHave.tokens, "not-found"), lambda service, name: service.forget(name), method="DELETE",
     ),
     Operation(
-        "/healthz", "healthz", "server", "Whether the process lives", "It does.", models.Status, models.OF_STATE,
+        "/healthz", "healthz", "server", "Whether the process lives", "It does.", models.Status, models.MayHave.state,
         lambda service: service.said("alive"), method="GET",
     ),
     Operation(
         "/readyz", "readyz", "server", "Whether to send requests here", "The network is loaded.", models.Status,
-        (*models.OF_STATE, "not-ready"), lambda service: service.said("ready"), method="GET",
+        (*models.MayHave.state, "not-ready"), lambda service: service.said("ready"), method="GET",
     ),
     Operation(
         "/metrics", "metrics", "server", "Counts and times, for Prometheus", "Its text format.",
-        CONTENT_TYPE_PLAIN_0_0_4, models.OF_TOKENS, lambda service: service.metrics.answer(), method="GET",
+        CONTENT_TYPE_PLAIN_0_0_4, models.MayHave.tokens, lambda service: service.metrics.answer(), method="GET",
     ),
     Operation(
-        "/openapi.json", "openapi", "server", "This document", "OpenAPI 3.1.", "application/json", models.OF_STATE,
+        "/openapi.json", "openapi", "server", "This document", "OpenAPI 3.1.", "application/json", models.MayHave.state,
         lambda service: service.document(), method="GET",
     ),
 )  # fmt: skip
 """Every path of the API: the routes, the document, and the metrics are made from it."""
 TIMED = [one.path for one in OPERATIONS if one.asks is not None]
-OTHER = "other"
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper edges of the histogram's buckets, in seconds."""
 OUTCOMES = (ACCEPTED, *REASONS.values(), NOT_A_DIGIT, UNUSUAL, UNSURE, *NUMBER_ADVICE, *STATES)
@@ -261,7 +261,7 @@ class Metrics:
         if not status:
             return
         known = [one.path for one in OPERATIONS] + ["/docs", "/"]
-        route = "/static" if path.startswith("/static/") else path if path in known else OTHER
+        route = "/static" if path.startswith("/static/") else path if path in known else "other"
         self._requests.labels(route, status).inc()
         if route in TIMED:
             self._seconds.labels(route).observe(time.perf_counter() - begun)
@@ -277,7 +277,7 @@ class Metrics:
     def refused(self, problem: Problem) -> None:
         """Count a connection that was closed with a problem before its request had a route."""
         self.count(problem)
-        self._requests.labels(OTHER, problem.kind.status).inc()
+        self._requests.labels("other", problem.kind.status).inc()
 
     def answer(self) -> Response:
         """All metrics, as a response."""

@@ -241,9 +241,11 @@ def check_count(count: Any) -> int:
 
 
 Ink = Annotated[InkColour, BeforeValidator(check_ink)]
-OF_DIGITS = [{"type": "string", "pattern": f"^{DIGITS}$"}, {"type": "integer", "minimum": 1, "maximum": 999}]
 
 
+DigitsInJson = WithJsonSchema(
+    {"anyOf": [{"type": "string", "pattern": f"^{DIGITS}$"}, {"type": "integer", "minimum": 1, "maximum": 999}]}
+)
 FileInJson = WithJsonSchema({"type": "string", "format": "byte", "contentEncoding": "base64"})
 
 
@@ -323,9 +325,7 @@ class AskedNumbers(AskedOfHand):
     """A picture with numbers on it, and the other arguments of `Reader.find`."""
 
     EXAMPLE: ClassVar[str] = '{"picture": "<base64>"}'
-    digits: Annotated[Digits, BeforeValidator(bounds_of), WithJsonSchema({"anyOf": OF_DIGITS})] = Field(
-        default_factory=lambda: (1, None)
-    )
+    digits: Annotated[Digits, BeforeValidator(bounds_of), DigitsInJson] = Field(default_factory=lambda: (1, None))
     """How many digits a number has, such as 4, or the least and the most, such as 1-6 or 3-."""
     decimal: Annotated[Literal[".", ","] | None, BeforeValidator(check_decimal)] = Field(
         default_factory=lambda: None, json_schema_extra={"anyOf": [{"type": "string", "enum": [".", ","]}]}

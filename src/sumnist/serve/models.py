@@ -267,21 +267,23 @@ class Status(Model):
     status: str
 
 
-OF_STATE = ("malformed-request", "headers-too-large", "forbidden", "internal", "busy")
-OF_TOKENS = (*OF_STATE, "unauthorized")
-OF_BODIES = (
-    *OF_TOKENS, "malformed-body", "request-timeout", "body-too-large", "unsupported-media-type", "invalid-request",
-    "reading-timeout",
-)  # fmt: skip
-OF_PICTURES = ("damaged-picture", "picture-too-large", "unknown-format")
-OF_BATCH = (*OF_BODIES, "number", "hand")
-OF_READING = (*OF_BATCH, *OF_PICTURES)
-OF_NUMBER = (*OF_BODIES, *OF_PICTURES, "not-installed", "hand")
-OF_HAND = (*OF_BODIES, *OF_PICTURES, "hand")
-OF_FORM = (*OF_BODIES, "layout", "not-installed")
-OF_SHEETS = (*OF_FORM, "hand")
-OF_TABLE = (*OF_NUMBER, "sheet")
-"""The problems that a request may have, by its kind."""
+class MayHave:
+    """The problems that a request may have, by its kind."""
+
+    state = ("malformed-request", "headers-too-large", "forbidden", "internal", "busy")
+    tokens = (*state, "unauthorized")
+    bodies = (
+        *tokens, "malformed-body", "request-timeout", "body-too-large", "unsupported-media-type", "invalid-request",
+        "reading-timeout",
+    )  # fmt: skip
+    pictures = ("damaged-picture", "picture-too-large", "unknown-format")
+    batch = (*bodies, "number", "hand")
+    reading = (*batch, *pictures)
+    number = (*bodies, *pictures, "not-installed", "hand")
+    hand = (*bodies, *pictures, "hand")
+    form = (*bodies, "layout", "not-installed")
+    sheets = (*form, "hand")
+    table = (*number, "sheet")
 
 
 def responses(slugs: tuple[str, ...]) -> dict[str, Any]:
