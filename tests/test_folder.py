@@ -273,6 +273,13 @@ def test_ctrl_c_at_the_end_leaves_a_run_that_is_not_finished_and_then_ends_as_if
     assert load_network(run)[0].calibration.least_is_digit.item() > 0
 
 
+def test_a_training_that_an_earlier_version_began_is_not_continued(config: Training, half: Path) -> None:
+    values = json.loads((half / "config.json").read_text())
+    (half / "config.json").write_text(json.dumps(values | {"format": 1}))
+    with pytest.raises(RunError, match=r"begun by an earlier version of sumnist: finish it with that version"):
+        train(config, half, progress=False, resume=True)
+
+
 # What is in the way, or broken.
 
 
