@@ -187,8 +187,7 @@ def calibration_row(runs: Path) -> Row:
     return with_envelope(
         "calibration", config=row_of(final, outliers=OutlierTask.outlier_share),
         **calibration | figures(raw, part.digits, smoothing, temperature),
-        runners_up=runners_up(raw, part.digits, smoothing, temperature), pictures=len(answers),
-        whole_path=figures(answers, shown, smoothing, temperature), folds=[fold],
+        pictures=len(answers), whole_path=figures(answers, shown, smoothing, temperature), folds=[fold],
     )  # fmt: skip
 
 
@@ -209,18 +208,6 @@ def whole_path(run: Path, digits: DigitSet) -> tuple[NDArray[np.float32], NDArra
     answers = np.array([one.digit_probabilities for one, _ in good])
     like = np.array([one.is_digit_probability or 0.0 for one, _ in good])
     return np.log(answers.clip(1e-30)).astype(np.float32), np.array([digit for _, digit in good]), like
-
-
-def runners_up(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, temperature: float) -> Row:
-    """Describe the misread images: how often the truth comes second, and its mean log-probability; and count the
-    answers that have two digits of equal probability."""
-    scores = log_probabilities(logits, smoothing, temperature).astype(np.float32)
-    order = np.argsort(-scores, 1)
-    wrong = order[:, 0] != truth
-    ordered = np.sort(scores, 1)
-    return {"misread": int(wrong.sum()), "second": float((order[:, 1] == truth)[wrong].mean()),
-            "log_probability": float(scores[np.arange(len(truth)), truth][wrong].mean()),
-            "ties": int((ordered[:, 1:] == ordered[:, :-1]).any(1).sum())}  # fmt: skip
 
 
 def figures(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: float, temperature: float = 1.0) -> Row:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from sumnist.config import Run, Training
 from sumnist.errors import RunError
 from sumnist.files import CONFIG, WEIGHTS, make_folder, write_atomically
-from sumnist.model.export_spec import ExportSpec
 from sumnist.model.folder import CHECKSUM, CONFIGURATION, metadata_in, remove_stale
 from sumnist.typed import typed
 
@@ -63,10 +62,6 @@ class Saved(nn.Module):
     settings: ClassVar[type[Run]] = Training
     """The class of the settings of its training."""
     config: Any
-
-    def export_spec(self) -> ExportSpec:
-        """The description of the network's ONNX file."""
-        raise NotImplementedError
 
     @classmethod
     def from_config(cls, config: Any) -> Self:

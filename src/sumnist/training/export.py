@@ -37,7 +37,6 @@ from sumnist.files import ONNX, write_atomically
 from sumnist.inference import onnx as names
 from sumnist.inference.hand import LENGTH, Hand
 from sumnist.inference.onnx import ZEROS, OnnxFile, OnnxNetwork
-from sumnist.model.checkpoint import Saved
 from sumnist.model.export_spec import ExportSpec
 from sumnist.model.folder import INT8
 from sumnist.model.network import TwoInputNet
@@ -101,8 +100,8 @@ class Trial:
         config: The configuration of the run.
     """
 
-    network: ClassVar[type[Saved]]
-    """The networks whose files it tries."""
+    network: ClassVar[Any]
+    """The class of the networks whose files it tries."""
     compared: ClassVar[str]
     """What it compares, in words."""
     same_class: ClassVar[bool] = False
@@ -222,7 +221,7 @@ def export_run(
         if out is None:
             raise ConfigError(f"--hand {hand}: expected --out: name the file that is to read this hand")
         adopt(net, Hand.load(hand), Path(run_folder))
-    spec = net.export_spec()
+    spec: ExportSpec = net.export_spec()
     model, accuracy = to_onnx(spec, {names.WEIGHTS_CHECKSUM: checksum}), None
     pairs, difference = check_parity(spec, OnnxFile(model), trial)
     if int8:
