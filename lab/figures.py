@@ -95,7 +95,7 @@ QUERIES = {
 FIGURES |= {name: partial(answered, query) for name, query in QUERIES.items()}
 FIGURES["original-epochs"] = lambda _: str(PRESETS["original"].epochs)
 for _name, _share in (("mistake", MISTAKE), ("sure", SURE), ("wrong", WRONG)):
-    FIGURES[f"sheet-{_name}"] = lambda _, share=_share: f"{100 * share:g} %"  # type: ignore[misc]
+    FIGURES[f"sheet-{_name}"] = lambda _, share=_share: f"{100 * share:g} %"
 
 
 # Runs and the study.

@@ -40,6 +40,7 @@ import torch
 from torch import nn
 
 import sumnist
+from kept_tables import EMPTY, KINDS
 from lab.evidence import RESULTS, Row, Rows, add, clean_commit, once, with_envelope
 from lab.recipes.tasks import OutlierTask
 from lab.records import RUNS, row_of, same, settings_of
@@ -587,7 +588,7 @@ def tables(given: argparse.Namespace) -> Iterator[Row]:
         yield with_envelope("table-page", **about, set=path.stem, learn=learn) | table_page(reader, path, known, learn)
     digits = Ink.scanned(given.folder, given.half) if given.folder else Ink.mnist(given.half)
     ink = pages.Images(digits)
-    for kind, told in product(table_suite.KINDS if given.count else (), (False, True)):
+    for kind, told in product(KINDS if given.count else (), (False, True)):
         what = {"ink": ink.name, "kind": kind, "told": told, "count": given.count}
         once(before, part="table-simulated", **what, **about)
         yield with_envelope("table-simulated", **about, **what) | simulated_tables(reader, ink, given, kind, told)
@@ -670,8 +671,8 @@ def simulated_tables(reader: Reader, ink: Any, given: argparse.Namespace, kind: 
             table = TableReader(layout, reader).read(shown.picture)
         except SumnistError:
             count["unreadable"] += 1
-            count["numbers"] += int((shown.numbers > table_suite.EMPTY).sum())
-            count["person"] += int((shown.numbers > table_suite.EMPTY).sum())
+            count["numbers"] += int((shown.numbers > EMPTY).sum())
+            count["person"] += int((shown.numbers > EMPTY).sum())
             continue
         seconds += time.perf_counter() - began
         same = (table.rows, table.columns) == shown.numbers.shape
@@ -679,7 +680,7 @@ def simulated_tables(reader: Reader, ink: Any, given: argparse.Namespace, kind: 
         for at, value in np.ndenumerate(shown.numbers):
             cell = table.cells.get((int(at[0]), int(at[1])))
             sure = cell is not None and cell.state in SURE_STATES
-            if value == table_suite.EMPTY:
+            if value == EMPTY:
                 wrong += sure
                 continue
             count["numbers"] += 1

@@ -103,14 +103,15 @@ def blank_paper(random: np.random.Generator, side: int = 240) -> Grey:
     y, x = np.mgrid[:side, :side] / side
     light = random.uniform(150, 235) * (1 - random.uniform(0, 0.35) * x - random.uniform(0, 0.2) * y)
     light *= 1 - random.uniform(0, 0.3) / (1 + np.exp((x - random.uniform(0.2, 0.8)) / 0.05))
-    return np.clip(light, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(light, 0, 255), np.uint8)
 
 
 def photograph(image: Grey, seed: int) -> bytes:
     """A photograph of a digit on paper; `image`: its ink, light on 0."""
     random = np.random.default_rng(seed)
     page = blank_paper(random)
-    put(page, cropped(image), tuple(random.uniform(90, 150, 2).tolist()), random.uniform(60, 110))  # type: ignore[arg-type]
+    middle = random.uniform(90, 150), random.uniform(90, 150)
+    put(page, cropped(image), middle, random.uniform(60, 110))
     return as_file(page, random)
 
 
@@ -190,6 +191,7 @@ def table_of(numbers: NDArray[np.int64], rules: Sequence[str] = (), seed: int = 
     for (row, column), number in np.ndenumerate(numbers):
         for place, digit in enumerate(reversed(str(number)) if number >= 0 else ""):
             shape = shapes()[int(digit)][random.integers(100)]
-            middle = rights[column] - wide * place + random.normal(0, 1), 100 + high * row + random.normal(0, 1)
+            right = float(rights[column]) - wide * place
+            middle = right + random.normal(0, 1), 100 + high * float(row) + random.normal(0, 1)
             put(page, shape, middle, 38)
     return Written(as_file(page, random), numbers, TableLayout(rules=tuple(map(Rule.of, rules))))

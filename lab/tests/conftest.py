@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from lab.recipes import glyphs, pens, scenes
+from sumnist.data.pen_digits import pen_paths
 
 
 @pytest.fixture(scope="session")
 def few_scenes() -> Callable[[pytest.MonkeyPatch], None]:
     """Has few characters drawn for training scenes, and these be small."""
-    every, known, _ = glyphs.pen_paths()
+    every, known, _ = pen_paths()
     some = np.concatenate([np.flatnonzero(known == digit)[:10] for digit in range(10)])
     few = [every[place] for place in some], known[some], np.tile(np.arange(10), 10)  # one of each by each of ten
 

@@ -13,15 +13,13 @@ import torch
 
 import sumnist
 from lab.recipes import pens
-from lab.recipes import texts as texts_module
 from lab.recipes.cells import BOX_WIDTH, Cells, strip_width
 from lab.recipes.glyphs import characters
 from lab.recipes.strips import StripBatch, Strips
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import NO_DIGIT
-from sumnist.inference.alphabet import CELL_HEIGHT, HEIGHT, STEP
+from sumnist.inference.alphabet import ALPHABET, CELL_HEIGHT, HEIGHT, STEP
 
-ALPHABET, AROUND, STYLES = texts_module.ALPHABET, texts_module.AROUND, texts_module.STYLES
 PART = load_mnist("train").part(np.arange(3000))
 WIDTH, AREA = 48, (3.0, 27.0, 3.0, 33.0)
 EM, FREE = torch.full((2000,), 24.0), torch.full((2000, 2), 12.0)
