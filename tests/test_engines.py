@@ -1,4 +1,4 @@
-"""Workers: every job once, in order or as they finish, no further ahead than allowed; what dies is an error."""
+"""Workers: every job once, in order, no further ahead than allowed; what dies is an error."""
 
 from __future__ import annotations
 
@@ -43,11 +43,10 @@ def doubling() -> Callable[[int], tuple[int, int]]:
     return lambda job: (2 * job, os.getpid())
 
 
-@pytest.mark.parametrize("way", ["in_order", "as_they_finish"])
-def test_one_worker_is_this_process_and_does_a_job_when_the_result_before_it_was_taken(way: str) -> None:
+def test_one_worker_is_this_process_and_does_a_job_when_the_result_before_it_was_taken() -> None:
     done: list[int] = []
     with start_workers("local", 1, lambda: done.append, ServeError) as workers:
-        results = getattr(workers, way)(range(3))
+        results = workers.in_order(range(3))
         next(results)
         assert done == [0]
         assert len(list(results)) == 2
@@ -56,11 +55,9 @@ def test_one_worker_is_this_process_and_does_a_job_when_the_result_before_it_was
 
 def test_several_workers_are_other_processes_and_do_every_job_once() -> None:
     with start_workers("local", 2, doubling, ServeError) as workers:
-        ordered = [(job, doubled) for job, (doubled, _) in workers.in_order(range(20))]
-        finished = list(workers.as_they_finish(range(20)))
-    assert ordered == [(job, 2 * job) for job in range(20)]
-    assert sorted(doubled for doubled, _ in finished) == list(range(0, 40, 2))
-    assert os.getpid() not in {process for _, process in finished}
+        ordered = list(workers.in_order(range(20)))
+    assert [(job, doubled) for job, (doubled, _) in ordered] == [(job, 2 * job) for job in range(20)]
+    assert os.getpid() not in {process for _, (_, process) in ordered}
 
 
 def killed() -> Callable[[int], None]:
@@ -90,8 +87,10 @@ AGAIN = "run the same command again to go on, with fewer --workers"
      (without_extra, ScoreError, SumnistError, str(MissingExtraError("torch", "train", "reading it")))],
 )  # fmt: skip
 def test_a_worker_that_ends_or_cannot_start_is_one_error_and_prints_nothing(
-    prepare: Any, failure: type[SumnistError], kind: type[SumnistError], message: str, capfd: Any
-) -> None:
+    prepare: Any, failure: type[SumnistError], kind: type[SumnistError], message: str, capfd: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr("sumnist.batch.pool.PAUSE", 0.01)
     with pytest.raises(kind) as caught, start_workers("local", 2, prepare, failure) as workers:
         list(workers.in_order(range(20)))
     assert str(caught.value) == message
@@ -185,6 +184,5 @@ def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_ray_cluster_does_every_job_once() -> None:
     pytest.importorskip("ray")
     double = partial(partial, operator.mul, 2)  # what a cluster can import: it does not know this file
-    with start_workers("ray", 2, double, ServeError, ahead=1) as workers:
+    with start_workers("ray", 2, double, ServeError) as workers:
         assert list(workers.in_order(range(9))) == [(job, 2 * job) for job in range(9)]
-        assert sorted(workers.as_they_finish(range(9))) == list(range(0, 18, 2))

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -46,10 +47,6 @@ WEIGHTS = "model.safetensors"
 
 class Killed(BaseException):
     """What no code of ours catches, like a kill."""
-
-
-def kill(*_: object) -> None:
-    raise Killed
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -129,10 +126,7 @@ def refusal(error: type[Exception], config: Training, folder: Path, **named: Any
 # A training goes on.
 
 
-@pytest.mark.parametrize(
-    ("precision", "step"),
-    [("auto", 1), ("auto", 14), ("bf16", 27), ("auto", 40)],
-)
+@pytest.mark.parametrize(("precision", "step"), [("auto", 14), ("bf16", 27), ("auto", 40)])
 def test_a_training_that_died_goes_on_to_the_same_weights_and_metrics(
     config: Training, alone: Path, tmp_path: Path, stopped: Stop, precision: Any, step: int
 ) -> None:
@@ -156,7 +150,7 @@ def test_resuming_a_finished_run_changes_nothing_and_needs_no_other_flag(config:
     assert files_in(alone) == before
 
 
-def test_measuring_counts_as_training_neither_in_the_metrics_nor_in_the_state(
+def test_measuring_does_not_count_as_training(
     config: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved: list[Progress] = []
@@ -179,38 +173,25 @@ def test_without_a_run_or_without_its_state_a_resume_begins_anew(config: Trainin
     assert train(replace(config, epochs=1), half / "new", progress=False, resume=True).finished
 
 
-@pytest.mark.parametrize("damage", ["cut", "pickle", "other"])
-def test_a_state_that_is_not_whole_is_an_error_that_says_what_to_do(
-    config: Training, half: Path, tmp_path: Path, stopped: Stop, damage: str
-) -> None:
-    state = half / STATE
-    if damage == "cut":
-        state.write_bytes(state.read_bytes()[:5000])
-    elif damage == "pickle":
-        state.write_bytes(b"\x80\x04c__main__\nboom\n.")
-    else:
-        state.write_bytes((stopped(replace(config, fusion="exact"), tmp_path / "other", 20) / STATE).read_bytes())
-    with pytest.raises(RunError) as caught:
-        train(config, half, progress=False, resume=True)
-    assert str(caught.value).startswith(f"{state}: not a state to resume from (")
-    assert str(caught.value).endswith("): delete it to train the run from its beginning")
+def test_a_state_that_is_not_whole_is_refused(config: Training, half: Path, tmp_path: Path, stopped: Stop) -> None:
+    state, other = half / STATE, stopped(replace(config, fusion="exact"), tmp_path / "other", 20) / STATE
+    for damaged in (state.read_bytes()[:5000], b"\x80\x04c__main__\nboom\n.", other.read_bytes()):
+        state.write_bytes(damaged)
+        said = refusal(RunError, config, half, resume=True)
+        assert said.startswith(f"{state}: not a state to resume from (")
+        assert said.endswith("): delete it to train the run from its beginning")
 
 
-def test_a_run_is_resumed_only_with_its_own_settings_images_and_precision(
+def test_a_run_is_resumed_only_as_it_was_begun(
     config: Training, half: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert refusal(ConfigError, replace(config, lr=0.5), half, resume=True) == (
-        f"--resume --lr 0.5: the run in {half} was begun with {config.lr}: leave the flag out, or train a new run in "
-        "another --out"
-    )
+    said = refusal(ConfigError, replace(config, lr=0.5), half, resume=True)
+    assert said.startswith(f"--resume --lr 0.5: the run in {half} was begun with {config.lr}: leave the flag out")
     with monkeypatch.context() as patch:
         patch.setattr("sumnist.training.loop.choose_bf16", lambda *_: True)
-        begun, now = sorted(("bf16", "fp32"), key=lambda name: name == "bf16")
-        if json.loads((half / RECORD).read_text())["precision"] == begun:
-            assert refusal(RunError, config, half, resume=True) == (
-                f"--resume {half}: begun with other precision ({begun}, now {now}): go on as it was begun, or train a "
-                "new run in another --out"
-            )
+        if json.loads((half / RECORD).read_text())["precision"] == "fp32":
+            said = refusal(RunError, config, half, resume=True)
+            assert said.startswith(f"--resume {half}: begun with other precision (fp32, now bf16): go on as it was")
     assert config.data_dir is not None
     here = Path(shutil.copytree(config.data_dir, tmp_path / "digits"))
     images, labels = here / "train-images-idx3-ubyte", here / "train-labels-idx1-ubyte"
@@ -220,17 +201,14 @@ def test_a_run_is_resumed_only_with_its_own_settings_images_and_precision(
     (half / "config.json").write_text(moved.to_json())  # as anyone may who has moved them
     good = labels.read_bytes()
     labels.write_bytes(good[:8] + bytes([(good[8] + 1) % 10]) + good[9:])
-    assert refusal(RunError, moved, half, resume=True).startswith(
-        f"--resume {half}: begun with other training images ("
-    )
+    said = refusal(RunError, moved, half, resume=True)
+    assert said.startswith(f"--resume {half}: begun with other training images (")
     labels.write_bytes(good)  # the same images, in another place and packed otherwise
     as_text = replace(config, data_dir=str(here))  # type: ignore[arg-type]
     assert train(as_text, half, progress=False, resume=True).finished
 
 
-def test_the_record_says_where_a_run_went_on_otherwise_than_it_was_begun(
-    config: Training, half: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_record_says_what_a_resume_changed(config: Training, half: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     begun = json.loads((half / RECORD).read_text())
     other = {"versions": begun["versions"] | {"torch": "99.0"}}
     monkeypatch.setattr("sumnist.training.folder.describe_machine", lambda: describe_machine() | other)
@@ -285,17 +263,12 @@ def test_a_training_that_an_earlier_version_began_is_not_continued(config: Train
 
 def test_what_is_no_run_is_neither_resumed_nor_removed(config: Training, alone: Path, tmp_path: Path) -> None:
     TwoInputNet.from_config(config).save_pretrained(tmp_path / "saved")
-    assert refusal(RunError, config, tmp_path / "saved", resume=True) == (
-        f"--resume {tmp_path / 'saved'}: holds no training to go on with, neither record.json nor state.safetensors: "
-        "name another --out, or give --overwrite instead to replace what is there"
-    )
+    said = refusal(RunError, config, tmp_path / "saved", resume=True)
+    assert said.startswith(f"--resume {tmp_path / 'saved'}: holds no training to go on with")
     for name in (WEIGHTS, "model.onnx"):
         (tmp_path / name).mkdir()
         (tmp_path / name / name).write_text("somebody's")
-        assert refusal(OutputError, config, tmp_path / name) == (
-            f"--out {tmp_path / name}: holds a run already, expected a new folder: name another, or add --resume to "
-            "finish it or --overwrite to replace it"
-        )
+        assert "holds a run already, expected a new folder" in refusal(OutputError, config, tmp_path / name)
         refusal(RunError, config, tmp_path / name, resume=True)
     with pytest.raises(DataError):
         train(replace(config, data_dir=tmp_path / "none"), tmp_path / "run", progress=False)
@@ -306,29 +279,24 @@ def test_what_is_no_run_is_neither_resumed_nor_removed(config: Training, alone: 
         refusal(RunError, config, run, resume=True)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"\xff\xfe\x00", b"[1]\n7\nnull\n", b'{"epoch": "x"}\n', b"[" * 100_000,
-     b'{"epoch": 1, "train_digit": "much", "train_sum": null}\n{"epoch": 1' + b"0" * 5000 + b"}\n",
-     b'{"epoch": 1, "validation_digit": NaN, "validation_sum": 1e999, "digit_loss": {}}\n{"epo'],
-)  # fmt: skip
-def test_metrics_that_somebody_broke_are_left_out(whole: Path, tmp_path: Path, content: bytes) -> None:
-    run = Path(shutil.copytree(whole, tmp_path / "run"))
-    (run / METRICS).write_bytes(content)
-    assert evaluate_run(run, device="cpu").images
+def test_metrics_that_somebody_broke_are_left_out(exported: Path) -> None:
+    for content in (
+        b"\xff\xfe\x00", b"[1]\n7\nnull\n", b'{"epoch": "x"}\n', b"[" * 100_000,
+        b'{"epoch": 1, "train_digit": "much", "train_sum": null}\n{"epoch": 1' + b"0" * 5000 + b"}\n",
+        b'{"epoch": 1, "validation_digit": NaN, "validation_sum": 1e999, "digit_loss": {}}\n{"epo',
+    ):  # fmt: skip
+        (exported / METRICS).write_bytes(content)
+        assert evaluate_run(exported, device="cpu").images
 
 
 def test_a_disk_that_is_full_for_tensorboard_is_an_error_of_one_line(
     config: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full:
-        def close(self) -> None:
-            raise OSError(28, "No space left on device")
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
 
-        def add_scalar(self, *_: object) -> None:
-            self.close()
-
-    monkeypatch.setattr("sumnist.training.folder.tensorboard", lambda _: Full())
+    board = SimpleNamespace(close=full, add_scalar=full)
+    monkeypatch.setattr("sumnist.training.folder.tensorboard", lambda _: board)
     with pytest.raises(OutputError, match="cannot be written \\(no space left on device\\)"):
         train(config, tmp_path, progress=False)
 
@@ -341,22 +309,17 @@ def test_weights_that_are_no_numbers_after_the_very_last_update_are_not_saved(
     if overwrite:
         shutil.copytree(small_run, run)
     before = files_in(run)
-    count = [0]
+    count = iter(range(13, 0, -1))
 
     def spoiled(task: Any, learner: Learner, *rest: Any) -> Any:
         done = training_step(task, learner, *rest)
-        count[0] += 1
-        if count[0] == 13:
+        if next(count) == 1:
             next(learner.net.parameters()).data.view(-1)[0] = float("nan")
         return done
 
     monkeypatch.setattr("sumnist.training.loop.training_step", spoiled)
-    with pytest.raises(TrainingError) as caught:
+    with pytest.raises(TrainingError, match=r"^the weights are of no use \(encoder.0.weight is not finite, .*--lr"):
         train(config, run, progress=False, overwrite=overwrite)
-    assert str(caught.value) == (
-        "the weights are of no use (encoder.0.weight is not finite, expected numbers): try a lower --lr (it is 0.01), "
-        "or --precision fp32"
-    )
     assert not (run / WEIGHTS).exists() if not overwrite else files_in(run) == before
 
 
@@ -445,9 +408,7 @@ def test_a_run_stays_whole_until_the_one_that_replaces_it_has_finished(
     assert json.loads(found[RECORD])["finished"] is True
 
 
-def test_an_abandoned_run_is_no_obstacle_to_one_that_replaces_the_run_again(
-    config: Training, alone: Path, half: Path, stopped: Stop
-) -> None:
+def test_an_abandoned_run_is_no_obstacle(config: Training, alone: Path, half: Path, stopped: Stop) -> None:
     (half / "tensorboard").mkdir(exist_ok=True)
     (half / "tensorboard/events.out.tfevents.1").write_text("of the run that is replaced")
     stopped(replace(config, lr=0.02), half, 20, overwrite=True)
@@ -474,9 +435,7 @@ def test_one_process_at_a_time_writes_into_a_folder_and_one_that_is_killed_leave
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
     for flags in ({"resume": True}, {"overwrite": True}):
-        assert refusal(OutputError, small_config, run, **flags) == (
-            f"{run}: another process writes a run there: wait until it has ended, or name another folder"
-        )
+        assert "another process writes a run there: wait until" in refusal(OutputError, small_config, run, **flags)
     with pytest.raises(OutputError, match="another process writes a run there"):
         network(1).save_pretrained(run)
     evaluate_run(run, device="cpu", plots=False)  # reads, and writes what carries a checksum
@@ -493,30 +452,23 @@ def test_save_pretrained_leaves_an_unfinished_training_alone(tmp_path: Path, nam
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text("what a training goes on from")
     before = files_in(tmp_path)
-    with pytest.raises(OutputError) as caught:
+    with pytest.raises(OutputError, match=f"^{tmp_path}: holds a training that is not finished: name another folder"):
         network(2).save_pretrained(tmp_path)
-    assert str(caught.value) == (
-        f"{tmp_path}: holds a training that is not finished: name another folder, or finish it with --resume"
-    )
     assert files_in(tmp_path) == before
 
 
-@pytest.mark.parametrize("way", ["a link", "the current folder"])
 def test_a_run_is_replaced_behind_a_link_and_in_the_current_folder(
-    small_config: Training, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+    small_config: Training, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, out = Path(shutil.copytree(small_run, tmp_path / "real")), tmp_path / "link"
+    real, link = Path(shutil.copytree(small_run, tmp_path / "real")), tmp_path / "link"
     (real / "mine.txt").write_text("mine")
-    if way == "a link":
-        out.symlink_to(real)
-    else:
-        monkeypatch.chdir(real)
-        out = Path()
-    result = train(replace(small_config, seed=1), out, progress=False, overwrite=True)
-    assert result.folder == out
-    assert load_network(real)[1].seed == 1
-    assert (real / "mine.txt").read_text() == "mine"
-    assert visible(files_in(real)) == files_in(real)
+    link.symlink_to(real)
+    monkeypatch.chdir(real)
+    for seed, out in ((1, link), (2, Path())):
+        assert train(replace(small_config, seed=seed), out, progress=False, overwrite=True).folder == out
+        assert load_network(real)[1].seed == seed
+        assert (real / "mine.txt").read_text() == "mine"
+        assert visible(files_in(real)) == files_in(real)
 
 
 # What was made from the weights.
@@ -561,12 +513,8 @@ def test_an_onnx_file_of_other_weights_is_never_used(exported: Path, tmp_path: P
     assert isinstance(reader.network, TorchNetwork)
     assert reader.read(images, 3) == Reader(tmp_path / "plain").read(images, 3)
     for name in ("model.onnx", "model.int8.onnx"):
-        with pytest.raises(RunError) as caught:
+        with pytest.raises(RunError, match=f"^{exported / name}: not made from the weights beside it: run `sumnist ex"):
             Reader(exported / name)
-        assert str(caught.value) == (
-            f"{exported / name}: not made from the weights beside it: run `sumnist export {exported}`, "
-            "or take it elsewhere"
-        )
     shutil.copy(exported / "model.onnx", tmp_path / "elsewhere.onnx")
     assert isinstance(Reader(tmp_path / "elsewhere.onnx").network, OnnxNetwork)
     code = (
@@ -575,18 +523,9 @@ def test_an_onnx_file_of_other_weights_is_never_used(exported: Path, tmp_path: P
         "except ImportError as error: print(error)"
     )
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert printed == (
-        f"{exported} has a model.onnx of other weights, which `sumnist export {exported}` makes anew; reading it "
-        'needs torch, which is not installed; install it with: pip install "sumnist[train]"\n'
-    )
+    assert printed.startswith(f"{exported} has a model.onnx of other weights, which `sumnist export {exported}` makes")
     (exported / WEIGHTS).unlink()
     assert isinstance(Reader(exported).network, OnnxNetwork)
-
-
-def test_plots_of_other_weights_go_with_a_new_evaluation(exported: Path) -> None:
-    put_other_weights(exported)
-    evaluate_run(exported, device="cpu", plots=False)
-    assert list((exported / "plots").iterdir()) == []
 
 
 def test_everything_made_from_the_weights_carries_their_checksum_and_goes_with_them(exported: Path) -> None:
@@ -597,6 +536,9 @@ def test_everything_made_from_the_weights_carries_their_checksum_and_goes_with_t
     derived = {"evaluation.json", *(f"model{kind}.onnx" for kind in ("", ".int8"))}
     derived |= {f"plots/{name}.png" for name in plots}
     assert {name for name, content in files_in(exported).items() if checksum.encode() in content} == {*derived, WEIGHTS}
+    put_other_weights(exported)
+    evaluate_run(exported, device="cpu", plots=False)
+    assert list((exported / "plots").iterdir()) == []  # those of other weights
     save_network(network(3), exported)
     assert set(files_in(exported)) == {"config.json", METRICS, WEIGHTS, RECORD}
 
@@ -617,6 +559,8 @@ def test_files_from_before_there_were_checksums_are_told_apart_by_their_bytes(ex
 
 
 def test_the_packaged_network_is_read_without_torch_and_is_of_the_packaged_weights() -> None:
-    code = "import sys, sumnist; sumnist.load(); print({'torch', 'safetensors'} & set(sys.modules))"
+    code = (
+        "import sys, sumnist, sumnist.batch.measure; sumnist.load(); print({'torch', 'safetensors'} & set(sys.modules))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
     assert isinstance(Reader(PRETRAINED).network, OnnxNetwork)

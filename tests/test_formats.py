@@ -8,6 +8,7 @@ from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -85,7 +86,8 @@ def test_the_numbers_of_tables_are_read_back_from_every_format(suffix: str, page
 def test_the_rows_of_a_batch_are_read_back(suffix: str, rows: list[tuple[str, Any, str]]) -> None:
     with TemporaryDirectory() as folder:
         out = Path(folder, f"out{suffix}")
-        with closing(Output(out, {}, False, ("path", "value", "text"), dict)) as output:
+        task: Any = SimpleNamespace(columns=("path", "value", "text"), flat=dict)
+        with closing(Output(out, {}, False, task)) as output:
             for path, value, text in rows:
                 number = Decimal(value) if isinstance(value, str) else value
                 output.add([Row(path, None, path)], [{"value": number, "text": text}])

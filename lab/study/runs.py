@@ -99,11 +99,11 @@ def conduct(jobs: Sequence[Job], path: Path, engine: Engine = "local", workers: 
     with open_rows(path) as rows:
         done = {(row["variant"], Recipe.from_dict(row["recipe"]), row["seed"]) for row in read_rows(path)}
         left = [job for job in jobs if job not in done]
-        with start_workers(engine, workers, runner, StudyError, ahead=1) as runners, tqdm(
+        with start_workers(engine, workers, runner, StudyError) as runners, tqdm(
             total=len(jobs), initial=len(jobs) - len(left), desc="study", unit="run", smoothing=0.02,
             disable=None if progress else True,
         ) as bar:  # fmt: skip
-            for row in runners.as_they_finish(left):
+            for _, row in runners.in_order(left):
                 rows.add(json.dumps(row))
                 bar.update()
                 bar.set_postfix_str(f"{row['variant']}, seed {row['seed']}: {row['seconds']:.0f} s")

@@ -29,7 +29,6 @@ from sumnist.batch.labels import value_written
 from sumnist.batch.measure import (
     DIGIT_COLUMNS,
     NUMBER_COLUMNS,
-    NUMBER_TABLE,
     Answer,
     Figures,
     Row,
@@ -205,8 +204,8 @@ def numbers(
         others.append({"name": name, "pictures": len(accepted), "accepted": float(np.mean(accepted))})
     return Figures({"half": half, "engine": engine, "strings": found, "no_numbers": others}, [
         f"numbers, {half} half, read with {engine}", "",
-        *lines_of({"MNIST's test digits": "name"} | NUMBER_COLUMNS, found, **NUMBER_TABLE), "",
-        *lines_of({"no number": "name", "pictures": "pictures", "accepted": "accepted"}, others, **NUMBER_TABLE),
+        *lines_of({"MNIST's test digits": "name"} | NUMBER_COLUMNS, found), "",
+        *lines_of({"no number": "name", "pictures": "pictures", "accepted": "accepted"}, others),
     ])  # fmt: skip
 
 

@@ -6,14 +6,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
-from sumnist.batch.sources import LONGEST_PATH, csv_header, csv_records, open_text, pictures_in, reading
+from sumnist.batch.sources import (
+    LONGEST_PATH,
+    MOST_DIGITS,
+    check_file,
+    csv_columns,
+    csv_records,
+    open_text,
+    pictures_in,
+    reading,
+)
 from sumnist.errors import DataError, briefly
 from sumnist.inference.alphabet import DIGITS, digits_written
 from sumnist.inference.ctc import value_of
-
-COLUMNS = ["path", "text"]
-MOST_DIGITS = 600
-"""Most digits of a text: Python cannot convert more than a few thousand to a whole number."""
 
 
 class Label(NamedTuple):
@@ -42,19 +47,11 @@ def labels_of(file: Path, decimal: str | None = None) -> list[Label]:
     Raises:
         DataError: The file cannot be read, lacks one of the columns, or has no rows.
     """
-    if not file.is_file():
-        state = "is no file" if file.exists() else "does not exist"
-        raise DataError(f"--labels {file}: {state}, expected a CSV with the columns path and text: check the name")
+    check_file(file, f"--labels {file}", "a CSV with the columns path and text")
     with reading(file):
-        header = csv_header(file, f"--labels {file}", "path,text")
-        if any(header.count(name) != 1 for name in COLUMNS):
-            shown = ", ".join(header)[:200] or "(none)"
-            raise DataError(
-                f"--labels {file}: its first line has the columns {shown}, expected path and text, each once: name "
-                "them so"
-            )
+        columns = csv_columns(file, f"--labels {file}", "path", "text")
         with open_text(file) as stream:
-            _, *records = csv_records(stream, [header.index(name) for name in COLUMNS])
+            _, *records = csv_records(stream, columns)
     if not records:
         raise DataError(f"--labels {file}: no rows, expected one for each picture: add them")
     found = []

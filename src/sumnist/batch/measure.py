@@ -62,14 +62,12 @@ class Figures:
         return "\n".join(self.lines)
 
 
-def lines_of(columns: Mapping[str, str], rows: Iterable[Row], wide: int = 44, least: int = 16) -> list[str]:
+def lines_of(columns: Mapping[str, str], rows: Sequence[Row]) -> list[str]:
     """Write rows as a table.
 
     Args:
         columns: Head → key of a row. A row may lack the last keys.
         rows: The rows; their shares are written in percent.
-        wide: Characters of the first column.
-        least: Least characters of the other columns.
     """
 
     def cell(key: str, value: float | str | None) -> str:
@@ -80,7 +78,8 @@ def lines_of(columns: Mapping[str, str], rows: Iterable[Row], wide: int = 44, le
     (title, name), *others = columns.items()
     lines = [(title, [head for head, _ in others])]
     lines += [(row[name], [cell(key, row[key]) for _, key in others if key in row]) for row in rows]
-    widths = [max(least, len(head) + 2) for head, _ in others]
+    widths = [max(10, len(head) + 2) for head, _ in others]
+    wide = min(44, max(len(first) for first, _ in lines) + 2)
     return [
         f"{first[-wide:]:<{wide}}" + "".join(f"{text:>{width}}" for text, width in zip(texts, widths, strict=False))
         for first, texts in lines
@@ -212,7 +211,6 @@ NUMBER_COLUMNS = {
     "pictures": "pictures", "right": "accuracy", "accepted": "accepted", "right of these": "accuracy_accepted",
     "in candidates": "in_candidates", "NLL": "nll", "ECE": "ece",
 }  # fmt: skip
-NUMBER_TABLE = {"wide": 28, "least": 10}
 
 
 def answer_to(
@@ -285,7 +283,7 @@ def labelled(
     ]  # fmt: skip
     result = number_result(str(folder), [answer for _, answer in answered]) if answered else None
     bad = [label.error for label in rows if label.error]
-    lines = lines_of({"numbers": "name"} | NUMBER_COLUMNS, [result], **NUMBER_TABLE) if result else []
+    lines = lines_of({"numbers": "name"} | NUMBER_COLUMNS, [result]) if result else []
     lines += complaints(errors) + [f"left out: {one}" for one in bad]
     return Figures({"result": result, "errors": errors, "bad_rows": bad}, lines, bad)
 

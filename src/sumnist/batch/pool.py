@@ -15,8 +15,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, as_completed, wait
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from concurrent.futures import Future
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from queue import SimpleQueue
@@ -79,20 +79,11 @@ class Workers(Generic[Job, Result]):
         for first, future in under_way:
             yield first, future.result()
 
-    def as_they_finish(self, jobs: Iterable[Job]) -> Iterator[Result]:
-        """The results of the jobs, each as soon as it is there, in any order."""
-        under_way: set[Future[Result]] = set()
-        for job in jobs:
-            if len(under_way) == self.limit:
-                finished, under_way = wait(under_way, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
-            under_way.add(self.submit(job))
-        yield from (future.result() for future in as_completed(under_way))
 
-
+@contextmanager
 def start_workers(
-    engine: Engine, count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int = AHEAD
-) -> AbstractContextManager[Workers[Job, Result]]:
+    engine: Engine, count: int, prepare: Prepare[Job, Result], failure: type[SumnistError]
+) -> Iterator[Workers[Job, Result]]:
     """Start workers, and stop them at the end.
 
     Args:
@@ -102,7 +93,6 @@ def start_workers(
         prepare: Called once in each worker, to make the function that does its jobs. `prepare`, jobs and results must
             be picklable; the function need not be.
         failure: The class of the error to raise when workers or the cluster fail.
-        ahead: How many jobs each worker may have at once. With 1, no job waits while another worker is free.
 
     Raises:
         SumnistError: A worker process died, or the cluster failed. The error is of the class `failure`. The error of a
@@ -110,35 +100,24 @@ def start_workers(
         MissingExtraError: The engine is `ray`, and Ray is not installed.
     """
     if engine == "ray":
-        return ray_workers(count, prepare, failure, ahead)
-    count = count or core_count()
-    return this_process(prepare) if count == 1 else processes(count, prepare, failure, ahead)
+        with ray_workers(count, prepare, failure) as workers:
+            yield workers
+    elif (count := count or core_count()) == 1:
+        work = prepare()
 
+        def submit(job: Job) -> Future[Result]:
+            future: Future[Result] = Future()
+            future.set_result(work(job))
+            return future
 
-@contextmanager
-def this_process(prepare: Prepare[Job, Result]) -> Iterator[Workers[Job, Result]]:
-    """This process as the only worker; it does a job when the job is submitted."""
-    work = prepare()
+        yield Workers(submit, limit=1)
+    else:
 
-    def submit(job: Job) -> Future[Result]:
-        future: Future[Result] = Future()
-        future.set_result(work(job))
-        return future
+        def ended(error: WorkerError) -> SumnistError:
+            return failure(f"{error}: run the same command again to go on, with fewer --workers")
 
-    yield Workers(submit, limit=1)
-
-
-@contextmanager
-def processes(
-    count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
-) -> Iterator[Workers[Job, Result]]:
-    """Processes on this machine, each of which starts at its first job."""
-
-    def ended(error: WorkerError) -> SumnistError:
-        return failure(f"{error}: run the same command again to go on, with fewer --workers")
-
-    with closing(Pool(count, prepare, ended)) as pool:
-        yield Workers(pool.submit, ahead * count)
+        with closing(Pool(count, prepare, ended)) as pool:
+            yield Workers(pool.submit, AHEAD * count)
 
 
 class WorkerError(Exception):
@@ -390,7 +369,7 @@ def picklable(error: Exception) -> Exception:
 
 @contextmanager
 def ray_workers(
-    count: int, prepare: Prepare[Job, Result], failure: type[SumnistError], ahead: int
+    count: int, prepare: Prepare[Job, Result], failure: type[SumnistError]
 ) -> Iterator[Workers[Job, Result]]:
     """Actors on a Ray cluster. Each takes up one of the cluster's cores."""
     try:
@@ -409,9 +388,9 @@ def ray_workers(
             future.add_done_callback(lambda _: free.put(actor))
             return future
 
-        for actor in ahead * [start(prepare) for _ in range(count)]:
+        for actor in AHEAD * [start(prepare) for _ in range(count)]:
             free.put(actor)
-        yield Workers(submit, ahead * count)
+        yield Workers(submit, AHEAD * count)
     except ray.exceptions.RayError as error:
         raise failure(f"the Ray cluster failed ({error}): run the same command again to go on") from error
     finally:

@@ -182,7 +182,7 @@ def tabulate(
     settings = task.settings()
     job = {**asked, **settings, "version of sumnist": library_version("sumnist"), **found.content}
     prepare = partial(row_reader, task, settings)
-    with closing(found.rows), closing(Output(out, job, overwrite, task.columns, task.flat)) as output:
+    with closing(found.rows), closing(Output(out, job, overwrite, task)) as output:
         first = output.rows
         rows = islice(found.rows, first, None)
         with start_workers(engine, workers, prepare, ScoreError) as readers, tqdm(
@@ -470,12 +470,9 @@ class Output:
         failed: How many of them have an error.
     """
 
-    def __init__(
-        self, path: Path, job: dict[str, Any], overwrite: bool, columns: tuple[str, ...],
-        flat: Callable[[dict[str, Any]], dict[str, Any]],
-    ) -> None:  # fmt: skip
+    def __init__(self, path: Path, job: dict[str, Any], overwrite: bool, task: Task) -> None:
         self.out, self.overwrite = path, overwrite
-        self.columns, self.flat = ("row", *columns, "error"), flat
+        self.columns, self.flat = ("row", *task.columns, "error"), task.flat
         files.check_replaceable(path)
         self.path = Path(os.path.realpath(path))
         self.is_csv = path.suffix == ".csv"

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,9 +103,7 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
             raise DataError(f"{path}: no pictures in it, expected files such as {', '.join(sorted(SUFFIXES)[:4])}")
         rows = (Row(name, number, os.path.join(path, name)) for name in names)
         return Source(rows, len(names), (os.path.join(path, name) for name in names), listing(path, names))
-    if not path.is_file():
-        state = "is a device or a pipe" if path.exists() else "does not exist"
-        raise DataError(f"{path}: {state}, expected a folder, a .csv or a .jsonl: check the name")
+    check_file(path, str(path), "a folder, a .csv or a .jsonl")
     if path.suffix not in (".csv", ".jsonl"):
         raise DataError(
             f"{path}: expected a folder of pictures or of IDX files, a .csv or a .jsonl; `sumnist predict` reads "
@@ -114,10 +112,18 @@ def source_of(path: Path, number: Any = None, sums: bool = True) -> Source:
     with reading(path):
         count, content = count_lines(path), {CONTENT: checksum([path])}
         if path.suffix == ".csv":
-            columns = csv_columns(path, number, sums)
+            needed = ("path", "number") if sums and number is None else ("path",)
+            columns = csv_columns(path, str(path), *needed, also=() if number is not None else ("number",))
             return Source(csv_rows(path, columns, number, sums), max(0, count - 1), [path], content)
         open_text(path).close()
         return Source(jsonl_rows(path, number, sums), count, [path], content)
+
+
+def check_file(path: Path, name: str, expected: str) -> None:
+    """Raise `DataError`, which calls the path `name`, if there is no plain file."""
+    if not path.is_file():
+        state = "is no plain file" if path.exists() else "does not exist"
+        raise DataError(f"{name}: {state}, expected {expected}: check the name")
 
 
 @contextmanager
@@ -200,31 +206,22 @@ def open_text(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-def csv_header(path: Path, name: str, expected: str) -> list[str]:
-    """The names in the first line of a CSV; messages call the file `name`. Raises `DataError`."""
+def csv_columns(path: Path, name: str, *needed: str, also: Sequence[str] = ()) -> list[int]:
+    """The places of the columns `needed` in the first line of a CSV, and of those in `also` that it has. Raises
+    `DataError`, which calls the file `name`."""
     with open_text(path) as stream:
         try:
-            return next(csv.reader(stream, strict=True), [])
+            header = next(csv.reader(stream, strict=True), [])
         except csv.Error as error:
-            raise DataError(f"{name}: line 1: not CSV ({error}), expected {expected}") from error
-
-
-def csv_columns(path: Path, number: Any, sums: bool) -> list[int]:
-    """The index of the column `path` and, if there is no `number` for all rows, the index of the column `number`.
-    Without `sums`, the column `number` may be missing. Raises `DataError`."""
-    header = csv_header(path, str(path), "the names of the columns")
-    wanted = ["path"] if number is not None or not (sums or "number" in header) else ["path", "number"]
-    missing = [name for name in wanted if name not in header]
-    if missing:
-        shown = ", ".join(header)[:200] or "(none)"
+            raise DataError(f"{name}: line 1: not CSV ({error}), expected the names of the columns") from error
+    read = dict.fromkeys([*needed, *(column for column in also if column in header)])
+    if any(header.count(column) != 1 for column in read):
+        mend = ", or give --number" if "number" in needed else ""
         raise DataError(
-            f"{path}: its first line has the columns {shown}, expected path{' and number' if sums else ''}: "
-            f"add {' and '.join(missing)}" + ("" if missing != ["number"] else ", or give --number")
+            f"{name}: its first line has the columns {', '.join(header)[:200] or '(none)'}, expected "
+            f"{' and '.join(read)}, each once: name them so{mend}"
         )
-    for name in wanted:
-        if header.count(name) > 1:
-            raise DataError(f"{path}: its first line has the column {name} twice, expected it once: rename the other")
-    return [header.index(name) for name in wanted]
+    return [header.index(column) for column in read]
 
 
 def csv_rows(path: Path, columns: list[int], number: Any, sums: bool) -> Generator[Row, None, None]:
