@@ -78,7 +78,7 @@ def jobs_of(variants: Sequence[Variant]) -> list[Job]:
 
 
 def conduct(jobs: Sequence[Job], path: Path, engine: Engine = "local", workers: int = 0, progress: bool = True) -> int:
-    """Do the runs of a study that have no row yet, each on one thread, and append their rows as they finish.
+    """Do the runs of a study that have no row yet, each on one thread, and append their rows.
 
     Args:
         jobs: The runs of the whole study.
