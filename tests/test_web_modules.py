@@ -436,7 +436,7 @@ def written() -> list[NDArray[np.float32]]:
     """The network's emissions for numbers with signs, and for what is none."""
     texts = ("-47", "1,480", "12,5", "-3,8", "386", "59217", "204866")
     lines = [*map(number_on_paper, texts), pixels_of(GOLDEN / "digits/scribble.png")]
-    inks = [np.pad(cropped(255 - line), 3).astype(np.float32) / 255 for line in lines]
+    inks = [np.asarray(np.pad(cropped(255 - line), 3) / 255, np.float32) for line in lines]
     return [line.emissions for line in RECOGNIZER.lines(inks)]
 
 
