@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
-sys.path += [str(_ROOT / place) for place in ("tests", "web")]  # the drivers of pages, and the page without a server
+_PLACES = ("tests", "web")  # the drivers of pages, and the page without a server
+sys.path += [str(Path(__file__).resolve().parents[1] / place) for place in _PLACES]

@@ -695,8 +695,7 @@ def simulated_tables(reader: Reader, ink: Any, given: argparse.Namespace, kind: 
 
 SURE_STATES = "read", "checked", "corrected", "struck out"
 COUNTED = (
-    "tables", "unreadable", "grid", "numbers", "alone", "right", "wrong", "person", "whole", "answered",
-    "rules",
+    "tables", "unreadable", "grid", "numbers", "alone", "right", "wrong", "person", "whole", "answered", "rules",
 )  # fmt: skip
 
 # The program.
