@@ -245,7 +245,7 @@ LABELS = [
     *((wrong, None) for wrong in (
         -5, -5.0, 5.5, np.float32(5.5), Decimal("5.5"), Fraction(1, 2), float("nan"), float("inf"), Decimal("NaN"),
         1e300, 10**5000, True, False, np.True_, None, "", " ", "five", "1e5", "5a", "٥", "½", "1/2", b"5", [5], {}, 5j,
-        object(), "9" * 1001, np.array([5, 5]), torch.tensor(5.5),
+        int, "9" * 1001, np.array([5, 5]), torch.tensor(5.5),
     )),
 ]  # fmt: skip
 """Labels of every type, and the digits they mean; None for those that are errors."""
