@@ -40,7 +40,7 @@ def of(text: str) -> Layout:
 
 
 def test_a_file_says_what_is_on_the_form_and_the_totals_follow_from_their_formulas() -> None:
-    layout = of(TOML)
+    layout = Layout.of_toml(TOML.encode("utf-8-sig"))
     assert (layout.title, layout.version, layout.paper) == ("Mathematics", 3, "Letter")
     assert layout.identity == Identity("digits", 8)
     assert layout.fields == (
@@ -171,7 +171,7 @@ def is_name_of_column(name: str) -> bool:
     return not (ROW.fullmatch(name) or COLUMN.fullmatch(name) or name.endswith("_above"))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.one_of(layouts(), table_layouts()))
 def test_every_layout_that_is_written_is_read_back_as_the_same(layout: Layout | TableLayout) -> None:
     text = layout.to_toml()
@@ -189,7 +189,7 @@ def test_of_long_names_in_many_bytes_a_layout_stays_within_what_is_read() -> Non
     assert of(layout.to_toml()) == layout
     names = [f"{'a' * 29}{number}" for number in range(100, 199)]
     fields = tuple(Field(name, name, "boxes", 1, 9) for name in (*names, "t"))
-    with pytest.raises(LayoutError, match=r"formula of t: 3,4\d\d characters, expected 2,000"):
+    with pytest.raises(LayoutError, match=r"formula of t: 3,4\d\d signs, expected 2,000"):
         Layout("Long", fields, (Relation("t", tuple((1, name) for name in names)),))
 
 
@@ -226,7 +226,7 @@ REFUSED = {
         fields(A, B) + '[[total]]\nname = "t"\nformula = "s = a + b"',
     ],
     "formula 't = a + c': no field is named c": [fields(A, B) + total("t = a + c")],
-    "field a: is twice in the formula of t": [fields(A, B) + total("t = a + b + a")],
+    "a: is twice in the formula of t": [fields(A, B) + total("t = a + b + a")],
     "field 1:": [fields("name = 5\ndigits = 1"), fields("digits = 1"), 'title = "t"\nfield = [5]'],
     "field 'a b':": [fields(A).replace('"a"', '"a b"')],
     "the layout:": ['title = "t"', "titel = 't'", "lines = 5\n" + fields(A), 'lines = ["a", 5]\n' + fields(A),
@@ -303,11 +303,6 @@ def test_no_value_of_any_key_leads_to_another_error(kind: Any, key: str, value: 
         kind[0].of_toml(f"{key} = {toml.replace('null', '{}').replace('NaN', 'nan')}\n{text}".encode())
 
 
-def test_a_file_is_read_with_its_mark_of_utf_8(tmp_path: Path) -> None:
-    (path := tmp_path / "layout.toml").write_text(TOML, encoding="utf-8-sig")
-    assert Layout.load(path) == of(TOML)
-
-
 # The page.
 
 MANY = 'title = "Many"\n' + "".join(f'[[field]]\nname = "f{one}"\ndigits = {1 + one % 5}\n' for one in range(24))
@@ -334,6 +329,6 @@ def test_printed_forms_stay_readable_since_pages_stay_as_they_are(digest: str) -
 
 
 def test_what_does_not_fit_on_a_page_is_refused() -> None:
-    for numbers, paper, size in ((["13"] * 60, "A4", "210×297"), (["9" * 11] * 10, "Letter", "215.9×279.4")):
-        with pytest.raises(LayoutError, match=rf"^{len(numbers) + 1} fields.* do not fit on {paper}, {size} mm, expec"):
+    for numbers, paper in ((["13"] * 60, "A4"), (["9" * 11] * 10, "Letter")):
+        with pytest.raises(LayoutError, match=rf"^{len(numbers) + 1} fields.* do not fit on {paper}, expected"):
             Page.of(Layout.of_line(",".join(numbers), paper=paper))  # type: ignore[arg-type]

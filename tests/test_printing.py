@@ -136,10 +136,10 @@ def refused(layout: Layout, people: Sequence[Person] = (), font: Path | None = N
 
 LONG, *OTHERS = MANY.fields
 REFUSED = [
-    (EXAM, "山田", "山 (U+5C71, cjk unified ideograph-5c71) in '山田 · 18': is not in the font DejaVuSans: name"),
-    (replace(EXAM, title="☃"), "", "☃ (U+2603, snowman) in '☃': is not in the font"),
+    (EXAM, "山田", "山 (U+5C71, cjk unified ideograph-5c71) in '山田 · 18': is not in DejaVuSans: name another --font"),
+    (replace(EXAM, title="☃"), "", "☃ (U+2603, snowman) in '☃': is not in DejaVuSans"),
     (replace(MANY, fields=(replace(LONG, label="Donaudampfschiffahrt"), *OTHERS)), "",
-     "label 'Donaudampfschiffahrt': does not fit into the 20 mm beside its boxes: make it shorter"),
+     "label 'Donaudampfschiffahrt': does not fit into 20 mm beside its boxes: shorten it"),
     (replace(EXAM, title="W" * 100), "", f"'{'W' * 60}': is wider than the 132 mm for it: make it shorter"),
     (STOCK, "Ann", "identity 'digits', and people to print, expected 'printed'"),
 ]  # fmt: skip
@@ -196,7 +196,7 @@ def test_people_are_read_whatever_program_wrote_them(tmp_path: Path, data: str) 
         ("1,a\n1,b\n", "line 2: '1' is there twice, expected each once"),
         (",a\n", "line 1: identity '': expected one line of 1 to 60 characters"),
         ('"a\n', "line 1: is not CSV (unexpected end of data), expected"),
-        ("ß" * 31, f"line 1: '{'ß' * 30}'… has 62 bytes, expected at most 60"),
+        ("ß" * 31, f"line 1: '{'ß' * 30}'… has 62 bytes, expected 60"),
         ("1," + "a" * 101, f"line 1: name '{'a' * 60}': expected one line of 1 to 100 characters"),
         (b"\xff\xfe1\0", "is not in UTF-8 (invalid start byte): save it as CSV"),
         (b"a\n" * 500_001, "1,000,002 bytes, expected at most 1,000,000: print a part"),

@@ -210,7 +210,7 @@ def test_a_picture_that_moved_to_the_marks_or_is_a_page_is_found_and_one_that_is
     assert client.get("/sheet?row=1").json()["missing"] is None
     sheet = client.get("/sheet?row=2").json()
     assert sheet["missing"] == (
-        f"IMG_2.jpg: is not there any more, expected the picture that was read: put it back, or into {tmp_path}"
+        f"IMG_2.jpg: is not there any more, expected the picture read: put it back, or into {tmp_path}"
     )
     answer = client.get("/picture?row=2")
     assert (answer.status_code, answer.json()["detail"]) == (400, sheet["missing"])
@@ -277,7 +277,7 @@ def test_what_is_no_correction_is_named(marks: Path) -> None:
         beside(marks).write_text(f"{line}\n")
         with pytest.raises(DataError) as error:
             Recorder(beside(marks))
-        told = f"{beside(marks)}, line 1: no correction of a sheet: take the line out, or name another file"
+        told = f"{beside(marks)}, line 1: no correction of a sheet: take the line out"
         assert (str(error.value), beside(marks).read_text()) == (told, f"{line}\n")
 
 
@@ -339,7 +339,7 @@ NO_SHEET = "not a sheet that was read, expected a JSON object: take it out"
         *((line, f", line 2: {NO_SHEET}") for line in ("{", "{}", "[]")),
         ('{"row": 0, "path": "a.jpg", "error": "torn"}', ", line 2: row 0 is there twice, expected each once"),
         ('{"row": 1, "path": "a.jpg", "error": "torn", "layout": "another"}',
-         f", line 2: a sheet of the layout another, expected {EXAM.id}: name its --layout"),
+         f", line 2: a sheet of layout another, expected {EXAM.id}: name its --layout"),
         ("", ": cannot be read (no such file or directory), expected the marks.jsonl of sheets that were read: check"),
     ],
 )  # fmt: skip

@@ -77,10 +77,10 @@ def test_a_form_is_printed_as_the_command_prints_it(client: TestClient, text: st
 
 
 @pytest.mark.parametrize(("layout", "detail"), [
-    ("9,x", "question 2: largest mark 'x', expected a number such as 9 or 7.5"), ("", "question 1: largest mark ''"),
+    ("9,x", "question 2: largest mark 'x', expected as in 9 or 7.5"), ("", "question 1: largest mark ''"),
     ("title = 3", "the layout: title = '3', expected a text in quotes"), ("a = [", "is no TOML"),
     (5, "layout 5: expected a text"), (",".join(["9"] * 100), "101 fields, expected 1 to 100"),
-    (",".join(["99"] * 90), "91 fields, totals among them, of up to 4 digits do not fit"),
+    (",".join(["99"] * 90), "91 fields of up to 4 digits do not fit"),
     (TOML.replace("Fête", "שלום"), "ש (U+05E9"),
 ])  # fmt: skip
 def test_a_layout_that_cannot_be_used_is_a_problem_that_says_why(client: TestClient, layout: Any, detail: str) -> None:

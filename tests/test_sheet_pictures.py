@@ -122,9 +122,9 @@ REFUSED: list[tuple[Callable[[Path], object], int, type[ImageError], str]] = [
     (lambda path: document(path, 200, 20_000), 1, SizeError, "#page=1: 200×20,000 mm" + SIDES),
     (lambda path: document(path, 2, 50), 1, SizeError, "#page=1: 2×50 mm" + SIDES),
     (lambda path: Image.new("1", (16_000, 8_001)).save(path, resolution=1_200), 1, SizeError,
-     "#page=1: a picture of 16,000×8,001 pixels is in it: scan it at 300 an inch"),
+     "#page=1: 16,000×8,001 pixels in a picture: scan it at 300 dpi"),
     (lambda path: document(path, password="secret"), 1, ImageError,
-     ": is locked with a password, expected an open PDF: save it again without one"),
+     ": is locked with a password, expected none: save it without one"),
     *((lambda path, data=data: path.write_bytes(data), 1, ImageError,
        ": is no PDF, or damaged, expected a whole one: copy or save it again") for data in (b"nothing", b"%PDF-1.4\n")),
     *((document, number, ImageError, f"#page={number}: there is no such page, expected 1 to 1: name one of these")

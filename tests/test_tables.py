@@ -232,8 +232,8 @@ def test_a_layout_says_what_columns_are_called_and_what_holds_where() -> None:
     ("text", "message"),
     [
         ("title = 3", "title = '3', expected a text in quotes"),
-        ("[columns.7]\nname = 'x'", "expected the letter of a column"),
-        ("[columns.B]\nname = 'r3'", "no row or column"),
+        ("[columns.7]\nname = 'x'", "expected a column's letter"),
+        ("[columns.B]\nname = 'r3'", "no cell"),
         ("[columns.B]\nname = 'max'\n[columns.C]\nname = 'max'", "as another one is"),
         ("[columns.B]\ndecimals = 9", "expected 0 to 6"),
         ("[[rules]]\nformula = 'r3 = r1 + r2'\nrows = '1-2'", "expected columns in which it holds"),
@@ -242,7 +242,7 @@ def test_a_layout_says_what_columns_are_called_and_what_holds_where() -> None:
         ("[[rules]]\nformula = 'C = A + B'\nrows = '1-3, 12-8'", "12-8 counts down, expected it to count up"),
         ("[[rules]]\nformula = 'r3 = r1 + r2'\ntimes = 4", "expected whole numbers from 1"),
         ("[[rules]]\nevery = 3", "no formula"),
-        ("rules = [3]", r"expected entries as in \[\[rules\]\]"),
+        ("rules = [3]", "expected a table: write it as in"),
         ("title = ", "is no TOML"),
     ],
 )
@@ -351,6 +351,10 @@ def test_a_page_that_cannot_be_read_is_a_line_that_says_so_and_the_others_are_th
     assert {rule.relation.text for rule in proposed([good, bad]).rules or ()} == {
         one["formula"] for one in good["rules"]
     }
+    one, (column, *_) = good["rules"][0], range(good["columns"])
+    for places, kept in ((None, [None]), ([column + 1], [frozenset({column})]), ([], [])):
+        some = proposed([{**good, "rules": [{**one, "places": places}]}]).rules or ()
+        assert [rule.places for rule in some] == kept, "a rule that holds nowhere is not taken for one of everywhere"
     book = workbooks.opened(tables.with_suffix(".xlsx"))
     for cell in good["cells"]:
         assert book["Page 1"].values[f"{cell['cell'][0]}{cell['row'] + 2}"] == cell["value"]
@@ -451,7 +455,7 @@ def test_weather_whose_days_are_not_known_is_not_written(
 
 
 def test_weather_of_no_station_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"needs a layout with \[station\]"):
+    with pytest.raises(ConfigError, match=r"needs \[station\] and a variable"):
         read_tables([tmp_path], tmp_path / "b.zip")
 
 

@@ -303,5 +303,5 @@ def test_any_text_stays_the_same_text(identity: str, name: str, path: str, error
 def test_more_lines_than_excel_takes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "LINES", 30)
     written(tmp_path, *map(row, range(29)))
-    with pytest.raises(OutputError, match=r'^more than 30 lines in the table "Marks", expected .*: read fewer '):
+    with pytest.raises(OutputError, match=r'^more than 30 lines in "Marks", expected .*: read fewer '):
         written(tmp_path, *map(row, range(30)))

@@ -56,9 +56,7 @@ class Relation:
         shown = f"formula {text[:80]!r}"
         total, equals, right = text.partition("=")
         if not equals or len(text) > LONGEST_FORMULA:
-            raise LayoutError(
-                f"{shown}: expected one = in at most {LONGEST_FORMULA:,} characters: write it as in 'total = q1 + q2'"
-            )
+            raise LayoutError(f"{shown}: expected one = in {LONGEST_FORMULA:,} characters: write it as 't = q1 + q2'")
         divisor = 1
         if divided := DIVIDED.fullmatch(right):
             right, divisor = divided[1] or divided[3] or "", int(divided[2] or divided[4])
@@ -79,9 +77,7 @@ class Relation:
             terms += [(sign * prod(weights) if place == 0 else 1, one) for place, one in enumerate(names)]
         for name in (total.strip(), *(name for _, name in terms)) if terms else ("",):
             if not NAME.fullmatch(name):
-                raise LayoutError(
-                    f"{shown}: {name[:40]!r} where a field is named, expected {NAME_EXPECTED}: correct it"
-                )
+                raise LayoutError(f"{shown}: {name[:40]!r} for a field's name, expected {NAME_EXPECTED}: correct it")
         check_relation(relation := cls(total.strip(), tuple(terms), divisor, times))
         return relation
 
@@ -142,13 +138,9 @@ def check_relation(relation: Relation) -> None:
     """Raise `LayoutError` for a relation whose text could not be parsed again."""
     factors = relation.divisor, *(abs(weight) for weight, _ in relation.terms)
     if not relation.terms or not all(0 < factor <= LARGEST_FACTOR for factor in factors):
-        raise LayoutError(
-            f"formula of {relation.total}: factors or divisor, expected 1 to {LARGEST_FACTOR:,}: correct them"
-        )
+        raise LayoutError(f"formula of {relation.total}: its factors, expected 1 to {LARGEST_FACTOR:,}: correct them")
     if (length := len(relation.text)) > LONGEST_FORMULA:
-        raise LayoutError(
-            f"formula of {relation.total}: {length:,} characters, expected {LONGEST_FORMULA:,}: use shorter names"
-        )
+        raise LayoutError(f"formula of {relation.total}: {length:,} signs, expected {LONGEST_FORMULA:,}: shorten names")
 
 
 def rounded(sums: Any, divisor: int) -> Any:
@@ -163,9 +155,7 @@ def between(shown: str, triple: list[tuple[int, str]]) -> Iterator[str]:
         low, high, width = int(first[2]), int(last[2]), len(first[2]) if first[2].startswith("0") else 0
         if low < high <= low + WIDEST:
             return (f"{first[1]}{number:0{width}}" for number in range(low + 1, high))
-    raise LayoutError(
-        f"{shown}: dots, expected between two names that count up, with one sign, at most {WIDEST}: write it out"
-    )
+    raise LayoutError(f"{shown}: dots, expected between names that count up, with one sign, to {WIDEST}: write it out")
 
 
 def in_order(relations: Iterable[Relation], names: Iterable[str]) -> list[Relation]:
@@ -179,18 +169,14 @@ def in_order(relations: Iterable[Relation], names: Iterable[str]) -> list[Relati
             if name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 mend = f"did you mean {near[0]}?" if near else "add the field, or correct the name"
-                raise LayoutError(
-                    f"formula {relation.text[:80]!r}: no field is named {name}, expected those there are: {mend}"
-                )
+                raise LayoutError(f"formula {relation.text[:80]!r}: no field is named {name}, expected one: {mend}")
         if not relation.terms or not all(weight for weight, _ in relation.terms) or relation.divisor < 1:
+            expected = "terms with weights other than 0, and a divisor of 1 or more: correct them"
             raise LayoutError(
-                f"formula of {relation.total}: {relation.terms} by {relation.divisor}, expected terms with weights "
-                "other than 0, and a divisor of 1 or more: correct them"
+                f"formula of {relation.total}: {relation.terms} by {relation.divisor}, expected {expected}"
             )
         if twice := next((name for _, name in relation.terms if sum(name == one for _, one in relation.terms) > 1), ""):
-            raise LayoutError(
-                f"field {twice}: is twice in the formula of {relation.total}, expected it once: write 2 * {twice}"
-            )
+            raise LayoutError(f"{twice}: is twice in the formula of {relation.total}, expected once: write 2 * {twice}")
         if relation in by_total.setdefault(relation.total, []):
             raise LayoutError(f"formula {relation.text[:80]!r}: is there twice, expected it once: leave one out")
         by_total[relation.total].append(relation)
@@ -199,7 +185,6 @@ def in_order(relations: Iterable[Relation], names: Iterable[str]) -> list[Relati
         place = {name: place for place, name in enumerate(TopologicalSorter(parts).static_order())}
     except CycleError as error:
         circle = error.args[1][::-1]
-        raise LayoutError(
-            f"field {circle[0]}: is a part of itself, by {' of '.join(circle)}, expected no circle: leave one out"
-        ) from error
+        way = " of ".join(circle)
+        raise LayoutError(f"field {circle[0]}: is part of itself, by {way}, expected no circle: drop one") from error
     return sorted((one for many in by_total.values() for one in many), key=lambda one: place[one.total])

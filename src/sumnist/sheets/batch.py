@@ -72,11 +72,7 @@ class SheetTask:
     def start(self) -> Read:
         """Load a reader, and return the function that reads sheets with it."""
         reader = SheetReader(self.layout, self.mistake, self.engine, hand=self.hand)
-
-        def read(pictures: list[Any], numbers: list[int | None]) -> list[Result]:
-            return [read_one(reader, picture) for picture in pictures]
-
-        return read
+        return lambda pictures, numbers: [read_one(lambda one: reader.read(one).as_dict(), one) for one in pictures]
 
 
 def told(candidates: Sequence[dict[str, Any]]) -> str:
@@ -86,11 +82,11 @@ def told(candidates: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def read_one(reader: SheetReader, picture: str | FilePage) -> Result:
-    """Read one sheet: its reading as a dict, or the reason why it cannot be read."""
+def read_one(read: Callable[[str | FilePage], dict[str, Any]], picture: str | FilePage) -> Result:
+    """Read one picture or page: its reading as a dict with its file, or the reason why it cannot be read."""
     file = picture.path if isinstance(picture, FilePage) else picture
     try:
-        return {"file": os.path.abspath(file), **reader.read(picture).as_dict()}
+        return {"file": os.path.abspath(file), **read(picture)}
     except SumnistError as error:
         return str(error)
 

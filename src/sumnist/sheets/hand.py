@@ -53,9 +53,7 @@ def of_form(picture: Picture | FilePage) -> list[Example]:
             if filled(read, [ink])[0]:
                 found.append((inside(ink), int(digit)))
     if not found:
-        raise HandError(
-            "no box of the form is filled in, expected a digit in each: write them, and photograph it again"
-        )
+        raise HandError("no box of the form is filled in, expected a digit in each: write them, photograph it again")
     return found
 
 

@@ -228,9 +228,7 @@ class Layout:
         check_name("paper", self.paper, get_args(Paper))
         check_number("version", self.version, 9_999, "begin again at 1")
         if not 1 <= len(self.fields) <= MOST.fields:
-            raise LayoutError(
-                f"{len(self.fields):,} fields, expected 1 to {MOST.fields}: make two layouts of it, or add one"
-            )
+            raise LayoutError(f"{len(self.fields):,} fields, expected 1 to {MOST.fields}: split it, or add one")
         names = [field.name for field in self.fields]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise LayoutError(TWICE.format(twice))
@@ -240,10 +238,8 @@ class Layout:
             total = known[formula.total]
             halved = next((name for _, name in formula.terms if known[name].halves), None)
             if halved and (formula.times or not total.halves):
-                expected = "whole numbers in a product" if formula.times else f"halves in {total.name}, too"
-                raise LayoutError(
-                    f"field {total.name}: {halved} in its formula has halves, expected {expected}: change it"
-                )
+                expected = "whole numbers: drop halves" if formula.times else f"halves in {total.name}, too: allow them"
+                raise LayoutError(f"field {total.name}: {halved} in its formula has halves, expected {expected}")
             if total.largest < (most := most_of(formula, known, total.halves)):
                 least = f"largest {total.shown(total.largest)}, expected at least {total.shown(most)}"
                 raise LayoutError(f"field {total.name}: {least}, by its formula: leave largest and digits out")
@@ -314,9 +310,7 @@ class Layout:
         questions: dict[str, Field] = {}
         for place, mark in enumerate(map(str.strip, line.split(",")), 1):
             if not (found := re.fullmatch(r"[0-9]{1,12}(\.[05])?", mark)):
-                raise LayoutError(
-                    f"question {place}: largest mark {mark[:40]!r}, expected a number such as 9 or 7.5: write 9,7.5,13"
-                )
+                raise LayoutError(f"question {place}: largest mark {mark[:40]!r}, expected as in 9 or 7.5: correct it")
             entry = {"label": f"Question {place}", "largest": float(mark) if found[1] else int(mark)}
             questions[f"q{place}"] = field_of({"name": f"q{place}", "halves": bool(found[1]), **entry})
         formula = Relation("total", tuple((1, name) for name in questions))
@@ -342,13 +336,9 @@ class Layout:
         for line in lines:
             check_keys("the layout", {"lines": line}, {"lines": str})
         for place, entry in enumerate([*ordinary, *totals], 1):
-            if not isinstance(entry, dict):
-                raise LayoutError(
-                    f"field {place}: {str(entry)[:60]!r}, expected a table, [[field]] or [[total]]: write it so"
-                )
-            name, more = entry.get("name"), {"formula": (str, list)} if place > len(ordinary) else {}
-            what = f"field {name[:40] if isinstance(name, str) else place}"
-            check_keys(what, entry, FIELD | more, ("name", *more))
+            more = {"formula": (str, list)} if place > len(ordinary) else {}
+            name = entry.get("name") if isinstance(entry, dict) else None
+            check_keys(f"field {name[:40] if isinstance(name, str) else place}", entry, FIELD | more, ("name", *more))
         check_keys("identity", identity := values.pop("identity", {}), {"kind": str, "digits": int})
         found = [field_of(entry) for entry in ordinary]
         formulas, entries = list[Relation](), dict[str, dict[str, Any]]()
@@ -413,9 +403,7 @@ def values_of(data: bytes) -> dict[str, Any]:
     """The values in the content of a TOML file. Raises `LayoutError`."""
     if len(data) > MOST.bytes or (longest := max(map(len, data.split(b"\n")))) > MOST.line_bytes:
         what = f"{len(data):,} bytes" if len(data) > MOST.bytes else f"a line of {longest:,} bytes"
-        raise LayoutError(
-            f"{what}, expected at most {MOST.bytes:,}, in lines of at most {MOST.line_bytes:,}: give another file"
-        )
+        raise LayoutError(f"{what}, expected at most {MOST.bytes:,}, in lines of {MOST.line_bytes:,}: shorten it")
     try:
         return tomllib.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
@@ -423,15 +411,17 @@ def values_of(data: bytes) -> dict[str, Any]:
         raise LayoutError(f"is no TOML ({reason}), expected a layout: correct it there") from error
 
 
-def check_keys(what: str, values: Mapping[str, Any], types: Mapping[str, Any], needed: Sequence[str] = ()) -> None:
-    """Raise `LayoutError` for a key that is unknown or missing, and for a value of another type."""
+def check_keys(what: str, values: Any, types: Mapping[str, Any], needed: Sequence[str] = ()) -> None:
+    """Raise `LayoutError` for an entry that is no table, a key that is unknown or missing, or a value of another
+    type."""
+    if not isinstance(values, dict):
+        raise LayoutError(f"{what}: {str(values)[:60]!r}, expected a table: write it as in [[field]] or [[rules]]")
     for key, value in values.items():
         if key not in types:
             raise LayoutError(f"{what}: {unknown('key', key[:40], tuple(types))}")
         kind = types[key]
         if type(value) not in (kind if isinstance(kind, tuple) else (kind,)):
-            expected = TYPES[kind]
-            raise LayoutError(f"{what}: {key} = {str(value)[:60]!r}, expected {expected}: write it so")
+            raise LayoutError(f"{what}: {key} = {str(value)[:60]!r}, expected {TYPES[kind]}: write it so")
     if missing := [key for key in needed if key not in values]:
         raise LayoutError(f"{what}: no {missing[0]}, expected one: add {missing[0]} = …")
 
@@ -614,7 +604,7 @@ class Page:
 
     width: float
     height: float
-    tags: tuple[Rectangle, Rectangle, Rectangle, Rectangle]
+    tags: tuple[Rectangle, ...]
     code: Rectangle
     title: Rectangle
     person: Rectangle
@@ -662,14 +652,11 @@ class Page:
         )  # fmt: skip
 
 
-def tags_on(paper: Paper) -> tuple[Rectangle, Rectangle, Rectangle, Rectangle]:
-    """The black squares of the corner tags on a paper, clockwise from the top left."""
+def tags_on(paper: Paper) -> tuple[Rectangle, ...]:
+    """The black squares of the four corner tags on a paper, clockwise from the top left."""
     right, low = (side - MM.margin - MM.tag for side in SIZES[paper])
-    near, side = MM.margin, MM.tag
-    return (
-        Rectangle(near, near, side, side), Rectangle(right, near, side, side), Rectangle(right, low, side, side),
-        Rectangle(near, low, side, side),
-    )  # fmt: skip
+    places = (MM.margin, MM.margin), (right, MM.margin), (right, low), (MM.margin, low)
+    return tuple(Rectangle(x, y, MM.tag, MM.tag) for x, y in places)
 
 
 @dataclass(frozen=True)
@@ -768,12 +755,8 @@ def arranged(layout: Layout, body: Rectangle) -> tuple[tuple[Place, ...], tuple[
             last = columns(totals, below, body.below(used), peers, framed=True)
             laid = [*(column.laid(spacing) for column in first), *(column.laid(MM.spacing[0]) for column in last)]
             return sum((places for places, _ in laid), ()), sum((headings for _, headings in laid), ())
-    width, height = SIZES[layout.paper]
-    digits = max(field.digits for field in layout.fields)
-    raise LayoutError(
-        f"{len(layout.fields)} fields, totals among them, of up to {digits} digits do not fit on {layout.paper}, "
-        f"{width:g}×{height:g} mm, expected at most about 40 fields of two digits: make two layouts of it"
-    )
+    what = f"{len(layout.fields)} fields of up to {max(field.digits for field in layout.fields)} digits"
+    raise LayoutError(f"{what} do not fit on {layout.paper}, expected about 40 of two digits: make two layouts of it")
 
 
 def columns(
@@ -820,9 +803,7 @@ def read_people(path: Path) -> list[Person]:
     `DataError`."""
     data = read_or(path, DataError, "a CSV file of people")
     if len(data) > MOST.people_bytes:
-        raise DataError(
-            f"{path}: {len(data):,} bytes, expected at most {MOST.people_bytes:,}: print a part of them at a time"
-        )
+        raise DataError(f"{path}: {len(data):,} bytes, expected at most {MOST.people_bytes:,}: print a part first")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -836,14 +817,10 @@ def read_people(path: Path) -> list[Person]:
             if not any(values) or (rows.line_num == 1 and values[0].casefold() in HEADERS):
                 continue
             if len(values) > 2:
-                raise LayoutError(
-                    f"{len(values)} columns, expected an identity, and perhaps a name: leave the others out"
-                )
+                raise LayoutError(f"{len(values)} columns, expected an identity, and perhaps a name: drop the others")
             identity, name = (*values, "")[:2]
             if (size := len(identity.encode())) > MOST.identity_bytes:
-                raise LayoutError(
-                    f"{identity[:30]!r}… has {size:,} bytes, expected at most {MOST.identity_bytes}: put a number first"
-                )
+                raise LayoutError(f"{identity[:30]!r}… has {size:,} bytes, expected {MOST.identity_bytes}: shorten it")
             check_text("identity", identity, MOST.identity_bytes)
             check_text("name", name or identity, MOST.name)
             if identity in people:

@@ -123,16 +123,12 @@ def page_of(page: FilePage, mode: str) -> Image.Image:
             for item in sheet.get_objects([FPDF_PAGEOBJ_IMAGE]):
                 size = item.get_metadata()
                 if size.width * size.height > MOST_INSIDE:
-                    raise SizeError(
-                        f"{page}: a picture of {size.width:,}×{size.height:,} pixels is in it: scan it at 300 an inch"
-                    )
+                    raise SizeError(f"{page}: {size.width:,}×{size.height:,} pixels in a picture: scan it at 300 dpi")
             sides = sheet.get_size()
             width, height = (side * POINT for side in sides)
             if not SIDES[0] <= min(width, height) <= max(width, height) <= SIDES[1]:
-                raise SizeError(
-                    f"{page}: {width:,.0f}×{height:,.0f} mm, expected sides of {SIDES[0]:.0f} to {SIDES[1]:,.0f} mm: "
-                    "save it in the size of its paper"
-                )
+                expected = f"sides of {SIDES[0]:.0f} to {SIDES[1]:,.0f} mm: save it in the size of its paper"
+                raise SizeError(f"{page}: {width:,.0f}×{height:,.0f} mm, expected {expected}")
             pixels = min(max(LONGER_SIDE[0], DPI / 72 * max(sides)), LONGER_SIDE[1])
             bitmap = sheet.render(scale=float(pixels / max(sides)), grayscale=mode == "L")
             rendered: Image.Image = bitmap.to_pil().convert(mode)  # a copy: the bitmap ends with the document
@@ -171,9 +167,7 @@ def open_pdf(path: str, content: bytes | None = None) -> Iterator[pypdfium2.PdfD
             document = pypdfium2.PdfDocument(stream)
         except pypdfium2.PdfiumError as error:
             if getattr(error, "err_code", None) == PASSWORD or "password" in str(error).lower():
-                raise ImageError(
-                    f"{path}: is locked with a password, expected an open PDF: save it again without one"
-                ) from error
+                raise ImageError(f"{path}: is locked with a password, expected none: save it without one") from error
             raise ImageError(f"{path}: is no PDF, or damaged, expected a whole one: copy or save it again") from error
         try:
             yield document

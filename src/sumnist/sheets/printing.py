@@ -110,9 +110,7 @@ def pdf(layout: Layout, people: Sequence[Person] = (), font: Path | None = None)
             printed although there are people.
     """
     if people and layout.identity.kind != "printed":
-        raise LayoutError(
-            f"identity {layout.identity.kind!r}, and people to print, expected 'printed': leave --people out"
-        )
+        raise LayoutError(f"identity {layout.identity.kind!r}, and people to print, expected 'printed': drop --people")
     page = Page.of(layout)
     texts = [layout.title, layout.note, *layout.lines, *(field.label for field in layout.fields)]
     texts += [*(person.text for person in people), "Name, Number, version · 0123456789½…"]
@@ -155,13 +153,9 @@ def registered(path: Path, texts: Iterable[str]) -> str:
     used = {char: text for text in texts for char in composed(text)}
     for char, text in used.items():
         if unicodedata.bidirectional(char) in {"R", "AL"} or unicodedata.category(char) in JOINED:
-            raise LayoutError(
-                f"{told(char, text)}: is joined, or from right to left, expected neither: use another script"
-            )
+            raise LayoutError(f"{told(char, text)}: is joined or right to left, expected neither: use another script")
     if missing := next((char for char in used if ord(char) not in font.face.charToGlyph), None):
-        raise LayoutError(
-            f"{told(missing, used[missing])}: is not in the font {font.face.name.decode()}: name another with --font"
-        )
+        raise LayoutError(f"{told(missing, used[missing])}: is not in {font.face.name.decode()}: name another --font")
     try:
         font.face.makeSubset([*map(ord, used)])
     except Exception as error:
@@ -355,9 +349,7 @@ class Sheet:
             parts = self.lines(box, label, most, size)
             if len(parts) <= lines and all(self.width(part, size) <= box.width * mm for part in parts):
                 return size
-        raise LayoutError(
-            f"label {label[:60]!r}: does not fit into the {box.width:.0f} mm beside its boxes: make it shorter"
-        )
+        raise LayoutError(f"label {label[:60]!r}: does not fit into {box.width:.0f} mm beside its boxes: shorten it")
 
 
 def limit(field: Field) -> str:

@@ -96,25 +96,15 @@ def register(grey: Bytes, page: Page, name: str) -> Registered:
     points, matrix, error = perspective(page.tags, images)
     dpi = float(scale_at(matrix, points).min()) * 25.4
     if dpi < DEMANDS.dpi:
-        raise SheetError(
-            f"{name}: the sheet has {dpi:.0f} pixels to an inch, expected at least {DEMANDS.dpi:.0f}: come nearer"
-        )
+        raise SheetError(f"{name}: the sheet has {dpi:.0f} pixels to an inch, expected {DEMANDS.dpi:.0f}: come nearer")
     if contrast < DEMANDS.contrast:
-        raise SheetError(
-            f"{name}: black is {contrast:.0f} steps of 255 below white, expected {DEMANDS.contrast:.0f}: add light"
-        )
+        raise SheetError(f"{name}: black is {contrast:.0f} below white, expected {DEMANDS.contrast:.0f}: add light")
     if error > DEMANDS.error:
+        found = f"{name}: its corner tags are up to {error / UNIT:.1f} mm off, expected"
         for paper, size in SIZES.items():
             if size != (page.width, page.height) and perspective(tags_on(paper), images)[2] <= DEMANDS.error:
-                raise SheetError(
-                    f"{name}: its corner tags are where those of a sheet on {paper} paper are, expected a sheet of "
-                    f"this layout, on {page.width:g}×{page.height:g} mm: read it with --layout of its own TOML file, "
-                    "or print this layout again"
-                )
-        raise SheetError(
-            f"{name}: its corner tags are up to {error / UNIT:.1f} mm from where those of a flat sheet of this layout "
-            f"would be, expected at most {DEMANDS.error / UNIT:.1f} mm: lay it flat, and photograph it from above"
-        )
+                raise SheetError(f"{found} those of this layout, not of {paper}: read it with --layout of its own file")
+        raise SheetError(f"{found} at most {DEMANDS.error / UNIT:.1f} mm: lay it flat, and photograph it from above")
     return Registered(grey, page, matrix, error, dpi)
 
 
@@ -143,11 +133,6 @@ class Registered:
         padded = np.pad(box_mean(small), window, "edge")
         paper = box_mean(closing(padded, window)[window:-window, window:-window])
         self.paper = Image.fromarray(paper.astype(np.float32))
-
-    def corners(self, rectangle: Rectangle) -> Floats:
-        """Where the corners of a rectangle are in the picture, clockwise from the upper left, `[4, 2]`."""
-        corners = corners_of(rectangle)
-        return mapped(self.matrix, corners + averaged(self.shifts, corners[::2].mean(0)[None]))
 
     def pixels(self, boxes: Sequence[Rectangle], scale: float, margin: float = 0.0) -> list[Image.Image]:
         """Rectangles of the page with `margin` millimetres around them, upright, with `scale` pixels per millimetre, in
@@ -267,17 +252,11 @@ def detected(picture: Image.Image, factor: int) -> list[tuple[int, Floats]]:
 def complaint(picture: Image.Image, found: dict[int, Floats]) -> str:
     """The message for a picture in which tags are missing."""
     if found:
-        *first, last = (corner for number, corner in enumerate(CORNERS) if number not in found)
-        which = f"tags at the {', '.join(first)} and {last} are" if first else f"tag at the {last} is"
-        return (
-            f"the {which} not found, expected one in each corner of the sheet: photograph the whole page, uncovered "
-            "and sharp"
-        )
+        missing = " and the ".join(corner for number, corner in enumerate(CORNERS) if number not in found)
+        return f"no tag at the {missing}, expected one in each corner: photograph the whole page, uncovered and sharp"
     if detected(picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT), max(1, -(-max(picture.size) // EDGES.small[0]))):
         return "the sheet is mirrored, expected it as it is printed: turn mirroring off in the camera or the scanner"
-    return (
-        "no corner tag is found, expected a sheet of `sumnist sheet new` with four of them: photograph the whole page"
-    )
+    return "no corner tag is found, expected a sheet of `sumnist sheet new` with four: photograph the whole page"
 
 
 def refined(grey: Bytes, corners: Floats) -> tuple[Floats, Floats]:
@@ -418,9 +397,7 @@ def code_of(sheet: Registered, layout: Layout, name: str) -> tuple[int, str]:
         SheetError: No code can be read, or it is not one of ours, or of another format or layout.
     """
     if (data := next(texts(sheet), None)) is None:
-        raise SheetError(
-            f"{name}: its QR code cannot be read, expected the printed one: photograph it sharp and uncovered"
-        )
+        raise SheetError(f"{name}: its QR code cannot be read, expected the printed one: photograph it sharp and bare")
     try:
         program, form, of, version, identity = data.decode().split(":", 4)
         if program != "sumnist":
@@ -428,13 +405,9 @@ def code_of(sheet: Registered, layout: Layout, name: str) -> tuple[int, str]:
         printed_in, printed_as = int(form), int(version)
     except ValueError as error:
         content = data[:60].decode(errors="replace")
-        raise SheetError(
-            f"{name}: its QR code says {content!r}, expected one of `sumnist sheet new`: cover other codes in it"
-        ) from error
+        raise SheetError(f"{name}: its QR code says {content!r}, expected one of a sheet: cover other codes") from error
     if printed_in != FORMAT:
-        raise SheetError(
-            f"{name}: was printed in format {printed_in}, expected {FORMAT}: read it with the sumnist that printed it"
-        )
+        raise SheetError(f"{name}: is of format {printed_in}, expected {FORMAT}: read it with the sumnist that made it")
     if of != layout.id:
         raise SheetError(f"{name}: is of layout {of}, expected {layout.id}: read it with --layout of its own TOML file")
     return printed_as, identity

@@ -113,13 +113,9 @@ def lines_of(path: Path, layout: Layout) -> Iterator[tuple[Row, bytes]]:
         except ValueError:
             row = {}
         if not fits(row, READ if isinstance(row, dict) and row.get("state") is not None else UNREADABLE):
-            raise DataError(
-                f"{where}: not a sheet that was read, expected a JSON object: take it out, or read them again"
-            )
+            raise DataError(f"{where}: not a sheet that was read, expected a JSON object: take it out, or read anew")
         if row.get("layout") not in (None, layout.id):
-            raise DataError(
-                f"{where}: a sheet of the layout {row['layout']:.20}, expected {layout.id}: name its --layout"
-            )
+            raise DataError(f"{where}: a sheet of layout {row['layout']:.20}, expected {layout.id}: name its --layout")
         if row["row"] in seen:
             raise DataError(f"{where}: row {row['row']} is there twice, expected each once: take one out")
         seen.add(row["row"])
@@ -170,9 +166,7 @@ class Corrections:
             try:
                 self.apply(parse_json(line))
             except ValueError as error:
-                raise DataError(
-                    f"{path}, line {number}: no correction of a sheet: take the line out, or name another file"
-                ) from error
+                raise DataError(f"{path}, line {number}: no correction of a sheet: take the line out") from error
 
     def apply(self, line: Any) -> None:
         """Apply a line. Raises `ValueError` if it is no correction."""
@@ -338,9 +332,7 @@ def picture_of(
     there = (row.get("file") or name, name, folder / name, folder / Path(name).name)
     path = next((path for path in map(Path, there) if path.is_file()), None)
     if path is None:
-        raise ImageError(
-            f"{name}: is not there any more, expected the picture that was read: put it back, or into {folder}"
-        )
+        raise ImageError(f"{name}: is not there any more, expected the picture read: put it back, or into {folder}")
     return opened(FilePage(str(path), int(match[2])) if match else path)
 
 

@@ -329,9 +329,7 @@ class Worksheet:
     def write(self, cells: Sequence[Entry]) -> None:
         """Write a line. Raises `OutputError` if there are too many."""
         if self.line == LINES:
-            raise OutputError(
-                f'more than {LINES:,} lines in the table "{self.sheet.name}", expected fewer: read fewer at a time'
-            )
+            raise OutputError(f'more than {LINES:,} lines in "{self.sheet.name}", expected fewer: read fewer at a time')
         for column, cell in enumerate(cells):
             style = self.format(cell.format) if cell.format else None
             match cell.content:

@@ -12,19 +12,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sumnist.batch.score import Read, Result, Scored, csv_line, fingerprint, fingerprint_of, tabulate
+from sumnist.batch.score import Read, Scored, csv_line, fingerprint, fingerprint_of, tabulate
 from sumnist.config import Engine
-from sumnist.errors import EXTRAS, ConfigError, DataError, MissingExtraError, SumnistError
+from sumnist.errors import EXTRAS, ConfigError, DataError, MissingExtraError
 from sumnist.files import FINDER, NUMBERS, ONNX, PRETRAINED, check_suffix, fits, parse_json, write_atomically
 from sumnist.formulas import MISTAKE
 from sumnist.inference.hand import Hand
 from sumnist.inference.reader import Reader
-from sumnist.sheets.batch import sheets_in
+from sumnist.sheets.batch import read_one, sheets_in
 from sumnist.sheets.layout import read_or
 from sumnist.sheets.pictures import FilePage, colours_of
 from sumnist.tables.layout import TableLayout
@@ -94,17 +93,12 @@ class TableTask:
     def start(self) -> Read:
         """Load a reader, and return the function that reads tables with it."""
         reader = TableReader(self.layout, Reader(hand=self.hand), self.mistake, self.learn)
-        return lambda pictures, numbers: list(map(partial(read_one, reader), pictures))
 
+        def read(picture: str | FilePage) -> dict[str, Any]:
+            shown = colours_of(picture) if isinstance(picture, FilePage) else picture
+            return {"mistake": self.mistake, **reader.read(shown, str(picture)).as_dict()}
 
-def read_one(reader: TableReader, picture: str | FilePage) -> Result:
-    """Read one page: its table as a dict, or the reason why it cannot be read."""
-    file = picture.path if isinstance(picture, FilePage) else picture
-    try:
-        shown = colours_of(picture) if isinstance(picture, FilePage) else picture
-        return {"file": os.path.abspath(file), "mistake": reader.mistake, **reader.read(shown, str(picture)).as_dict()}
-    except SumnistError as error:
-        return str(error)
+        return lambda pictures, numbers: [read_one(read, picture) for picture in pictures]
 
 
 def read_tables(
@@ -256,12 +250,15 @@ def proposed(pages: Iterable[Page]) -> TableLayout:
     read = [page for page in pages if not page.get("error")]
     if not read:
         raise DataError("no table could be read on these pages, expected some: look at the errors in their rows")
-    count = Counter((one["formula"], tuple(one["places"] or ())) for page in read for one in page["rules"])
-    rules = [
-        Rule.of(formula, frozenset(place - 1 for place in places) if places else None)
-        for (formula, places), times in count.items() if times >= max(1, OFTEN * len(read))
-    ]  # fmt: skip
+    found = ((one["formula"], one["places"]) for page in read for one in page["rules"] if one["places"] != [])
+    count = Counter((formula, places and tuple(places)) for formula, places in found)
+    rules = [rule_of(*one) for one, times in count.items() if times >= OFTEN * len(read)]
     return TableLayout(rules=tuple(rules))
+
+
+def rule_of(formula: str, places: Iterable[int] | None) -> Rule:
+    """A rule as a line has it: it holds in these columns or rows, from 1; None stands for all."""
+    return Rule.of(formula, None if places is None else frozenset(place - 1 for place in places))
 
 
 def evidence_of(pages: Iterable[Page]) -> str:

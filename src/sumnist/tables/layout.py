@@ -132,10 +132,8 @@ class TableLayout:
         check_keys("the layout of a table", values, {"title": str, "columns": dict, "rules": list, "station": dict})
         names, decimals, observed = dict[int, str](), dict[int, int](), dict[int, Observed]()
         for letter, entry in values.get("columns", {}).items():
-            if not isinstance(entry, dict) or not re.fullmatch("[A-Z]{1,2}", letter):
-                raise LayoutError(
-                    f"columns: {letter[:40]!r}, expected the letter of a column, as in [columns.B]: correct it"
-                )
+            if not re.fullmatch("[A-Z]{1,2}", letter):
+                raise LayoutError(f"columns: {letter[:40]!r}, expected a column's letter, as in [columns.B]: mend it")
             check_keys(f"column {letter}", entry, dict.fromkeys(("name", *Observed._fields), str) | {"decimals": int})
             column = column_of(letter)
             if codes := {key: entry[key] for key in Observed._fields if key in entry}:
@@ -182,9 +180,7 @@ def check_names(names: Mapping[int, str]) -> None:
     seen: set[str] = set()
     for column, name in names.items():
         if not NAME.fullmatch(name) or ROW.fullmatch(name) or COLUMN.fullmatch(name) or name.endswith(ABOVE):
-            raise LayoutError(
-                f"column {letters(column)}: {name[:40]!r}, expected {NAME_EXPECTED}, no row or column: rename it"
-            )
+            raise LayoutError(f"column {letters(column)}: {name[:40]!r}, expected {NAME_EXPECTED}, no cell: rename it")
         if name in seen:
             raise LayoutError(f"column {letters(column)}: is called {name}, as another one is: choose another name")
         seen.add(name)
@@ -193,21 +189,17 @@ def check_names(names: Mapping[int, str]) -> None:
 def rules_of(entry: Any, names: Mapping[str, str]) -> Iterable[Rule]:
     """The rules of an entry of a layout: one rule, or one that is repeated further down. Raises `LayoutError`."""
     kinds = {"formula": str, "every": int, "times": int, "columns": str, "rows": str}
-    if not isinstance(entry, dict):
-        raise LayoutError("rules: expected entries as in [[rules]]: correct them")
     check_keys("a rule", entry, kinds, ("formula",))
     relation = Relation.of(entry["formula"])
     by_letter = {name: names[base] + ABOVE * (name != base) for name in relation.names
            if (base := name.removesuffix(ABOVE)) in names}  # fmt: skip
     rule = Rule(renamed(relation, by_letter))
     shown = f"formula {relation.text[:80]!r}"
-    other = "rows" if rule.of_rows else "columns"
+    other, lines = ("rows", "columns") if rule.of_rows else ("columns", "rows")
     if other in entry or (not rule.of_rows and ("every" in entry or "times" in entry)):
-        raise LayoutError(
-            f"{shown}: is of {other}, expected {'columns' if rule.of_rows else 'rows'} in which it holds: correct it"
-        )
-    if "columns" in entry or "rows" in entry:
-        rule = replace(rule, places=frozenset(places_in(entry["columns" if rule.of_rows else "rows"], rule.of_rows)))
+        raise LayoutError(f"{shown}: is of {other}, expected {lines} in which it holds: correct it")
+    if lines in entry:
+        rule = replace(rule, places=frozenset(places_in(entry[lines], rule.of_rows)))
     every, times = entry.get("every", 0), entry.get("times", 1)
     if not 0 <= every <= MOST or not 1 <= times <= MOST or (times > 1 and not every):
         raise LayoutError(f"{shown}: every {every} rows, {times} times, expected whole numbers from 1: correct them")

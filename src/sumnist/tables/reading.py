@@ -356,9 +356,7 @@ class TableReader:
         shown, lay = name or "the picture", laid(pixels_of(picture, name), self.reader.numbers.found_on)
         page = lay and TablePage.of(*lay)
         if page and len(page.found) > MOST_FOUND:
-            raise SizeError(
-                f"{shown}: {len(page.found):,} numbers, expected at most {MOST_FOUND:,}: crop it into parts"
-            )
+            raise SizeError(f"{shown}: {len(page.found):,} numbers, expected at most {MOST_FOUND:,}: crop it in parts")
         none = SheetError(f"{shown}: no numbers found on it, expected a table of them: come nearer, or turn it upright")
         rows = real_lines(self.reader, page, 0) if page else []
         if not page or not rows:
@@ -369,10 +367,8 @@ class TableReader:
         if not columns:
             raise none
         if self.layout.rules is None and len(columns) > JUDGE.most_columns:
-            raise SizeError(
-                f"{shown}: {len(columns):,} columns, expected at most {JUDGE.most_columns} to find their relations: "
-                "crop it into parts, or give its rules with --layout"
-            )
+            expected = f"at most {JUDGE.most_columns} to find relations: crop it, or give its rules with --layout"
+            raise SizeError(f"{shown}: {len(columns):,} columns, expected {expected}")
         edges = page.grid.edges[columns[0] : columns[-1] + 2]
         if len(edges) < len(page.grid.edges):  # so are columns without numbers, at the sides
             page = TablePage.of(replace(page.grid, edges=edges), page.sight, page)

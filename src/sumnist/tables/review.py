@@ -15,9 +15,9 @@ from sumnist.arithmetic.relations import UNKNOWN
 from sumnist.arithmetic.values import Values, plain
 from sumnist.formulas import MISTAKE
 from sumnist.sheets.batch import BY_HAND
-from sumnist.tables.batch import Page
+from sumnist.tables.batch import Page, rule_of
 from sumnist.tables.reading import JUDGE, posterior_of, scaled
-from sumnist.tables.rules import Place, Rule, cell_name, holes_in
+from sumnist.tables.rules import Place, cell_name, holes_in
 
 COLUMNS = 1_000
 """A column's number is the number of its page, from 1, times this, plus its place on the page, from 0."""
@@ -55,8 +55,7 @@ def resolved(page: Page, typed: Typed) -> Page:
     decimals = decimals_in(page)
     numbers = dict(evidence_of(page, typed, decimals))
     holes = holes_in(numbers)
-    rules = [Rule.of(one["formula"], one["places"] and frozenset(place - 1 for place in one["places"]))
-             for one in page["rules"]]  # fmt: skip
+    rules = [rule_of(one["formula"], one["places"]) for one in page["rules"]]
     relations = [relation for rule in rules for relation in rule.grounded(numbers, holes)]
     related = {name for relation in relations for name in relation.names}
     posterior = posterior_of(numbers, relations, page.get("mistake", MISTAKE)).numbers
@@ -95,10 +94,10 @@ def sums_of(page: Page, column: int) -> list[dict[str, Any]]:
     names = {cell["cell"] for cell in page["cells"]}
     found = []
     for one in page["rules"]:
-        rule = Rule.of(one["formula"])
+        rule = rule_of(one["formula"], one["places"])
         relation = rule.relation
         is_sum = rule.of_rows and relation.divisor == 1 and not relation.times
-        if is_sum and column + 1 in (one["places"] or [column + 1]):
+        if is_sum and (rule.places is None or column in rule.places):
             total, *terms = (cell_name(rule.place(name, column)) for name in relation.names)
             there = [(weight, name) for (weight, _), name in zip(relation.terms, terms, strict=True) if name in names]
             if total in names and there:

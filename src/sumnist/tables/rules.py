@@ -118,9 +118,7 @@ class Rule:
     def __post_init__(self) -> None:
         kinds = {bool(ROW.fullmatch(name)) for name in self.relation.names}
         if kinds != {True} and not (kinds == {False} and all(map(COLUMN.fullmatch, self.relation.names))):
-            raise LayoutError(
-                f"formula {self.relation.text[:80]!r}: expected rows alone, as r3 = r1 + r2, or columns, as D = B - C"
-            )
+            raise LayoutError(f"formula {self.relation.text[:80]!r}: expected rows alone, as r3 = r1 + r2, or columns")
 
     @classmethod
     def of(cls, text: str, places: frozenset[int] | None = None) -> Rule:

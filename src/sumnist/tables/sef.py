@@ -35,9 +35,7 @@ MISSING = "NA"
 def station_of(layout: TableLayout) -> Station:
     """The station of a layout with observed columns. Raises `ConfigError` if it has none."""
     if layout.station is None or not layout.observed:
-        raise ConfigError(
-            "--out: a .zip needs a layout with [station] and with a variable of a column: name such a --layout"
-        )
+        raise ConfigError("--out: a .zip needs [station] and a variable of a column: name a --layout with both")
     return layout.station
 
 
@@ -85,9 +83,7 @@ def month_of(page: Mapping[str, Any]) -> tuple[int, int]:
     """The year and the month of a page, from the name of its picture. Raises `DataError`."""
     found = MONTH.findall(PurePath(page["path"]).stem)
     if not found:
-        raise DataError(
-            f"{page['path']}: no month in its name, expected one as in station_196905.png: call the picture so"
-        )
+        raise DataError(f"{page['path']}: no month in its name, expected as in station_196905.png: call the picture so")
     return int(found[-1][0]), int(found[-1][1])
 
 
@@ -98,8 +94,6 @@ def days_of(page: Mapping[str, Any], month: tuple[int, int], layout: TableLayout
     totals = {int(rule.relation.total[1:]) - 1 for rule in rules if rule.of_rows}
     days = list(station_of(layout).days) or [row for row in range(page["rows"]) if row not in totals]
     if len(days) != (length := monthrange(*month)[1]):
-        raise DataError(
-            f"{page['path']}: {len(days)} rows of days ({spans_of(days, number)}), expected {length} in "
-            f'{month[0]}-{month[1]:02}: say which rows they are in the layout, as in [station] days = "1-5, 8-12"'
-        )
+        expected = f'{length} in {month[0]}-{month[1]:02}: name them in the layout, as in [station] days = "1-5, 8-12"'
+        raise DataError(f"{page['path']}: {len(days)} rows of days ({spans_of(days, number)}), expected {expected}")
     return days
