@@ -58,16 +58,6 @@ def message(picture: Any, name: str | None = None) -> str:
     return str(caught.value)
 
 
-def placed(
-    image: NDArray[np.uint8], scale: int, left: int, top: int, shape: tuple[int, int] = (420, 500)
-) -> NDArray[np.uint8]:
-    """An image enlarged by repeating pixels, in dark ink somewhere on a white page."""
-    page = np.full(shape, 255, np.uint8)
-    large = np.repeat(np.repeat(image, scale, 0), scale, 1)
-    page[top : top + large.shape[0], left : left + large.shape[1]] = 255 - large
-    return page
-
-
 def close(image: NDArray[np.float32], other: NDArray[np.float32], within: float = 0.02) -> bool:
     return float(np.abs(image - other).mean()) < within
 

@@ -88,7 +88,7 @@ class Perfect(Finder):
 
     def __init__(self, characters: Sequence[Character]) -> None:
         self.characters = self.now = [*characters]
-        self.views, self.looks = list[tuple[float, float, float]](), 0
+        self.views = list[tuple[float, float, float]]()
         self.frames: list[tuple[NDArray[Any], list[Character]]] = []
 
     def through(self, grey: NDArray[Any], matrix: NDArray[np.float64], size: tuple[int, int]) -> Sight:
@@ -113,7 +113,6 @@ class Perfect(Finder):
 
     def answer(self, pictures: Floats) -> tuple[Floats, Floats]:
         views, self.views = self.views[: len(pictures)], self.views[len(pictures) :]
-        self.looks += len(views)
         return np.stack([self.maps(*view, *pictures.shape[1:]) for view in views]), np.where(pictures < 0.5, 9, -9)[
             :, None
         ]

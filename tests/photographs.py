@@ -124,36 +124,6 @@ def as_file(page: Grey, random: np.random.Generator) -> bytes:
     return data.getvalue()
 
 
-def photographs(images: Sequence[Grey], seed: int) -> list[bytes]:
-    """Photographs of digits, each in other light."""
-    return [photograph(image, 1000 * seed + place) for place, image in enumerate(images)]
-
-
-def blank_photographs(count: int, seed: int) -> list[bytes]:
-    """Photographs of paper with nothing on it."""
-    randoms = [np.random.default_rng([seed, place]) for place in range(count)]
-    return [as_file(blank_paper(random), random) for random in randoms]
-
-
-def tight_crops(images: NDArray[np.uint8], scale: int = 1, dark: bool = False) -> list[Grey]:
-    """Images cropped to their ink, enlarged, light on dark or dark on light."""
-    crops = map(cropped, images)
-    large = [np.asarray(Image.fromarray(one).resize((one.shape[1] * scale, one.shape[0] * scale))) for one in crops]
-    return [255 - crop if dark else crop for crop in large]
-
-
-def drawn_cells(images: NDArray[np.uint8], seed: int) -> list[Grey]:
-    """Dark digits in the boxes of a form, whose lines are seen on all sides."""
-    random, found = np.random.default_rng(seed), []
-    for image in images:
-        cell = np.full((64, 56), 250, np.uint8)
-        for line in (cell[3:5], cell[-5:-3], cell[:, 3:5], cell[:, -5:-3]):
-            line[:] = 120
-        put(cell, cropped(image), (28 + random.normal(0, 1.5), 32 + random.normal(0, 1.5)), random.uniform(30, 40))
-        found.append(cell)
-    return found
-
-
 def number_on_paper(digits: str) -> Grey:
     """A number as the pad of the page draws it, perhaps with a minus or a comma: black on white, with sharp edges."""
     random, page = np.random.default_rng(len(digits)), np.full((280, 560), 255, np.uint8)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from drawings import TEST, ink_box, line_of
+from drawings import ink_box, line_of
 from finding import PITCH, WIDE, Character, Floats, Perfect, number, seen, turned, written
 from sumnist.errors import RunError
 from sumnist.files import FINDER, NUMBERS
@@ -24,18 +24,14 @@ from sumnist.inference.finder import (
     Finder,
     Found,
     Sight,
-    apart,
     cut,
     distinct,
-    fine,
     in_order,
     numbers_of,
-    warped,
 )  # fmt: skip
 from sumnist.inference.onnx import with_checksum
 
 TURN = st.floats(-math.pi, math.pi)
-RANDOM = np.random.default_rng(0)
 
 
 def page_of(characters: Sequence[Character], wide: int, high: int) -> Floats:
@@ -75,18 +71,6 @@ def test_numbers_come_back_once_where_they_were_put_whatever_their_size(size: tu
     assert [one.text for one in found] == texts
     got = np.concatenate([one.characters[:4] for one in found], 1)
     assert np.allclose(got.T, [one[:4] for one in characters], atol=0.01)
-
-
-def test_a_large_picture_is_looked_at_again_only_where_there_is_detail_that_was_not_explained() -> None:
-    large, small = written("123", 300, 300, 120), written("45", 900, 700, 9, first=3)
-    looks = []
-    for characters in ([], large, [*large, *small]):
-        finder = Perfect(characters)
-        found, _ = finder(page_of(characters, 1020, 800))
-        assert len("".join(one.text for one in found)) == len(characters)
-        looks.append(finder.looks)
-    assert looks[0] == looks[1] == 2  # whole, at two sizes
-    assert 3 <= looks[2] <= 11
 
 
 def test_a_page_that_passes_for_a_zero_hides_nothing_that_is_written_on_it() -> None:
@@ -174,24 +158,6 @@ def test_a_word_is_no_part_of_the_number_beside_it_nor_are_few_digits_among_lett
 
 
 @pytest.mark.parametrize(
-    ("one", "room", "texts"),
-    [("1234", 0.2, ["1234567"]), ("1234", 1.0, ["1234", "567"]), ("234", 1.0, ["234567"])],  # the last may be thousands
-)
-def test_a_gap_far_wider_than_the_others_parts_two_numbers(one: str, room: float, texts: list[str]) -> None:
-    x, count = 9 + 20 * (PITCH * (len(one) - 1) + WIDE + room), len(one)
-    line = [*written(one, 9, 9, 20), *written("567", x, 9, 20, first=count)]
-    line[count - 1] = line[count - 1]._replace(following=count)
-    assert sorted(found.text for found in numbers_of(seen(line))) == texts
-
-
-def test_a_stroke_within_a_number_is_none_of_its_own() -> None:
-    number, stroke = written("4713", 9, 9, 20), written("1", 9 + 1.5 * 16, 9, 15, first=4)
-    assert [found.text for found in apart(numbers_of(seen([*number, *stroke])))] == ["4713"]
-    beside = written("1", 9 + 6 * 16, 9, 15, first=4)
-    assert [found.text for found in apart(numbers_of(seen([*number, *beside])))] == ["4713", "1"]
-
-
-@pytest.mark.parametrize(
     ("before", "gap", "texts", "suspect"),
     [("82", 0.4, ["82529"], False), ("82", 0.9, ["82", "529"], True), ("82", 1.3, ["82", "529"], False),
      ("8213", 0.9, ["8213", "529"], False)],
@@ -203,18 +169,6 @@ def test_three_digits_behind_a_gap_go_on_the_thousands_before_it_or_leave_both_i
     characters = [*written(before, 60, 100, em), *written("529", behind, 100, em, first=len(before))]
     found, _ = Perfect(characters)(page_of(characters, 420, 330))
     assert [(one.text, one.suspect) for one in found] == [(text, suspect) for text in texts]
-
-
-@pytest.mark.parametrize("angle", [0.6, -1.2, 2.5])
-def test_a_number_aslant_on_an_upright_page_is_looked_at_upright(angle: float) -> None:
-    line = written("12345", 200, 40, 30)
-    slanted = written("678", 120, 200, 30, angle, first=5)
-    finder = Perfect([*line, *slanted])
-    found, sight = finder(page_of([*line, *slanted], 420, 330))
-    assert [one.text for one in found] == ["12345", "678"]
-    assert sight.angle == 0
-    assert found[1].angle == pytest.approx(angle, abs=1e-3)
-    assert found[1].characters.scale.max() <= 1
 
 
 GRID = [(x, y) for y in (60, 100, 140) for x in (50, 150, 250)]
@@ -267,13 +221,6 @@ def test_numbers_are_in_reading_order_however_the_page_is_turned(places: list[tu
     mixed = [found[place] for place in np.random.default_rng(0).permutation(len(found))]
     assert [one.text for one in in_order(mixed)] == [one.text for one in found]
     assert in_order([]) == []
-
-
-def test_a_number_that_is_turned_leaves_the_others_in_their_order() -> None:
-    rows = [number(str(10 + i), 60 + 150 * (i % 3), 40 + 60 * (i // 3), 20) for i in range(6)]
-    aside = number("99", 560, 100, 20, math.pi / 2)
-    ordered = [one.text for one in in_order([aside, *rows[::-1]])]
-    assert [text for text in ordered if text != "99"] == [one.text for one in rows]
 
 
 # A number as a strip.
@@ -338,46 +285,6 @@ def test_a_number_is_cut_out_upright_as_it_was_pasted_without_other_ink(
     assert piece.image.max() <= 1
 
 
-def test_each_digit_of_a_number_is_known_by_its_columns() -> None:
-    sight, found, _ = pasted("4096", 40, 0.3, True)
-    piece = cut(sight, found)
-    assert len(piece.digits) == 4
-    for place, columns in enumerate(piece.digits):
-        alone = TEST.images[np.flatnonzero(TEST.digits == int("4096"[place]))[place]] / np.float32(255)
-        similar = alike(piece.alone[:, columns], of_ink(alone))
-        assert similar > 0.8, place
-
-
-def test_a_number_is_cut_out_by_where_it_stands_if_no_ink_was_seen() -> None:
-    sight, found, strip = pasted("38", 30, 0.2, True)
-    piece = cut(sight._replace(ink=np.zeros_like(sight.ink)), found)
-    wanted = of_ink(strip)
-    assert piece.dark
-    similar = alike(piece.alone, wanted)
-    assert similar > 0.8
-
-
-@pytest.mark.parametrize("angle", [0.0, 0.5, -2.0])
-@pytest.mark.parametrize("step", [0.4, 1.0, 1.7])
-def test_a_warped_picture_is_what_pillow_makes_of_it(angle: float, step: float) -> None:
-    picture = RANDOM.random((90, 120)).astype(np.float32)
-    turn = step * np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    matrix = np.column_stack([turn, np.array([60, 45]) - turn @ (20, 12)])
-    expected = Image.fromarray(picture).transform(
-        (40, 24), Image.Transform.AFFINE, matrix.ravel().tolist(), Image.Resampling.BILINEAR
-    )
-    assert np.allclose(warped(picture, matrix, (24, 40)), np.asarray(expected), atol=1e-3)
-
-
-def test_a_picture_that_is_made_much_smaller_keeps_its_brightness_and_a_point_outside_has_that_of_the_edge() -> None:
-    picture = RANDOM.random((240, 240)).astype(np.float32)
-    small = warped(picture, np.array([[6.0, 0, 0], [0, 6.0, 0]]), (40, 40))
-    assert small.mean() == pytest.approx(picture.mean(), abs=0.01)
-    assert small.std() < picture.std() / 3  # a mean of many pixels, not one of them
-    outside = warped(np.eye(9, dtype=np.float32), np.array([[1.0, 0, -50], [0, 1, -50]]), (3, 3))
-    assert np.allclose(outside, 1, atol=0.01)
-
-
 # The file.
 
 
@@ -414,15 +321,3 @@ def test_a_picture_of_any_shape_is_looked_at_and_on_a_blank_one_there_is_nothing
         assert Finder()(grey)[0] == []
     for one in Finder()(np.random.default_rng(0).random(shape, dtype=np.float32))[0]:
         assert np.isfinite(one.corners).all()
-
-
-@given(st.integers(8, 40), st.integers(8, 40), st.integers(0, 2**32 - 1), st.booleans())
-def test_the_detail_of_a_picture_is_the_most_by_which_pixels_of_a_square_of_two_differ_in_each_eight_by_eight(
-    high: int, wide: int, seed: int, whole: bool
-) -> None:
-    grey = np.random.default_rng(seed).integers(0, 256, (high, wide), np.uint8)
-    found = fine(grey if whole else grey.astype(np.float32) / 255)
-    assert found.shape == (high // 8, wide // 8)
-    for row, column in np.ndindex(found.shape):
-        square = grey[8 * row : 8 * row + 8, 8 * column : 8 * column + 8].reshape(4, 2, 4, 2).astype(int)
-        assert found[row, column] == pytest.approx(np.ptp(square, (1, 3)).max() / 255, abs=1e-6)

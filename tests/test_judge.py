@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,13 +13,11 @@ from numpy.typing import NDArray
 
 from drawings import TEST
 from finding import Finding, number
-from photographs import blank_photographs, drawn_cells, tight_crops
 from sumnist.config import InkColour
-from sumnist.errors import SumnistError
 from sumnist.inference import reader as module
 from sumnist.inference.finder import Found
 from sumnist.inference.onnx import Answer
-from sumnist.inference.reader import NOTHING, Judge, Reader, Reading, Verdict
+from sumnist.inference.reader import NOTHING, Judge, Reader, Verdict
 from sumnist.pictures.decode import Intensities
 from sumnist.pictures.proposals import Proposal
 
@@ -183,58 +180,3 @@ def test_a_digit_at_the_border_is_whole_if_it_is_beyond_doubt(judged: Made) -> N
 
 
 # The whole path, with the packaged network.
-
-
-def page(image: NDArray[np.uint8], scale: int = 5, margin: int = 30) -> NDArray[np.uint8]:
-    """An image in dark ink on a white page."""
-    return 255 - np.pad(np.kron(image, np.ones((scale, scale), np.uint8)), margin)
-
-
-def check(reader: Reader, pictures: Sequence[NDArray[np.uint8]]) -> None:
-    """Pictures of the digits are read without an error, nearly all of them right, and nearly all readings accepted."""
-    readings = reader.read_each(list(pictures), [0] * len(pictures))
-    assert [error for error in readings if isinstance(error, SumnistError)] == []
-    found = [reading for reading in readings if isinstance(reading, Reading)]
-    assert np.mean([reading.digit == digit for reading, digit in zip(found, DIGITS, strict=True)]) >= 0.95
-    assert np.mean([reading.accepted for reading in found]) >= 0.93
-
-
-@pytest.mark.parametrize(("scale", "dark"), [(1, True), (6, False)])
-def test_tight_crops_are_read(reader: Reader, scale: int, dark: bool) -> None:
-    check(reader, tight_crops(IMAGES, scale, dark))
-
-
-def test_digits_in_drawn_cells_are_read(reader: Reader) -> None:
-    check(reader, drawn_cells(IMAGES, seed=5))
-
-
-@pytest.mark.parametrize(("squared", "grey"), [(False, 150), (True, 200)])
-def test_a_digit_on_ruled_or_squared_paper_is_read(reader: Reader, squared: bool, grey: int) -> None:
-    pictures = []
-    for image in IMAGES:
-        picture = page(image, 6, 70)
-        places = np.isin(np.arange(len(picture)), (17, 18, 137, 138, 257, 258))
-        lines = places[:, None] | (squared & places)
-        pictures.append(np.where(lines, np.minimum(picture, grey), picture).astype(np.uint8))
-    check(reader, pictures)
-
-
-def test_two_digits_are_several_digits(reader: Reader) -> None:
-    reasons = []
-    for left, right in zip(TEST.images[:30], TEST.images[30:60], strict=True):
-        inks = [np.kron(crop, np.ones((5, 5), np.uint8)) for crop in tight_crops(np.stack([left, right]))]
-        row = np.zeros((150, sum(ink.shape[1] for ink in inks) + 10), np.uint8)
-        row[: inks[0].shape[0], : inks[0].shape[1]] = inks[0]
-        row[: inks[1].shape[0], -inks[1].shape[1] :] = inks[1]
-        reasons.append(reader.read(255 - np.pad(row, 40), 0).reason)
-    assert np.mean([reason == "several digits" for reason in reasons]) >= 0.95
-
-
-def test_a_blank_page_is_blank_and_so_are_most_empty_photographs_of_which_none_is_accepted(reader: Reader) -> None:
-    for shape, brightness in product(((28, 28), (8, 1), (60, 90)), (0, 128, 255)):
-        grey = np.full(shape, brightness, np.uint8)
-        for reading in (reader.read(grey, 3), *reader.read([grey / 255], 3)):
-            assert (reading.accepted, reading.reason, reading.how) == (False, "blank", None)
-    readings = reader.read(blank_photographs(20, seed=77), 0)
-    assert not any(reading.accepted for reading in readings)
-    assert np.mean([reading.reason == "blank" for reading in readings]) >= 0.5

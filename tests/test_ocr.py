@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ctc_oracle import aligned, best_texts
-from sumnist.errors import MissingExtraError, RunError
+from sumnist.errors import RunError
 from sumnist.inference.ctc import CHARACTERS
-from sumnist.inference.numbers import Line, NumberReader, Numbers, OcrRecognizer
-from sumnist.pictures.decode import intensities_of
+from sumnist.inference.numbers import Line, OcrRecognizer
 
 Grey = NDArray[np.float32]
 
@@ -113,23 +112,6 @@ def test_a_word_is_foreign_and_numbers_and_what_looks_like_one_are_not(
     line = recognizer.line(printed(text))
     assert line.foreign > 0.95 if foreign else line.foreign < 0.05
     assert text or text_of(line) == ""
-
-
-def test_a_reader_with_it_accepts_a_number_and_refuses_a_word(recognizer: OcrRecognizer) -> None:
-    read = NumberReader([recognizer], Numbers().found_on)
-    number, word = (read(intensities_of(1 - printed(text))) for text in ("2,750", "WATER"))
-    assert (number.text, number.accepted) == ("2,750", True)
-    assert (word.accepted, word.reason) == (False, "not a number")
-
-
-def test_without_the_package_the_error_has_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "rapidocr", None)
-    with pytest.raises(MissingExtraError) as caught:
-        OcrRecognizer()
-    assert str(caught.value) == (
-        "reading numbers by PP-OCRv6 needs rapidocr, which is not installed; install it with: "
-        'pip install "sumnist[ocr]"'
-    )
 
 
 def test_another_version_of_the_package_and_a_damaged_file_are_errors_with_the_mend(

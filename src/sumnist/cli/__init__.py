@@ -47,18 +47,9 @@ exit codes: 0 done; 1 failed; 2 asked wrongly; 70 an error that was not
 foreseen; 130 stopped by Ctrl-C; 141 nobody read the output to its end"""
 
 COMPLETION = """\
-_sumnist() {{
-  local word="${{COMP_WORDS[COMP_CWORD]}}" before="" more=""
-  [ "$COMP_CWORD" -gt 1 ] && before="${{COMP_WORDS[1]}}"
-  case "$before:" in {groups}) [ "$COMP_CWORD" -gt 2 ] && before="$before ${{COMP_WORDS[2]}}" ;; esac
-  case "$before" in
-{cases}
-  esac
-  case "$before:" in :|{groups}) ;; *) [ "${{word#-}}" = "$word" ] && return ;; esac
-  COMPREPLY=($(compgen -W "$more" -- "$word"))
-}}
+_sumnist() { COMPREPLY=($(sumnist --complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)); }
 complete -o default -F _sumnist sumnist"""
-"""The template of `completion`."""
+"""A script with which bash, or zsh after `bashcompinit`, completes commands and flags; other words are files."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,8 +79,8 @@ def run(given: list[str]) -> int:
 
         say(f"sumnist {__version__}")
         return 0
-    if name == "--completion":
-        say(completion())
+    if name in ("--completion", "--complete"):
+        say(COMPLETION if name == "--completion" else completions(rest))
         return 0
     if name not in COMMANDS:
         raise ConfigError(unknown("command", name, tuple(COMMANDS)))
@@ -108,16 +99,17 @@ def listed(start: str) -> str:
     return "\n".join(f"  {name:{width}} {inspect.getdoc(kind)}".partition("\n")[0] for name, kind in kinds.items())
 
 
-def completion() -> str:
-    """A script with which bash, or zsh after `bashcompinit`, completes commands and flags; other words are files."""
-    groups = {name.partition(" ")[0] for name in COMMANDS if " " in name}
-    after = {"": [*sorted({name.partition(" ")[0] for name in COMMANDS}), "--help", "--version", "--completion"]}
-    after |= {group: [name.partition(" ")[2] for name in COMMANDS if name.startswith(f"{group} ")] for group in groups}
+def completions(words: list[str]) -> str:
+    """What may stand in the place of the last of the words: a line for each command or flag, none for a file."""
+    *before, word = words or [""]
+    start, offered = "".join(f"{name} " for name in before), set[str]()
     for name in COMMANDS:
-        actions = parser_of(name, preset("default"))._actions
-        after[name] = [option for action in actions for option in action.option_strings if option.startswith("--")]
-    cases = "\n".join(f'    "{before}") more="{" ".join(words)}" ;;' for before, words in after.items())
-    return COMPLETION.format(groups="|".join(f"{group}:" for group in sorted(groups)), cases=cases)
+        if f"{start} ".startswith(f"{name} ") and word.startswith("-"):
+            offered |= {*parser_of(name, preset("default"))._option_string_actions}
+        elif name.startswith(start):
+            offered.add(name.removeprefix(start).partition(" ")[0])
+    offered |= {"--help", "--version", "--completion"} if not before else set()
+    return "\n".join(sorted(name for name in offered if name.startswith(word)))
 
 
 # Flags.

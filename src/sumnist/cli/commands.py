@@ -11,20 +11,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, dataclass_transform
 
 from sumnist.cli.door import complain, say
 from sumnist.config import SEEDS, Engine, InkColour, Range, ReadingEngine, Training
 from sumnist.errors import ConfigError, HandError, ImageError, OutputError, SumnistError
-from sumnist.files import (
-    NUMBERS,
-    PRETRAINED,
-    check_replaceable,
-    check_suffix,
-    make_folder,
-    read_whole,
-    write_atomically,
-)
+from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, check_suffix, make_folder, write_atomically
 from sumnist.formulas import MISTAKE
 from sumnist.serve.settings import Settings
 
@@ -33,6 +25,7 @@ if TYPE_CHECKING:
 
     from sumnist.batch.measure import Figures
     from sumnist.batch.score import NumberOptions
+    from sumnist.inference.adaptation import Lesson
     from sumnist.inference.hand import Hand
     from sumnist.inference.numbers import FoundNumber, Numbers
     from sumnist.sheets.layout import Layout, Person
@@ -43,6 +36,27 @@ WorkerCount = Annotated[int, Range(0, 1_024, "a whole number from 0, which is on
 """Processes that share the work."""
 
 
+COMMANDS: dict[str, type[Command]] = {}
+"""The commands by their names: `SheetNew` is `sheet new`."""
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command. Every class below it becomes a dataclass, and a command unless its name begins with `Of`: these have
+    the flags that several commands share. `NEEDS`: flags that make sense only beside another one. `EITHER`: pairs that
+    exclude each other."""
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, kw_only=True)(cls)
+        if not cls.__name__.startswith("Of"):
+            COMMANDS[re.sub("(?<=[a-z])(?=[A-Z])", " ", cls.__name__).lower()] = cls
+
+    def run(self) -> int:
+        """Run the command. Returns the exit code."""
+        raise NotImplementedError
+
+
 def check_new(out: Path, replace: bool) -> None:
     """Raise `OutputError` if `out` exists and must not, or cannot, be replaced."""
     check_replaceable(out)
@@ -50,20 +64,28 @@ def check_new(out: Path, replace: bool) -> None:
         raise OutputError(f"--out {out}: is there already: name another file or add --overwrite")
 
 
-# What several commands share. `NEEDS`: flags that make sense only beside another one. `EITHER`: pairs that exclude each
-# other.
+def check_beside(toml: Path, layout: Layout, mend: str = "move it away") -> None:
+    """Raise `OutputError` if the file of the layout, which is written beside another one, says something else."""
+    check_replaceable(toml)
+    if toml.exists() and type(layout).load(toml) != layout:
+        raise OutputError(f"{toml}: is another layout than the new one: {mend}, or choose another --out")
 
 
-@dataclass(frozen=True, kw_only=True)
-class OfModel:
+def written(out: Path, content: bytes | str) -> None:
+    """Write a file, and the folders that it lies in. Raises `OutputError`."""
+    check_replaceable(out)
+    make_folder(out.parent)
+    write_atomically(out, content)
+
+
+class OfModel(Command):
     """The flag of commands that read with a network."""
 
     model: Path = PRETRAINED
     """ONNX file or run folder of the network to use (default: the packaged network)"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class OfHand:
+class OfHand(Command):
     """The flag of commands that can read one writer's hand."""
 
     hand: Path | None = None
@@ -76,7 +98,6 @@ class OfHand:
         return None if self.hand is None else Hand.load(self.hand)
 
 
-@dataclass(frozen=True, kw_only=True)
 class OfLines(OfModel, OfHand):
     """The flags of commands that read numbers of any length."""
 
@@ -93,12 +114,8 @@ class OfLines(OfModel, OfHand):
         from sumnist.batch.score import NumberOptions
         from sumnist.inference.numbers import bounds_written
 
-        digits = (1, None) if self.digits is None else bounds_written(self.digits)
-        if digits is None:
-            raise ConfigError(
-                f"--digits {self.digits}: expected how many there are, such as 4, the least and the most, such as 1-6, "
-                "or 3- for 3 or more"
-            )
+        if (digits := bounds_written("1-" if self.digits is None else self.digits)) is None:
+            raise ConfigError(f"--digits {self.digits}: expected how many there are, such as 4, or 1-6, or 3-")
         return NumberOptions(self.read_with, digits, self.decimal)
 
     def reader_of_numbers(self, what: str) -> Numbers:
@@ -109,7 +126,6 @@ class OfLines(OfModel, OfHand):
         return Numbers(strips_file(self.model, self.read_with, what)).with_hand(self.known_hand())
 
 
-@dataclass(frozen=True, kw_only=True)
 class OfNumbers(OfLines):
     """The flags of commands that can read numbers instead of digits."""
 
@@ -119,8 +135,7 @@ class OfNumbers(OfLines):
     """read a number of any length, on one line, from each picture instead of one digit"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class OfMany:
+class OfMany(Command):
     """The flags of commands that read many pictures into a table."""
 
     engine: Engine = "local"
@@ -131,8 +146,7 @@ class OfMany:
     """replace the content of --out"""
 
 
-@dataclass(frozen=True, kw_only=True)
-class OfReview:
+class OfReview(Command):
     """The flags of commands that show a page in the browser for a review."""
 
     port: Annotated[int, Range(0, 65_535)] = 0
@@ -150,8 +164,7 @@ class OfReview:
             Thread(target=show, args=(url,), daemon=True).start()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Train:
+class Train(Command):
     """Train a network on MNIST, or on your own IDX files.
     It learns to read a digit and add a number, or to read digits from labelled sums. It leaves a run folder:
     configuration, record, metrics, weights."""
@@ -189,8 +202,7 @@ class Train:
         return 0 if result.finished else 130
 
 
-@dataclass(frozen=True, kw_only=True)
-class Evaluate:
+class Evaluate(Command):
     """Measure trained networks, or a reader on your own pictures.
     A network is measured on every test image with every number, or on sums if it learned from sums; this writes
     evaluation.json and plots into the run. Several runs are measured and put side by side in one table. With --folder,
@@ -276,11 +288,10 @@ def each(pictures: Sequence[Path], read: Callable[[Path], Shown], as_json: bool,
         say(json.dumps({"picture": str(picture), **values}) if as_json else text)
         drawings += [drawing] if drawing else []
     if show is not None and drawings:
-        write_atomically(show, as_png(drawings))
+        written(show, as_png(drawings))
     return 1 if failed else 0
 
 
-@dataclass(frozen=True, kw_only=True)
 class Predict(OfNumbers):
     """Read a digit from each picture, and add a number to it, as in `sumnist predict five.png --number 7`.
     Pictures may be light on dark or dark on light. With --numbers, each picture has one number of any length."""
@@ -317,8 +328,8 @@ class Predict(OfNumbers):
 
         def read(picture: Path) -> Shown:
             reading, steps = reader.read_shown(picture, number, self.ink, steps=self.show is not None)
-            said = described(str(picture), reading, with_sum=self.number is not None)
-            return reading.as_dict(), said, strip(steps) if self.show else None
+            text = described(str(picture), reading, with_sum=self.number is not None)
+            return reading.as_dict(), text, strip(steps) if self.show else None
 
         return read
 
@@ -340,16 +351,15 @@ class Predict(OfNumbers):
             if number is not None:
                 values |= {"number": number, "sum": plain((reading + number).mode)}
             if self.show is not None:
-                said = [f"not accepted, {reading.reason}"] if reading.reason else []
+                reason = [f"not accepted, {reading.reason}"] if reading.reason else []
                 placed = reading.text[len(reading.text) - len(reading.places) :]  # a minus has no place
                 marks = list(zip(placed, reading.places, strict=True))
-                drawing = marked(found, reading.box, reading.image, marks, [*said, *text.splitlines()[1:]])
+                drawing = marked(found, reading.box, reading.image, marks, [*reason, *text.splitlines()[1:]])
             return values, text, drawing
 
         return read
 
 
-@dataclass(frozen=True, kw_only=True)
 class OfPages(OfLines):
     """The flags of commands that find numbers."""
 
@@ -374,7 +384,6 @@ class OfPages(OfLines):
         return find
 
 
-@dataclass(frozen=True, kw_only=True)
 class Find(OfPages):
     """Find and read every number on pictures, wherever it stands, as in `sumnist find page.jpg --show page.png`."""
 
@@ -392,13 +401,12 @@ class Find(OfPages):
 
         def read(picture: Path) -> Shown:
             found = find(picture)
-            drawing = outlined(colours_of(picture), [outline(one) for one in found]) if self.show else None
+            drawing = outlined(colours_of(picture), [outline(number) for number in found]) if self.show else None
             return page_as_dict(picture, found), found_described(str(picture), found), drawing
 
         return each(self.pictures, read, self.json, self.show)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Add(OfPages):
     """Add up the numbers on each picture, exactly, and check the total that is written there.
     As in `sumnist add receipt.jpg`. A number whose reading is not accepted counts with all its candidates. Writing that
@@ -421,7 +429,7 @@ class Add(OfPages):
             found = find(picture)
             column = column_of(found, intensities_of(picture), self.total)
             if column is None:
-                reasons = ", ".join(dict.fromkeys(str(one.reason) for one in found))
+                reasons = ", ".join(dict.fromkeys(str(number.reason) for number in found))
                 raise ImageError(f"{picture}: nothing to add ({reasons}), expected numbers alone: write them, or crop")
             wrong.extend([picture] * (column.agrees is False))
             return column.as_dict(), column_described(str(picture), column), None
@@ -429,7 +437,6 @@ class Add(OfPages):
         return each(self.pictures, read, self.json) or int(bool(wrong))
 
 
-@dataclass(frozen=True, kw_only=True)
 class Solve(OfLines):
     """Solve an equation of pictures of numbers, as in `sumnist solve five.png + _ = 12`.
     Write + or - between terms, and one =, with spaces around each sign. A term is a picture, in quotes if its path has
@@ -456,7 +463,6 @@ class Solve(OfLines):
         return 1 if found.contradicted else 0
 
 
-@dataclass(frozen=True, kw_only=True)
 class Score(OfNumbers, OfMany):
     """Read many pictures, from a folder or a table, into a table.
     If it was stopped, the same command goes on from there."""
@@ -494,8 +500,7 @@ class Score(OfNumbers, OfMany):
 # Paper forms.
 
 
-@dataclass(frozen=True, kw_only=True)
-class SheetNew:
+class SheetNew(Command):
     """Print a form for handwritten numbers, with a total that checks them.
     As in `sumnist sheet new 9,7,13,12 --out cover.pdf`: questions with these largest marks, and their total. It also
     writes the layout, cover.toml, which you can change and print with --from. Needs the extra [sheets]."""
@@ -537,22 +542,13 @@ class SheetNew:
                 layout = replace(layout, lines=tuple(filter(None, map(str.strip, self.lines.split(",")))))
             if self.out.suffix == ".toml":
                 raise OutputError(f"{self.out}: is the name of a layout, expected that of a PDF: choose another --out")
-            if beside.exists():
-                check_replaceable(beside)
-                if read_whole(beside) != layout.to_toml().encode():
-                    raise OutputError(
-                        f"{beside}: is another layout than the new one: print it with --from {beside}, or choose "
-                        "another --out"
-                    )
+            check_beside(beside, layout, f"print it with --from {beside}")
         people = [] if self.people is None else read_people(self.people)
-        make_folder(self.out.parent)
-        write_atomically(self.out, pdf(layout, people, self.font))
-        pages = f"{max(1, len(people)):,} page{'s' * (len(people) > 1)}"
-        if self.from_ is not None:
-            say(f"{self.out}: {pages}")
-        else:
+        written(self.out, pdf(layout, people, self.font))
+        if self.from_ is None and not beside.exists():
             write_atomically(beside, layout.to_toml())
-            say(f"{self.out}: {pages}; {beside}: the layout, which reading them needs")
+        pages = f"{max(1, len(people)):,} page{'s' * (len(people) > 1)}"
+        say(f"{self.out}: {pages}" + f"; {beside}: the layout, which reading them needs" * (self.from_ is None))
         if not people and layout.identity.kind == "printed":
             say(
                 "Nobody is named in its code, so reading cannot tell whose a sheet is: name them with --people, or "
@@ -561,7 +557,6 @@ class SheetNew:
         return 0
 
 
-@dataclass(frozen=True, kw_only=True)
 class SheetRead(OfHand, OfMany):
     """Read photographed or scanned forms, and check them by their totals.
     As in `sumnist sheet read photos/ scans.pdf --layout cover.toml --out marks.xlsx`, which also writes marks.jsonl and
@@ -592,7 +587,7 @@ class SheetRead(OfHand, OfMany):
         layout = Layout.load(self.layout)
         people = [] if self.people is None else read_people(self.people)
         if self.out.suffix != ".csv":
-            self.check_beside(layout)
+            self.check_files(layout)
         done = read_batch(
             self.pictures, layout, self.rows, self.mistakes, self.read_with, self.engine, self.workers, self.overwrite,
             progress=sys.stderr.isatty(), then=lambda: self.finish(layout, people),
@@ -608,23 +603,16 @@ class SheetRead(OfHand, OfMany):
         """The file with a row for each sheet."""
         return self.out.with_suffix(".jsonl") if self.out.suffix == ".xlsx" else self.out
 
-    def check_beside(self, layout: Layout) -> None:
+    def check_files(self, layout: Layout) -> None:
         """Raise `OutputError` if a file that this run writes, or that would belong to it, is there from another run."""
         from sumnist.sheets.review import beside
 
         if self.out != self.rows:
             check_new(self.out, self.overwrite or self.rows.exists())
-        toml = self.rows.with_suffix(".toml")
-        if toml.exists():
-            check_replaceable(toml)
-            if type(layout).load(toml) != layout:  # however it is worded
-                raise OutputError(
-                    f"{toml}: is not the layout {self.layout}, and reading writes that there: move it away, or choose "
-                    "another --out"
-                )
-        if (said := beside(self.rows)).exists():
+        check_beside(self.rows.with_suffix(".toml"), layout)
+        if (corrections := beside(self.rows)).exists():
             raise OutputError(
-                f"{said}: has what people said of the sheets that were read before: go on with `sumnist sheet review "
+                f"{corrections}: has corrections of sheets that were read before: go on with `sumnist sheet review "
                 f"{self.rows}`, or choose another --out"
             )
 
@@ -644,7 +632,6 @@ class SheetRead(OfHand, OfMany):
         say(found.text())
 
 
-@dataclass(frozen=True, kw_only=True)
 class SheetReview(OfReview):
     """Review the sheets that need a person, on a page in the browser.
     As in `sumnist sheet review marks.jsonl`, with a file from `sumnist sheet read`. Each correction is saved at once in
@@ -663,10 +650,7 @@ class SheetReview(OfReview):
         from sumnist.sheets.layout import Layout, read_people
 
         if self.marks.suffix in (".xlsx", ".csv"):
-            raise ConfigError(
-                f"{self.marks}: is a table for people, expected the rows that were read: name the .jsonl file beside "
-                "it, or read the sheets with --out marks.xlsx"
-            )
+            raise ConfigError(f"{self.marks}: expected the rows that were read: name the .jsonl file beside it")
         layout = Layout.load(self.layout or self.marks.parent / f"{self.marks.stem}.toml")
         people = [] if self.people is None else read_people(self.people)
         if not review(self.marks, layout, self.port, partial(self.opened, "sheet"), people=people):
@@ -677,7 +661,6 @@ class SheetReview(OfReview):
 # Tables.
 
 
-@dataclass(frozen=True, kw_only=True)
 class TableRead(OfHand, OfMany):
     """Read tables that others wrote, on photographs or scans, and check them by the relations of their numbers.
     As in `sumnist table read scans/ --out tables.xlsx`, which also writes tables.jsonl. The program finds the relations
@@ -715,8 +698,7 @@ class TableRead(OfHand, OfMany):
         return 1 if done.failed else 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class TableRelations:
+class TableRelations(Command):
     """Print the relations on the pages of tables that were read, and write them as a layout.
     As in `sumnist table relations tables.jsonl --out station.toml`, with a file from `sumnist table read`: which rows
     and columns are sums, means, differences, products or balances of others, with the evidence. Look at it, name the
@@ -738,12 +720,11 @@ class TableRelations:
         say(evidence_of(pages))
         if self.out is not None:
             check_new(self.out, self.overwrite)
-            write_atomically(self.out, layout.to_toml())
+            written(self.out, layout.to_toml())
             say(f"{self.out}: {len(layout.rules or ()):,} rules")
         return 0
 
 
-@dataclass(frozen=True, kw_only=True)
 class TableReview(OfReview):
     """Review the doubtful numbers of tables that were read, one column at a time, on a page in the browser.
     As in `sumnist table review tables.jsonl`, with a file from `sumnist table read`. After each number that you type,
@@ -770,9 +751,7 @@ class TableReview(OfReview):
             raise ConfigError(f"{self.tables}: expected the tables that were read: name the .jsonl file beside it")
         layout = TableLayout() if self.layout is None else TableLayout.load(self.layout)
         if self.out is not None and rows_beside(self.out) == self.out:
-            raise ConfigError(
-                f"--out {self.out}: the review never changes the .jsonl: name an .xlsx, .csv or other file"
-            )
+            raise ConfigError(f"--out {self.out}: the review never changes the .jsonl: name an .xlsx or .csv file")
         if self.out is not None and self.out.suffix == ".zip":
             station_of(layout)  # what it lacks is said before anybody reviews
         answers = partial(Answers, self.tables, layout, out=self.out)
@@ -786,8 +765,7 @@ class TableReview(OfReview):
 # Hands.
 
 
-@dataclass(frozen=True, kw_only=True)
-class HandNew:
+class HandNew(Command):
     """Print a form on which someone writes each digit five times, for `sumnist hand learn`.
     As in `sumnist hand new --out digits.pdf`. Needs the extra [sheets]."""
 
@@ -799,14 +777,11 @@ class HandNew:
         from sumnist.sheets.hand import layout
         from sumnist.sheets.printing import pdf
 
-        check_replaceable(self.out)
-        make_folder(self.out.parent)
-        write_atomically(self.out, pdf(layout()))
+        written(self.out, pdf(layout()))
         say(f"{self.out}: fill it in and photograph it, then `sumnist hand learn PHOTO --out my.hand`")
         return 0
 
 
-@dataclass(frozen=True, kw_only=True)
 class OfExamples(OfModel):
     """The flags of commands that take examples of one person's writing."""
 
@@ -814,22 +789,31 @@ class OfExamples(OfModel):
     """one person's writing with labels: a photograph of the form of `sumnist hand new`, a folder of pictures in
     sub-folders 0 to 9, a CSV with path and text, or the .jsonl of a `sumnist sheet review`"""
 
-    def examples(self) -> tuple[list[Any], list[str]]:
-        """Pictures and their labels. Raises `DataError`, `HandError`, `ImageError`, `LayoutError`."""
+    def lesson(self) -> Lesson:
+        """What the examples teach the model. Raises `DataError`, `HandError`, `ImageError`, `LayoutError`."""
         from sumnist.batch.labels import examples_in
+        from sumnist.inference.adaptation import Lesson
+        from sumnist.inference.reader import Reader
 
+        examples: Sequence[tuple[Any, Any]]
         if self.source.is_dir() or self.source.suffix == ".csv":
-            found: list[tuple[Any, str]] = [*examples_in(self.source)]
+            examples = [*examples_in(self.source)]
         else:
             from sumnist.sheets import hand
 
-            is_review = self.source.suffix == ".jsonl"
-            told = hand.of_review(self.source) if is_review else hand.of_form(self.source)
-            found = [(picture, str(digit)) for picture, digit in told]
-        return [picture for picture, _ in found], [text for _, text in found]
+            examples = (hand.of_review if self.source.suffix == ".jsonl" else hand.of_form)(self.source)
+        return Lesson(Reader(self.model), [picture for picture, _ in examples], [label for _, label in examples])
+
+    def helps(self, lesson: Lesson, hand: Hand | None = None) -> bool:
+        """Test a hand, or what was learned of some of the examples, and print the result. Returns whether it helps."""
+        from sumnist.cli.words import trial_described
+        from sumnist.inference.adaptation import helps
+
+        trials = lesson.trials(hand)
+        say("\n".join(trial_described(name, trial) for name, trial in trials.items()))
+        return helps(trials)
 
 
-@dataclass(frozen=True, kw_only=True)
 class HandLearn(OfExamples):
     """Learn how someone writes from a few of their digits, for --hand.
     As in `sumnist hand learn photo.jpg --out ada.hand`. If the hand does not help in cross-validation, it is not
@@ -840,46 +824,32 @@ class HandLearn(OfExamples):
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
-        from sumnist.cli.words import trial_described
-        from sumnist.inference.adaptation import Lesson, helps
-        from sumnist.inference.reader import Reader
-
         check_replaceable(self.out)
-        lesson = Lesson(Reader(self.model), *self.examples())
-        trials = lesson.trials()
-        say("\n".join(trial_described(name, trial) for name, trial in trials.items()))
-        if not helps(trials):
+        lesson = self.lesson()
+        if not self.helps(lesson):
             raise HandError(
                 f"{self.source}: what was learned of some of its examples does not help with the others: nothing "
                 "written; the reader knows this hand already, or give it more examples"
             )
         hand = lesson.hand()
-        hand.save(self.out)
-        doubted = f"; not believed, look at their labels: {', '.join(str(one + 1) for one in hand.left_out)}"
+        written(self.out, hand.to_json())
+        doubted = f"; not believed, look at their labels: {', '.join(str(place + 1) for place in hand.left_out)}"
         say(f"{self.out}: learned of {sum(hand.examples):,} digits{doubted if hand.left_out else ''}")
         return 0
 
 
-@dataclass(frozen=True, kw_only=True)
 class HandTest(OfExamples, OfHand):
     """Measure how much a hand helps: by cross-validation, or, with --hand, on pictures it was not learned from."""
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
-        from sumnist.cli.words import trial_described
-        from sumnist.inference.adaptation import Lesson, helps
-        from sumnist.inference.reader import Reader
-
-        trials = Lesson(Reader(self.model), *self.examples()).trials(self.known_hand())
-        say("\n".join(trial_described(name, trial) for name, trial in trials.items()))
-        return 0 if helps(trials) else 1
+        return 0 if self.helps(self.lesson(), self.known_hand()) else 1
 
 
 # Other commands.
 
 
-@dataclass(frozen=True, kw_only=True)
-class Serve:
+class Serve(Command):
     """Serve readings over HTTP, with a page to draw on.
     It listens on this machine only, unless --host says otherwise. SIGTERM and Ctrl-C end it, after all requests are
     answered."""
@@ -894,8 +864,7 @@ class Serve:
         return 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Export:
+class Export(Command):
     """Write a trained network as one ONNX file.
     Its answers are compared with torch's on every test image before it is written."""
 
@@ -916,7 +885,6 @@ class Export:
         return 0
 
 
-@dataclass(frozen=True, kw_only=True)
 class Demo(OfModel, OfHand):
     """Draw random test images in the terminal, with random numbers and both answers, right or wrong."""
 
@@ -927,17 +895,17 @@ class Demo(OfModel, OfHand):
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
-        from sumnist.cli.words import demo
+        from sumnist.cli.words import coloured, demo
         from sumnist.inference.reader import Reader
 
         seed = int.from_bytes(os.urandom(4)) if self.seed is None else self.seed
         is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-        say(demo(Reader(self.model, hand=self.hand), self.count, seed, is_unicode))
+        text = demo(Reader(self.model, hand=self.hand), self.count, seed, is_unicode)
+        say(coloured(text) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text)
         return 0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Graph:
+class Graph(Command):
     """Draw a network, both inputs to both outputs, as an SVG picture."""
 
     config: Training = field(default_factory=Training)
@@ -954,16 +922,6 @@ class Graph:
         if self.out is None:
             say(picture)
         else:
-            write_atomically(self.out, picture)
+            written(self.out, picture)
             say(f"{self.out}: written")
         return 0
-
-
-Command = (
-    Train | Evaluate | Predict | Find | Add | Solve | Score | SheetNew | SheetRead | SheetReview | TableRead
-    | TableRelations | TableReview | HandNew | HandLearn | HandTest | Serve | Export | Demo | Graph
-)  # fmt: skip
-COMMANDS: dict[str, type[Command]] = {
-    re.sub("(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower(): kind for kind in get_args(Command)
-}
-"""The commands by their names: `SheetNew` is `sheet new`."""

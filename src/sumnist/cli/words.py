@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -249,6 +250,13 @@ def demo(reader: Reader, count: int = 6, seed: int = 0, unicode: bool = True) ->
     right_sums = sum(reading.sum == digit + reading.number for reading, digit in pairs)
     tally = f"{count} {'pair' if count == 1 else 'pairs'}: digit right in {right_digits}, sum right in {right_sums}"
     return "\n\n".join([*rows, tally])
+
+
+def coloured(text: str) -> str:
+    """The text of `demo`, what is right in green and what is wrong in red."""
+    for word, colour in (("right", 32), ("wrong", 31)):
+        text = re.sub(f"(?<=% )(. )?{word}", f"\x1b[{colour}m\\g<0>\x1b[0m", text)
+    return text
 
 
 def drawing(pixels: NDArray[np.uint8], unicode: bool) -> list[str]:

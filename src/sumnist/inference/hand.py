@@ -92,7 +92,7 @@ class Rows(NamedTuple):
         some = np.isin(self.owners, places)
         return Rows(self.features[some], self.scores[some], self.labels[some], self.owners[some])
 
-    def told(self, weights: NDArray[Any] | None = None) -> Floats:
+    def right(self, weights: NDArray[Any] | None = None) -> Floats:
         """The probability of the right class of each row, `[N]`. If `weights` are given, they correct it."""
         scores = self.scores if weights is None else corrected(self.scores, self.features, weights)
         return np.exp(scores[np.arange(len(self.labels)), self.labels])
@@ -231,16 +231,16 @@ def learned(rows: Rows, others: Rows) -> tuple[NDArray[np.float32], list[int]]:
     If the weights would harm the reading of `others`, learning leaves out examples whose labels the network contradicts
     most. Bisection finds how few are enough. If harm remains, the weights are then made smaller.
     """
-    base = others.told()
+    base = others.right()
 
     def harm(weights: Floats) -> float:
-        return float(np.maximum(base - others.told(weights), 0).mean())
+        return float(np.maximum(base - others.right(weights), 0).mean())
 
     def without(count: int) -> Floats:
         return fitted(rows.of_examples(np.setdiff1d(rows.owners, contrary[:count])))
 
-    contrary = rows.owners[np.argsort(rows.told(), kind="stable")][
-        : int((rows.told() < LEARNING.contrary).sum())
+    contrary = rows.owners[np.argsort(rows.right(), kind="stable")][
+        : int((rows.right() < LEARNING.contrary).sum())
     ].tolist()
     contrary = list(dict.fromkeys(contrary))[: max(1, len(np.unique(rows.owners)) // 10)]
     count, weights = 0, fitted(rows)

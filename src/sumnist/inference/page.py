@@ -136,7 +136,7 @@ def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, tot
     target: FoundNumber | Value | None = known(total)
     how = None if target is None else TOLD
     if target is None and total != "none" and len(addends) > 1:
-        how = TOLD if total == "last" else told(found, addends, seen)
+        how = TOLD if total == "last" else why_total(found, addends, seen)
         target = addends.pop() if how else None
     check = None if target is None else checked(addends, target)
     return Column(tuple(addends), left_out, added(addends), target, how, check)
@@ -189,7 +189,7 @@ def probable(number: FoundNumber, floor: float) -> FoundNumber:
 # Which number is the total.
 
 
-def told(found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: Intensities | None) -> str | None:
+def why_total(found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: Intensities | None) -> str | None:
     """Why the last addend is the total of the others; None if it is not."""
     last = addends[-1]
     if last.written.startswith("=") or found[found.index(last) - 1].written.endswith("="):

@@ -35,7 +35,7 @@ from sumnist.inference.onnx import FORKABLE, Answer, Network, OnnxNetwork, share
 from sumnist.model.folder import INT8, carries, checksum_of_file
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed, ready_arrays, ready_image
-from sumnist.pictures.proposals import SMALLEST_DIGIT, Proposal, Step, as_they_are, is_cut_off, wholes
+from sumnist.pictures.proposals import SMALLEST_DIGIT, Proposal, Step, as_they_are, is_cut_off, shown_steps, wholes
 from sumnist.typed import fits, typed
 
 FORMAT = 1
@@ -223,18 +223,18 @@ class Judge:
         if not proposals:
             return []
         numbers = np.full(len(proposals), number) if self.learned else None
-        said = said_of([proposal.image for proposal in proposals], self.network, numbers)
-        verdicts = []
-        for one, (digit, total, there) in zip(proposals, said, strict=True):
-            if one.witness is not None and total is None:
-                digit = digit * one.witness**JUDGING.witness  # noqa: PLW2901
-                digit = digit / digit.sum()  # noqa: PLW2901
-            is_digit = 1.0 if there is None else there
-            score = one.weight * is_digit * float(digit.max())
-            verdicts.append(
-                Verdict(one, digit, total, is_digit * one.weight**JUDGING.discount, one.problem, score, there)
-            )
-        return verdicts
+        answers = answers_of([proposal.image for proposal in proposals], self.network, numbers)
+        return [verdict_on(proposal, *answer) for proposal, answer in zip(proposals, answers, strict=True)]
+
+
+def verdict_on(proposal: Proposal, digit: Floats, total: Floats | None, looks_like_digit: float | None) -> Verdict:
+    """The verdict on a proposal, from the network's answer to its image."""
+    if proposal.witness is not None and total is None:
+        digit = digit * proposal.witness**JUDGING.witness
+        digit = digit / digit.sum()
+    there, weight = 1.0 if looks_like_digit is None else looks_like_digit, proposal.weight
+    score, is_digit = weight * there * float(digit.max()), there * weight**JUDGING.discount
+    return Verdict(proposal, digit, total, is_digit, proposal.problem, score, looks_like_digit)
 
 
 def looks_at(one: Found, sight: Sight) -> list[Found]:
@@ -266,10 +266,7 @@ def proposals_of(one: Found, sight: Sight, picture: Intensities, steps: bool) ->
     for ink, what in ((piece.alone, ""), (piece.bare, ", its ink alone")):
         digit = cropped(ink)
         image = placed(digit)
-        shown = (
-            (Step("as read", picture.grey), Step("ink found", in_unit(sight.ink)), Step("the digit", digit),
-             Step("what the network sees", image)) if steps else ()
-        )  # fmt: skip
+        shown = shown_steps(picture.grey, in_unit(sight.ink), digit, image) if steps else ()
         found.append(Proposal(
             image, f"{'dark' if piece.dark else 'light'} ink, found{what}", sure, piece.dark, box, problem,
             witness / witness.sum() if len(one.digits) == 1 else None, shown,
@@ -277,18 +274,15 @@ def proposals_of(one: Found, sight: Sight, picture: Intensities, steps: bool) ->
     return found
 
 
-def said_of(
+def answers_of(
     images: list[NDArray[np.float32]], network: Network, numbers: NDArray[np.int64] | None
 ) -> list[tuple[Floats, Floats | None, float | None]]:
     """A network's answers to images `[28, 28]`, as probabilities. For each image: of the digits, `[10]`; of the sums,
     `[19]`, or None; and that there is a digit at all, or None."""
-    digits, sums, there = (
-        None if values is None else np.exp(values.astype(np.float64))
-        for values in network.answer(np.stack(images)[:, None], numbers)
-    )
-    none = [None] * len(images)
-    assert digits is not None
-    return list(zip(digits, none if sums is None else sums, none if there is None else there.tolist(), strict=True))
+    digits, sums, there = network.answer(np.stack(images)[:, None], numbers)
+    lists: Any = ([None] * len(images) if logs is None else np.exp(logs.astype(np.float64)) for logs in (digits, sums))
+    shares = [None] * len(images) if there is None else np.exp(there.astype(np.float64)).tolist()
+    return list(zip(*lists, shares, strict=True))
 
 
 @dataclass(frozen=True)
@@ -440,7 +434,7 @@ class Reader:
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if several else [picture]
-        numbers = check_numbers(number if several else [number], len(pictures), self.exact)
+        numbers = [check_number(each, self.exact) for each in listed(number if several else [number], len(pictures))]
         readings = every(self._read(pictures, numbers, ink, several))
         return readings if several else readings[0]
 
@@ -658,10 +652,10 @@ class Reader:
         """The readings of images that need no judge."""
         if not images:
             return []
-        said = said_of(images, self.network, None if self.exact else np.array(numbers, np.int64))
+        answers = answers_of(images, self.network, None if self.exact else np.array(numbers, np.int64))
         return [
             self._reading(Verdict(Proposal(image, AS_IT_IS), digit, total, there, None), number)
-            for image, (digit, total, there), number in zip(images, said, numbers, strict=True)
+            for image, (digit, total, there), number in zip(images, answers, numbers, strict=True)
         ]
 
     def _reading(self, verdict: Verdict, number: int) -> Reading:
@@ -675,14 +669,13 @@ class Reader:
         best = int(digit.argmax())
         confidence = float(digit[best])
         is_digit = verdict.is_digit if self.network.has_is_digit else None
-        reason = None
+        reason, proposal = None, verdict.proposal
         if verdict.problem is not None:
             reason = REASONS[verdict.problem]
-        elif verdict.proposal is None or (is_digit is not None and is_digit < self.network.least_is_digit):
+        elif proposal is None or (is_digit is not None and is_digit < self.network.least_is_digit):
             reason = UNUSUAL if is_digit is not None and is_digit >= HALF else NOT_A_DIGIT
         elif confidence < self.network.least_confidence:
             reason = UNSURE
-        proposal = verdict.proposal
         return Reading(
             best, sums[int(total.argmax())], number, confidence, tuple(digit.tolist()), sums, tuple(total.tolist()),
             reason is None, reason, is_digit, proposal.how if proposal else None,
@@ -787,11 +780,6 @@ class TorchNetwork:
         return Answer(
             digit.numpy(), None if numbers is None else total.numpy(), is_digit.numpy() if self.has_is_digit else None
         )
-
-
-def check_numbers(numbers: Any, count: int, exact: bool) -> list[int]:
-    """The numbers of `count` pictures, from one number for all of them or one for each. Raises `NumberError`."""
-    return [check_number(number, exact) for number in listed(numbers, count)]
 
 
 def listed(numbers: Any, count: int) -> Sequence[Any]:

@@ -25,11 +25,6 @@ from PIL import Image, UnidentifiedImageError
 
 from sumnist.errors import FormatError, ImageError, MissingExtraError, SizeError, SumnistError
 
-__all__ = [
-    "Grey", "Intensities", "Picture", "check_shape", "colours_of", "decoding", "intensities_of", "pixels_of",
-    "plain_file", "size_of",
-]  # fmt: skip
-
 Decoded = TypeVar("Decoded")
 Decoder = Callable[[Image.Image, str], Decoded]
 """A function of an opened picture and its name."""
@@ -197,6 +192,7 @@ def plain_file(name: str) -> Iterator[BinaryIO]:
 
 
 def read_stream(stream: BinaryIO, name: str, decode: Decoder[Decoded]) -> Decoded:
+    """As `read`, for the content of a file."""
     start = stream.read(12)
     if not start:
         raise ImageError(f"{name}: empty, expected a picture: copy or save it again")
@@ -442,6 +438,7 @@ def grey_of_channels(array: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def check_size(height: int, width: int, name: str, most: int = LIMITS.most_pixels) -> None:
+    """Raise `ImageError` for a picture that is too small, and `SizeError` for one of more pixels than `most`."""
     if max(height, width) < LIMITS.smallest_side or min(height, width) == 0:
         raise ImageError(
             f"{name}: {width}×{height} pixels, expected at least {LIMITS.smallest_side} on the longer side: use a "
@@ -462,4 +459,5 @@ def check_shape(size: tuple[int, int], name: str) -> None:
 
 
 def too_large(name: str, most: int = LIMITS.most_pixels) -> SizeError:
+    """The error for a picture of more pixels than `most`."""
     return SizeError(f"{name}: too large, expected at most {most // 10**6} million pixels: crop it or scale it down")

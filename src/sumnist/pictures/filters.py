@@ -11,8 +11,6 @@ from PIL import Image
 
 from sumnist.pictures.decode import Grey
 
-__all__ = ["box_mean", "closing", "median", "plane_of", "resampled", "resized", "running_max", "spread", "widened"]
-
 LEAST_GROUND = 40
 """The least number of pixels to fit a plane to."""
 

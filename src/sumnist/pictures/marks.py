@@ -13,8 +13,6 @@ from sumnist.pictures.decode import Grey, Intensities
 from sumnist.pictures.proposals import Box
 from sumnist.pictures.steps import PANEL
 
-__all__ = ["Mark", "Outline", "marked", "outlined"]
-
 Mark = tuple[str, tuple[float, float]]
 """A character, and the left and right end of its place, in pixels of the picture."""
 
@@ -104,13 +102,9 @@ def marked(
     for part in parts:
         drawing.paste(part, (PANEL.gap, top))
         top += part.height + PANEL.gap
+    font = ImageFont.load_default(PANEL.font_size)
     for caption in captions:
-        pen.text(
-            (PANEL.gap, top),
-            caption.strip().replace("−", "-"),
-            PANEL.pen,
-            ImageFont.load_default(PANEL.font_size),
-        )
+        pen.text((PANEL.gap, top), caption.strip().replace("−", "-"), PANEL.pen, font)
         top += PANEL.caption
     return drawing
 

@@ -19,8 +19,6 @@ from PIL import Image
 from sumnist.pictures.decode import Grey, Picture
 from sumnist.pictures.filters import resized
 
-__all__ = ["SIDE", "Ready", "cropped", "picture_of", "placed", "ready_arrays", "ready_image"]
-
 SIDE = 28
 BOX = 20
 """Pixels of the longer side of the digit."""
@@ -126,10 +124,13 @@ def cropped(ink: Grey) -> NDArray[np.float64]:
     """Crop ink `[h, w]` to its bounding box, and scale it so that its brightest tenth is 1. Without ink, the result is
     one pixel of ground."""
     inked = ink >= max(INK_THRESHOLD * float(ink.max(initial=0)), LEAST_INK)
-    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
-    if not len(rows):
-        return np.zeros((1, 1))
-    return stretched(ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    return stretched(ink[bounds_of(inked)]) if inked.any() else np.zeros((1, 1))
+
+
+def bounds_of(inked: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The rows and columns from the first to the last place that is true."""
+    rows, columns = (np.flatnonzero(inked.any(axis)).tolist() for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def stretched(ink: NDArray[Any]) -> NDArray[np.float64]:

@@ -19,9 +19,7 @@ from PIL import Image
 from sumnist.config import InkColour
 from sumnist.pictures.decode import Grey, Intensities
 from sumnist.pictures.filters import plane_of, resampled
-from sumnist.pictures.normalize import INK_THRESHOLD, SIDE, placed, ready_image, stretched
-
-__all__ = ["Box", "LineProposal", "Problem", "Proposal", "Step", "as_they_are", "forms", "line_of", "wholes"]
+from sumnist.pictures.normalize import INK_THRESHOLD, SIDE, bounds_of, placed, ready_image, stretched
 
 Box = tuple[int, int, int, int]
 """Top, bottom, left and right in pixels; bottom and right are excluded."""
@@ -199,11 +197,9 @@ def wholes(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
         light = 1 - small if dark else small
         ground = ground_of(light)
         even = np.ndim(ground) == 0
-        least, faint, share = (
-            (INKED.clean_contrast, INKED.faint, 1.0)
-            if even
-            else (INKED.paper_contrast, INKED.faint_on_paper, INKED.uneven)
-        )
+        least = INKED.clean_contrast if even else INKED.paper_contrast
+        faint = INKED.faint if even else INKED.faint_on_paper
+        share = 1.0 if even else INKED.uneven
         contrast = (light - ground).clip(0, None)
         strong = contrast[contrast > np.float32(0.5) * contrast.max()]
         peak = float(np.median(strong)) if len(strong) else 0.0
@@ -215,15 +211,13 @@ def wholes(picture: Intensities, ink: InkColour = "auto", steps: bool = False) -
 def whole(picture: Intensities, ink: Grey, dark: bool, weight: float, faint: bool, steps: bool) -> Proposal:
     """All `ink` of a picture as a digit. `faint` says whether the ink has too little contrast."""
     inked = ink >= INK_THRESHOLD
-    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
-    part = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+    part = bounds_of(inked)
     digit = stretched(ink[part].clip(0, 1))
     image = placed(digit)
     sides = [round(picture.reduction * side) for side in picture.grey.shape]
-    ends = (rows, sides[0] / len(ink)), (columns, sides[1] / ink.shape[1])
-    top, bottom, left, right = (round(scale * end) for at, scale in ends for end in (int(at[0]), int(at[-1]) + 1))
-    box = top, bottom, left, right
-    size = max(bottom - top, right - left)
+    scales = sides[0] / len(ink), sides[1] / ink.shape[1]
+    box: Any = tuple(round(scale * end) for at, scale in zip(part, scales, strict=True) for end in (at.start, at.stop))
+    size = max(box[1] - box[0], box[3] - box[2])
     problem: Problem | None = "too small" if size < SMALLEST_DIGIT else "faint" if faint else None
     if problem is None and is_cut_off(box, sides):
         problem = "cut off"
@@ -234,11 +228,13 @@ def whole(picture: Intensities, ink: Grey, dark: bool, weight: float, faint: boo
         weight *= INKED.like_a_border
     elif problem == "cut off":
         weight *= INKED.touching
-    shown = (
-        (Step("as read", picture.grey), Step("ink found", ink.clip(0, 1)), Step("the digit", digit),
-         Step("what the network sees", image)) if steps else ()
-    )  # fmt: skip
+    shown = shown_steps(picture.grey, ink.clip(0, 1), digit, image) if steps else ()
     return Proposal(image, "dark ink" if dark else "light ink", weight, dark, box, problem, steps=shown)
+
+
+def shown_steps(*values: NDArray[Any]) -> tuple[Step, ...]:
+    """The steps from a picture by its ink and the cropped digit to the image."""
+    return tuple(map(Step, ("as read", "ink found", "the digit", "what the network sees"), values))
 
 
 def reduced(grey: Grey) -> Grey:
@@ -291,12 +287,12 @@ def line_of(picture: Intensities, ink: InkColour = "auto") -> LineProposal | Non
     ground, full = np.partition(light, places, axis=None)[places]
     image = ((light - ground) / max(full - ground, INKED.clean_contrast)).clip(0, 1).astype(np.float32)
     inked = image >= LINES.empty
-    rows, columns = np.flatnonzero(inked.any(1)), np.flatnonzero(inked.any(0))
     top, bottom, left, right = 0, len(image), 0, image.shape[1]
-    if len(rows):
-        down, across = (round(share * (rows[-1] + 1 - rows[0])) for share in LINES.trimmed)
-        top, bottom = max(0, rows[0] - down), min(bottom, rows[-1] + 1 + down)
-        left, right = max(0, columns[0] - across), min(right, columns[-1] + 1 + across)
+    if inked.any():
+        rows, columns = bounds_of(inked)
+        down, across = (round(share * (rows.stop - rows.start)) for share in LINES.trimmed)
+        top, bottom = max(0, rows.start - down), min(bottom, rows.stop + down)
+        left, right = max(0, columns.start - across), min(right, columns.stop + across)
     line = image[top:bottom, left:right]
     scale = picture.reduction
     box = round(scale * top), round(scale * bottom), round(scale * left), round(scale * right)

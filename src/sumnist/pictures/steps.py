@@ -11,8 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sumnist.pictures.proposals import Step
 
-__all__ = ["Step", "as_png", "strip"]
-
 
 @dataclass(frozen=True)
 class PanelLook:
@@ -47,20 +45,12 @@ def strip(steps: Sequence[Step]) -> Image.Image:
         A PIL image of mode "L", with a square, framed panel for each step and its caption below.
     """
     drawing = Image.new(
-        "L",
-        (
-            PANEL.gap + len(steps) * (PANEL.side + PANEL.gap),
-            PANEL.side + PANEL.gap + PANEL.caption,
-        ),
-        PANEL.paper,
+        "L", (PANEL.gap + len(steps) * (PANEL.side + PANEL.gap), PANEL.side + PANEL.gap + PANEL.caption), PANEL.paper
     )
     pen, font = ImageDraw.Draw(drawing), ImageFont.load_default(PANEL.font_size)
     for left, step in zip(range(PANEL.gap, drawing.width, PANEL.side + PANEL.gap), steps, strict=True):
         drawing.paste(panel(step), (left, PANEL.gap))
-        pen.rectangle(
-            [left - 1, PANEL.gap - 1, left + PANEL.side, PANEL.gap + PANEL.side],
-            outline=PANEL.pen,
-        )
+        pen.rectangle([left - 1, PANEL.gap - 1, left + PANEL.side, PANEL.gap + PANEL.side], outline=PANEL.pen)
         pen.text((left, PANEL.gap + PANEL.side + 3), step.caption, PANEL.pen, font)
     return drawing
 

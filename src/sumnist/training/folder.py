@@ -105,7 +105,7 @@ class RunFolder:
 
     def __init__(self, path: Path, config: Run) -> None:
         self.path = self.place = path
-        self.config, self.resumes = config, False
+        self.config, self.resumes, self.is_new = config, False, False
         self.record: dict[str, Any] = {}
         self.metrics: list[dict[str, float]] = []
         self.board: Any = None
@@ -119,12 +119,15 @@ class RunFolder:
             if kind is not None and self.place != self.path and not self.resumes and not (self.place / STATE).exists():
                 shutil.rmtree(self.place, ignore_errors=True)  # no state to resume from
             self.close_board()
+            if kind is not None and self.is_new:
+                self.path.rmdir()  # refused if there is anything in it
 
     def open(self, *, overwrite: bool, resume: bool) -> None:
         """Lock the folder, and find out what to do in it. With neither flag, the folder must hold no network.
 
         Raises `OutputError`, `ConfigError` and `RunError`.
         """
+        self.is_new = not self.path.exists()
         make_folder(self.path)
         self.hold.enter_context(files.held(self.path))
         build = self.path / UNFINISHED
