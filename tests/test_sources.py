@@ -99,7 +99,7 @@ def idx(count: int, there: int, more: bytes = b"", side: int = 28) -> bytes:
 
 
 IDX = FILES["x_train"]
-PACKED = gzip.compress(idx(3, 3))
+PACKED = gzip.compress(idx(3, 3), mtime=0)
 BAD: list[tuple[str, str | bytes | None, str]] = [
     *((name, text.encode(coding), "as UTF-16 does, expected UTF-8: save it as UTF-8")
       for name, text in (("t.csv", "path,number\na.png,1\n"), ("t.jsonl", '{"path": "a.png", "number": 1}\n'))
@@ -112,7 +112,7 @@ BAD: list[tuple[str, str | bytes | None, str]] = [
     ("t.png", b"", "expected a folder of pictures or of IDX files, a .csv or a .jsonl"),
     ("none.csv", None, "does not exist, expected a folder, a .csv or a .jsonl: check the name"),
     ("folder/x.txt", "", "pictures without numbers, expected --number"),
-    *((f"idx/{IDX}{end}", gzip.compress(content) if end else content, f"{IDX}{end}: ")
+    *((f"idx/{IDX}{end}", gzip.compress(content, mtime=0) if end else content, f"{IDX}{end}: ")
       for content in (idx(2**32 - 1, 3), idx(4, 3, b"half"), idx(1, 0), idx(2, 3), idx(3, 3, side=27))
       for end in ("", ".gz")),
     (f"idx/{IDX}.gz", PACKED[:-8] + bytes([PACKED[-8] ^ 1]) + PACKED[-7:], "CRC check failed"),
