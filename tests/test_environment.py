@@ -27,24 +27,17 @@ def cpuinfo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cpuinfo"
 
 
-@pytest.mark.parametrize(
-    ("told", "name", "instructions"),
-    [
+def test_a_processor_is_named_with_its_instructions(cpuinfo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platform.processor", lambda: "made up")
+    assert (processor_name(), chosen()["instructions"]) == ("made up", [])
+    for told, name, instructions in (
         (SERVER, "Xeon (avx2, avx512f, avx512_bf16, amx_bf16)",
          ["avx2", "avx512f", "avx512_bf16", "amx_bf16", "avx512_vnni", "avx_vnni", "amx_int8"]),
         (DESKTOP, "Core (avx2)", ["avx2", "avx_vnni"]),
         (ARM, "made up", []),
-        (None, "made up", []),
-    ],
-)  # fmt: skip
-def test_a_processor_is_named_with_its_instructions(
-    cpuinfo: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, name: str, instructions: list[str]
-) -> None:
-    monkeypatch.setattr("platform.processor", lambda: "made up")
-    if told:
+    ):  # fmt: skip
         cpuinfo.write_text(told)
-    assert processor_name() == name
-    assert chosen()["instructions"] == instructions
+        assert (processor_name(), chosen()["instructions"]) == (name, instructions)
 
 
 NONE = "the processor has no instructions for it"
@@ -60,6 +53,7 @@ UNTOLD = "this version of torch does not tell the processor's instructions"
         (DESKTOP, {"amx_bf16": True, "avx512_bf16": False}, (True, "the processor has amx_bf16")),
         (SERVER, {"amx_bf16": False, "avx2": True}, (False, NONE)),
         (SERVER, {}, (False, UNTOLD)),
+        (SERVER, "", (False, UNTOLD)),  # an older torch, which has no such function
     ],
 )
 def test_linux_tells_of_bf16_before_torch_is_loaded_and_then_torch(
@@ -70,15 +64,12 @@ def test_linux_tells_of_bf16_before_torch_is_loaded_and_then_torch(
     if capabilities is None:
         monkeypatch.delitem(sys.modules, "torch")
         threads = core_count()
+    elif capabilities == "":
+        monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
     else:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert bf16_choice() == choice
     assert [chosen()[name] for name in ("bf16", "because", "threads")] == [*choice, threads]
-
-
-def test_a_version_of_torch_that_tells_nothing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
-    assert bf16_choice() == (False, UNTOLD)
 
 
 def test_a_library_tells_its_version_with_the_build_if_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:

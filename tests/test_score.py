@@ -11,13 +11,14 @@ from collections.abc import Callable
 from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from conftest import write_idx
 from drawings import line_of
+from faults import Lengths
 from sumnist.arithmetic.values import Values
 from sumnist.batch import score as scoring
 from sumnist.batch.score import (
@@ -184,22 +185,6 @@ def test_a_picture_without_memory_costs_its_own_row_alone(
 
 
 # A scoring that was stopped goes on; another one does not.
-
-
-class Lengths:
-    """A task without a network: the length of each text."""
-
-    columns: ClassVar[tuple[str, ...]] = ("path", "length")
-    chunk: ClassVar[int] = 2
-
-    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
-        return values
-
-    def settings(self) -> dict[str, Any]:
-        return {"task": "lengths"}
-
-    def start(self) -> Any:
-        return lambda texts, _: [{"length": len(text)} if len(text) > 1 else "too short" for text in texts]
 
 
 def lengths(out: Path, job: str = "x", then: Callable[[], object] | None = None) -> Scored:
