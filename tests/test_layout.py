@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import FrozenInstanceError, asdict, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_args
@@ -41,6 +41,8 @@ def of(text: str) -> Layout:
 
 def test_a_file_says_what_is_on_the_form_and_the_totals_follow_from_their_formulas() -> None:
     layout = Layout.of_toml(TOML.encode("utf-8-sig"))
+    with pytest.raises(FrozenInstanceError):
+        TableLayout().title = layout.title  # type: ignore[misc]
     assert (layout.title, layout.version, layout.paper) == ("Mathematics", 3, "Letter")
     assert layout.identity == Identity("digits", 8)
     assert layout.fields == (

@@ -114,10 +114,8 @@ def test_without_the_token_there_is_nothing(client: TestClient) -> None:
 
 
 PATHS_ELSEWHERE = """
-    /static/../review.py /static/%2e%2e/review.py /static/%2e%2e%2f%2e%2e%2freview.py /../marks.jsonl /marks.jsonl
-    /static/index.html //etc/passwd /picture?row=../../etc/passwd /picture?row=0 /picture?row=-1 /picture?row=1e0
-    /picture?row= /picture /picture?row=99999999999999999999 /crop?row=1&field=../../marks /crop?row=1&field=
-    /crop?row=3&field=q1 /sheet?row=4 /correct/
+    /static/../review.py /static/%2e%2e/review.py /../marks.jsonl /marks.jsonl //etc/passwd /picture?row=1e0 /picture
+    /picture?row=0 /picture?row=-1 /crop?row=1&field=../../marks /crop?row=3&field=q1 /sheet?row=4 /correct/
 """
 
 

@@ -117,8 +117,7 @@ def test_columns_are_asked_of_one_by_one_and_one_that_is_settled_needs_nobody(cl
 @pytest.mark.parametrize("said", [
     {"row": 1001, "field": "A1", "value": 1}, {"row": 1000, "field": "A9", "value": 1},
     {"row": 1000, "field": ["A1"], "value": 1}, {"row": 999, "field": "A1", "value": 1},
-    {"row": 1000, "field": "A1", "value": 1.5}, {"row": 1000, "field": "A1", "value": True},
-    {"row": 1000, "field": "A1", "value": "7"}, {"row": 1000, "field": "A1", "value": 1e300},
+    *({"row": 1000, "field": "A1", "value": value} for value in (1.5, True, "7", 1e300)),
     {"row": 1001, "field": "B1", "value": 2.55},
 ])  # fmt: skip
 def test_what_makes_no_sense_is_refused_and_not_recorded(

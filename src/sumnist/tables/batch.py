@@ -69,9 +69,9 @@ class TableTask:
     """A batch task that reads a table on each page."""
 
     layout: TableLayout
-    mistake: float = MISTAKE
-    learn: bool = True
-    hand: Hand | None = None
+    mistake: float
+    learn: bool
+    hand: Hand | None
     columns: ClassVar[tuple[str, ...]] = (
         "path", "file", "mistake", "rows", "columns", "cells", "rules", "broken", "exact", "beside", "learned",
     )  # fmt: skip
