@@ -496,7 +496,7 @@ def test_the_demo_has_colours_in_a_terminal_and_plain_letters_where_blocks_canno
         with monkeypatch.context() as patch:
             patch.setattr(sys, "stdout", out)
             assert main(["demo", "--count", "1", "--seed", "5", "--model", str(LEARNED)]) == 0
-        return out.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined,no-any-return]
+        return out.buffer.getvalue().decode(encoding)
 
     plain, coloured = shown("utf-8", False), shown("utf-8")
     assert re.sub(r"\x1b\[\d+m", "", coloured) == plain

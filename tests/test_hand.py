@@ -207,14 +207,15 @@ def test_examples_that_teach_nothing_are_refused_in_a_line(
         reader.adapt(pictures, labels)
 
 
-LABELS = [
+NO_LABELS: tuple[Any, ...] = (
+    -5, 5.5, np.float32(5.5), Decimal("5.5"), Fraction(1, 2), float("nan"), float("inf"), 1e300, 10**5000, True,
+    np.True_, None, "", " ", "five", "1e5", "5a", "٥", "½", "1/2", b"5", [5], {}, 5j, "9" * 1001, torch.tensor(5.5),
+)  # fmt: skip
+LABELS: list[tuple[Any, str | None]] = [
     ("5", "5"), (" 5 ", "5"), ("007", "007"), ("1,480", "1480"), ("1 480", "1480"), ("12.50", "1250"), ("-131", "131"),
     ("5.0", "5"), (np.str_("5"), "5"), (0, "0"), (np.int64(5), "5"), (np.array(5), "5"), (torch.tensor(5), "5"),
     (-0.0, "0"), (1e5, "100000"), (np.float64(1480), "1480"), (Decimal("5.0"), "5"), (Fraction(5), "5"),
-    *((wrong, None) for wrong in (
-        -5, 5.5, np.float32(5.5), Decimal("5.5"), Fraction(1, 2), float("nan"), float("inf"), 1e300, 10**5000, True,
-        np.True_, None, "", " ", "five", "1e5", "5a", "٥", "½", "1/2", b"5", [5], {}, 5j, "9" * 1001, torch.tensor(5.5),
-    )),
+    *((label, None) for label in NO_LABELS),
 ]  # fmt: skip
 """Labels of every type, and the digits they mean; None for those that are errors."""
 
@@ -259,7 +260,7 @@ def test_a_hand_of_another_network_is_refused(my_hand: Path, small_run: Path, re
         lambda text, values: text[: len(text) // 2], lambda text, values: "[]", lambda text, values: "[" * 100_000,
         lambda text, values: text + " " * 300_000, lambda text, values: json.dumps(values | {"format": 2}),
         lambda text, values: json.dumps(values | {"examples": [99] * 10}),
-        *(lambda text, values, part=part: json.dumps(values | {"networks": {"a": part}}) for part in (
+        *(lambda _, values, part=part: json.dumps(values | {"networks": {"a": part}}) for part in (
             {"shape": [1], "weights": ""}, {"shape": [1, 1], "weights": "=é"}, {"shape": [1, 1], "weights": "AADAfw=="},
         )),
     ],
@@ -308,6 +309,18 @@ def test_what_does_not_help_is_not_written(tmp_path: Path, capsys: pytest.Captur
     assert main(["hand", "learn", str(tmp_path / "in"), "--out", str(tmp_path / "bad.hand")]) == 1
     assert "does not help" in capsys.readouterr().err
     assert not (tmp_path / "bad.hand").exists()
+
+
+def test_a_review_teaches_a_hand_and_one_of_nothing_is_refused(
+    writers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples, out = [*zip(*parted(writers[0][0], 5)[0], strict=True)], tmp_path / "new/a.hand"
+    monkeypatch.setattr(forms, "of_review", lambda marks: iter(examples))
+    assert main(["hand", "learn", "marks.jsonl", "--out", str(out)]) == 0
+    assert sum(Hand.load(out).examples) == 50
+    examples.clear()
+    assert main(["hand", "learn", "marks.jsonl", "--out", str(out)]) == 1
+    assert "0 pictures and 0 labels" in capsys.readouterr().err
 
 
 def test_the_form_teaches_a_hand_from_a_photograph(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -336,7 +336,8 @@ def test_any_picture_is_looked_at_for_digits_and_lines_of_the_ink_that_is_known(
     digits, line = plain(values, ink), line_of(Intensities(values), ink)
     rows = [line, *forms(line)] if line else []
     for proposal in digits:
-        assert (proposal.image.dtype, proposal.image.shape) == (np.float32, (28, 28))
+        assert proposal.image.dtype == np.float32
+        assert proposal.image.shape == (28, 28)
         assert 0 <= proposal.image.min() <= proposal.image.max() <= 1
         assert 0 < proposal.weight <= 1
         assert ink == "auto" or proposal.dark == (ink == "dark")

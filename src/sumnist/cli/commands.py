@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -795,14 +795,15 @@ class OfExamples(OfModel):
         from sumnist.inference.adaptation import Lesson
         from sumnist.inference.reader import Reader
 
-        examples: Sequence[tuple[Any, Any]]
+        examples: Iterable[tuple[Any, Any]]
         if self.source.is_dir() or self.source.suffix == ".csv":
-            examples = [*examples_in(self.source)]
+            examples = examples_in(self.source)
         else:
             from sumnist.sheets import hand
 
             examples = (hand.of_review if self.source.suffix == ".jsonl" else hand.of_form)(self.source)
-        return Lesson(Reader(self.model), [picture for picture, _ in examples], [label for _, label in examples])
+        every = list(examples)
+        return Lesson(Reader(self.model), [picture for picture, _ in every], [label for _, label in every])
 
     def helps(self, lesson: Lesson, hand: Hand | None = None) -> bool:
         """Test a hand, or what was learned of some of the examples, and print the result. Returns whether it helps."""
