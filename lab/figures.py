@@ -12,7 +12,6 @@ import statistics
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import partial
-from itertools import pairwise
 from typing import Any, TypeVar
 
 import matplotlib
@@ -260,27 +259,6 @@ def sheets(rows: Rows) -> Rows:
         found += last_of(agreeing(ordered, **same), "layout", "source", "ink", "engine", "seed", "wrong", "factor")
     return [row | {key: [one | {"as": SOURCES[row["source"]], "added": one.get("mistake") is None} for one in row[key]]
                    for key in ("outcomes", "fields") if key in row} for row in found]  # fmt: skip
-
-
-@entered(FIGURES, "sheet-registration")
-def registration(rows: Rows) -> str:
-    """Write the errors of boxes and the share of refused photographs, by properties of the photographs. A pixel is one
-    of a page at 200 pixels per inch."""
-    found = [one for row in sheets(part(rows, "sheet-registration")) for one in row["photographs"]]
-    groups = [("all", "", found)]
-    for name, (key, edges) in BANDS.items():
-        for least, most in pairwise(edges):
-            ones = [one for one in found if least <= one[key] < most]
-            ends = [f"{end:.2g}" if end < 100 else f"{end:.0f}" for end in sorted(one[key] for one in ones)]
-            groups.append((name, " – ".join(dict.fromkeys(ends[:1] + ends[-1:])), ones))
-    body = []
-    for name, between, ones in groups:
-        if ones:
-            errors = [one["error"] for one in ones if one["error"] is not None]
-            sizes = [f"{size:.2f}" for size in np.quantile(errors, (0.5, 0.95, 1.0))] if errors else ["–"] * 3
-            body.append([name, between, f"{len(ones):,}", percent(1 - len(errors) / len(ones)), *sizes])
-    head = ["photographs by", "from – to", "photographs", "refused, %", "error, median, px", "95 %, px", "largest, px"]
-    return table(head, body)
 
 
 # A small sheet as a worked example, and the model of slips.

@@ -297,23 +297,12 @@ def probability(p: float) -> str:
 def all_designs(results: Results) -> str:
     """Write a table of every design, group by group: the means, and the step at which the sum was learned."""
     body = []
-    for group, title in TABLES.items():
-        for place, v in enumerate(results.group(group)):
+    for group in TABLES:
+        for v in results.group(group):
             author = f" (its author: {v.published[0]}, {v.published[1]})" if v.published else ""
-            means = [results.mean(v.name, figure) for figure in ("digit", "sum", "joint")]
-            shares = [f"{mean.value:.2f}" if mean else NONE for mean in means]
-            body.append(["" if place else title, f"{v.title}{author}", *shares, results.steps(v.name),
-                         str(results.count(v.name))])  # fmt: skip
-    head = ["", "design", "digit %", "sum %", "joint %", f"steps to {100 * LEARNED:.0f} % sums", "seeds"]
-    return f"\n{markdown_table(head, body)}\n"
-
-
-def some_designs(results: Results, *names: str) -> str:
-    """Write a table of some designs, with the effect of each against the reference."""
-    body = [[results.titles[name], *(with_interval(results.mean(name, o)) for o in ("digit", "sum", "joint")),
-             points(results.effect(name, "reference", "sum")) if name != "reference" else "",
-             str(results.count(name))] for name in names if name in results]  # fmt: skip
-    head = ["design", "digit %", "sum %", "joint %", "sum, points against the reference", "seeds"]
+            mean = results.mean(v.name, "sum") or results.mean(v.name, "digit")
+            body.append([f"{v.title}{author}", f"{mean.value:.2f}" if mean else NONE, str(results.count(v.name))])
+    head = ["design", "sum %", "seeds"]
     return f"\n{markdown_table(head, body)}\n"
 
 
@@ -389,7 +378,7 @@ def cost(results: Results) -> str:
 
 
 FIGURES: dict[str, Callable[..., str]] = {
-    "study-designs": all_designs, "study-some": some_designs, "study-compared": compared, "study-unseen": unseen,
+    "study-designs": all_designs, "study-compared": compared, "study-unseen": unseen,
     "study-share": share, "study-nine": with_nine, "study-against": against, "study-runs": runs, "study-cost": cost,
 }  # fmt: skip
 """The figures of pages: functions of the results and of the words behind the figure's name."""
