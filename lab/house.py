@@ -95,15 +95,21 @@ def whole() -> dict[str, int]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Print what is over its budget or aim, with `--table` all counts first; the exit status is 1 if anything is."""
+    """Print what is over its budget or limit, and how far the whole is from its aims; with `--table`, print all counts
+    first. The exit status is 1 if anything is over its budget or limit. The budgets of the wings hold the lines of the
+    whole, until these reach their aims."""
     house = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["house"]
-    over = []
-    for what, counts, bounds in (("budget", wings(), house["budgets"]), ("aim", whole(), house["aims"])):
+    over, short, sums = [], [], whole()
+    held = {name: count for name, count in sums.items() if name not in house["aims"]}
+    for what, counts, bounds in (("budget", wings(), house["budgets"]), ("limit", held, house["limits"])):
         for name, count in counts.items():
             bound = bounds.get(name, 0)
             if "--table" in (sys.argv[1:] if words is None else words):
                 print(f"{name:26}{count:7,} of {bound:7,}{'' if count <= bound else '  over its ' + what}")
             if count > bound:
                 over.append(f"{name}: {count:,}, above its {what} of {bound:,}: delete some")
-    print("\n".join(over) or "the house keeps its budgets and aims")
+    for name, aim in house["aims"].items():
+        if sums[name] > aim:
+            short.append(f"{name}: {sums[name]:,}, {sums[name] - aim:,} above what is aimed at, {aim:,}")
+    print("\n".join([*over, *short]) or "the house keeps its budgets, and is as small as it is meant to be")
     return 1 if over else 0
