@@ -242,7 +242,7 @@ def test_a_workbook_comes_with_rows_and_layout(few: Path, capsys: Any) -> None:
     assert (found.at("State", 5), found.at("Total", 5)) == ("by hand", marks_of(1)["total"])
     before = files(few)
     assert read("marks.xlsx", "--overwrite") == 1  # what people said of the sheets is never put on others
-    told = "sumnist: marks.corrections.jsonl: has what people said of the sheets that were read before: go on with "
+    told = "sumnist: marks.corrections.jsonl: has corrections of sheets that were read before: go on with "
     assert capsys.readouterr().err.startswith(told)
     assert files(few) == before
 

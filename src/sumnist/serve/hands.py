@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sumnist.errors import ConfigError, HandError
-from sumnist.files import write_atomically
+from sumnist.errors import ConfigError, HandError, OutputError
+from sumnist.files import make_folder, write_atomically
 from sumnist.inference.hand import Hand
 
 NAME = re.compile(r"[0-9a-f]{32}")
@@ -31,12 +31,9 @@ class Hands:
     def make(self) -> None:
         """Make the folder. Raises `ConfigError`."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            reason = (error.strerror or str(error)).lower()
-            raise ConfigError(
-                f"--hands {self.folder}: {reason}, expected a folder, or a place for a new one"
-            ) from error
+            make_folder(self.folder)
+        except OutputError as error:
+            raise ConfigError(f"--hands: {error}, expected a folder, or a place for a new one") from error
 
     def add(self, hand: Hand) -> str:
         """Keep a hand, and return its name. Raises `OutputError`, and `HandError` if there are too many hands."""
