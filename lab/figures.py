@@ -175,28 +175,12 @@ def quoted(rows: Rows) -> Rows:
     return sorted(quoted, key=lambda row: ENGINES.index(row["engine"]))
 
 
-@entered(PICKS, "causes")
-def causes(rows: Rows) -> Rows:
-    """Return why numbers of the development half of real strips were misread, as a person sorted them."""
-    why = {(row["set"], row["picture"]): row["cause"] for row in part(rows, "strips-misses")}
-    ours = agreeing(quoted(part(rows, "strips")), kind="real", half="development", engine="ours")
-    return [{"set": row["set"], "cause": why.get((row["set"], one["picture"]), "nobody has looked at it yet")}
-            for row in ours if row["set"] in {name for name, _ in why} for one in row["misread"]]  # fmt: skip
-
-
 # Pictures.
 
 SURE_SHARE = 0.99
 """The coverage at which the tables give the risk."""
 LEAST_COVERAGE = 0.9
 """The coverage at which the plot of risk against coverage begins."""
-
-
-@entered(PICKS, "calibrated")
-def calibrated(rows: Rows) -> Rows:
-    """Return the last calibration, with its risk and that of each fold at `SURE_SHARE`."""
-    return [row | {"risk": risk_at(row), "folds": [fold | {"risk": risk_at(fold)} for fold in row["folds"]]}
-            for row in rows[-1:]]  # fmt: skip
 
 
 @entered(PICKS, "reported")

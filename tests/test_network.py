@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from itertools import product
 from pathlib import Path
 from typing import get_args
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -16,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
-from torch import nn
 
-from sumnist.config import PRESETS, EncoderName, Fusion, Particulars, Training, preset
+from sumnist.config import EncoderName, Fusion, Particulars, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NO_DIGIT
@@ -26,7 +23,6 @@ from sumnist.errors import ImageError, NumberError, RunError
 from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
 from sumnist.inference.reader import Reader
 from sumnist.model.checkpoint import save_network, save_tensors
-from sumnist.model.diagram import boxes_of, draw, draw_network
 from sumnist.model.encoders import Edges, MomentNorm
 from sumnist.model.fusion import BITS, ExactFusion, Heads, OriginalFusion, unsmoothed
 from sumnist.model.losses import joint_loss
@@ -353,59 +349,3 @@ def test_the_packaged_network_reads_as_its_card_says() -> None:
     assert right == pytest.approx(figures["digit"]["value"] * 10_000, abs=2)  # another processor rounds otherwise
     assert f"{figures['digit']['value']:.2%}" in (PRETRAINED / "README.md").read_text()
     assert (PRETRAINED / "model.onnx").stat().st_size <= 2_000_000
-
-
-# Its picture.
-
-SVG = "{http://www.w3.org/2000/svg}"
-DRAWN = {**PRESETS, "concat": preset("fast", fusion="concat"), "smoothed": preset("tiny", label_smoothing=0.1)}
-
-
-def words_of(svg: str) -> list[str]:
-    return [element.text or "" for element in ElementTree.fromstring(svg).iter(f"{SVG}text")]
-
-
-def parameters_on_boxes(svg: str) -> int:
-    found = (re.fullmatch(r"([\d,]+) params?", word) for word in words_of(svg))
-    return sum(int(match[1].replace(",", "")) for match in found if match)
-
-
-def size_of(net: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in net.parameters())
-
-
-@pytest.mark.parametrize("config", DRAWN.values(), ids=DRAWN)
-def test_every_network_is_drawn_whole_as_it_is_wired(config: Training) -> None:
-    net = TwoInputNet.from_config(config).eval()
-    svg = draw(config)
-    words, total = words_of(svg), size_of(net)
-    assert parameters_on_boxes(svg) == total
-    assert any(word.endswith(f" · {total:,} parameters") for word in words)
-    for word in ("image", "input [B]", "digit", "output [B, 10]", "sum", "output [B, 19]"):
-        assert words.count(word) == 1
-    boxes, ends = boxes_of(net)  # an output is behind the number, and behind the other head, only if it is so
-    outputs = net(torch.rand(1, 1, 28, 28).expand(2, 1, 28, 28), torch.tensor([2, 5]))
-    for name, output in zip(ends, outputs, strict=True):
-        behind, waiting = {ends[name]}, [ends[name]]
-        while waiting:
-            new = set(boxes[waiting.pop()].inputs) - behind
-            behind |= new
-            waiting += new
-        assert 0 in behind
-        assert (1 in behind) == (not torch.allclose(output[0], output[1]))
-        titles = {boxes[i].title for i in behind}
-        assert ("Digit head" in titles) == (name == "digit" or config.fusion == "exact")
-        assert ("Sum head" in titles) == (name == "sum" and config.fusion != "exact")
-        assert boxes[ends[name]].shape == output.shape[1:]
-
-
-def test_an_encoder_of_unknown_layers_is_drawn_whole_a_layer_used_twice_counts_once_and_the_network_stays() -> None:
-    class Unknown(nn.Sequential):
-        """A layer that no word in the package was written for."""
-
-    net, shared = TwoInputNet("tiny", "concat").train(), nn.Linear(32, 32)
-    net.encoder.extend([Unknown(shared, nn.Softsign()), nn.LayerNorm(32), shared])
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    assert parameters_on_boxes(draw_network(net, "strange")) == size_of(net)
-    assert net.training
-    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
