@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -18,9 +17,8 @@ from numpy.typing import NDArray
 
 from enumeration import Way, digits, integers, log_shares, probability, shares_of, sums, values, ways
 from sumnist.arithmetic import equation, sumproduct
-from sumnist.arithmetic.equation import BEAM
 from sumnist.arithmetic.known import numeral
-from sumnist.arithmetic.sumproduct import STATES, TRANSFORMED, given_total
+from sumnist.arithmetic.sumproduct import TRANSFORMED, given_total
 from sumnist.arithmetic.sums import Digits, Integers, Operand, Sum
 from sumnist.arithmetic.values import Values
 from sumnist.errors import NumberError
@@ -618,48 +616,36 @@ BATCH = Digits(np.log(np.full((3, 2, 10), 0.1)))
 DIE = Integers(np.log(np.full(6, 1 / 6)), first=1)
 HALF = Values({1: 0.5}, 0.5)
 
-NOT_KNOWN = "With a probability of 0.5 a number is none of its candidates: expected lists of all values; spread what is"
-REFUSED: list[tuple[Callable[[], Any], str]] = [
-    (
-        lambda: Digits(np.full((2, 10), 0.1)),
-        "Log-probabilities [..., N, base] of probabilities that sum to 11.0517: expec",
-    ),
-    (lambda: DIE.condition({7}), "Each of the numbers allowed is impossible: expected one whose log_prob is more than"),
-    (lambda: ANY * 0, "An operand is multiplied by 0: expected another whole number; leave the operand out"),
-    (
-        lambda: Values({5: math.nan, 6: 1.0}, 0.5),
-        "{5: nan, 6: 1.0}, and 0.5 for all others: expected probabilities that",
-    ),
-    (lambda: (ANY + BINARY).log_prob(3), "Digits of bases [2, 10] are added: expected one base"),
-    (lambda: (ANY + Digits(torch.tensor(ANY.log_probs))).log_prob(7), "Arrays of numpy on cpu and torch on cpu are"),
-    (lambda: (ANY + np.arange(3)).log_prob([1, 2]), "Batches of [2] and [3] do not fit together: expected equal"),
-    (lambda: (BATCH + BATCH).log_prob([[3], [4], [5]]), "Totals [3, 1] are asked about of a batch of [3]: expected"),
-    (lambda: (ANY + 0).posterior([[7, 8], [9, -1]]), "The total is impossible in entry [1, 1] of the batch: expected"),
-    (lambda: (ANY + 0).sample(2, [3, 100]), "The total is impossible in entry [1] of the batch: expected"),
-    *(
-        (lambda ask=ask: ask(ANY + HALF), NOT_KNOWN)
-        for ask in (Sum.totals, lambda one: one.log_prob(3), lambda one: one.sample(2))
-    ),
-    (lambda: (LONG + 0).totals(), f"All totals would be 1,000,000,000: expected at most {STATES:,}; ask log_prob of"),
-    (
-        lambda: (LONG + Integers(np.log(np.full(10_000, 1e-4)))).most_probable_total(),
-        f"States of the search would be {BEAM * 10 * 4 * 10_000:,}: expected at most {STATES:,}; give fewer candidates",
-    ),
-    (lambda: (ANY + np.arange(3)).totals(), "All totals are asked for, of decimals or with an array added: expected"),
-    (lambda: HALF.spread(1, 1), "No value is left in 1..1: expected a range of more than the candidates"),
-    (lambda: 10**20 * DIE, "Sums of digits or ranges would be 500,000,000,000,000,000,001: expected at most"),
-    (
-        lambda: (10**20 * ANY + ANY).log_prob(3),
-        "Sums of digits or ranges would be 900,000,000,000,000,000,010: expected",
-    ),
-    (
-        lambda: (129_900 * ANY + 49_999 * ANY).log_prob(3),
-        "Partial sums of candidates, times the positions and the pairs",
-    ),
-]
+REFUSED: dict[str, Callable[[], Any]] = {
+    "probabilities that are no logarithms": lambda: Digits(np.full((2, 10), 0.1)),
+    "an impossible condition": lambda: DIE.condition({7}),
+    "a factor of zero": lambda: ANY * 0,
+    "nan": lambda: Values({5: math.nan, 6: 1.0}, 0.5),
+    "two bases": lambda: (ANY + BINARY).log_prob(3),
+    "two libraries": lambda: (ANY + Digits(torch.tensor(ANY.log_probs))).log_prob(7),
+    "batches that do not fit": lambda: (ANY + np.arange(3)).log_prob([1, 2]),
+    "a column of totals": lambda: (BATCH + BATCH).log_prob([[3], [4], [5]]),
+    "an impossible entry": lambda: (ANY + 0).posterior([[7, 8], [9, -1]]),
+    "an impossible draw": lambda: (ANY + 0).sample(2, [3, 100]),
+    "all totals, with others": lambda: (ANY + HALF).totals(),
+    "a total, with others": lambda: (ANY + HALF).log_prob(3),
+    "draws, with others": lambda: (ANY + HALF).sample(2),
+    "too many totals": lambda: (LONG + 0).totals(),
+    "too large a search": lambda: (LONG + Integers(np.log(np.full(10_000, 1e-4)))).most_probable_total(),
+    "totals of an array": lambda: (ANY + np.arange(3)).totals(),
+    "nothing to spread over": lambda: HALF.spread(1, 1),
+    "too wide a product": lambda: 10**20 * DIE,
+    "too wide a column": lambda: (10**20 * ANY + ANY).log_prob(3),
+    "too many carries": lambda: (129_900 * ANY + 49_999 * ANY).log_prob(3),
+}
 
 
-@pytest.mark.parametrize(("make", "message"), REFUSED)
-def test_what_makes_no_sense_is_said(make: Callable[[], Any], message: str) -> None:
-    with pytest.raises(NumberError, match=f"^{re.escape(message)}"):
-        make()
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_makes_no_sense_is_refused_with_what_was_expected(case: str) -> None:
+    with pytest.raises(NumberError, match="expected"):
+        REFUSED[case]()
+
+
+def test_the_impossible_entry_of_a_batch_is_named() -> None:
+    with pytest.raises(NumberError, match=r"^The total is impossible in entry \[1, 1\] of the batch: expected"):
+        (ANY + 0).posterior([[7, 8], [9, -1]])

@@ -22,9 +22,8 @@ weight for each carry out of it. With every position there are `base` times as m
 
 The most probable total is a marginal MAP: the maximum over totals of a sum over all digits that make the total. It has
 no recursion, since the best digit at a position depends on the carry, which is summed over. So the program searches the
-same prefixes, but drops some. A prefix is dropped if the weights of another one are all at least as large. Of the other
-prefixes, the `BEAM` best by an upper bound are kept; the bound assumes that each higher digit may be chosen with the
-carry known. If no prefix beyond the beam could beat the result, the result is certain.
+same prefixes, but keeps only the `BEAM` best of them by an upper bound. The bound assumes that each higher digit may be
+chosen with the carry known. If no prefix beyond the beam could beat the result, the result is certain.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ class Carries:
         self.carry = carries(reach[0], reach[-1], base, *extremes)
         self.paired = len(self.carry) <= PAIRED_CARRIES
         carry = self.carry.reshape(-1, *(1 for _ in digits.shape))  # [C, 1, ...]
-        self.steps = column.at(digits + base * carry - carry[:, None])  # [C, C', M, *batch]
+        self.steps = sp.picked(column.all, digits + base * carry - carry[:, None] - reach[0])  # [C, C', M, *batch]
         self.start = sp.like(self.steps, np.where(carry[:, 0] == 0, 0.0, sp.IMPOSSIBLE))
         self.end = sp.like(self.steps, np.where(carry[:, 0] == above, 0.0, sp.IMPOSSIBLE))
 
@@ -422,6 +421,8 @@ def totals_of_digits(terms: Terms) -> tuple[int, sp.Array]:
 
 def most_probable(terms: Terms) -> MostProbable:
     """The most probable total. With digits, all terms must be whole numbers."""
+    if not terms.digits and not terms.points and {step for step, _ in terms.ranges} == {1}:
+        return best_of(0, sums_of_ranges([x for _, x in terms.ranges]))
     lists = [*terms.points, *([listed(ranges_of(terms, sp.LOG_SUM), terms.unit)] if terms.ranges else [])]
     points, x = listed(added_up(lists, sp.LOG_SUM, terms.digits[0][1][:, 0] if terms.digits else None))
     if not terms.digits:
@@ -433,6 +434,18 @@ def most_probable(terms: Terms) -> MostProbable:
             return best_of(*all_totals(terms))
         raise
     return searched(prefixes, sp.host(x).astype(np.float64))
+
+
+def sums_of_ranges(terms: Sequence[sp.Array]) -> sp.Weights:
+    """The log-probabilities of the sum of terms `[n, *batch]`, −inf below 1e-308; ten times as fast for a thousand
+    digits as with logarithms, which the most probable sum does not need."""
+    chain, batch = sp.Chain([range(len(x)) for x in terms]), np.broadcast_shapes(*(x.shape[1:] for x in terms))
+    shares = [np.broadcast_to(np.exp(sp.host(x).astype(np.float64)), (len(x), *batch)) for x in terms]
+    found = np.empty((len(chain.support), *batch))
+    for entry in np.ndindex(batch):
+        found[:, *entry] = sp.Sums(chain, sp.PROBABILITIES, [x[:, *entry] for x in shares]).all
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(found))
 
 
 def best_of(totals: NDArray[Any] | int, x: sp.Array) -> MostProbable:
@@ -455,10 +468,11 @@ def searched(prefixes: Prefixes, lists: sp.Weights) -> MostProbable:
     weights, dropped = prefixes.start(lists), np.full(batch, sp.IMPOSSIBLE)
     for position in range(prefixes.count):
         before, weights = len(weights), prefixes.longer(weights, position)
-        order, bound, lost = kept_of(weights, sp.log_sum(sp.log_sum(weights + above.pop(), 1), 1))
-        weights = np.take_along_axis(weights, order[:, None, None], 0)
-        weights = np.where((bound == sp.IMPOSSIBLE)[:, None, None], sp.IMPOSSIBLE, weights)
-        kept.append((order, before))
+        bound = sp.log_sum(sp.log_sum(weights + above.pop(), 1), 1)
+        order = np.argsort(-bound, 0, kind="stable")
+        lost = np.take_along_axis(bound, order[BEAM : BEAM + 1], 0).max(0, initial=sp.IMPOSSIBLE)
+        weights = np.take_along_axis(weights, order[:BEAM, None, None], 0)
+        kept.append((order[:BEAM], before))
         dropped = np.maximum(dropped, lost)
     tops, ended = prefixes.ended(weights)
     ended = ended.reshape(len(tops) * len(weights), *batch)
@@ -472,37 +486,3 @@ def searched(prefixes: Prefixes, lists: sp.Weights) -> MostProbable:
         prefix = index % before
     total = narrow(np.asarray(above_digits + numeral(np.stack(digits, -1), prefixes.base)))
     return MostProbable(total, log_prob, np.maximum(log_prob, dropped))
-
-
-def kept_of(weights: sp.Weights, bound: sp.Weights) -> tuple[NDArray[np.int64], sp.Weights, sp.Weights]:
-    """Choose which of the prefixes to keep, the best first.
-
-    Args:
-        weights: The weights of the prefixes, `[F, C, E, *batch]`.
-        bound: The bound of each prefix, `[F, *batch]`.
-
-    Returns:
-        The indices of the kept prefixes, `[F', *batch]`. Their bounds: −inf if another prefix dominates the prefix. The
-        greatest bound of a prefix that was dropped although no prefix dominates it, `[*batch]`.
-    """
-    order = np.argsort(-bound, 0, kind="stable")
-    bound = np.take_along_axis(bound, order, 0)
-    lost = bound[2 * BEAM :].max(0, initial=sp.IMPOSSIBLE)
-    order, bound = order[: 2 * BEAM], bound[: 2 * BEAM]
-    bound[dominated(np.take_along_axis(weights, order[:, None, None], 0))] = sp.IMPOSSIBLE
-    again = np.argsort(-bound, 0, kind="stable")
-    order, bound = np.take_along_axis(order, again, 0), np.take_along_axis(bound, again, 0)
-    count = min(BEAM, int((bound > sp.IMPOSSIBLE).sum(0).max(initial=1)))
-    return order[:count], bound[:count], np.maximum(lost, bound[count:].max(0, initial=sp.IMPOSSIBLE))
-
-
-def dominated(weights: sp.Weights) -> NDArray[np.bool_]:
-    """Which of the prefixes, with weights `[F, C, E, *batch]`, can be dropped, `[F, *batch]`: another prefix has at
-    least the same weight everywhere."""
-    count, batch = len(weights), weights.shape[3:]
-    no_less = np.ones((count, count, *batch), np.bool_)
-    for one in np.moveaxis(weights.reshape(count, prod(weights.shape[1:3]), *batch), 1, 0):
-        no_less &= one[:, None] >= one
-    equal = no_less & no_less.swapaxes(0, 1)
-    first = (np.arange(count)[:, None] < np.arange(count)).reshape(count, count, *(1 for _ in batch))
-    return np.asarray((no_less & (first | ~equal)).any(0))

@@ -6,7 +6,6 @@ last place.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import MAX_EMAX, MAX_PREC, MIN_EMIN, Context, Decimal
@@ -150,11 +149,6 @@ def found(support: Support, values: NDArray[Any]) -> NDArray[np.int64]:
     return np.where(support[index] == values, index, -1).astype(np.int64)
 
 
-def fitting(base: int) -> int:
-    """How many digits always fit into an int64."""
-    return int(math.log2(SAFE) / math.log2(base))
-
-
 def columns(numbers: NDArray[Any], base: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The last `count` digits of numbers `[...]`, and the part above these digits.
 
@@ -162,13 +156,9 @@ def columns(numbers: NDArray[Any], base: int, count: int) -> tuple[NDArray[np.in
     the digits are not: −3 = 7 − 1 · 10.
     """
     digits = np.empty((count, *numbers.shape), np.int64)
-    length = fitting(base)
-    for start in range(0, count, length):
-        part = digits[start : start + length]
-        low = np.asarray(numbers % base ** len(part)).astype(np.int64)
-        numbers = numbers // base ** len(part)
-        for position in range(len(part)):
-            low, part[position] = np.divmod(low, base)
+    for position in range(count):
+        digits[position] = numbers % base
+        numbers = numbers // base
     return digits, np.asarray(np.clip(numbers, -SAFE, SAFE)).astype(np.int64)
 
 
@@ -200,11 +190,7 @@ def numeral(digits: Any, base: int = 10) -> NDArray[Any]:
         or (units.size and not (units.min() >= 0 and units.max() < base))
     ):
         raise NumberError(f"{briefly(digits)} are not digits: expected 0..{base - 1} in an array [..., L]")
-    length = max(1, fitting(base))
-    rows = units.reshape(-1, units.shape[-1])
-    numbers = np.zeros(len(rows), object)
-    for start in range(rows.shape[1] % length - length, rows.shape[1], length):
-        part = rows[:, max(0, start) : start + length]
-        powers = np.array([base**place for place in reversed(range(part.shape[1]))], np.int64)  # perhaps of no digits
-        numbers = numbers * base ** part.shape[1] + part @ powers
-    return narrow(numbers.reshape(units.shape[:-1]))
+    numbers = np.zeros(units.shape[:-1], object)
+    for digit in np.moveaxis(units.astype(object), -1, 0):
+        numbers = numbers * base + digit
+    return narrow(np.asarray(numbers, object))

@@ -44,8 +44,6 @@ IMPOSSIBLE = -np.inf
 COARSE = 2e-3
 """Types whose distance from 1 to the next number is greater, such as bfloat16, are missing in NumPy; single precision
 is used for them."""
-FEW = 500
-"""The most elements for which NumPy's own sum, in one call, is faster than several calls on whole rows."""
 ROUNDING = 16
 """Log-probabilities that differ by less than this many roundings count as equal."""
 
@@ -90,16 +88,6 @@ def host(x: Array) -> NDArray[Any]:
     return np.asarray(x if library(x).finfo(x.dtype).eps < COARSE else x.float())
 
 
-def plain(x: Array) -> Array:
-    """`x` as a NumPy array, if that takes no copy and no gradient is needed; else `x` itself."""
-    if isinstance(x, np.ndarray) or getattr(x, "requires_grad", True):
-        return x
-    try:
-        return x.numpy()
-    except (TypeError, RuntimeError):  # on another device, of a type that NumPy lacks, or only traced
-        return x
-
-
 def values_first(x: Array, rank: int) -> Array:
     """`[*batch, n]` as `[n, *batch]`, with a batch of `rank` axes."""
     xp = library(x)
@@ -128,8 +116,6 @@ def lifted(x: Array, most: Array) -> Array:
 
 def log_sum(x: Array, axis: int = 0) -> Array:
     """The logarithm of the sum of the exponentials."""
-    if type(x) is np.ndarray and x.size <= FEW and x.shape[axis]:
-        return np.logaddexp.reduce(x, axis)
     xp = library(x)
     most = top(x, axis)
     total = xp.sum(xp.exp(lifted(x, most)), axis=axis)
@@ -358,8 +344,6 @@ class Added:
             return ring.gathered(pairs.reshape(-1), both, len(sums)) if ring.linear else merged(both, pairs, ring.add)
         if ring.linear:
             return np.convolve(one, two)
-        if len(one) == 1 and self.two == range(len(two)):
-            return one + two
         size, margin = len(self.support), max(self.offsets)
         edge = like(one, np.full((margin, *one.shape[1:]), ring.zero))
         padded = library(one).concat([edge, one, edge], axis=0)
@@ -442,15 +426,6 @@ class Sums:
         if not self.terms:
             return self.running[0]
         return self.chain.added[-1].forward(self.ring, self.running[-1], self.terms[-1])
-
-    def at(self, sums: NDArray[np.int64]) -> Array:
-        """The log-weights of some sums of a range `[*k, ...]`; if these are few, only they are computed."""
-        added, term = self.chain.added[-1], self.terms[-1]
-        ahead = sums.ndim - term.ndim + 1
-        if len(self.terms) == 1 or prod(sums.shape[:ahead]) >= len(self.chain.support):
-            return picked(self.all, found(self.chain.support, sums))
-        rests = found(added.one, sums - points_of(added.two).reshape(-1, *(1 for _ in sums.shape)))
-        return self.ring.add(picked(self.running[-1], rests) + term[:, *(None for _ in range(ahead))], 0)
 
     def backward(self, outside: Array, more: Sequence[Array] | None = None) -> list[Array]:
         """The outside weights of each term, given those of the sum; `more` are further ones of the running sums."""

@@ -29,8 +29,6 @@ TOLERANCE = 1e-3
 """How much more or less than one probabilities may sum to: half precision needs this."""
 
 FACTOR = "the factor of a distribution"
-EXACT_ENOUGH = np.dtype(np.float64), np.dtype(np.float32)
-"""The types in which sums of probabilities can be checked as they are."""
 
 
 class Added:
@@ -113,11 +111,6 @@ class Operand(Added, ABC):
 
 def checked(log_probs: sp.Array, axes: tuple[str, ...]) -> sp.Array:
     """`log_probs` `[..., *axes]`. Raises `NumberError` unless its probabilities sum to one along the last axis."""
-    x = sp.plain(log_probs)
-    if type(x) is np.ndarray and x.dtype in EXACT_ENOUGH and x.ndim >= len(axes) and 0 not in x.shape:
-        off = np.abs(np.exp(np.minimum(x, 1)).sum(-1) - 1)  # at most e, so that nothing overflows
-        if off.max() < TOLERANCE:
-            return log_probs
     shape = f"[..., {', '.join(axes)}]"
     try:
         xp = sp.library(log_probs)
@@ -128,10 +121,9 @@ def checked(log_probs: sp.Array, axes: tuple[str, ...]) -> sp.Array:
     if len(sizes) < len(axes) or 0 in sizes or not xp.isdtype(log_probs.dtype, "real floating"):
         given = f"{log_probs.dtype} {list(log_probs.shape)}"
         raise NumberError(f"{given} are no log-probabilities: expected floating-point numbers {shape}")
-    x = sp.plain(log_probs.detach() if hasattr(log_probs, "detach") else log_probs)
-    rounding = float(sp.library(x).finfo(x.dtype).eps)
-    x, tolerance = (x.float(), 4 * rounding) if rounding > sp.COARSE else (x, TOLERANCE)
-    sums = sp.host(sp.library(x).exp(sp.library(x).clip(x, max=1.0)).sum(-1))  # so that nothing overflows
+    rounding = float(xp.finfo(log_probs.dtype).eps)
+    tolerance = 4 * rounding if rounding > sp.COARSE else TOLERANCE
+    sums = np.exp(np.minimum(sp.host(log_probs), 1)).sum(-1)  # so that nothing overflows
     wrong = sums[~(np.abs(sums - 1) < tolerance)]
     if wrong.size:
         raise NumberError(
@@ -270,15 +262,12 @@ class Integers(Operand):
     def condition(self, allowed: Iterable[int]) -> Integers:
         """The distribution, given that the number is in `allowed`. Raises `NumberError` if that is impossible."""
         try:
-            known = allowed_of(allowed if isinstance(allowed, range) else set(allowed))
+            total = allowed if isinstance(allowed, range) else set(allowed)
         except TypeError:
             raise NumberError(f"{briefly(allowed)} was given as the numbers allowed: expected a set of them") from None
-        index = found(range(self.first, self.last + 1), np.asarray(known.at(known.places)))
-        mask = np.full((int(self.log_probs.shape[-1]), *(1 for _ in self.batch)), sp.IMPOSSIBLE)
-        mask[index[index >= 0]] = 0.0
-        x = self.laid() + sp.like(self.log_probs, mask)
-        possible(sp.log_sum(x), "Each of the numbers allowed")
-        return self.given(sp.normalised(x))
+        possible(Sum.of(self).log_prob(total), "Each of the numbers allowed")
+        conditioned: Integers = Sum.of(self).posterior(total)[0]
+        return conditioned
 
     # Sums.
 
@@ -399,7 +388,7 @@ class Sum(Added):
             return many[0]
         question = Question(self, total)
         question.exact()
-        return question.answer(question.equation(sp.LOG_SUM).log_prob())
+        return question.equation(sp.LOG_SUM).log_prob()
 
     def log_bounds(self, total: Any) -> tuple[sp.Array, sp.Array]:
         """The least and the greatest log-probability that a total may have, whatever the unlisted values are.
@@ -408,7 +397,7 @@ class Sum(Added):
         """
         question = Question(self, total)
         least = question.equation(sp.LOG_SUM).log_prob()
-        return question.answer(least), question.answer(question.with_unknown(least))
+        return least, question.with_unknown(least)
 
     def posterior(self, total: Any) -> tuple[Any, ...]:
         """The distribution of each operand, given the total.
@@ -440,9 +429,9 @@ class Sum(Added):
             share = sp.normalised(getattr(question.terms, kind)[index][1] + left[kind][index])
             share = share[:, None] if question.single else share
             if not question.unknown:
-                return operand.given(question.answer(share), 0.0)
+                return operand.given(share, 0.0)
             unknown = 1 - sp.library(most).exp(least - most)
-            return operand.given(question.answer(share + (least - most)), question.answer(unknown))
+            return operand.given(share + (least - most), unknown)
 
         return tuple(of(*place) for place in question.places)
 
@@ -502,7 +491,7 @@ class Sum(Added):
         if question.decimals or question.target.size != 1:
             raise NumberError("All totals are asked for, of decimals or with an array added: expected whole numbers")
         first, x = all_totals(question.terms)
-        return Integers.made(question.answer(x), first - int(question.target.item()))
+        return Integers.made(x, first - int(question.target.item()))
 
     def most_probable_total(self) -> MostProbable:
         """The most probable total, which need not be the sum of the most probable numbers.
@@ -530,16 +519,16 @@ def transformed(asked: Sum, total: Any) -> tuple[sp.Array, tuple[sp.Array, ...]]
         return None
     if count < sp.TRANSFORMED or {*asked.steps} != {1} or {type(one) for one in asked.operands} != {Digits}:
         return None
-    arrays = [sp.plain(one.log_probs) for one in asked.operands]
-    (kind, _, shape), *others = {(type(x), x.dtype, x.shape) for x in arrays}
-    if others or kind is not np.ndarray or len(shape) > 2 or shape[0] > 1 or not 0 <= total < count * shape[1]:
+    arrays = [one.log_probs for one in asked.operands]
+    (_, _, shape), *others = {(type(x), x.dtype, x.shape) for x in arrays}
+    if others or len(shape) > 2 or shape[0] > 1 or not 0 <= total < count * shape[1]:
         return None
-    (log_prob,), (posterior,), (least,) = sp.given_total(
-        np.stack(arrays, 1, dtype=np.float64), np.array([float(total)])
-    )
+    if any(getattr(x, "requires_grad", False) for x in arrays):
+        return None
+    scores = np.stack([sp.host(x) for x in arrays], 1, dtype=np.float64)
+    (log_prob,), (posterior,), (least,) = sp.given_total(scores, np.array([float(total)]))
     if np.isnan(log_prob):
         return None
-    like = asked.operands[0].log_probs
     return sp.like(like, np.asarray(log_prob)), tuple(
         sp.like(like, posterior)[:, None]
     ) if least > sp.TRANSFORM.likely else ()
@@ -585,11 +574,9 @@ class Question:
         rank = len(self.batch)
         self.target = self.target.reshape((1,) * (rank - self.target.ndim) + self.target.shape)
         self.terms, self.places = Terms(unit=10**self.decimals), []
-        self.asked_in, positions = common(both.operands, rank)
-        reference, xp, dtype = self.asked_in, sp.library(self.asked_in), self.asked_in.dtype
+        reference, positions = common(both.operands, rank)
+        xp, dtype = sp.library(reference), reference.dtype
         laid = [xp.astype(one.laid(reference, rank, positions), dtype, copy=False) for one in both.operands]
-        plain = [sp.plain(x) for x in (reference, *laid)]  # NumPy's calls cost a fraction of torch's
-        reference, *laid = plain if all(isinstance(x, np.ndarray) for x in plain) else (reference, *laid)
         self.single = positions == 1 and not allowed and all(one.kind == "digits" for one in both.operands)
         for step, one, x in zip(both.steps, both.operands, laid, strict=True):
             kind: Kind = "ranges" if self.single else one.kind
@@ -602,10 +589,6 @@ class Question:
             x = sp.like(reference, np.zeros((len(allowed.units), *(1 for _ in self.batch))))
             self.terms.points.append((narrow(-allowed.at(self.decimals)), x))
         self.unknown = 1 - math.prod(1 - one.other for one in both.operands)
-
-    def answer(self, x: sp.Array) -> sp.Array:
-        """An array converted to the library in which the question was asked."""
-        return x if type(x) is type(self.asked_in) else sp.library(self.asked_in).asarray(x)
 
     def exact(self) -> None:
         """Raises `NumberError` if an operand has unlisted values."""
@@ -652,7 +635,7 @@ def allowed_of(totals: set[Any] | frozenset[Any] | range) -> Known:
         raise NumberError("No total is allowed: expected one at least")
     sp.limited(count, "Totals that are allowed", "allow fewer", MOST)
     known = Known.of(np.arange(*ends) if ends and max(map(abs, ends)) < SAFE else list(totals))
-    return Known(np.sort(known.units), known.places)
+    return Known(np.unique(known.units), known.places)
 
 
 def common(operands: list[Operand], rank: int) -> tuple[sp.Array, int]:

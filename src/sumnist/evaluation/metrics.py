@@ -29,7 +29,7 @@ from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet
 from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NUMBERS
 from sumnist.model.fusion import ExactFusion, OriginalFusion
-from sumnist.model.losses import sum_of
+from sumnist.model.losses import sum_of, total_nll
 from sumnist.model.network import Network
 
 NORMAL_95 = 1.959963984540054
@@ -315,19 +315,19 @@ class SumAnswers:
         return np.asarray(self.totals_of(self.scores.argmax(1)[order]) == self.totals_of(self.truth[order]), bool)
 
     @property
-    def sums(self) -> Any:
-        """The distributions of the sums `[S]`, with the images in their order. They have double precision, since they
-        add up thousands of scores."""
-        return sum_of(torch.from_numpy(grouped(self.scores, self.config)).double())
+    def double(self) -> torch.Tensor:
+        """The scores of the digits of all sums, `[S, K, N, 10]`, with the images in their order. They have double
+        precision, since sums add up thousands of scores."""
+        return torch.from_numpy(grouped(self.scores, self.config)).double()
 
     def nll(self) -> NDArray[np.float64]:
         """−log of the probability of the right total, `[S]`, in nats, with the images in their order."""
-        return np.asarray(-self.sums.log_prob(self.totals_of(self.truth)))
+        return np.asarray(total_nll(self.double, self.totals_of(self.truth)))
 
     def most_probable(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Whether the most probable total that was found is right, and whether it is certain that no total is more
         probable, `[S]` each, with the images in their order."""
-        found = self.sums.most_probable_total()
+        found = sum_of(self.double).most_probable_total()
         return np.asarray(found.total == self.totals_of(self.truth), bool), found.certain
 
 
