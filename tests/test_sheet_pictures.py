@@ -160,7 +160,12 @@ def test_a_pdf_that_is_damaged_anywhere_is_read_or_refused(tmp_path: Path) -> No
 def test_a_page_is_rendered_and_its_document_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, opened = document(tmp_path / "a.pdf", pages=3), list[pypdfium2.PdfDocument]()
     whole = pypdfium2.PdfDocument
-    monkeypatch.setattr(pypdfium2, "PdfDocument", lambda *given: opened.append(whole(*given)) or opened[-1])
+
+    def kept(stream: object) -> pypdfium2.PdfDocument:
+        opened.append(whole(stream))
+        return opened[-1]
+
+    monkeypatch.setattr(pypdfium2, "PdfDocument", kept)
     assert (pages_of(path), grey_of(FilePage(path, 3)).shape) == (3, (2339, 1654))
     assert [document.raw for document in opened] == [None, None]
 

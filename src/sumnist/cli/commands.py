@@ -802,7 +802,7 @@ class OfExamples(OfModel):
             from sumnist.sheets import hand
 
             examples = (hand.of_review if self.source.suffix == ".jsonl" else hand.of_form)(self.source)
-        every = list(examples)
+        every: list[tuple[Any, Any]] = list(examples)
         return Lesson(Reader(self.model), [picture for picture, _ in every], [label for _, label in every])
 
     def helps(self, lesson: Lesson, hand: Hand | None = None) -> bool:
