@@ -138,6 +138,7 @@ def test_what_is_no_source_is_refused_by_name_in_one_line(
 
 def test_columns_that_are_not_read_may_be_missing_or_there_twice(tmp_path: Path) -> None:
     check(rows_of(tmp_path / "t.csv", "path,number,number\na.png,1,2\n", 5), [("a.png", 5)])
+    check(rows_of(tmp_path / "t.jsonl", '{"path": "a.png"}\n', 5), [("a.png", 5)])
     (tmp_path / "t.csv").write_text("remark,path\nx,a.png\n")
     check(list(source_of(tmp_path / "t.csv", sums=False).rows), [("a.png", None)])
     (tmp_path / "empty").mkdir()
