@@ -56,6 +56,7 @@ def test_a_stream_replaces_what_a_link_leads_to_at_its_end_or_not_at_all(tmp_pat
     for error in (KeyboardInterrupt, ValueError, OSError):
         with pytest.raises(OutputError if error is OSError else error):
             break_off(link, error)
+        assert (target.read_text(), names(target.parent)) == ("old", ["file.txt"])
     with replacing(link) as stream:
         stream.write(b"new")
         assert target.read_text() == "old"

@@ -56,6 +56,7 @@ def too_long(number: str) -> tuple[str, Outline]:
 CSV: list[tuple[str, Outline]] = [
     ('"b.png,2\nc.png,3\n"d.png",4\ne.png,5', [f"line 2: {UNCLOSED}", ("c.png", 3), ("d.png", 4), ("e.png", 5)]),
     ('"b.png,2\nc.png,3\nd.png,"4"\ne.png,5', [f"line 2: {UNCLOSED}", ("c.png", 3), ("d.png", 4), ("e.png", 5)]),
+    ('"b.png,2\nc.png",3', [f"line 2: {UNCLOSED}", ('c.png"', 3)]),
     ('"b.png,2\n"d, or",4\ne.png,5', [f"line 2: {UNCLOSED}", ("d, or", 4), ("e.png", 5)]),
     ('a.png,1\n"b.png,2\nc.png,3\n', [("a.png", 1), f"line 3: {UNCLOSED}", ("c.png", 3)]),
     ('a.png,1,"nice,\nbut ""old"""\nb.png,2,\n', [("a.png", 1), ("b.png", 2)]),
