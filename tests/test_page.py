@@ -22,7 +22,7 @@ from drawings import encoded
 from example_page import PLACES, page
 from sumnist.arithmetic.values import Value
 from sumnist.cli import main
-from sumnist.cli.words import column_described, found_described, outline
+from sumnist.cli.words import found_described, outline
 from sumnist.errors import ConfigError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import DATE, STRUCK, UNSURE, FoundNumber, Numbers
@@ -294,7 +294,6 @@ def test_a_column_is_json(command: Callable[..., Any]) -> None:
     decimals = column_of([number({Decimal("1.50"): 1.0})])
     assert decimals is not None
     assert decimals.as_dict()["sum"] == "1.50"
-    assert column_described("a", decimals) == "a: 1 number\n  #1   1.50  100.00%\n  sum  1.50  100.00%"
 
 
 # The drawing.
