@@ -33,7 +33,7 @@ class Hands:
         try:
             make_folder(self.folder)
         except OutputError as error:
-            raise ConfigError(f"--hands: {error}, expected a folder, or a place for a new one") from error
+            raise ConfigError(f"--hands {error}, expected a folder, or a place for a new one") from error
 
     def add(self, hand: Hand) -> str:
         """Keep a hand, and return its name. Raises `OutputError`, and `HandError` if there are too many hands."""
