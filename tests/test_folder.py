@@ -563,8 +563,6 @@ def test_files_from_before_there_were_checksums_are_told_apart_by_their_bytes(ex
 
 
 def test_the_packaged_network_is_read_without_torch_and_is_of_the_packaged_weights() -> None:
-    code = (
-        "import sys, sumnist, sumnist.batch.measure; sumnist.load(); print({'torch', 'safetensors'} & set(sys.modules))"
-    )
+    code = "import sys, sumnist.batch.measure; sumnist.load(); print({'torch', 'safetensors'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
     assert isinstance(Reader(PRETRAINED).network, OnnxNetwork)

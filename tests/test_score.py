@@ -450,16 +450,13 @@ def test_where_a_source_has_a_number_there_is_a_sum(sources: Sources, tmp_path: 
     assert [row["sum"] - row["value"] for row in rows_of(tmp_path / "all.jsonl")] == [5]
 
 
-def test_sums_are_exact_to_the_last_digit() -> None:
+def test_sums_are_exact_to_the_last_digit_and_a_text_that_begins_with_a_dash_is_no_formula() -> None:
     long, number = "12345678901234567890123456789.05", 10**40 + 1
     total = Decimal("10000000000012345678901234567890123456790.05")
     values = number_values(NumberReading(long, Decimal(long), 1.0, (), 0.0, True, None, 1.0), number)
     assert values["sum"] == (Values({Decimal(long): 1.0}, 0.0) + number).mode == total
     assert json.loads(scoring.json_line(values))["sum"] == str(total)
     assert scoring.csv_line({"sum": values["sum"]}) == f"{total}\n"
-
-
-def test_a_text_that_begins_with_a_dash_is_no_formula_and_a_negative_sum_stays_a_number() -> None:
     values = number_values(NumberReading("-12-34", 1234, 1.0, (), 0.0, True, None, 1.0), -2000)
     assert scoring.csv_line({name: values[name] for name in ("text", "sum")}) == "'-12-34,-766\n"
     assert json.loads(scoring.json_line(values))["text"] == "-12-34"
