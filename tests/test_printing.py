@@ -58,7 +58,10 @@ def part(picture: NDArray[np.uint8], box: Rectangle) -> NDArray[np.uint8]:
     return picture[top:bottom, left:right]
 
 
-@pytest.mark.parametrize("layout", [EXAM, MANY, STOCK], ids=["exam", "many", "stock"])
+LAYOUTS = pytest.mark.parametrize("layout", [EXAM, MANY, STOCK], ids=["exam", "many", "stock"])
+
+
+@LAYOUTS
 def test_the_corner_tags_are_found_where_the_page_has_them(layout: Layout) -> None:
     page, picture = Page.of(layout), rendered(pdf(layout))
     found = {tag.tag_id: tag for tag in detector().detect(picture)}
@@ -82,7 +85,7 @@ def test_the_code_says_which_layout_it_is_and_whose(identity: str) -> None:
     assert corners == pytest.approx(np.array([[box.x, box.y], [box.right, box.bottom]]), abs=1.0)
 
 
-@pytest.mark.parametrize("layout", [EXAM, MANY, STOCK], ids=["exam", "many", "stock"])
+@LAYOUTS
 def test_a_threshold_leaves_the_boxes_empty_and_finds_their_outlines(layout: Layout) -> None:
     picture = rendered(pdf(layout))
     for place in Page.of(layout).places:
@@ -93,7 +96,7 @@ def test_a_threshold_leaves_the_boxes_empty_and_finds_their_outlines(layout: Lay
             assert (around[[*range(5), *range(-5, 0)]].min(0) < 240).mean() > 0.4
 
 
-@pytest.mark.parametrize("layout", [EXAM, MANY, STOCK], ids=["exam", "many", "stock"])
+@LAYOUTS
 def test_every_word_of_the_layout_is_on_the_page(layout: Layout) -> None:
     text = " ".join(texts(pdf(layout))[0].split())
     words = [layout.title, layout.note, f"{layout.id} · version {layout.version}", "correction"]

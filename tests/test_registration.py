@@ -323,10 +323,9 @@ def test_a_code_that_is_not_of_this_layout_is_refused(text: str | bytes | None, 
 
 
 def test_messages_name_the_file_and_pages_are_read_one_by_one(tmp_path: Path) -> None:
-    path = tmp_path / "photo.png"
-    Image.new("L", (50, 50), "white").save(path)
+    Image.new("L", (50, 50), "white").save(tmp_path / "photo.png")
     with pytest.raises(SheetError, match=r"photo\.png: no corner tag is found"):
-        registered(path, CODED, PAGE)
+        registered(tmp_path / "photo.png", CODED, PAGE)
     (tmp_path / "all.pdf").write_bytes(pdf(CODED, [Person("17"), Person("18", "Ann")]))
     pages = [registered(FilePage(str(tmp_path / "all.pdf"), number), CODED, PAGE) for number in (1, 2)]
     assert [identity for *_, identity in pages] == ["17", "18"]

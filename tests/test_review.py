@@ -99,18 +99,14 @@ def test_whoever_is_not_of_this_page_learns_and_changes_nothing(client: TestClie
             answer = client.get(path, headers=headers)
             assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
             assert "Person" not in answer.text
+    for token in ("", "/", "/a-toke", "/a-token2", "/A-TOKEN", "/ä", "/%00", "/static", "/.."):
+        assert {client.get(f"http://127.0.0.1:8000{token}{path}").status_code for path in PATHS} == {404}
     body = {"row": 1, "field": "q2", "value": 7}
     for headers in FOREIGN:
         assert client.post("/correct", json=body, headers=headers).status_code == 404
     form = {"content-type": "application/x-www-form-urlencoded"}  # what a form of any page may send
     assert client.post("/correct", content=json.dumps(body), headers=form).status_code == 415
     assert lines(marks) == []
-
-
-def test_without_the_token_there_is_nothing(client: TestClient) -> None:
-    for token in ("", "/", "/a-toke", "/a-token2", "/A-TOKEN", "/ä", "/%00", "/static", "/.."):
-        for path in PATHS:
-            assert client.get(f"http://127.0.0.1:8000{token}{path}").status_code == 404
 
 
 PATHS_ELSEWHERE = """

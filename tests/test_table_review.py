@@ -26,7 +26,7 @@ from sumnist.sheets.review import Recorder, beside
 from sumnist.tables.batch import pages_of
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.reading import posterior_of
-from sumnist.tables.review import resolved
+from sumnist.tables.review import resolved, sums_of
 from sumnist.tables.rules import place_named
 
 TOKEN = "token"
@@ -90,11 +90,10 @@ def test_a_number_that_is_typed_settles_what_is_in_a_relation_with_it(tables: Pa
     assert after["A1"] == (1, "corrected")
     assert after["A2"] == (5, "checked")
     assert after["C2"] == (None, "doubtful"), "nothing is known of what is in no relation"
-
-
-def test_where_a_person_sees_nothing_there_is_no_number(tables: Path) -> None:
-    after = states(resolved(pages_of(tables)[0], {"C2": None}))
-    assert "C2" not in after
+    assert "C2" not in states(resolved(page, {"C2": None})), "where a person sees nothing, there is no number"
+    nowhere = {**page, "rules": [{**page["rules"][0], "places": []}]}
+    assert states(resolved(nowhere, {"A3": 6}))["A1"] == (7, "doubtful")
+    assert (len(sums_of(page, 0)), sums_of(page, 1), sums_of(nowhere, 0)) == (1, [], [])
 
 
 def test_columns_are_asked_of_one_by_one_and_one_that_is_settled_needs_nobody(client: TestClient) -> None:
