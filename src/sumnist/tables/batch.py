@@ -279,8 +279,7 @@ def evidence_of(pages: Iterable[Page]) -> str:
 
 def summary_of(pages: Iterable[Page]) -> str:
     """How many numbers are in each state, and which relations do not hold."""
-    count: Counter[str] = Counter()
-    lines = list[str]()
+    count, lines = Counter[str](), list[str]()
     for page in pages:
         if page.get("error"):
             lines.append(f"{page['path']}: {page['error'].removeprefix(page['path'] + ': ')}")
