@@ -232,7 +232,7 @@ def test_a_line_becomes_a_form_and_its_layout_which_prints_the_same_again(
     assert told == "deep/er/cover.pdf: 1 page; deep/er/cover.toml: the layout, which reading them needs"
     for path in (here / "deep/er").iterdir():
         path.rename(here / path.name)
-    assert warned.startswith("Nobody is named in its code, so reading cannot tell whose a sheet is: name them with --")
+    assert warned.startswith("Nobody is named in its code: name people with --")
     layout = Layout.of_line("9,7,13,12", "Physics", "Letter")
     assert Layout.load("cover.toml") == layout
     assert Path("cover.pdf").read_bytes() == pdf(layout)

@@ -474,4 +474,4 @@ def test_the_command_gives_its_flags_to_every_row(
     assert (tmp_path / "command.csv").read_bytes() == (tmp_path / "call.csv").read_bytes()
     (tmp_path / "bad.csv").write_text("path,number\nno.png,1\n")
     assert main(["score", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "out.csv")]) == 1
-    assert "1 rows, 1 failed" in capsys.readouterr().out
+    assert "1 row, 1 failed" in capsys.readouterr().out

@@ -230,7 +230,7 @@ def test_a_workbook_comes_with_rows_and_layout(few: Path, capsys: Any) -> None:
         "Unreadable, 1: photos/IMG_3.jpg", "People without a readable sheet, 1: 000007",
         "On several sheets, 1: 000002", "Not among the people, 2: 000002",
     ]  # fmt: skip
-    assert last.startswith("marks.xlsx: 4 sheets, 1 unreadable; ")
+    assert last.startswith("marks.xlsx: 4 sheets, 1 failed; ")
     assert last.endswith(" a second; next: sumnist sheet review marks.jsonl")
     doubts = Doubts(Path("marks.jsonl"), Layout.load("marks.toml"))
     with closing(Recorder(beside(Path("marks.jsonl")))) as recorder:
@@ -242,7 +242,7 @@ def test_a_workbook_comes_with_rows_and_layout(few: Path, capsys: Any) -> None:
     assert (found.at("State", 5), found.at("Total", 5)) == ("by hand", marks_of(1)["total"])
     before = files(few)
     assert read("marks.xlsx", "--overwrite") == 1  # what people said of the sheets is never put on others
-    told = "sumnist: marks.corrections.jsonl: has corrections of sheets that were read before: go on with "
+    told = "sumnist: marks.corrections.jsonl: belongs to sheets that were read before: review them"
     assert capsys.readouterr().err.startswith(told)
     assert files(few) == before
 
@@ -250,7 +250,7 @@ def test_a_workbook_comes_with_rows_and_layout(few: Path, capsys: Any) -> None:
 def test_where_all_sheets_are_readable_it_ends_with_0_and_reads_again_only_if_asked(few: Path, capsys: Any) -> None:
     for out in ("marks.csv", "marks.jsonl"):
         assert read(out) == 0
-        assert f"{out}: 1 sheet, 0 unreadable; " in capsys.readouterr().out
+        assert f"{out}: 1 sheet, 0 failed; " in capsys.readouterr().out
     with Path("marks.csv").open(encoding="utf-8", newline="") as stream:
         assert [line["total"] for line in csv.DictReader(stream)] == [f"{marks_of(0)['total']:g}"]
     assert main(["sheet", "review", out, "--no-browser"]) == 0
@@ -281,4 +281,4 @@ def test_a_workbook_that_failed_is_written_without_reading_again(
     assert read("marks.xlsx", "--layout", "marks.toml") == 0
     assert (Path("marks.jsonl").read_bytes(), Path("marks.toml").read_text()) == (rows, words)
     assert sorted(files(few)) == ["marks.jsonl", "marks.toml", "marks.xlsx"]
-    assert "1 sheet, 0 unreadable; 0.0 a second" in capsys.readouterr().out
+    assert "1 sheet, 0 failed; 0.0 a second" in capsys.readouterr().out

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from sumnist.batch.measure import Figures
-    from sumnist.batch.score import NumberOptions
+    from sumnist.batch.score import NumberOptions, Scored
     from sumnist.inference.adaptation import Lesson
     from sumnist.inference.hand import Hand
     from sumnist.inference.numbers import FoundNumber, Numbers
@@ -138,12 +138,20 @@ class OfNumbers(OfLines):
 class OfMany(Command):
     """The flags of commands that read many pictures into a table."""
 
+    out: Path
     engine: Engine = "local"
     """local (the cores of this machine) or ray (the Ray cluster that RAY_ADDRESS names, else one on this machine)"""
     workers: WorkerCount = 0
     """number of processes that read; 0 is one for each core"""
     overwrite: bool = False
     """replace the content of --out"""
+
+    def summed_up(self, done: Scored, what: str, more: str = "") -> int:
+        """Print what was done, in so many words and `more`. Returns the exit code."""
+        rate = done.read_now / max(done.seconds, 1e-9)
+        counts = f"{done.rows:,} {what}{'s' * (done.rows != 1)}, {done.failed:,} failed"
+        say(f"{self.out}: {counts}; {rate:,.{1 if rate < 10 else 0}f} a second{more}")
+        return 1 if done.failed else 0
 
 
 class OfReview(Command):
@@ -492,9 +500,7 @@ class Score(OfNumbers, OfMany):
             numbers=self.number_options() if self.numbers else None, hand=self.known_hand(),
             same_hand=self.same_hand,
         )  # fmt: skip
-        rate = done.read_now / max(done.seconds, 1e-9)
-        say(f"{self.out}: {done.rows:,} rows, {done.failed:,} failed; {rate:,.0f} rows/s")
-        return 1 if done.failed else 0
+        return self.summed_up(done, "row")
 
 
 # Paper forms.
@@ -550,10 +556,7 @@ class SheetNew(Command):
         pages = f"{max(1, len(people)):,} page{'s' * (len(people) > 1)}"
         say(f"{self.out}: {pages}" + f"; {beside}: the layout, which reading them needs" * (self.from_ is None))
         if not people and layout.identity.kind == "printed":
-            say(
-                "Nobody is named in its code, so reading cannot tell whose a sheet is: name them with --people, or "
-                f'change [identity] in {self.from_ or beside} to kind = "digits" and print that with --from'
-            )
+            say(f"Nobody is named in its code: name people with --people, or let {self.from_ or beside} ask for digits")
         return 0
 
 
@@ -593,10 +596,8 @@ class SheetRead(OfHand, OfMany):
             progress=sys.stderr.isatty(), then=lambda: self.finish(layout, people),
             hand=self.known_hand(),
         )  # fmt: skip
-        counts = f"{done.rows:,} sheet{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
         review = "" if self.out.suffix == ".csv" else f"; next: sumnist sheet review {quote(str(self.rows))}"
-        say(f"{self.out}: {counts}; {done.read_now / max(done.seconds, 1e-9):,.1f} a second{review}")
-        return 1 if done.failed else 0
+        return self.summed_up(done, "sheet", review)
 
     @property
     def rows(self) -> Path:
@@ -611,10 +612,7 @@ class SheetRead(OfHand, OfMany):
             check_new(self.out, self.overwrite or self.rows.exists())
         check_beside(self.rows.with_suffix(".toml"), layout)
         if (corrections := beside(self.rows)).exists():
-            raise OutputError(
-                f"{corrections}: has corrections of sheets that were read before: go on with `sumnist sheet review "
-                f"{self.rows}`, or choose another --out"
-            )
+            raise OutputError(f"{corrections}: belongs to sheets that were read before: review them, or change --out")
 
     def finish(self, layout: Layout, people: Sequence[Person]) -> None:
         """Write the files that go with the rows of all sheets, and print a summary."""
@@ -693,9 +691,7 @@ class TableRead(OfHand, OfMany):
             progress=sys.stderr.isatty(),
         )  # fmt: skip
         say(summary_of(pages_of(rows)))
-        counts = f"{done.rows:,} page{'s' * (done.rows != 1)}, {done.failed:,} unreadable"
-        say(f"{self.out}: {counts}; next: sumnist table review {quote(str(rows))}")
-        return 1 if done.failed else 0
+        return self.summed_up(done, "page", f"; next: sumnist table review {quote(str(rows))}")
 
 
 class TableRelations(Command):
@@ -828,10 +824,7 @@ class HandLearn(OfExamples):
         check_replaceable(self.out)
         lesson = self.lesson()
         if not self.helps(lesson):
-            raise HandError(
-                f"{self.source}: what was learned of some of its examples does not help with the others: nothing "
-                "written; the reader knows this hand already, or give it more examples"
-            )
+            raise HandError(f"{self.source}: its hand does not help, nothing is written: give it more examples")
         hand = lesson.hand()
         written(self.out, hand.to_json())
         doubted = f"; not believed, look at their labels: {', '.join(str(place + 1) for place in hand.left_out)}"
