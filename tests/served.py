@@ -182,8 +182,10 @@ def of_process(pid: int, file: str) -> str:
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process runs; one that has ended and whose parent has not asked for its status does not."""
-    return of_process(pid, "stat").rpartition(")")[2].split()[:1] not in ([], ["Z"], ["X"])
+    """Whether a process runs, or one of its threads still ends; one that has ended and whose parent has not asked for
+    its status does not."""
+    state, threads = (of_process(pid, "stat").rpartition(")")[2].split() or ["X"])[0], Path(f"/proc/{pid}/task")
+    return state not in "ZX" or (threads.exists() and len(list(threads.iterdir())) > 1)
 
 
 def check_problem(
