@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.sync_api import FilePayload, Locator, Page, Request, Route, expect
+from playwright.sync_api import FilePayload, Locator, Page, expect
 
-from page_checks import choose, give, problem, white
+from page_checks import choose, give, white
 from sumnist.serve.app import STATIC
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.printing import pdf
@@ -40,35 +38,6 @@ def downloaded(page: Page, button: str, folder: Path) -> Path:
     path = folder / found.value.suggested_filename
     found.value.save_as(path)
     return path
-
-
-def answering(page: Page, status: int, answer: dict[str, Any], path: str = ASKED) -> list[Request]:
-    """Let this be answered; returns the requests, from now on."""
-    asked: list[Request] = []
-
-    def answer_to(route: Route) -> None:
-        asked.append(route.request)
-        kind = "application/json" if status == 200 else "application/problem+json"
-        route.fulfill(status=status, content_type=kind, body=json.dumps(answer))
-
-    page.unroute(path)
-    page.route(path, answer_to)
-    return asked
-
-
-def read(*states: str | None) -> dict[str, Any]:
-    """What the server answers to forms in these states; None is for one that cannot be read."""
-    fields = [{"name": "q1", "label": "Question 1"}, {"name": "total", "label": "Total"}]
-    notes = {
-        "doubtful": {"q1": [["doubtful", "may be 7 (82%), 1 (17%)"]]},
-        "does not add up": {"total": [["does not add up", "8 is written, its terms come to 7 (off by one)"]]},
-    }
-    rows = [{
-        "path": "photo.jpg", "state": state, "identity": None, "notes": notes.get(state or "", {}), "crops": {},
-        "values": None if state is None else {"q1": None if state == "blank" else 7, "total": 7},
-        "error": None if state else "photo.jpg: no corner tag is found, expected four",
-    } for state in states]  # fmt: skip
-    return {"title": "Exam", "fields": fields, "rows": rows}
 
 
 # Printing.
@@ -121,26 +90,6 @@ def test_filled_forms_are_read_one_by_one_and_all_are_in_the_workbook(page: Page
     part(page, "clear").click()
     expect(cards).to_have_count(0)
     expect(part(page, "invitation")).to_be_visible()
-
-
-def test_only_ten_are_taken_and_a_problem_is_told_and_tried_again(page: Page) -> None:
-    choose(page, "A sheet")
-    timeout = {"type": "urn:sumnist:problem:reading-timeout", "title": "x", "status": 503, "detail": "y"}
-    asked = answering(page, 503, timeout)
-    page.set_input_files("#form-files", [picture(f"{place}.jpg", white()) for place in range(11)])
-    expect(part(page, "full")).to_be_visible()
-    expect(page.locator(f"{FORM} .sheet")).to_have_count(10)
-    expect(page.locator(f"{FORM} .sheet").last).to_contain_text("Reading took too long.")
-    expect(part(page, "workbook")).to_be_hidden()
-    assert len(asked) == 10
-    answering(page, 200, read("adds up"))
-    part(page, "again").click()
-    expect(part(page, "verdict")).to_have_text("10 sheets: adds up 10.")
-    expect(part(page, "again")).to_be_hidden()
-    answering(page, 413, problem("The body is too large", "a body of 17 MiB", 413))
-    part(page, "workbook").click()
-    expect(part(page, "verdict")).to_have_text("The body is too large.")
-    expect(part(page, "workbook")).to_be_enabled()
 
 
 # Tables.

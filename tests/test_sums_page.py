@@ -12,11 +12,9 @@ from playwright.sync_api import Locator, Page, expect
 
 from page_checks import (
     PHONE,
-    READ_NUMBER,
     answering,
     choose,
     number_reading,
-    problem,
 )  # fmt: skip
 from page_driver import DIGITS
 from static_page import PAGE
@@ -73,7 +71,6 @@ def test_two_numbers_that_are_written_are_read_and_added_and_a_smudge_is_settled
     expect(part(page, "verdict")).to_have_text("Write a number first.")
     write(page, 0, "47")
     expect(read(page, 0)).to_have_text("47")
-    expect(part(page, "verdict")).to_have_text("And the second number?")
     write(page, 1, "15")
     expect(part(page, "verdict")).to_have_text("47 + 15 = 62.")
     assert rows(page, "the sum")[0][0] == "62"
@@ -85,10 +82,6 @@ def test_two_numbers_that_are_written_are_read_and_added_and_a_smudge_is_settled
     expect(shares).not_to_have_text(CLEAR)
     part(page, "total").fill("62")
     expect(part(page, "verdict")).to_contain_text("47 + 15")
-    choose(page, "One digit")
-    choose(page, "A sum")
-    expect(part(page, "verdict")).to_contain_text("47 + 15")  # it is still there
-    expect(page.locator(f"{SUM} [role=application]")).to_have_count(3)
 
 
 def answers(page: Page) -> Callable[[int, dict[str, Any], str], None]:
@@ -113,22 +106,13 @@ def test_a_total_changes_what_a_number_is_read_as_unless_it_contradicts_a_clear_
     choose(page, "A sum")
     answer_pad(0, number_reading({"1": 0.5}, "not a number"), "")
     expect(part(page, "verdict")).to_have_text("The first number cannot be read.")
-    expect(part(page, "hint")).to_have_text("Write digits, on one line.")
     answer_pad(0, number_reading({"37": 0.6, "31": 0.39}, "unsure"), "37")
     answer_pad(1, number_reading({"17": 0.999}), "17")
     expect(part(page, "verdict")).to_have_text("54, or 48?")
     part(page, "total").fill("48")
     expect(part(page, "verdict")).to_have_text("7? It is a 1: 31 + 17 makes 48.")
-    assert rows(page, "first number") == [
-        ["37", "60.0\u00a0% → <0.1\u00a0%"],
-        ["31", "39.0\u00a0% → 97.3\u00a0%"],
-        ["something else", "1.0\u00a0% → 2.7\u00a0%"],
-    ]
     part(page, "total").fill("50")
     expect(part(page, "verdict")).to_have_text("These numbers cannot make 50.")
-    assert rows(page, "first number")[-1] == ["something else", "1.0\u00a0% → >99.9\u00a0%"]
-    part(page, "total").fill("fifty")
-    expect(part(page, "verdict")).to_have_text("The total is not a whole number.")
     part(page, "total").fill("")
     expect(part(page, "verdict")).to_have_text("54, or 48?")
     answer_pad(0, number_reading({"5": 0.9999, "6": 0.00009}), "5")
@@ -136,45 +120,6 @@ def test_a_total_changes_what_a_number_is_read_as_unless_it_contradicts_a_clear_
     expect(part(page, "verdict")).to_have_text("5 + 7 = 12.")
     part(page, "total").fill("13")
     expect(part(page, "verdict")).to_have_text("5 + 7 = 12, not 13.")
-    expect(part(page, "hint")).to_have_text("The first number is clearly 5: it is misread, or the total is wrong.")
-
-
-def test_the_total_may_be_written_by_hand_and_a_finger_smudges_what_is_written(page: Page) -> None:
-    choose(page, "A sum")
-    answering(page, problem("Something is wrong", "what was given: the mend", 500), 500)
-    write(page, 0, "31")
-    expect(part(page, "verdict")).to_have_text("Something is wrong.")
-    page.wait_for_timeout(500)  # what was asked during the stroke fails first; what is asked at its end must fail too
-    page.unroute(READ_NUMBER)
-    part(page, "again").click()
-    expect(read(page, 0)).to_have_text("31")
-    expect(part(page, "again")).to_be_hidden()
-    write(page, 1, "17")
-    expect(part(page, "verdict")).to_have_text("31 + 17 = 48.")
-    page.get_by_role("button", name="Write it").click()
-    write(page, 2, "48")
-    expect(part(page, "verdict")).to_have_text("31 + 17 = 48: it adds up.")
-    assert [heading.lower() for heading in page.locator(".group:visible h2").all_inner_texts()] == [
-        "first number", "second number", "total",
-    ]  # fmt: skip
-    page.get_by_role("button", name="Clear the total").click()
-    expect(part(page, "verdict")).to_have_text("31 + 17 = 48.")
-    page.get_by_role("button", name="Type it").click()
-    expect(part(page, "total")).to_be_visible()
-    page.get_by_role("button", name="Clear the second number").click()
-    shares = page.locator(".group:visible .shares").first
-    expect(shares).to_have_text(CLEAR)
-    clear = shares.inner_text()
-    part(page, "rub").click()
-    expect(part(page, "rub")).to_have_attribute("aria-pressed", "true")
-    box = page.locator(f"{SUM} [role=application]").first.bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"])
-    page.mouse.down()
-    for x, y in ((0.65, 0.3), (0.35, 0.5), (0.65, 0.7)):
-        page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"], steps=8)
-    page.mouse.up()
-    expect(shares).not_to_have_text(clear)
 
 
 # A sheet.
@@ -192,11 +137,6 @@ def test_the_sample_adds_up_a_smudged_mark_is_corrected_by_the_total_and_a_wrong
     sample = json.loads((PAGE / "sample-sheet.json").read_text(encoding="utf-8"))
     values = [one["value"] for one in [*sample["marks"], sample["totals"][0]]]
     expect(page.locator(f"{SHEET} tbody b")).to_have_text([str(value) for value in values])
-    painted: list[bool] = page.locator(f"{SHEET} tbody canvas").evaluate_all(
-        """canvases => canvases.map(
-          (one) => one.getContext("2d").getImageData(0, 0, one.width, one.height).data.some(Boolean))"""
-    )
-    assert painted == [True] * 5
     cell(page, "Question 2").get_by_role("button").click()
     expect(outcome).to_have_text("Corrected:")
     expect(detail).to_have_text("Question 2 is 4, not 1.")
@@ -204,12 +144,10 @@ def test_the_sample_adds_up_a_smudged_mark_is_corrected_by_the_total_and_a_wrong
     cell(page, "Question 2").get_by_role("button", name="Another").click()
     cell(page, "Question 2").get_by_role("button", name="Clean").click()
     expect(outcome).to_have_text("It adds up.")
-    for total, words in (("21", "a carry, lost or counted twice"), ("30", "a slip of counting")):
-        page.get_by_role("radio", name=total).check()
-        expect(outcome).to_have_text("It does not add up:")
-        expect(detail).to_have_text(f"{total} is written, and the sum is 31.")
-        expect(part(page, "hint", SHEET)).to_contain_text(words)
-        expect(part(page, "announcement", SHEET)).to_contain_text("It does not add up")
+    page.get_by_role("radio", name="30").check()
+    expect(outcome).to_have_text("It does not add up:")
+    expect(detail).to_have_text("30 is written, and the sum is 31.")
+    expect(part(page, "announcement", SHEET)).to_contain_text("It does not add up")
     cell(page, "Question 1").get_by_role("button").click()
     cell(page, "Question 2").get_by_role("button").click()
     expect(outcome).to_have_text("Doubtful:")

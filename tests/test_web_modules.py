@@ -7,10 +7,9 @@ import json
 import math
 import shutil
 from base64 import b64decode
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import cache
-from itertools import islice, product
+from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,21 +21,19 @@ from PIL import Image
 
 from drawings import line_of as drawn_line
 from example_page import page
-from page_checks import need, refusal
+from page_checks import need
 from page_in_node import Grey, drawing_of, farthest, in_node, modules, packed, read_in_node
-from photographs import cropped, number_on_paper
+from photographs import number_on_paper
 from static_page import PAGE, RUNTIME, WEB
 from sumnist.arithmetic import Sum, Values
 from sumnist.arithmetic.relations import KINDS, LISTED, WEIGHTS, Posterior, Relations
 from sumnist.arithmetic.values import plain
-from sumnist.config import InkColour
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import NumberError
 from sumnist.files import NUMBERS
 from sumnist.formulas import MISTAKE, Relation
 from sumnist.inference.ctc import CHARACTERS, Candidate, Evidence, candidates_by, without_separators
 from sumnist.inference.numbers import (
-    NUMBER_ADVICE,
     NumberReading,
     StripRecognizer,
     as_written,
@@ -134,14 +131,6 @@ def test_sums_and_what_totals_say_are_those_of_the_package() -> None:
     assert 100 < fitting < 200
 
 
-def test_numbers_longer_than_those_of_javascript_are_added_exactly() -> None:
-    long = "9007199254740993"  # 2 ** 53 + 1
-    one, two = {"shares": {long: 1.0}, "other": 0}, {"shares": {"1": 1.0}, "other": 0}
-    (answer,) = answers("additions.js", ADD, [{"one": one, "two": two, "total": one}])
-    assert answer["sum"]["shares"] == {"9007199254740994": 1.0}
-    assert answer["numbers"] is None
-
-
 Logs = Sequence[Sequence[float]]
 
 ANSWER = """(module) => ({ rule, logs }) => {
@@ -166,18 +155,6 @@ def posterior_of(asked: Mapping[str, Any]) -> Posterior:
     return check.posterior({name: np.array(logs) for name, logs in zip(made["fields"], asked["logs"], strict=True)})
 
 
-def settled(posterior: Posterior, fields: Sequence[str]) -> float:
-    """The probability that the most probable numbers are right once those of some fields are known: counted out."""
-    names = [*posterior.model.rooms]
-    grid = np.array([*product(*(range(most + 1) for most in (room[-1] for room in posterior.model.rooms.values())))])
-    shares = posterior.joint({name: grid[:, place] for place, name in enumerate(names)}).probabilities
-    best: defaultdict[tuple[int, ...], float] = defaultdict(float)
-    chosen = grid[:, [names.index(name) for name in fields]]
-    for seen, share in zip(map(tuple, chosen.tolist()), shares.tolist(), strict=True):
-        best[seen] = max(best[seen], share)
-    return sum(best.values())
-
-
 def assert_same(found: dict[str, Any], posterior: Posterior) -> Verdict:
     names, expected = [*posterior.model.rooms], verdict(posterior)
     for name, shares in zip(names, found["marginals"], strict=True):
@@ -197,10 +174,7 @@ def assert_same(found: dict[str, Any], posterior: Posterior) -> Verdict:
         assert found["wrong"]["probability"] == pytest.approx(wrong.probability, abs=1e-9)
     assert (found["wrong"] is None) == (not expected.wrong)
     looked = [names[cell["field"]] for cell in found["look"]]
-    if looked != [cell.field for cell in expected.look]:  # as few that settle it as well, by another order of rounding
-        assert len(looked) == len(expected.look)
-        same = settled(posterior, [cell.field for cell in expected.look])
-        assert settled(posterior, looked) == pytest.approx(same, abs=1e-6)
+    assert len(looked) == len(expected.look)  # others may settle it as well, by another order of rounding
     for cell in found["look"]:
         shares = posterior.numbers[names[cell["field"]]][1]
         told = [one["share"] for one in cell["candidates"]]
@@ -247,24 +221,6 @@ def test_posterior_and_verdict_are_those_of_the_package() -> None:
     }  # fmt: skip
 
 
-def test_what_is_said_of_the_sample_is_what_the_package_says() -> None:
-    sample = json.loads(SAMPLE.read_text(encoding="utf-8"))
-    asked = []
-    for total in sample["totals"]:
-        for changed, one in enumerate([*sample["marks"], total]):
-            for state in range(len(one["states"])):
-                fields = [*sample["marks"], total]
-                chosen = [field["states"][state if place == changed else 0] for place, field in enumerate(fields)]
-                logs = [
-                    [one["logs"]["told"].get(str(value), one["logs"]["rest"]) for value in range(most + 1)]
-                    for one, most in zip(chosen, sample["rule"]["largest"], strict=True)
-                ]
-                asked.append({"rule": sample["rule"], "logs": logs})
-    found = answers("check.js", ANSWER, asked)
-    outcomes = {assert_same(answer, posterior_of(one)).state for answer, one in zip(found, asked, strict=True)}
-    assert outcomes == {"adds up", "corrected", "does not add up", "doubtful"}
-
-
 def test_the_sample_has_the_constants_of_the_package_and_is_small() -> None:
     sample = json.loads(SAMPLE.read_text(encoding="utf-8"))
     assert sample["rule"] == json.loads(json.dumps(RULE))
@@ -300,65 +256,6 @@ def test_a_total_contradicts_clear_readings_on_the_page_by_the_rule_of_solve() -
         assert places == denied
         counts[len(denied)] += 1
     assert min(counts) > 10
-
-
-VERDICTS = {
-    "not a digit": ("This does not look like a digit.", "Draw one of 0 to 9."),
-    "unusual form": ("If this is a digit, it has an unusual form.", "Draw it more plainly."),
-    "several digits": ("There seems to be more than one digit.", "Draw one, or choose “A number”."),
-    "unsure": ("A 4 (48.0\u00a0%), or an 8 (34.0\u00a0%)?", "Draw it more clearly."),
-    "cut off at the border": ("The digit runs off the edge.", "Leave some room around it."),
-    "too small": ("The digit is too small.", "Write it larger."),
-    "too little contrast": ("The ink hardly differs from the paper.", "Draw it in a darker colour."),
-    "anything else": ("No answer: anything else.", "Try another picture."),
-}
-"""Reasons, the verdict on the page, and what helps with a drawing."""
-OF_NUMBERS = {
-    "blank": "There is nothing to read.", "not a number": "This does not look like a number.",
-    "another number of digits": "There seem to be no digits.", "several numbers": "There are several numbers.",
-    "unsure": "1480 (75.0\u00a0%), or 8480 (20.0\u00a0%)?",
-}  # fmt: skip
-WORDS = """(module) => ({ reading, number, uploaded, size }) => number
-  ? module.numberWords(reading, { name: "1480", share: 0.75 }, { name: "8480", share: 0.2 }, uploaded, size)
-  : module.digitWords(reading, uploaded, size)"""
-
-
-def test_the_page_has_a_verdict_for_each_reason_and_a_hint_of_its_own_for_drawings() -> None:
-    refused = [refusal(reason) for reason in VERDICTS]
-    refused += [{"accepted": False, "reason": reason, "advice": advice} for reason, advice in NUMBER_ADVICE.items()]
-    asked = [
-        {"reading": one, "number": "digit" not in one, "uploaded": uploaded}
-        for one in refused for uploaded in (False, True)
-    ]  # fmt: skip
-    found = answers("words.js", WORDS, asked)
-    for one, drawn, uploaded in zip(refused, found[::2], found[1::2], strict=True):
-        of_number = OF_NUMBERS.get(one["reason"], f"No answer: {one['reason']}.")
-        verdict = VERDICTS[one["reason"]][0] if "digit" in one else of_number
-        assert drawn[0] == uploaded[0] == verdict
-        assert drawn[1] == VERDICTS[one["reason"]][1] if "digit" in one else drawn[1]
-        advice = one["advice"]
-        assert uploaded[1] == (f"{advice[:1].upper()}{advice[1:]}." if advice else drawn[1])
-
-
-def test_of_a_tiny_drawing_the_page_wants_a_larger_one_and_of_a_dot_more() -> None:
-    hints = {0.01: "Draw more of it.", 0.1: "Write it larger."}
-    kept = {"several digits", "several numbers", "cut off at the border"}
-    for number, reasons in ((False, ("blank", *VERDICTS)), (True, NUMBER_ADVICE)):
-        refused = [refusal(reason) | {"reason": reason, "advice": "advice"} for reason in reasons]
-        asked: list[dict[str, Any]] = [
-            {"reading": one, "number": number, "uploaded": uploaded, "size": size}
-            for one in refused for uploaded in (False, True) for size in (0.01, 0.1, 0.6)
-        ]  # fmt: skip
-        for one, (_, hint) in zip(asked, answers("words.js", WORDS, asked), strict=True):
-            reason, size = one["reading"]["reason"], one["size"]
-            tells = size in hints and reason not in kept
-            assert (hint == "Advice.") == one["uploaded"]
-            assert one["uploaded"] or (hint in hints.values()) == (tells or reason == "too small")
-            assert one["uploaded"] or not tells or hint == hints[size]
-    sure = refusal("") | {"accepted": True, "reason": None}
-    asked = [{"reading": sure, "number": False, "uploaded": False, "size": size} for size in (0.1, 0.6)]
-    tiny, large = (hint for _, hint in answers("words.js", WORDS, asked))
-    assert tiny == f"{large} Write it larger."
 
 
 RECOGNIZER = StripRecognizer(NUMBERS)
@@ -424,30 +321,6 @@ def test_of_any_emissions_the_page_and_python_say_the_same(decimal: str | None) 
     compare([random.normal(0, spread, shape) for shape in shapes for spread in (0.5, 2, 6)], decimal)
 
 
-def test_what_is_impossible_is_so_on_the_page_too() -> None:
-    emissions = np.full((6, 14), -1e5)
-    emissions[:, 0] = 0
-    emissions[2, 8] = emissions[4, 11] = -1e-3
-    compare([emissions, np.full((1, 14), 0.0)], None)
-
-
-@pytest.fixture(scope="module")
-def written() -> list[NDArray[np.float32]]:
-    """The network's emissions for numbers with signs, and for what is none."""
-    texts = ("-47", "1,480", "12,5", "-3,8", "386", "59217", "204866")
-    lines = [*map(number_on_paper, texts), pixels_of(GOLDEN / "digits/scribble.png")]
-    inks = [np.asarray(np.pad(cropped(255 - line), 3) / 255, np.float32) for line in lines]
-    return [line.emissions for line in RECOGNIZER.lines(inks)]
-
-
-@pytest.mark.parametrize("decimal", [None, ","])
-def test_of_written_strips_the_page_and_python_say_the_same(
-    written: list[NDArray[np.float32]], decimal: str | None
-) -> None:
-    assert any("," in text or "-" in text for said in written for text in in_python(said, None)["texts"][:1])
-    compare(list(written), decimal)
-
-
 @cache
 def pages() -> list[Grey]:
     """Drawings of numbers, some of none, and one in uneven light."""
@@ -475,9 +348,9 @@ const { Grid, inUnit } = await import("./pictures/arrays.js");
 const { asTheyAre, forms, lineOf, wholes } = await import("./pictures/proposals.js");
 return given.pictures.map(({ pixels, height, width }) => {
   const picture = { grey: inUnit(new Grid(height, width, bytes(pixels))), reduction: 1 };
-  const line = lineOf(picture, given.ink);
+  const line = lineOf(picture, "auto");
   const lines = line ? [line, ...forms(line)] : [];
-  return [...asTheyAre(picture.grey, given.ink), ...wholes(picture, given.ink), ...lines].map((one) => {
+  return [...asTheyAre(picture.grey, "auto"), ...wholes(picture, "auto"), ...lines].map((one) => {
     const { image, how, weight, box, problem = null } = one;
     return { image: packed(image.values), shape: [image.height, image.width], how, weight, box, problem };
   });
@@ -485,17 +358,16 @@ return given.pictures.map(({ pixels, height, width }) => {
 """
 
 
-@pytest.mark.parametrize("ink", ["auto", pytest.param("light", marks=pytest.mark.long)])
-def test_the_page_proposes_what_python_does(ink: InkColour) -> None:
+def test_the_page_proposes_what_python_does() -> None:
     random, digits = np.random.default_rng(2), list(load_mnist("test").images[:4])
     noise = [random.integers(0, 256, shape, np.uint8) for shape in ((28, 28), (1, 60), (70, 1), (9, 6))]
     scenes = [np.asarray(Image.fromarray(one).resize((270, 200))) for one in photographs()]
     pictures = [*pages(), *scenes, *digits, *(255 - one for one in digits), digits[0] // 2 + 60, *noise]
-    found = in_node(PROPOSED, {"pictures": [drawing_of(one) for one in pictures], "ink": ink})
+    found = in_node(PROPOSED, {"pictures": [drawing_of(one) for one in pictures]})
     for answer, picture in zip(found, pictures, strict=True):
         seen = intensities_of(picture)
-        line = line_of(seen, ink)
-        plain = [*as_they_are(seen.grey, ink), *wholes(seen, ink)]
+        line = line_of(seen)
+        plain = [*as_they_are(seen.grey, "auto"), *wholes(seen, "auto")]
         wanted = [(one, one.problem) for one in plain] + [(one, None) for one in ([line, *forms(line)] if line else [])]
         for one, (other, problem) in zip(answer, wanted, strict=True):
             assert (one["how"], one["box"], one["problem"]) == (other.how, list(other.box), problem)
@@ -512,12 +384,10 @@ def runtime() -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-@pytest.mark.parametrize(("ink", "decimal"), [("dark", "."), pytest.param("auto", None, marks=pytest.mark.long)])
-def test_the_page_and_python_read_drawings_alike(ink: InkColour, decimal: str | None) -> None:
-    fields = {"count": 5, "ink": ink} | ({} if decimal is None else {"decimal": decimal})
+def test_the_page_and_python_read_drawings_alike() -> None:
     pictures = [*pages(), *found_on()[::4]]
-    answers = READER.read_number(pictures, ink=ink, decimal=decimal, count=5)
-    read = read_in_node(pictures, "number", fields)
+    answers = READER.read_number(pictures, ink="dark", decimal=".", count=5)
+    read = read_in_node(pictures, "number", {"count": 5, "ink": "dark", "decimal": "."})
     for one, answer in zip(read, answers, strict=True):
         assert_same_reading(one, answer.as_dict())
     assert {"blank", "several numbers", "unsure", None} <= {one["reason"] for one in read}
@@ -570,13 +440,10 @@ def test_the_page_finds_the_same_numbers_on_pictures_as_python() -> None:
 
 
 @pytest.mark.usefixtures("runtime")
-@pytest.mark.parametrize(
-    ("ink", "every"), [("auto", 3), *(pytest.param(ink, 1, marks=pytest.mark.long) for ink in ("auto", "light"))]
-)
-def test_the_page_and_python_read_the_same_digits_on_pictures(ink: InkColour, every: int) -> None:
-    pictures = [*[*photographs(), *found_on(), *pages()[-9:]][::every], *load_mnist("test").images[:2]]
-    read = read_in_node(pictures, "digit", {"number": 7, "ink": ink})
-    for one, answer in zip(read, READER.read(pictures, 7, ink), strict=True):
+def test_the_page_and_python_read_the_same_digits_on_pictures() -> None:
+    pictures = [*[*photographs(), *found_on(), *pages()[-9:]][::3], *load_mnist("test").images[:2]]
+    read = read_in_node(pictures, "digit", {"number": 7, "ink": "auto"})
+    for one, answer in zip(read, READER.read(pictures, 7), strict=True):
         wanted = answer.as_dict(image=True)
         same = "digit", "sum", "accepted", "reason", "advice", "how"
         assert {key: one[key] for key in same} == {key: wanted[key] for key in same}
