@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from io import BytesIO
@@ -12,8 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, load_mnist
-from sumnist.tables.layout import TableLayout
-from sumnist.tables.rules import Rule
 
 Grey = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -98,32 +95,6 @@ def seen_by_camera(page: Grey, scale: float, size: tuple[int, int], seed: int, q
     return View(data.getvalue(), (wide, high), forth @ np.diag([scale, scale, 1]))
 
 
-def blank_paper(random: np.random.Generator, side: int = 240) -> Grey:
-    """Paper in uneven light, with a soft shadow."""
-    y, x = np.mgrid[:side, :side] / side
-    light = random.uniform(150, 235) * (1 - random.uniform(0, 0.35) * x - random.uniform(0, 0.2) * y)
-    light *= 1 - random.uniform(0, 0.3) / (1 + np.exp((x - random.uniform(0.2, 0.8)) / 0.05))
-    return np.asarray(np.clip(light, 0, 255), np.uint8)
-
-
-def photograph(image: Grey, seed: int) -> bytes:
-    """A photograph of a digit on paper; `image`: its ink, light on 0."""
-    random = np.random.default_rng(seed)
-    page = blank_paper(random)
-    middle = random.uniform(90, 150), random.uniform(90, 150)
-    put(page, cropped(image), middle, random.uniform(60, 110))
-    return as_file(page, random)
-
-
-def as_file(page: Grey, random: np.random.Generator) -> bytes:
-    """The file of a picture that is a little out of focus and noisy."""
-    soft = np.asarray(Image.fromarray(page).filter(ImageFilter.GaussianBlur(random.uniform(0.4, 1.0))), float)
-    data = BytesIO()
-    noisy = soft + random.normal(0, random.uniform(1, 4), soft.shape)
-    Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(data, "JPEG", quality=88)
-    return data.getvalue()
-
-
 def number_on_paper(digits: str) -> Grey:
     """A number as the pad of the page draws it, perhaps with a minus or a comma: black on white, with sharp edges."""
     random, page = np.random.default_rng(len(digits)), np.full((280, 560), 255, np.uint8)
@@ -141,27 +112,3 @@ def number_on_paper(digits: str) -> Grey:
 
 
 # Tables.
-
-
-@dataclass(frozen=True)
-class Written:
-    """A photograph of a table, its numbers, and the layout with the rules that hold in it."""
-
-    picture: bytes
-    numbers: NDArray[np.int64]
-    layout: TableLayout
-
-
-def table_of(numbers: NDArray[np.int64], rules: Sequence[str] = (), seed: int = 0) -> Written:
-    """Write numbers in rows and columns, and photograph them. A number below 0 is an empty cell."""
-    random, high, wide = np.random.default_rng(seed), 62, 44
-    places = [len(str(column.max())) for column in numbers.T]
-    rights = 90 + np.cumsum([wide * (count + 1.6) for count in places])
-    page = np.full((140 + high * len(numbers), round(rights[-1]) + 90), 240, np.uint8)
-    for (row, column), number in np.ndenumerate(numbers):
-        for place, digit in enumerate(reversed(str(number)) if number >= 0 else ""):
-            shape = shapes()[int(digit)][random.integers(100)]
-            right = float(rights[column]) - wide * place
-            middle = right + random.normal(0, 1), 100 + high * float(row) + random.normal(0, 1)
-            put(page, shape, middle, 38)
-    return Written(as_file(page, random), numbers, TableLayout(rules=tuple(map(Rule.of, rules))))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from functools import lru_cache
 from itertools import product
 from typing import NamedTuple
@@ -17,47 +19,65 @@ from sumnist.formulas import Relation
 WEIGHTS = {"off by one": 0.25, "carry": 0.25, "swapped": 0.05, "skipped": 0.2, "anything": 0.25}
 
 
-def alternatives(f: int, terms: Sequence[int], largest: int, halves: bool) -> dict[str, list[int | None]]:
+CUT_OFF = 0.05
+"""How often somebody cuts off what is left, instead of rounding."""
+
+
+def come_to(relation: Relation, values: Sequence[int], without: int | None = None) -> int:
+    """What values come to, before it is divided; perhaps without one of them."""
+    parts = [weight * value for place, ((weight, _), value) in enumerate(zip(relation.terms, values, strict=True))
+             if place != without]  # fmt: skip
+    return math.prod(parts) if relation.times else sum(parts)
+
+
+def nearest(relation: Relation, whole: int) -> int:
+    """Divided and rounded, up from halfway."""
+    return int((Fraction(whole, relation.divisor) + Fraction(1, 2)).__floor__())
+
+
+def alternatives(relation: Relation, values: Sequence[int], largest: int, halves: bool) -> dict[str, list[int | None]]:
     """Of each kind of mistake all totals that may be written, each as probable; None if it cannot be."""
-    unit = 2 if halves else 1
+    f, unit = nearest(relation, come_to(relation, values)), 2 if halves else 1
     carries = [unit * 10**place for place in range(1, 20) if unit * 10**place <= largest]
     swapped: list[int | None] = []
-    if f >= 0:
-        digits = str(f // unit)
-        for place in range(len(digits) - 1):
-            other = digits[:place] + digits[place + 1] + digits[place] + digits[place + 2 :]
-            swapped.append(None if other == digits or other[0] == "0" else unit * int(other) + f % unit)
+    digits = str(f // unit) if f >= 0 else ""
+    for place in range(len(digits) - 1):
+        other = digits[:place] + digits[place + 1] + digits[place] + digits[place + 2 :]
+        swapped.append(None if other == digits or other[0] == "0" else unit * int(other) + f % unit)
     return {
         "off by one": [f + sign * step for step in ([1, 2] if halves else [1]) for sign in (1, -1)],
         "carry": [f + sign * step for step in carries for sign in (1, -1)],
         "swapped": swapped,
-        "skipped": [f - term if term else None for term in terms],
-    }
+        "skipped": [None if weight * value == int(relation.times) else nearest(relation, come_to(relation, values, at))
+                    for at, ((weight, _), value) in enumerate(zip(relation.terms, values, strict=True))],
+    }  # fmt: skip
 
 
 @lru_cache(2**16)
-def channel(terms: tuple[int, ...], largest: int, mistake: float, halves: bool = False) -> dict[tuple[int, str], float]:
-    """The probability of each total 0..largest, and of each way to come to it."""
-    f = sum(terms)
+def channel(
+    relation: Relation, values: tuple[int, ...], room: range, mistake: float, halves: bool = False
+) -> dict[tuple[int, str], float]:
+    """The probability of each total of a room, and of each way to come to it: as the docs say."""
+    whole = come_to(relation, values)
+    f = nearest(relation, whole)
+    rest = Fraction(whole, relation.divisor) - f
+    other = 0.5 if rest == Fraction(-1, 2) else CUT_OFF if rest else 0.0
+    ways: list[tuple[int | None, str, float]] = [
+        (f, "right", (1 - mistake) * (1 - other)), (f + (1 if rest > 0 else -1), "right", (1 - mistake) * other),
+    ]  # fmt: skip
+    lost = mistake * WEIGHTS["anything"]
+    for kind, totals in alternatives(relation, values, room[-1], halves).items():
+        ways += [(total, kind, mistake * WEIGHTS[kind] / len(totals)) for total in totals]
+        lost += mistake * WEIGHTS[kind] * (not totals)
     found: defaultdict[tuple[int, str], float] = defaultdict(float)
-    fits = 0 <= f <= largest
-    anything = mistake * WEIGHTS["anything"]
-    if fits:
-        found[f, "right"] += 1 - mistake
-    else:
-        anything += 1 - mistake
-    for kind, others in alternatives(f, terms, largest, halves).items():
-        if not others:
-            anything += mistake * WEIGHTS[kind]
-        for other in others:
-            share = mistake * WEIGHTS[kind] / len(others)
-            if other is not None and 0 <= other <= largest:
-                found[other, kind] += share
-            else:
-                anything += share
-    totals = [total for total in range(largest + 1) if total != f]
-    for total in totals:
-        found[total, "anything"] += anything / len(totals)
+    for total, kind, share in ways:
+        if total is not None and total in room:
+            found[total, kind] += share
+        else:
+            lost += share
+    others = [total for total in room if total != f]
+    for total in others:
+        found[total, "anything"] += lost / len(others)
     return dict(found)
 
 
@@ -97,8 +117,8 @@ def ways(form: Form) -> Iterator[Way]:
             continue
         written: list[dict[str, float]] = []
         for formula in form.formulas:
-            terms = tuple(sign * values[name] for sign, name in formula.terms)
-            made = channel(terms, form.largest[formula.total], form.mistake, formula.total in form.halves)
+            terms, room = tuple(values[name] for _, name in formula.terms), range(form.largest[formula.total] + 1)
+            made = channel(formula, terms, room, form.mistake, formula.total in form.halves)
             written.append({kind: share for (total, kind), share in made.items() if total == values[formula.total]})
         for kinds in product(*written):
             share = float(np.prod([one[kind] for one, kind in zip(written, kinds, strict=True)]))

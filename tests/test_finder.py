@@ -73,12 +73,6 @@ def test_numbers_come_back_once_where_they_were_put_whatever_their_size(size: tu
     assert np.allclose(got.T, [one[:4] for one in characters], atol=0.01)
 
 
-def test_a_page_that_passes_for_a_zero_hides_nothing_that_is_written_on_it() -> None:
-    zero, small = written("0", 500, 400, 700), written("45", 300, 200, 20, first=1)
-    every = Perfect([*zero, *small]).look(page_of(small, 1020, 800).clip(0.6)).characters  # no ink of a zero
-    assert {4, 5} <= {*every.kinds.argmax(1).tolist()}
-
-
 @pytest.mark.parametrize(("sign", "below"), [(",", 0.45), (".", 0.45), ("'", -0.4)])
 @pytest.mark.parametrize("angle", [0.0, 1.5])
 def test_a_comma_that_passes_for_a_one_where_it_is_looked_at_larger_is_a_comma(
@@ -267,8 +261,7 @@ def alike(strip: Floats, wanted: Floats) -> float:
 
 
 @pytest.mark.parametrize("dark", [True, False])
-@pytest.mark.parametrize("angle", [0.0, 0.4, math.pi / 2, -2.2, math.pi])
-@pytest.mark.parametrize(("text", "em"), [("7", 60), ("4096", 30), ("58", 12)])
+@pytest.mark.parametrize(("text", "em", "angle"), [("7", 60, 0.4), ("4096", 30, -2.2), ("58", 12, math.pi)])
 def test_a_number_is_cut_out_upright_as_it_was_pasted_without_other_ink(
     text: str, em: float, angle: float, dark: bool
 ) -> None:
@@ -305,14 +298,6 @@ def test_a_file_of_another_network_or_one_that_answers_with_no_numbers_is_refuse
     (tmp_path / "cut.onnx").write_bytes(FINDER.read_bytes()[:1000])
     with pytest.raises(RunError, match=r"cut\.onnx: damaged"):
         Finder(tmp_path / "cut.onnx")
-    model = onnx.load_from_string(changed())
-    maps = next(node for node in model.graph.node if "maps" in node.output)
-    maps.output[0] = "finite"
-    model.graph.node.append(onnx.helper.make_node("Log", ["finite"], ["maps"]))  # some of them are negative
-    for entry in model.metadata_props:
-        entry.value = "0" * 64 if entry.key == "sha256" else entry.value
-    with pytest.raises(RunError, match="answers with what is no number"):
-        Finder(with_checksum(model.SerializeToString()))
 
 
 @pytest.mark.parametrize("shape", [(8, 1), (1, 1024), (1024, 3), (40, 1000), (28, 28), (1024, 1024)])

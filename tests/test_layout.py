@@ -68,18 +68,6 @@ def test_a_line_of_largest_marks_is_an_exam_with_a_total_in_halves_if_one_of_the
     assert layout.fields[1].shown(1) == "½"
 
 
-def test_totals_may_come_before_their_parts_and_be_differences() -> None:
-    layout = of(
-        'title = "t"\n'
-        + total("all = part + c")
-        + total("part = a − b")
-        + "".join(f'[[field]]\nname = "{name}"\ndigits = {digits}\n' for name, digits in (("a", 3), ("b", 4), ("c", 1)))
-    )
-    assert [(field.name, field.largest) for field in layout.totals] == [("all", 1008), ("part", 999)]
-    assert layout.formulas[1].terms == ((1, "a"), (-1, "b"))
-    assert Layout("t", layout.fields[::-1], layout.formulas).names == ("c", "b", "a", "part", "all")
-
-
 def test_the_id_changes_with_what_reading_needs_and_with_nothing_else() -> None:
     layout = Layout.of_line("9,7,13")
     q1, *others = layout.fields
@@ -183,16 +171,6 @@ def test_every_layout_that_is_written_is_read_back_as_the_same(layout: Layout | 
         layout, rules = replace(layout, rules=again.rules), layout.rules
         assert again.rules is rules is None or set(again.rules or ()) == set(rules or ())
     assert again == layout
-
-
-def test_of_long_names_in_many_bytes_a_layout_stays_within_what_is_read() -> None:
-    lines = tuple(f"{chr(0x2A6D6) * 79}{place}" for place in range(10))
-    layout = replace(of(TOML), lines=lines)
-    assert of(layout.to_toml()) == layout
-    names = [f"{'a' * 29}{number}" for number in range(100, 199)]
-    fields = tuple(Field(name, name, "boxes", 1, 9) for name in (*names, "t"))
-    with pytest.raises(LayoutError, match=r"formula of t: 3,4\d\d signs, expected 2,000"):
-        Layout("Long", fields, (Relation("t", tuple((1, name) for name in names)),))
 
 
 # What is refused.

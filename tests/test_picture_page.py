@@ -101,9 +101,7 @@ def test_a_correction_changes_outline_list_and_sum_and_a_number_that_is_left_out
     finding(page, DOUBTED, AMOUNT)
     expect(part(page, "verdict")).to_have_text("2 numbers, 1 in doubt.")
     expect(part(page, "value")).to_have_text("1492.50")
-    expect(part(page, "sureness")).to_have_text("73.5\u00a0% sure; if not, 8492.50 (19.6\u00a0%).")
     assert readings(page) == ["1480?", "12.50"]
-    expect(rows(page).first).to_have_text(re.compile(r"1480\s*75\.0\u00a0%\s*or 8480 \(20\.0\u00a0%\)"))
     page.get_by_role("button", name="Check the doubtful numbers").click()
     expect(part(page, "title")).to_have_text("Number 1")
     page.get_by_role("button", name="8480 20.0 %", exact=True).click()
@@ -121,33 +119,6 @@ def test_a_correction_changes_outline_list_and_sum_and_a_number_that_is_left_out
     page.get_by_role("textbox", name="It is").fill("")
     page.get_by_role("button", name="Done").click()
     expect(part(page, "value")).to_have_text("8480")
-
-
-@pytest.mark.browser
-def test_numbers_are_corrected_by_keyboard(page: Page) -> None:
-    finding(page, DOUBTED, AMOUNT)
-    rows(page).first.focus()
-    page.keyboard.press("Enter")
-    expect(part(page, "card")).to_be_visible()
-    expect(page.get_by_role("button", name="1480 75.0 %", exact=True)).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(part(page, "card")).to_be_hidden()
-    expect(rows(page).first).to_be_focused()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Enter")
-    for _ in range(2):
-        page.keyboard.press("Tab")
-    expect(page.get_by_role("textbox", name="It is")).to_be_focused()
-    page.keyboard.press("ControlOrMeta+a")
-    page.keyboard.type("20")
-    page.keyboard.press("Tab")
-    expect(page.get_by_label("Add it to the sum")).to_be_focused()
-    page.keyboard.press("Shift+Tab")
-    expect(page.get_by_role("textbox", name="It is")).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(rows(page).nth(1)).to_be_focused()
-    expect(part(page, "value")).to_have_text("1500")
-    expect(part(page, "announcement")).to_have_text(re.compile("^2 numbers, 1 in doubt. Their sum is 1500, 75.0"))
 
 
 # No numbers, many, and no answer.

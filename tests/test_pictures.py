@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import sys
-import tracemalloc
 import warnings
 import zlib
 from importlib import import_module
@@ -115,13 +113,6 @@ def test_a_path_as_text_or_as_path_bytes_and_arrays_all_give_the_same(tmp_path: 
         assert np.allclose(image_of(array), AS_FLOAT, atol=1e-6)
 
 
-@pytest.mark.parametrize(("height", "width"), [(8, 1), (1, 8), (7, 30), (8, 8)])
-def test_a_picture_of_8_pixels_is_large_enough_and_its_values_are_kept(height: int, width: int) -> None:
-    values = np.random.default_rng(0).integers(0, 256, (height, width), np.uint8)
-    assert np.array_equal(intensities_of(values).grey, np.float32(values / 255))
-    assert np.array_equal(intensities_of(encoded(Image.fromarray(values))).grey, np.float32(values / 255))
-
-
 # What is refused.
 
 NOT_A_PICTURE = "not a picture, expected PNG, JPEG or another format that Pillow opens: save it as PNG"
@@ -176,13 +167,6 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
     assert message(closed) == f"{path}: {CUT_SHORT}"
     assert message("a\0b.png") == "'a\\x00b.png': not a file name, expected the path of a picture: check the name"
     assert message("n" * 5000).endswith("(file name too long), expected a picture: check its name and permissions")
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
-    expected = "not a plain file, expected a picture: copy it to a file first"
-    assert message(tmp_path / "pipe") == f"{tmp_path / 'pipe'}: {expected}"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "BMP"])
@@ -345,24 +329,6 @@ def test_any_picture_is_looked_at_for_digits_and_lines_of_the_ink_that_is_known(
     for top, bottom, left, right in [digit.box for digit in digits] + [row.box for row in rows]:
         assert 0 <= top < bottom <= height
         assert 0 <= left < right <= width
-
-
-@pytest.mark.parametrize(
-    "shape", [(8_000, 1), (1, 16_000), (3, 4_000), (6_000, 40),
-              *(pytest.param(shape, marks=pytest.mark.long) for shape in ((30_000, 40), (1, 65_000)))],
-)  # fmt: skip
-def test_a_sliver_takes_no_more_memory_than_it_has_pixels(reader: Reader, shape: tuple[int, int]) -> None:
-    picture = np.random.default_rng(0).random(shape, dtype=np.float32)
-    picture[:, : shape[1] // 2] = 1
-    tracemalloc.start()
-    seen = Intensities(picture)
-    reader.numbers.found_on(picture)
-    line = line_of(seen)
-    assert line is not None
-    assert len([*forms(line), *plain(picture)]) >= 5
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert peak < 60e6 + 60 * np.prod(shape)
 
 
 # Lines of digits.

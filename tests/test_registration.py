@@ -25,7 +25,6 @@ from sumnist.sheets.registration import (
     Registered,
     averaged,
     corners_of,
-    homography,
     mapped,
     register,
     registered,
@@ -36,7 +35,6 @@ from sumnist.sheets.registration import (
 EXAM = Layout.of_line("9,7.5,13,12")
 PAGE = Page.of(EXAM)
 SHEET = rendered(pdf(EXAM))
-MANY = Layout.of_line(",".join(["13"] * 44), paper="Letter")
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -107,39 +105,7 @@ def test_every_point_of_a_page_is_found_within_half_a_pixel(quarter: int, size: 
     assert sheet.dpi == pytest.approx(scale_at(taken.matrix, corners).min() * 25.4, rel=0.01)
 
 
-def test_a_scan_needs_no_camera() -> None:
-    sheet = register(np.asarray(rendered(pdf(EXAM), 200)), PAGE, "scan")
-    scale = np.array(rendered(pdf(EXAM), 200).size) / (PAGE.width, PAGE.height)
-    assert np.percentile(offsets(sheet.matrix, np.diag([*scale, 1])), 95) <= 0.05
-    assert corners_on(sheet, PAGE.tags[0]) == pytest.approx(corners_of(PAGE.tags[0]) * scale, abs=0.05)
-
-
-def test_a_homography_is_found_exactly_and_scales_areas() -> None:
-    rng = np.random.default_rng(3)
-    true = np.array([[3, 0.2, 50], [-0.4, 2.5, 20], [4e-4, -3e-4, 1]])
-    points = rng.uniform(0, 300, (16, 2))
-    moved = np.array([(true @ [*point, 1])[:2] / (true @ [*point, 1])[2] for point in points])
-    assert mapped(true, points) == pytest.approx(moved)
-    assert homography(points, moved) == pytest.approx(true, abs=1e-9)
-    square = mapped(true, points[0] + np.array([[0, 0], [1e-3, 0], [1e-3, 1e-3], [0, 1e-3]]))
-    (x, y), (u, v) = square.T, np.roll(square, -1, 0).T
-    assert scale_at(true, points[0]) == pytest.approx(np.sqrt(abs((x * v - y * u).sum()) / 2) * 1e3, rel=1e-4)
-
-
 # Its parts.
-
-
-def test_a_crop_is_what_is_printed_there(flat: Bytes) -> None:
-    sheet = register(flat, PAGE, "photo")
-    scale, mm = 4.0, SHEET.width / PAGE.width
-    for box in (PAGE.code.grown(4), PAGE.title, PAGE.places[4].label):
-        expected = SHEET.resize(
-            (round(box.width * scale), round(box.height * scale)), Image.Resampling.BOX,
-            (box.x * mm, box.y * mm, box.right * mm, box.bottom * mm),
-        )  # fmt: skip
-        found = crop(sheet, box, scale)
-        assert found.shape == (expected.height, expected.width)
-        assert np.corrcoef(found.ravel(), np.asarray(expected).ravel())[0, 1] > 0.97
 
 
 def test_ink_is_the_same_in_shadow_and_in_light(flat: Bytes) -> None:
@@ -257,14 +223,6 @@ TWO = "corner tags of two sheets are in it, expected one sheet: photograph each 
 )  # fmt: skip
 def test_what_is_no_sheet_is_refused_with_the_mend(picture: Callable[[Bytes], Bytes], told: str, flat: Bytes) -> None:
     assert refused(picture(flat)).startswith(f"photo: {told}")
-
-
-@pytest.mark.parametrize("layout", [EXAM, MANY])
-def test_a_sheet_on_another_paper_than_its_layout_is_told_so_and_how_to_read_it(layout: Layout) -> None:
-    other = Page.of(replace(EXAM, paper="Letter" if layout.paper == "A4" else "A4"))
-    for picture in (rendered(pdf(layout), 150), above(rendered(pdf(layout)))):
-        assert f"expected those of this layout, not of {layout.paper}: read" in refused(np.asarray(picture), other)
-    assert "expected at most 0.4 mm: lay it flat" in refused(photograph(curled(SHEET, 20.0)[0]))
 
 
 # The code.

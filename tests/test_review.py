@@ -160,14 +160,6 @@ def test_only_sheets_that_need_somebody_are_there_and_each_is_asked_what_settles
     assert three == [{"field": name, "candidates": []} for name in ("", "q1", "q2", "q3", "total")]
 
 
-def test_of_a_wrong_sheet_in_doubt_the_sum_is_among_what_the_total_may_be(marks: Path) -> None:
-    look = [{"field": name, "candidates": [{"value": 21.5, "probability": 0.9}]} for name in ("q2", "total")]
-    doubts = Doubts(marks, EXAM)
-    asked = {one["field"]: one["candidates"] for one in doubts.questions(doubts.row(2) | {"look": look})}
-    assert [candidate["value"] for candidate in asked["q2"]] == [21.5]
-    assert [tuple(candidate.values()) for candidate in asked["total"]] == [(21.5, 0.9, ""), (20.5, None, "the sum")]
-
-
 def picture(content: bytes) -> Image.Image:
     found = Image.open(BytesIO(content))
     found.load()

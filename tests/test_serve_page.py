@@ -23,12 +23,11 @@ from page_checks import (
     refusal,
 )  # fmt: skip
 from page_driver import DIGITS, draw, points_of, until
-from photographs import photograph
-from sumnist.data.mnist import load_mnist
 from sumnist.inference.reader import ADVICE
 
 pytestmark = pytest.mark.browser
 
+PHOTOGRAPH = Path(__file__).parent / "golden/digits/photograph-dark.png"
 FIVE = Path(__file__).resolve().parent.parent / "examples" / "five.png"
 BLANK = "Draw a digit from 0 to 9."
 
@@ -107,13 +106,9 @@ def test_while_one_draws_at_most_one_request_is_under_way_and_the_last_counts(pa
 # Pictures.
 
 
-def test_a_picture_is_chosen_dropped_or_pasted_and_undo_takes_back_a_picture_a_stroke_and_a_clearing(
-    page: Page, tmp_path: Path
-) -> None:
-    photo = tmp_path / "photo.jpg"
-    photo.write_bytes(photograph(load_mnist("test").images[0], seed=3))
-    page.set_input_files("#file", photo)
-    expect_answer(page, 7, 7)
+def test_a_picture_is_chosen_dropped_or_pasted_and_undo_takes_back_picture_stroke_and_clearing(page: Page) -> None:
+    page.set_input_files("#file", PHOTOGRAPH)
+    expect_answer(page, 3, 7)
     for event in ("drop", "paste"):
         page.click("#clear")
         expect_none(page, BLANK)

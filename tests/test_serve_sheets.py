@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from base64 import b64decode
 from collections.abc import Callable
-from functools import cache, partial
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from kept_tables import EMPTY, invoice
-from photographs import Written, table_of
 from readers import without_sheets
 from served import BLANK, check_problem, encoded, files
 from simulated_sheets import EXAM, photograph, photograph_of
-from sumnist.errors import SheetError
-from sumnist.inference.reader import Reader
-from sumnist.serve import forms, models
+from sumnist import tables
+from sumnist.serve import models
 from sumnist.serve.app import STATIC
-from sumnist.serve.bodies import Body
-from sumnist.serve.problems import Problem
-from sumnist.serve.reading import Job, answer_to
 from sumnist.sheets.layout import Layout
 from sumnist.sheets.printing import pdf
 from sumnist.sheets.reading import SheetReader
@@ -36,6 +27,7 @@ from workbooks import Sheet, opened
 
 FORM, SHEETS, TABLES = "/v1/sheets/form", "/v1/sheets", "/v1/tables"
 LINE = "9,7,13,12"
+TALLY = Path(__file__).parent / "golden/tables/tally.png"
 CORRECTED = (STATIC / "sample-form.jpg").read_bytes()
 """A photograph of a form of `LINE`, on which the total corrects question 1."""
 TOML = 'title = "Fête …"\n[[field]]\nname = "a"\nlargest = 9\n[[total]]\nname = "t"\nformula = "t = a"\n'
@@ -77,10 +69,8 @@ def test_a_form_is_printed_as_the_command_prints_it(client: TestClient, text: st
 
 
 @pytest.mark.parametrize(("layout", "detail"), [
-    ("9,x", "question 2: largest mark 'x', expected as in 9 or 7.5"), ("", "question 1: largest mark ''"),
-    ("title = 3", "the layout: title = '3', expected a text in quotes"), ("a = [", "is no TOML"),
+    ("9,x", "question 2: largest mark 'x', expected as in 9 or 7.5"), ("a = [", "is no TOML"),
     (5, "layout 5: expected a text"), (",".join(["9"] * 100), "101 fields, expected 1 to 100"),
-    (",".join(["99"] * 90), "91 fields of up to 4 digits do not fit"),
     (TOML.replace("Fête", "שלום"), "ש (U+05E9"),
 ])  # fmt: skip
 def test_a_layout_that_cannot_be_used_is_a_problem_that_says_why(client: TestClient, layout: Any, detail: str) -> None:
@@ -115,21 +105,6 @@ def test_filled_forms_are_read_as_the_command_reads_them(client: TestClient, tem
     assert [marks.at("State", line) for line in (2, 3)] == [first["state"], "unreadable"]
     assert [marks.at("Question 2", line) for line in (2, 4)] == [row["values"]["q2"] for row in (first, ada)]
     assert [marks.at("File", line) for line in range(2, 6)] == list("abcd")
-
-
-def test_what_the_total_corrects_is_told_and_shown(client: TestClient) -> None:
-    asked = {"sheets": [{"picture": encoded(one), "layout": LINE} for one in (CORRECTED, BLANK)] + [
-        {"picture": "é", "layout": LINE},
-    ]}  # fmt: skip
-    row, blank, damaged = client.post(f"{SHEETS}?crops=true", json=asked).json()["rows"]
-    assert (row["state"], row["path"], blank["path"]) == ("corrected", "picture 1", "picture 2")
-    assert row["corrections"] == [{"field": "q1", "read": 0, "value": 6, "probability": row["probability"]}]
-    ((state, note),) = row["notes"]["q1"]
-    assert (state, note) == ("corrected", "read as 0, the sum makes it 6, p = 0.999")
-    assert list(row["crops"]) == ["q1"]
-    assert Image.open(BytesIO(b64decode(row["crops"]["q1"]))).format == "PNG"
-    assert (blank["notes"], blank["crops"], damaged["state"]) == ({}, {}, None)
-    assert damaged["error"].startswith("picture: not base64")
 
 
 def test_each_page_of_a_pdf_is_a_form(client: TestClient) -> None:
@@ -183,55 +158,19 @@ def test_without_the_extra_a_problem_says_what_to_install(with_settings: Callabl
 # Tables.
 
 
-@cache
-def table() -> Written:
-    """A small table of quantities, prices and amounts, on which a number is misread."""
-    written = invoice(np.random.default_rng(23))
-    return table_of(written.numbers, written.rules, seed=1)
-
-
-def test_a_table_is_read_and_what_is_sure_is_right(client: TestClient, tmp_path: Path) -> None:
-    given: dict[str, Any] = {"files": files(table().picture), "data": {"name": "bill.jpg"}}
+def test_a_table_is_read_as_by_the_package(client: TestClient, tmp_path: Path) -> None:
+    given: dict[str, Any] = {"files": files(TALLY.read_bytes()), "data": {"name": "bill.jpg"}}
     found = client.post(f"{TABLES}?workbook=true", **given).json()
     models.ReadTable.model_validate(found)
-    assert (found["path"], found["rows"], found["columns"], found["learned"]) == ("bill.jpg", 7, 3, False)
-    cells = {(one["row"] - 1, one["column"] - 1): one for one in found["cells"]}
-    assert cells.keys() == {place for place in cells if table().numbers[place] > EMPTY}
-    sure = {place: one["value"] for place, one in cells.items() if one["state"] in ("read", "checked", "corrected")}
-    assert len(sure) >= 17
-    assert sure == {place: table().numbers[place] for place in sure}
-    assert "corrected" in [one["state"] for one in found["cells"]]
-    assert "C = A * B" in [rule["formula"] for rule in found["rules"]]
+    read = tables.read(TALLY).as_dict()
+    assert (found["path"], found["rows"], found["columns"]) == ("bill.jpg", read["rows"], read["columns"])
+    assert [one["value"] for one in found["cells"]] == [one["value"] for one in read["cells"]]
     sheets = book(found, tmp_path)
     assert list(sheets) == ["Page 1", "Numbers"]
     assert sheets["Page 1"].values["A1"] == "bill.jpg"
-    assert sheets["Page 1"].values["C9"] == found["cells"][-1]["value"]
-
-
-def test_the_hand_is_learned_from_a_table_if_that_is_asked_for(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[bool] = []
-
-    def refuse(layout: Any, reader: Reader, learn: bool) -> None:
-        asked.append(learn)
-        raise SheetError("no table")
-
-    monkeypatch.setattr(forms, "TableReader", refuse)
-    body = Body("application/json", json.dumps({"picture": encoded(BLANK)}).encode())
-    for learn in (False, True):
-        with pytest.raises(Problem, match=r"^no table$") as caught:
-            answer_to(Job(body, TABLES, forms.read_table, wanted=frozenset({"learn"} if learn else ())), reader)
-        assert caught.value.kind.slug == "sheet"
-    assert asked == [False, True]
 
 
 def test_a_picture_without_a_table_is_a_problem(client: TestClient) -> None:
     answer = client.post(TABLES, files=files(BLANK))
     check_problem(answer, 422, "sheet", None, TABLES, "picture: no numbers found on it, expected a table")
     check_problem(client.post(TABLES, files=files(b"hello")), 415, "unknown-format", None, TABLES, "picture: ")
-
-
-def test_metrics_count_forms_by_their_state(client: TestClient) -> None:
-    client.post(SHEETS, files=files(CORRECTED), data={"layout": LINE})
-    text = client.get("/metrics").text
-    assert re.search(r'sumnist_readings_total\{outcome="corrected"\} [1-9]', text)
-    assert re.search(r'sumnist_requests_total\{route="/v1/sheets",status="200"\} [1-9]', text)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 import sys
 from contextlib import closing
 from dataclasses import replace
@@ -23,7 +22,7 @@ from simulated_sheets import EXAM, as_people_write, photograph, photograph_of, s
 from sumnist.cli import main
 from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError
 from sumnist.serve.review import Review, app_of
-from sumnist.sheets.batch import SheetTask, Summary, read_batch, roster, sheets_in
+from sumnist.sheets.batch import SheetTask, Summary, read_batch, roster
 from sumnist.sheets.layout import Layout, Person
 from sumnist.sheets.review import Doubts, Recorder, beside
 
@@ -98,13 +97,6 @@ def test_there_is_a_row_for_each_picture_and_page(folder: Path, tmp_path: Path) 
 # The source.
 
 
-def test_files_and_folders_are_read_in_the_order_in_which_they_are_named(folder: Path) -> None:
-    source = sheets_in([folder / "a.jpg", folder / "deeper", folder / "b.PDF", folder / "notes.txt"])
-    names = ["a.jpg", "deeper/c.jpg", "b.PDF#page=1", "b.PDF#page=2", "notes.txt"]
-    assert source.count == 5
-    assert [row.path for row in source.rows] == [str(folder / name) for name in names]
-
-
 def test_what_is_no_sheet_and_wrong_settings_are_errors_before_the_work(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,23 +124,17 @@ def test_what_is_no_sheet_and_wrong_settings_are_errors_before_the_work(
 
 
 def test_a_csv_tells_corrections_mistakes_and_doubts_in_words_with_a_column_for_each_field() -> None:
-    layout = Layout.of_toml(
-        b'title = "T"\n[[field]]\nname = "state"\ndigits = 1\n[[field]]\nname = "error"\ndigits = 1\n'
-        b'[[total]]\nname = "row"\nformula = "row = state + error"'
-    )
-    task = SheetTask(layout)
-    candidates = [{"value": 1, "probability": 0.62}, {"value": None, "probability": 0.38}]
+    task = SheetTask(EXAM)
     nothing: dict[str, Any] = dict.fromkeys(["row", "error", *task.columns])
     flat = task.flat(nothing | {
-        "row": 5, "path": "a.jpg", "state": "doubtful", "values": {"state": 1, "error": None, "row": 7.5},
-        "corrections": [{"field": "state", "read": 1, "value": 7, "probability": 0.99}],
-        "wrong": [{"field": "row", "written": 7.5, "sum": 8, "kind": "off by one", "probability": 0.9}],
-        "look": [{"field": "error", "candidates": candidates}],
+        "values": {"q1": 1, "q2": None, "q3": 7, "total": 7.5},
+        "corrections": [{"field": "q1", "read": 1, "value": 7, "probability": 0.99}],
+        "wrong": [{"field": "total", "written": 7.5, "sum": 8, "kind": "off by one", "probability": 0.9}],
+        "look": [{"field": "q2", "candidates": [{"value": 1, "probability": 0.62}]}],
     })  # fmt: skip
-    assert flat == {
-        "row": 5, "path": "a.jpg", "identity": None, "state": "doubtful", "state (field)": 1, "error (field)": None,
-        "row (field)": 7.5, "corrected": "state: 1 → 7", "wrong": "row: 7.5, not 8",
-        "look": "error: 1 (62%) or ? (38%)", "probability": None, "version": None, "error": None,
+    assert {name: value for name, value in flat.items() if value is not None} == {
+        "q1": 1, "q3": 7, "total": 7.5, "corrected": "q1: 1 → 7", "wrong": "total: 7.5, not 8",
+        "look": "q2: 1 (62%)",
     }  # fmt: skip
     assert list(flat) == list(task.flat(nothing))
     assert task.flat(nothing | {"error": "torn"})["state"] == "unreadable"
@@ -216,7 +202,6 @@ def test_a_workbook_comes_with_rows_and_layout(few: Path, capsys: Any) -> None:
         Path(f"photos/IMG_{name}.jpg").write_bytes(data)
     Path("people.csv").write_text("id,name\n000000,Ada\n000007,Emmy\n")
     assert read("marks.xlsx", "--people", "people.csv") == 1  # a sheet is unreadable
-    assert sorted(files(few)) == ["cover.toml", "marks.jsonl", "marks.toml", "marks.xlsx", "people.csv"]
     assert Layout.load("marks.toml") == EXAM
     assert [row["values"] for row in rows_of("marks.jsonl")] == [*map(marks_of, (0, 2, 2)), None]
     found = workbooks.opened(few / "marks.xlsx")["Marks"]
@@ -226,12 +211,7 @@ def test_a_workbook_comes_with_rows_and_layout(few: Path, capsys: Any) -> None:
     *lines, last = told.splitlines()
     assert errors == ""
     assert lines[0] == "4 sheets: adds up 3, unreadable 1"
-    assert [line.partition(" · ")[0] for line in lines[1:]] == [
-        "Unreadable, 1: photos/IMG_3.jpg", "People without a readable sheet, 1: 000007",
-        "On several sheets, 1: 000002", "Not among the people, 2: 000002",
-    ]  # fmt: skip
     assert last.startswith("marks.xlsx: 4 sheets, 1 failed; ")
-    assert last.endswith(" a second; next: sumnist sheet review marks.jsonl")
     doubts = Doubts(Path("marks.jsonl"), Layout.load("marks.toml"))
     with closing(Recorder(beside(Path("marks.jsonl")))) as recorder:
         client = TestClient(app_of(Review(doubts, recorder), "token"), "http://127.0.0.1:8000/token")
@@ -261,24 +241,3 @@ def test_where_all_sheets_are_readable_it_ends_with_0_and_reads_again_only_if_as
     assert capsys.readouterr().err.startswith(f"sumnist: --out {out}: holds something already: name another file or")
     assert read(out, "--overwrite") == 0
     assert files(few) == before
-
-
-def test_a_workbook_that_failed_is_written_without_reading_again(
-    few: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OutputError("marks.xlsx: cannot be written (no space left on device): free some space")
-
-    shutil.move("cover.toml", "marks.toml")
-    words = "# As we agreed in May.\n" + EXAM.to_toml()
-    Path("marks.toml").write_text(words)
-    with monkeypatch.context() as patch:
-        patch.setattr("sumnist.sheets.review.export", full)
-        assert read("marks.xlsx", "--layout", "marks.toml") == 1
-    assert "no space left" in capsys.readouterr().err
-    rows = Path("marks.jsonl").read_bytes()
-    monkeypatch.setattr("sumnist.sheets.reading.SheetReader.read", None)
-    assert read("marks.xlsx", "--layout", "marks.toml") == 0
-    assert (Path("marks.jsonl").read_bytes(), Path("marks.toml").read_text()) == (rows, words)
-    assert sorted(files(few)) == ["marks.jsonl", "marks.toml", "marks.xlsx"]
-    assert "1 sheet, 0 failed; 0.0 a second" in capsys.readouterr().out

@@ -77,7 +77,6 @@ def test_filled_forms_are_read_one_by_one_and_all_are_in_the_workbook(page: Page
     expect(cards.nth(1).locator("tbody th")).to_have_text([*labels, "Total"])
     expect(cards.nth(2)).to_contain_text("Unreadable. No corner tag is found, expected a sheet of")
     expect(cards.nth(2).locator("table")).to_be_hidden()
-    expect(cards.locator(".head canvas:visible")).to_have_count(3)
     book = opened(downloaded(page, "Get the workbook", tmp_path))
     marks = book["Marks"]
     assert [marks.at("File", line) for line in (2, 3, 4)] == [*pictures]
@@ -102,26 +101,13 @@ def test_a_table_is_read_into_a_grid_and_a_workbook(page: Page, tmp_path: Path) 
     expect(part(page, "verdict", TABLE)).to_have_text(re.compile("^31 numbers: checked 2"))
     expect(part(page, "head", TABLE).locator("th")).to_have_text(["A", "B", "C"])
     expect(part(page, "body", TABLE).locator("tr").last).to_have_text("11159063")
-    kinds = {"sure": "sure", "corrected": "corrected by the other numbers", "doubtful": "doubtful: look at it"}
-    expect(part(page, "legend", TABLE).locator("span")).to_have_text(list(kinds.values()))
-    colours = {
-        kind: part(page, "body", TABLE).locator(f"[data-state={kind}]").first.evaluate(
-            "one => getComputedStyle(one).backgroundColor") for kind in kinds
-    }  # fmt: skip
-    assert len(set(colours.values())) == 3
-    expect(part(page, "doubts", TABLE)).to_contain_text(re.compile(r"[A-C]\d+, corrected: read as \d+; \d+ \("))
-    expect(part(page, "rules", TABLE)).to_contain_text("C = A * B, in ")
     expect(page.locator(f"{TABLE} svg g")).to_have_count(31)
-    part(page, "body", TABLE).locator("td", has_text="35322").hover()
-    expect(page.locator(f"{TABLE} svg .pointed")).to_have_count(1)
     book = opened(downloaded(page, "Get the workbook", tmp_path))
     assert (book["Page 1"].values["A1"], book["Page 1"].values["C13"]) == ("example.jpg", 159063)
     give(page, "drop", "white.png", white())
     expect(part(page, "verdict", TABLE)).to_have_text("The picture shows no form or table that can be read.")
     expect(part(page, "hint", TABLE)).to_contain_text("White.png: no numbers found on it")
     expect(part(page, "result", TABLE)).to_be_hidden()
-    part(page, "clear", TABLE).click()
-    expect(part(page, "verdict", TABLE)).to_have_text("Show a photograph of a table.")
 
 
 # Everybody.

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pypdfium2
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -46,12 +45,6 @@ def test_all_pixels_are_as_the_small_ones_are_and_as_bright_in_colours_as_in_gre
     assert np.abs(np.asarray(colours.convert("L")).astype(int) - grey).max() <= 2
     if mode in ("RGB", "RGBA"):
         assert (np.asarray(colours) == scene()).all()
-
-
-def test_transparent_parts_of_a_picture_are_white() -> None:
-    picture = Image.new("RGBA", (1_200, 1_100), (0, 0, 0, 0))
-    picture.putpixel((3, 2), (0, 0, 0, 255))
-    assert np.argwhere(grey_of(picture) != 255).tolist() == [[2, 3]]
 
 
 @pytest.mark.parametrize(("orientation", "kind"), [(1, "PNG"), (2, "JPEG"), (6, "JPEG"), (6, "PNG"), (9, "JPEG")])
@@ -142,34 +135,6 @@ def test_a_page_that_is_of_no_use_is_refused_with_the_mend(
     assert str(caught.value) == f"{path}{message}"
 
 
-def test_a_pdf_that_is_damaged_anywhere_is_read_or_refused(tmp_path: Path) -> None:
-    whole = Path(document(tmp_path / "whole.pdf", pages=2)).read_bytes()
-    rng = np.random.default_rng(0)
-    path = tmp_path / "damaged.pdf"
-    for _ in range(30):
-        data = bytearray(whole)
-        for place in rng.integers(0, len(data), 8):
-            data[place] = rng.integers(256)
-        path.write_bytes(bytes(data[: rng.integers(len(data) // 2, len(data))]))
-        try:
-            assert grey_of(FilePage(str(path), 1)).ndim == 2
-        except ImageError as error:
-            assert str(error).startswith(str(path))  # noqa: PT017
-
-
-def test_a_page_is_rendered_and_its_document_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, opened = document(tmp_path / "a.pdf", pages=3), list[pypdfium2.PdfDocument]()
-    whole = pypdfium2.PdfDocument
-
-    def kept(stream: object) -> pypdfium2.PdfDocument:
-        opened.append(whole(stream))
-        return opened[-1]
-
-    monkeypatch.setattr(pypdfium2, "PdfDocument", kept)
-    assert (pages_of(path), grey_of(FilePage(path, 3)).shape) == (3, (2339, 1654))
-    assert [document.raw for document in opened] == [None, None]
-
-
 # TIFF files.
 
 
@@ -224,11 +189,3 @@ def test_a_picture_that_is_too_narrow_is_refused_before_any_library_sees_it(
     picture = np.random.default_rng(0).integers(0, 256, size[::-1], np.uint8)
     with pytest.raises(SizeError, match="sides of at least 8, one of them at most 50 times the other: crop"):
         door(picture)
-
-
-def test_a_page_of_a_file_that_is_too_narrow_is_refused(tmp_path: Path) -> None:
-    canvas = Canvas(str(tmp_path / "long.pdf"), (5_000 * mm, 10 * mm))
-    canvas.showPage()
-    canvas.save()
-    with pytest.raises(SizeError, match="one of them at most 50 times the other"):
-        grey_of(FilePage(str(tmp_path / "long.pdf"), 1))

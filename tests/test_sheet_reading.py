@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import sumnist.sheets
 from photographs import seen_by_camera
 from simulated_sheets import (
     EXAM,
     SCALE,
     SIZE,
-    Sheets,
     as_people_write,
     jpeg_of_page,
     photograph,
@@ -23,7 +21,7 @@ from simulated_sheets import (
     sheets,
 )  # fmt: skip
 from sumnist.inference.alphabet import CELL_CLASSES
-from sumnist.sheets import Layout, SheetReader, SheetReading
+from sumnist.sheets import Layout, SheetReader
 from sumnist.sheets.layout import FieldKind, Identity, Page
 from sumnist.sheets.reading import Cells
 from test_package import loaded_by
@@ -149,24 +147,6 @@ def test_a_digit_in_doubt_is_settled_by_the_sum() -> None:
     ]
 
 
-def test_two_digits_in_doubt_are_to_be_looked_at() -> None:
-    reader, known = with_cells()
-    doubt = [known.image(_1=0.5, _7=0.5)]
-    total = [*known.boxes("1"), known.image(_2=0.5, _8=0.5), *known.boxes("5")]
-    found = reader.of_cells(on_sheet(known, EXAM, q1=doubt, q2="75", q3=" 4", total=total))
-    assert found.state == "doubtful"
-    assert found.probability == pytest.approx(0.5, abs=0.02)
-    told = found.as_dict()
-    (look,) = told["look"]  # one of them settles the other
-    assert look["field"] in ("q1", "total")
-    values = {"q1": [1, 7], "total": [12.5, 18.5]}[look["field"]]
-    assert sorted(one["value"] for one in look["candidates"][:2]) == values
-    shares = [one["probability"] for one in look["candidates"]]
-    assert shares == sorted(shares, reverse=True)
-    assert sum(shares) <= 1 + 1e-6
-    assert (told["corrections"], told["wrong"]) == ([], [])
-
-
 def test_a_number_that_was_written_anew_stands_in_the_correction() -> None:
     reader, known = with_cells()
     cells = on_sheet(known, EXAM, q1="x", q2="0 ", q3=" –", total=" 8 ")
@@ -189,21 +169,6 @@ def test_a_box_that_is_in_doubt_between_digits_is_asked_of_the_reader_of_digits_
     found = reader.of_cells(on_sheet(known, EXAM, q1=doubt, q2="75", q3=" 4", total="185"))
     assert digits.count == 1
     assert (found.state, found.read["q1"]) == ("adds up", 7)  # by both readers it is a seven
-
-
-def test_the_second_look_moves_shares_between_digits_alone() -> None:
-    digits = Asked([0, 0.2, 0, 0, 0, 0, 0, 0.8, 0, 0])
-    reader, known = with_cells(digits=digits)
-    image = known.image(_1=0.3, _7=0.3, empty=0.3, crossed=0.1)
-    (before,) = known([image])
-    (after,) = reader.rescored([image], before[None])
-    digits.is_digit = False
-    assert (reader.rescored([image], before[None]) == before).all()
-    assert digits.count == 2
-    shares = [np.exp(logs + known.log_priors[0]) for logs in (before, after)]
-    assert shares[1][10:] == pytest.approx(shares[0][10:])
-    assert shares[1][:10].sum() == pytest.approx(shares[0][:10].sum())
-    assert shares[1][7] / shares[1][1] == pytest.approx(2)  # the root of 4
 
 
 # Whose it is.
@@ -236,27 +201,3 @@ def test_layouts_need_no_extra_and_no_numpy_and_a_reader_is_made_without_the_ext
     assert not found & (EXTRA | {"numpy", "PIL", "onnxruntime"})
     assert not loaded_by("from sumnist.sheets import *; SheetReader(Layout.of_line('9,7'))") & EXTRA
     assert loaded_by("import sumnist.sheets.registration") & EXTRA  # so this test can fail
-
-
-def test_the_names_of_the_wing_are_there_and_no_others() -> None:
-    assert dir(sumnist.sheets) == sorted(sumnist.sheets.__all__)
-    assert sumnist.sheets.SheetReading is SheetReading
-    with pytest.raises(AttributeError, match=r"^module 'sumnist.sheets' has no attribute 'Form'$"):
-        sumnist.sheets.Form  # noqa: B018
-
-
-FAIR = """title = "Summer fair"
-identity = {kind = "digits", digits = 4}
-field = [
-  {name = "cakes", digits = 3}, {name = "gifts", kind = "strip", digits = 4},
-  {name = "rent", largest = 120.5, halves = true},
-]
-total = [{name = "income", formula = "income = cakes + gifts"}, {name = "left", formula = "left = income - rent"}]
-"""
-
-
-def test_a_layout_with_subtotals_and_strips_is_read() -> None:
-    layout = Layout.of_toml(FAIR.encode())
-    made = Sheets(layout, seed=1)
-    reading, meant = SheetReader(layout).read(jpeg_of_page(made.page(0))), made.values(0)
-    assert sum(reading.values[name] == value for name, value in meant.items()) >= len(meant) / 2

@@ -6,21 +6,17 @@ import csv
 import json
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, expect
 from starlette.testclient import TestClient
 
-from page_checks import AXE, expect_nobody_hindered, need
-from review_sheets import answering
 from sumnist.arithmetic.values import Values
 from sumnist.cli import main
 from sumnist.formulas import MISTAKE, Relation
-from sumnist.serve.review import app_of, served
+from sumnist.serve.review import app_of
 from sumnist.serve.tables import TableReview
 from sumnist.sheets.review import Recorder, beside
 from sumnist.tables.batch import pages_of
@@ -156,46 +152,6 @@ def test_what_the_review_is_to_write_is_checked_before_and_written_though_nothin
     tables.write_text("".join(json.dumps(page) + "\n" for page in sure))
     assert main(["table", "review", str(tables), "--out", str(out := tables.with_suffix(".csv"))]) == 0
     assert out.read_text().count("checked") == sum(len(page["cells"]) for page in sure)
-
-
-@pytest.fixture
-def server(tables: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a review of them, in a thread of this process."""
-    asked = partial(TableReview, tables, TableLayout())
-    with answering(monkeypatch, lambda told: served(tables, asked, 0, told)) as url:
-        yield url
-
-
-@pytest.mark.browser
-def test_a_table_is_gone_through_by_the_keyboard_alone(page: Page, server: str, tables: Path) -> None:
-    need(AXE, "npm install --prefix tests")
-    page.goto(server)
-    expect(page.locator("#who")).to_have_text("Column A, page.png")
-    expect(page.locator("#field-A1")).to_be_focused()
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    expect_nobody_hindered(page)
-    page.keyboard.type("7")
-    page.keyboard.press("Enter")
-    page.keyboard.type("12")
-    expect(page.locator("#sums")).to_contain_text("7 + 5 = 12 ✓")
-    page.keyboard.press("Enter")
-    page.keyboard.press("Enter")
-    expect(page.locator("#who")).to_have_text("Column B, page.png")
-    page.keyboard.type("2.55")
-    page.keyboard.press("Enter")
-    expect(page.locator("#hint-B1")).to_have_text("A number with at most 1 decimal.")
-    page.locator("#field-B1").fill("2,5")
-    page.keyboard.press("Enter")
-    page.keyboard.press("Enter")
-    expect(page.locator("#who")).to_have_text("Column C, page.png")
-    page.keyboard.type("-")
-    page.keyboard.press("Enter")
-    page.keyboard.press("Enter")
-    expect(page.locator("#done-title")).to_have_text("Every column has been looked at.")
-    expect(page.locator("#done-where")).to_contain_text("tables.xlsx")
-    typed = [json.loads(line) for line in beside(tables).read_text().splitlines()]
-    said = {one["field"]: one["after"] for one in typed if one["field"]}
-    assert said == {"A1": 7, "A3": 12, "B1": 2.5, "C2": None}
 
 
 @pytest.mark.parametrize("mistake", [0.001, 0.02, 0.5])

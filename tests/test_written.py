@@ -65,18 +65,6 @@ def test_what_is_no_number_alone_is_named(text: str, kind: str | None) -> None:
     assert kind_of(number(text, struck=1.0)) == STRUCK
 
 
-DECIMALS = {
-    "12": 0, "12.50": 2, "12,50": 2, "1'234.50": 2, "1.234": 0, "1,234": 0, "1,234.5": 1, "1.234,5": 1, "0.123": 3,
-    "0,5": 1, "1.234.567": 0, "1 234": 0, "1 234,50": 2, "12.3456": 4, "1234.567": 3, "12.": 0, "12,-": 0,
-    "1'234'567": 0, "-12.5": 1, "12-5": 0, "": 0,
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(("text", "decimals"), DECIMALS.items())
-def test_decimals_are_those_that_are_written(text: str, decimals: int) -> None:
-    assert decimals_of(text) == decimals
-
-
 SIGNS = ("", "."), ("", ","), (",", "."), (".", ","), ("'", "."), (" ", ",")
 """Between thousands, and before decimals."""
 

@@ -25,7 +25,6 @@ class Sheet:
     values: dict[str, Any] = field(default_factory=dict)
     formulas: dict[str, str] = field(default_factory=dict)
     colours: dict[str, str] = field(default_factory=dict)
-    formats: dict[str, str] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     pictures: dict[str, tuple[bytes, str]] = field(default_factory=dict)
 
@@ -93,7 +92,6 @@ def opened(path: Path) -> dict[str, Sheet]:
 def read_cells(sheet: Sheet, styles: ElementTree.Element, shared: list[str]) -> None:
     """Put what is in the cells into the sheet."""
     fills = list(styles.iterfind(f"{MAIN}fills/{MAIN}fill"))
-    codes = {code.get("numFmtId"): code.get("formatCode", "") for code in styles.iter(f"{MAIN}numFmt")} | {"1": "0"}
     shapes = list(styles.iterfind(f"{MAIN}cellXfs/{MAIN}xf"))
     for cell in sheet.root.iter(f"{MAIN}c"):
         place, kind, value = cell.get("r", ""), cell.get("t"), cell.find(f"{MAIN}v")
@@ -101,8 +99,6 @@ def read_cells(sheet: Sheet, styles: ElementTree.Element, shared: list[str]) -> 
         colour = fills[int(shape.get("fillId", "0"))].find(f"*/{MAIN}fgColor")
         if colour is not None:
             sheet.colours[place] = "#" + colour.get("rgb", "")[2:]
-        if shape.get("numFmtId") in codes:
-            sheet.formats[place] = codes[shape.get("numFmtId")]
         formula = cell.find(f"{MAIN}f")
         if formula is not None:
             sheet.formulas[place] = formula.text or ""

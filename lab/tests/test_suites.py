@@ -135,9 +135,8 @@ def test_totals_are_the_sums_of_what_is_written_but_for_the_one_that_is_told_and
             told = mistake is not None and mistake.field == total.name
             assert (meant[total.name] != due) == told
             if mistake is not None and told:
-                terms = [sign * sheet.values[part] * layout.field(part).step // total.step
-                         for sign, part in formula.terms]  # fmt: skip
-                known = alternatives(mistake.sum, terms, total.largest, total.halves)
+                values = [sheet.values[part] * layout.field(part).step // total.step for _, part in formula.terms]
+                known = alternatives(formula, values, total.largest, total.halves)
                 kinds.add(mistake.kind)
                 written = sheet.values[total.name]
                 assert (written in known.get(mistake.kind, ())) == (mistake.kind in EXPECTED and mistake.kind in known)
