@@ -13,19 +13,14 @@ from PIL import Image
 from playwright.sync_api import Page, ViewportSize, expect
 
 from drawings import encoded
-from sumnist.inference.ctc import Candidate
-from sumnist.inference.numbers import NumberReading
 from sumnist.inference.reader import ADVICE
 
 PHONE = ViewportSize(width=360, height=740)
-TABLET = ViewportSize(width=820, height=1180)
 DESK = ViewportSize(width=1280, height=800)
 SETTINGS: tuple[tuple[ViewportSize, Literal["dark", "light"]], ...] = ((PHONE, "dark"), (DESK, "light"))
 READ, READ_NUMBER = "**/v1/read?image=true&beside=true*", "**/v1/read-number"
 AXE = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
 
-LEFT_OUT = [3, 0, 7, 4, 1, 8, 5, 2, 9, 6]
-"""For each digit, the number that the network that learned to add was never trained with."""
 STILL = {"reduced_motion": "reduce"}
 """Settings of a browser in which nothing on the page moves by itself."""
 
@@ -60,22 +55,6 @@ def refusal(reason: str) -> dict[str, Any]:
         "sums": list(range(7, 17)), "sum_probabilities": shares, "accepted": False, "reason": reason,
         "advice": ADVICE.get(reason), "is_digit_probability": 0.031, "how": "dark ink", "image": [[0.5] * 28] * 28,
     }  # fmt: skip
-
-
-def number_reading(shares: dict[str, float], reason: str | None = None, value: Any = None) -> dict[str, Any]:
-    """A reading of a number as the server answers it, by the probabilities of what is written. `value` is that of the
-    first, unless its digits are."""
-    of_digits = {text: int(re.sub(r"\D", "", text)) for text in shares}
-    text, share = next(iter(shares.items()))
-    of_digits[text] = of_digits[text] if value is None else value
-    candidates = tuple(Candidate(text, of_digits[text], share) for text, share in shares.items())
-    wide = 500 / len(text)
-    places = tuple((wide * place, wide * (place + 1)) for place in range(len(text)))
-    other = 1 - sum(shares.values())
-    return NumberReading(
-        text, of_digits[text], share, candidates, other, reason is None, reason, 0.9, places, (20, 200, 0, 500),
-        "dark ink, whole",
-    ).as_dict()  # fmt: skip
 
 
 def answering(page: Page, body: dict[str, Any], status: int = 200, **headers: str) -> None:

@@ -47,28 +47,6 @@ def test_the_reading_and_its_steps_are_those_that_are_given_without(reader: Read
     assert np.array_equal(pixels(inside.as_dict()["steps"][-1]["pixels"]), last.ravel())
 
 
-def test_all_that_was_tried_is_there_with_what_the_network_says_of_it_and_the_best_is_chosen(reader: Reader) -> None:
-    reading, inside = read_inside(reader, DOUBTFUL, 0)
-    made = [verdict.proposal for verdict in reader.read_tried(DOUBTFUL, 0)[2]]
-    assert [tried.how for tried in inside.proposals] == [
-        "dark ink",
-        *(f"dark ink, found{what}" for what in ("", ", its ink alone")),
-    ]
-    for tried, proposal in zip(inside.proposals, made, strict=True):
-        answer = reader.network.answer(tried.image[None, None])
-        assert answer.is_digit is not None
-        assert proposal is not None
-        assert tried.image.tolist() == proposal.image.tolist()
-        said = np.exp(answer.digit[0]) * (1 if proposal.witness is None else proposal.witness)
-        assert (tried.digit, tried.weight) == (said.argmax(), proposal.weight)
-        assert tried.confidence == pytest.approx(said.max() / said.sum(), rel=1e-4)
-        assert tried.is_digit == pytest.approx(np.exp(answer.is_digit[0]), rel=1e-3, abs=1e-6)
-        assert tried.score == pytest.approx(tried.confidence * tried.weight * (tried.is_digit or 0), rel=1e-6)
-    best = max(inside.proposals, key=lambda tried: tried.score)
-    assert [tried for tried in inside.proposals if tried.chosen] == [best]
-    assert best.image is reading.image
-
-
 def test_a_change_is_that_of_torchs_answer_to_the_image_with_the_patch_blanked_by_hand(reader: Reader) -> None:
     reading = reader.read(SEVEN, 3)
     evidence = evidence_of(reader, reading)

@@ -16,15 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from drawings import encoded
-from example_page import PLACES, page
+from example_page import page
 from sumnist.arithmetic.values import Value
 from sumnist.cli import main
 from sumnist.errors import ConfigError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import DATE, STRUCK, UNSURE, FoundNumber, Numbers
-from sumnist.inference.page import BEHIND, RULE, TOLD, column_of, page_as_dict
-from sumnist.inference.reader import Reader
+from sumnist.inference.page import BEHIND, RULE, TOLD, column_of
 from sumnist.pictures.decode import intensities_of
 
 Corners = tuple[tuple[float, float], ...]
@@ -193,26 +191,3 @@ def test_add_fails_without_a_number_and_unless_the_total_agrees(
     page().save(tmp_path / "page.png")
     monkeypatch.setattr(Numbers, "find", lambda self, *given: found)
     assert main(["add", str(tmp_path / "page.png"), "--total", total]) == status
-
-
-@pytest.mark.parametrize("quarters", [0, 1])
-def test_a_number_is_found_at_each_place_whichever_way_the_page_lies(reader: Reader, quarters: int) -> None:
-    picture = page(quarters)
-    found = reader.find(picture)
-    for left, top, right, bottom in PLACES:
-        inside = 0
-        for one in found:
-            x, y = np.mean(one.corners, 0)
-            x, y = (y, 420 - x) if quarters else (x, y)
-            inside += left < x < right and top < y < bottom
-        assert inside
-
-
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_page_is_as_wide_and_high_as_it_is_upright(orientation: int) -> None:
-    note = Image.Exif()
-    note[0x0112] = orientation  # how the camera was held
-    for kind in ("PNG", "JPEG"):
-        said = page_as_dict(encoded(page(), kind, exif=note), [])
-        upright = (640, 420) if orientation < 5 else (420, 640)
-        assert (said["width"], said["height"], said["numbers"]) == (*upright, [])

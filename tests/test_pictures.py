@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 import zlib
@@ -25,7 +26,7 @@ from sumnist.errors import MissingExtraError
 from sumnist.inference.reader import Reader
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.normalize import ready_arrays
-from sumnist.pictures.proposals import INKED, LineProposal, forms, line_of
+from sumnist.pictures.proposals import LineProposal, forms, line_of
 
 Grey = NDArray[np.float32]
 
@@ -169,6 +170,11 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
     assert message("n" * 5000).endswith("(file name too long), expected a picture: check its name and permissions")
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert message(tmp_path / "pipe").startswith(f"{tmp_path / 'pipe'}: not a plain file")
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "BMP"])
 def test_a_cut_picture(kind: str) -> None:
     data = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 90), np.uint8)), kind)
@@ -183,18 +189,6 @@ def test_a_picture_that_is_too_large_is_refused_before_it_is_decoded(side: int) 
     data[16:24] = side.to_bytes(4, "big") * 2
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     assert message(bytes(data)) == "picture: too large, expected at most 64 million pixels: crop it or scale it down"
-
-
-@pytest.mark.parametrize("error", [MemoryError(), OSError("codec error -9: out of memory when reading image file")])
-def test_a_picture_that_needs_more_memory_than_there_is_says_so(
-    monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    def none_left(*_: object) -> None:
-        raise error
-
-    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", none_left)
-    expected = "picture: needs more memory than there is, expected a smaller picture: crop it or scale it down"
-    assert message(encoded(drawing())) == expected
 
 
 PNG = encoded(drawing(size=40, width=4), exif=bytes(Image.Exif()))
@@ -228,13 +222,6 @@ def test_no_bytes_raise_anything_but_an_image_error(data: bytes) -> None:
 # The image of a digit.
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "I;16", "I", "F"])
-def test_an_mnist_image_in_any_mode_comes_out_bit_equal(mode: str) -> None:
-    picture = Image.fromarray(SEVEN).convert(mode) if mode != "I;16" else Image.fromarray(SEVEN.astype(np.uint16) * 257)
-    assert np.array_equal(image_of(encoded(picture, "TIFF" if mode in ("I", "F") else "PNG")), AS_FLOAT)
-    assert np.array_equal(image_of(picture), AS_FLOAT)
-
-
 def test_arrays_of_mnist_are_ready_and_others_are_not() -> None:
     images = [*TEST.images[:100], *TEST.images[:100] // 2, *(255 - TEST.images[:100]), SEVEN[1:], SEVEN / 255]
     found = ready_arrays([*images, Image.fromarray(SEVEN)])
@@ -262,14 +249,6 @@ PAGE = 255 - np.pad(np.kron(SEVEN, np.ones((4, 4), np.uint8)), 20)
 def test_ink_of_either_polarity_is_proposed_and_on_plain_ground_no_other() -> None:
     assert [one.how for one in plain(PAGE)] == ["dark ink"]
     assert [one.how for one in plain(255 - PAGE)] == ["light ink"]
-
-
-def test_lines_along_the_sides_count_for_little_and_a_tight_crop_for_all() -> None:
-    frame = np.full((60, 60), 255, np.uint8)
-    frame[:4] = frame[:, -3:] = 0
-    assert first(frame).weight == INKED.like_a_border
-    rows, columns = (np.flatnonzero((SEVEN > 100).any(axis)) for axis in (1, 0))
-    assert first(255 - SEVEN[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]).weight == 1
 
 
 PAPER = np.random.default_rng(0).integers(247, 253, (100, 100)).astype(np.uint8)

@@ -75,16 +75,6 @@ def test_the_corner_tags_are_found_where_the_page_has_them(layout: Layout) -> No
         assert distance.max() <= 0.5
 
 
-@pytest.mark.parametrize("identity", ["1", "ß" * 30, "x" * 60])
-def test_the_code_says_which_layout_it_is_and_whose(identity: str) -> None:
-    layout = replace(EXAM, version=12)
-    (code,) = zxingcpp.read_barcodes(rendered(pdf(layout, [Person(identity)])))
-    assert code.text == f"sumnist:1:{layout.id}:12:{identity}"
-    box = Page.of(layout).code
-    corners = np.array([[point.x, point.y] for point in (code.position.top_left, code.position.bottom_right)]) / MM
-    assert corners == pytest.approx(np.array([[box.x, box.y], [box.right, box.bottom]]), abs=1.0)
-
-
 @LAYOUTS
 def test_a_threshold_leaves_the_boxes_empty_and_finds_their_outlines(layout: Layout) -> None:
     picture = rendered(pdf(layout))
@@ -137,13 +127,8 @@ def test_what_cannot_be_printed_is_named_with_the_mend(layout: Layout, name: str
 def test_another_font_is_used_and_one_that_is_none_is_refused(tmp_path: Path) -> None:
     import matplotlib
 
-    serif = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSerif.ttf"
-    own, other = pdf(EXAM), pdf(EXAM, font=serif)
-    assert own != other
-    copy = tmp_path / "copy.ttf"
-    copy.write_bytes((serif.parent / "DejaVuSans.ttf").read_bytes())  # of the same name as ours, with more letters
-    assert "☃" in texts(pdf(replace(EXAM, title="☃"), font=copy))[0]
-    assert (pdf(EXAM), pdf(EXAM, font=serif)) == (own, other)
+    sans = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"  # of the same name as ours, with more letters
+    assert "☃" in texts(pdf(replace(EXAM, title="☃"), font=sans))[0]
     data = gzip.decompress(FONT.read_bytes())
     for bad in (b"", b"nothing", data[:1000], data[:50_000], b"OTTO" + data[4:]):
         path = tmp_path / "bad.ttf"

@@ -219,6 +219,7 @@ TWO = "corner tags of two sheets are in it, expected one sheet: photograph each 
          "the sheet has 56 pixels to an inch, expected 60: come nearer"),
         (lambda flat: (flat // 16 + 3).astype(np.uint8),
          "black is 15 below white, expected 25: add light"),
+        (lambda flat: photograph(curled(SHEET, 20.0)[0]), "its corner tags are up to"),
     ],
 )  # fmt: skip
 def test_what_is_no_sheet_is_refused_with_the_mend(picture: Callable[[Bytes], Bytes], told: str, flat: Bytes) -> None:

@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 import workbooks
 from simulated_sheets import EXAM, as_people_write, photograph, photograph_of, sheets
 from sumnist.cli import main
-from sumnist.errors import ConfigError, DataError, MissingExtraError, NumberError, OutputError
+from sumnist.errors import DataError, MissingExtraError, OutputError
 from sumnist.serve.review import Review, app_of
 from sumnist.sheets.batch import SheetTask, Summary, read_batch, roster
 from sumnist.sheets.layout import Layout, Person
@@ -109,10 +109,6 @@ def test_what_is_no_sheet_and_wrong_settings_are_errors_before_the_work(
     ):  # fmt: skip
         with pytest.raises(DataError, match=f"^{tmp_path / name}: {message}, expected .*: check the name$"):
             read_batch([tmp_path / name], EXAM, out, progress=False)
-    with pytest.raises(ConfigError, match="no pictures: name photographs, PDF files or folders of them"):
-        read_batch([], EXAM, out)
-    with pytest.raises((ConfigError, NumberError)):
-        read_batch([folder], EXAM, out, mistake=1.5)
     monkeypatch.setitem(sys.modules, "pupil_apriltags", None)
     monkeypatch.delitem(sys.modules, "sumnist.sheets.registration", raising=False)
     with pytest.raises(MissingExtraError, match=r"^reading sheets needs pupil_apriltags, .*sumnist\[sheets\]"):

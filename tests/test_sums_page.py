@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from page_checks import (
     PHONE,
-    answering,
     choose,
-    number_reading,
 )  # fmt: skip
 from page_driver import DIGITS
 from static_page import PAGE
@@ -82,44 +78,6 @@ def test_two_numbers_that_are_written_are_read_and_added_and_a_smudge_is_settled
     expect(shares).not_to_have_text(CLEAR)
     part(page, "total").fill("62")
     expect(part(page, "verdict")).to_contain_text("47 + 15")
-
-
-def answers(page: Page) -> Callable[[int, dict[str, Any], str], None]:
-    """Writes on a pad whose reading is given, until its label says what is read."""
-    asked: list[Any] = []  # what is asked last, when the pen is up, must be answered before another answer is given
-    page.on("request", lambda request: asked.append(request))  # Playwright marks what it is given
-
-    def answer_pad(place: int, given: dict[str, Any], text: str) -> None:
-        answering(page, given)
-        write(page, place, "1")
-        page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
-        while not asked:
-            page.wait_for_timeout(10)
-        asked[-1].response()
-        expect(read(page, place)).to_have_text(text)
-
-    return answer_pad
-
-
-def test_a_total_changes_what_a_number_is_read_as_unless_it_contradicts_a_clear_reading(page: Page) -> None:
-    answer_pad = answers(page)
-    choose(page, "A sum")
-    answer_pad(0, number_reading({"1": 0.5}, "not a number"), "")
-    expect(part(page, "verdict")).to_have_text("The first number cannot be read.")
-    answer_pad(0, number_reading({"37": 0.6, "31": 0.39}, "unsure"), "37")
-    answer_pad(1, number_reading({"17": 0.999}), "17")
-    expect(part(page, "verdict")).to_have_text("54, or 48?")
-    part(page, "total").fill("48")
-    expect(part(page, "verdict")).to_have_text("7? It is a 1: 31 + 17 makes 48.")
-    part(page, "total").fill("50")
-    expect(part(page, "verdict")).to_have_text("These numbers cannot make 50.")
-    part(page, "total").fill("")
-    expect(part(page, "verdict")).to_have_text("54, or 48?")
-    answer_pad(0, number_reading({"5": 0.9999, "6": 0.00009}), "5")
-    answer_pad(1, number_reading({"7": 0.99999}), "7")
-    expect(part(page, "verdict")).to_have_text("5 + 7 = 12.")
-    part(page, "total").fill("13")
-    expect(part(page, "verdict")).to_have_text("5 + 7 = 12, not 13.")
 
 
 # A sheet.

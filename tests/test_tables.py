@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -328,14 +327,6 @@ def test_a_page_that_cannot_be_read_is_a_line_that_says_so_and_the_others_are_th
     assert found == [(one["cell"], one["value"]) for one in good["cells"]]
 
 
-def test_no_text_of_a_table_is_a_formula_and_a_number_below_zero_stays_one(tables: Path, tmp_path: Path) -> None:
-    page = pages_of(tables)[0]
-    cell = {**page["cells"][0], "value": "-3.5", "read": "=1+1"}
-    export([{**page, "path": "=cmd.jpg", "cells": [cell]}], tmp_path / "numbers.csv")
-    (row,) = csv.DictReader((tmp_path / "numbers.csv").read_text().splitlines())
-    assert (row["path"], row["value"], row["read"]) == ("./=cmd.jpg", "-3.5", "'=1+1")
-
-
 OBSERVED = """
 [columns]
 A = {name = "max", decimals = 1, variable = "Tx", statistic = "maximum", unit = "C"}
@@ -375,23 +366,6 @@ def test_weather_is_written_for_archives_a_line_for_each_day_and_none_for_totals
     assert days[0][7] == "orig=201C|state=checked|page=b_1957-02.png|cell=A1"
     assert [line[6] for line in days[2:7]] == ["20.3", "NA", "NA", "20.7", "20.8"]  # doubtful, not there; 6 is a total
     assert days[28][:3] == ["1957", "03", "01"]
-
-
-@pytest.mark.parametrize(
-    ("name", "rows", "days", "message"),
-    [
-        ("b.png", 29, "", "b.png: no month in its name"),
-        ("b_195702.png", 32, "", r"31 rows of days \(1-5, 7-32\), expected 28 in 1957-02"),
-        ("b_195702.png", 32, 'days = "1-27"', r"27 rows of days \(1-27\), expected 28"),
-    ],
-)
-def test_weather_whose_days_are_not_known_is_not_written(
-    name: str, rows: int, days: str, message: str, tmp_path: Path
-) -> None:
-    page, layout = days_on(name, rows, "r6 = r1 + … + r5"), TableLayout.of_toml((OBSERVED + days).encode())
-    with pytest.raises(DataError, match=message):
-        export([page], tmp_path / "b.zip", layout)
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("line", ["{", '{"path": 3}', '{"path": "a", "cells": [3]}', "[]"])

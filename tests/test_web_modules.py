@@ -30,12 +30,10 @@ from sumnist.arithmetic.relations import KINDS, LISTED, WEIGHTS, Posterior, Rela
 from sumnist.arithmetic.values import plain
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import NumberError
-from sumnist.files import NUMBERS
 from sumnist.formulas import MISTAKE, Relation
 from sumnist.inference.ctc import CHARACTERS, Candidate, Evidence, candidates_by, without_separators
 from sumnist.inference.numbers import (
     NumberReading,
-    StripRecognizer,
     as_written,
     decimals_of,
     kind_of,
@@ -130,8 +128,6 @@ def test_sums_and_what_totals_say_are_those_of_the_package() -> None:
             assert_same_values(known(posterior), expected)
     assert 100 < fitting < 200
 
-
-Logs = Sequence[Sequence[float]]
 
 ANSWER = """(module) => ({ rule, logs }) => {
   const known = module.posterior(rule, logs);
@@ -258,7 +254,6 @@ def test_a_total_contradicts_clear_readings_on_the_page_by_the_rule_of_solve() -
     assert min(counts) > 10
 
 
-RECOGNIZER = StripRecognizer(NUMBERS)
 COUNT = 16
 CLOSE, ROUNDED, DOUBTFUL = 1e-6, 0.02, 0.2
 """What probabilities differ by is less: of the same emissions, of the same picture, and if its reading is in doubt."""

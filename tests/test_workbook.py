@@ -64,15 +64,6 @@ def written(folder: Path, *rows: dict[str, Any], layout: Layout = EXAM, **option
 # The marks.
 
 
-def test_a_line_has_whose_it_is_its_state_its_numbers_and_its_file(tmp_path: Path) -> None:
-    marks = written(tmp_path, row(), people=[Person("Ada", "Ada Lovelace")])["Marks"]
-    assert marks.lines() == [
-        ["No.", "Identity", "Name", "State", "Question 1", "Question 2", "Question 3", "Total", "Total, added up",
-         "Total agrees?", "Notes", "Probability", "File"],
-        [1, "Ada", "Ada Lovelace", "adds up", 9, 7.5, 4, 20.5, 20.5, "yes", 0.9993, "IMG_0.jpg"],
-    ]  # fmt: skip
-
-
 SUMS = {
     "t = a + b": lambda a, b: a + b, "t = 2 * a - b": lambda a, b: 2 * a - b,
     "t = (a + b) / 2": lambda a, b: (a + b) / 2, "t = (2 * a + b) / 3": lambda a, b: (2 * a + b) / 3,
