@@ -34,8 +34,6 @@ What is written about them:
     columns   the head and the cell of each column
     across    a key: each of its values, or each of `values`, makes more columns, with the heads and cells in `each`;
               lines that agree in the first key of `by` then stand together
-    rank      a figure by which the lines are sorted, the largest first; with `sort`, it sorts only lines that are equal
-              by `sort`
     above     lines to put first, as they are written; `more`: lines to put last, with figures of all rows
     lines     instead of rows: a part, a head and a text for each line of a table; a line is about the last row of its
               part
@@ -405,8 +403,5 @@ def answered(query: str, rows: Rows) -> str:
     if "by" in asked:
         parted = grouped(found, *asked["by"])
         lines = nested(parted) if across else list(parted.values())
-    if "rank" in asked:
-        lines.sort(key=lambda group: -calculated(asked["rank"], group))
-        lines.sort(key=lambda group: order_of(asked, group[0]) if "sort" in asked else 0)
     more = [[said(cell, found) for cell in cells] for cells in asked.get("more", [])]
     return table(line(found, 0), asked.get("above", []) + [line(group, 1) for group in lines] + more)

@@ -20,7 +20,6 @@ from matplotlib.axes import Axes
 
 from lab.evidence import (
     FORMATS,
-    NOT_MEASURED,
     PICKS,
     Row,
     Rows,
@@ -145,8 +144,6 @@ def slope(rows: Rows, least: int = 100) -> str:
     here = part(rows, "addition-growth")
     here = agreeing(here, addends=min((row["addends"] for row in here), default=0))
     sizes = [size for size in sorted({row["digits"] for row in here}) if size >= least]
-    if len(sizes) < 2:
-        return NOT_MEASURED
     told = []
     for question in ("log_prob", "posterior"):
         times = [median(here, "seconds", question=question, digits=size) for size in sizes]
@@ -218,14 +215,6 @@ def now_and_before(rows: Rows) -> Rows:
 # Filled forms. Rows that differ only in their seed are added up.
 
 SOURCES = {"cells": "cells", "photographed": "photographs", "scanned": "scans"}
-BANDS = {
-    "longer side, pixels": ("longer", (0, 1500, 2300, 5000)),
-    "seen from aside, degrees": ("tilt", (0, 10, 20, 31)),
-    "blur, mm": ("blur", (0, 0.1, 0.16, 1)),
-    "shaken, mm": ("motion", (0, 0.01, 0.3, 1)),
-    "bent, mm": ("bend", (0, 0.01, 1, 2, 4.1)),
-}
-"""The figures by which photographs are grouped, and the edges of the groups."""
 
 
 @entered(PICKS, "sheets")
@@ -233,16 +222,15 @@ def sheets(rows: Rows) -> Rows:
     """Return the rows of each part that agree with its last row in path, half, networks and probability of mistakes;
     each measurement once, the last one.
 
-    Outcomes and fields get two keys: `as`, how the sheets came to the reader, and `added`, which for an outcome says
-    whether all totals are right.
+    Outcomes get two keys: `as`, how the sheets came to the reader, and `added`, whether all totals are right.
     """
     found = []
     for here in grouped(rows, "part").values():
         ordered = by_date(here)
         same = {key: ordered[-1][key] for key in ("path", "half", "model_sha256", "mistakes")}
-        found += last_of(agreeing(ordered, **same), "layout", "source", "ink", "engine", "seed", "wrong", "factor")
-    return [row | {key: [one | {"as": SOURCES[row["source"]], "added": one.get("mistake") is None} for one in row[key]]
-                   for key in ("outcomes", "fields") if key in row} for row in found]  # fmt: skip
+        found += last_of(agreeing(ordered, **same), "layout", "source", "ink", "seed", "wrong")
+    return [row | {"outcomes": [one | {"as": SOURCES[row["source"]], "added": one["mistake"] is None}
+                                for one in row["outcomes"]]} for row in found]  # fmt: skip
 
 
 # A small sheet as a worked example, and the model of slips.
@@ -393,26 +381,22 @@ def risk_plot(rows: Rows) -> str:
     """Plot risk against coverage: for the training images, each out of fold, and for the test images, the mean over
     seeds."""
     tested = [run["evaluation"] for run in agreeing(part(rows, "run"), plan="packaged") if curve(run["evaluation"])]
-    title, lines = "Risk and coverage: not measured yet", []
-    for row in (calibrated := part(rows, "calibration")[-1:]):
-        title = (f"Without the least sure {percent(1 - SURE_SHARE, 0)} %, {percent(risk_at(row))} % are wrong instead "
-                 f"of {percent(risk_at(row, 1.0))} %")  # fmt: skip
-        lines.append((f"{row['images']:,} training images, out of fold", curve(row)))
+    (row,) = part(rows, "calibration")[-1:]
+    title = (f"Without the least sure {percent(1 - SURE_SHARE, 0)} %, {percent(risk_at(row))} % are wrong instead "
+             f"of {percent(risk_at(row, 1.0))} %")  # fmt: skip
     drawn = new_figure(9, 4.6, title)
     axes = drawn.subplots()
     axes.set(xlabel="share of the images answered, the surest first", ylabel="wrong answers among them, %")
-    if tested:
-        seeds = f"mean of {len(tested)} seeds" if len(tested) > 1 else "one seed"
-        lines.append((f"{tested[0]['images']:,} test images, {seeds}", mean_curve([curve(e) for e in tested])))
-    for row in calibrated:
-        axes.axvline(row["accepted"], color=GREY, lw=1, ls=(0, (4, 2)), label="share that the thresholds accept")
+    seeds = f"mean of {len(tested)} seeds" if len(tested) > 1 else "one seed"
+    lines = [(f"{row['images']:,} training images, out of fold", curve(row)),
+             (f"{tested[0]['images']:,} test images, {seeds}", mean_curve([curve(e) for e in tested]))]  # fmt: skip
+    axes.axvline(row["accepted"], color=GREY, lw=1, ls=(0, (4, 2)), label="share that the thresholds accept")
     for (label, ends), colour in zip(lines, COLOURS, strict=False):
         x, y = zip(*(end for end in ends if end[0] >= LEAST_COVERAGE), strict=True)
         axes.plot(x, [100 * risk for risk in y], "o-", ms=3, color=colour, label=label, clip_on=False)
     axes.set_xlim(LEAST_COVERAGE, 1.001)
     axes.set_ylim(bottom=0)
-    if lines:
-        axes.legend(fontsize=9, loc="upper left")
+    axes.legend(fontsize=9, loc="upper left")
     return as_svg(drawn)
 
 

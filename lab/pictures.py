@@ -255,7 +255,7 @@ def table_pictures() -> None:
     """Do what the page on tables says, and keep its pictures."""
     with TemporaryDirectory() as name:
         folder = Path(name)
-        data = tables.photograph("development", pages.Images(Ink.mnist("development")), *TABLE).picture
+        data = tables.photograph("development", pages.Images(Ink.mnist("development")), *TABLE)[0]
         (folder / "page.jpg").write_bytes(data)
         with Image.open(BytesIO(data)) as picture:
             small = picture.resize(

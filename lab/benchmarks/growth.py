@@ -1,14 +1,11 @@
-"""Measure how time, memory and accuracy grow with training images, rows scored, processes and digits of sums; and how
+"""Measure how time, memory and accuracy grow with training images, rows scored and digits of sums; and how
 long a newcomer's two commands take."""
 
 from __future__ import annotations
 
-import json
 import multiprocessing
-import os
 import re
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -74,23 +71,6 @@ def rows_scored() -> Iterator[Row]:
             table.write_text("path,number\n" + "".join(f"{i % PICTURES}.png,{i % 10}\n" for i in range(count)))
             figures = watched([*SUMNIST, "score", str(table), "--out", str(folder / f"{count}-out.csv")])
             yield {"rows": count, **figures, "rows_per_second": count / figures["seconds"]}
-
-
-def processes() -> Iterator[Row]:
-    """Train `fast` in one process with two threads, and in two with one each, with the same batch size: seconds of
-    training."""
-
-    def case(count: int, turn: int) -> Row:
-        torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-        with tempfile.TemporaryDirectory() as place:
-            words = [*(torchrun if count == 2 else SUMNIST[:1]), *SUMNIST[1:], "train", "--preset", "fast", "--epochs",
-                     "3", "--seed", str(turn), "--threads", str(2 // count), "--out", f"{place}/run"]  # fmt: skip
-            subprocess.run(words, check=True, capture_output=True, env=os.environ | {"GLOO_SOCKET_IFNAME": "lo"})
-            record = json.loads(Path(place, "run/record.json").read_text())
-            last = Path(place, "run/metrics.jsonl").read_text().splitlines()[-1]
-        return {"seconds": record["seconds"], "validation_digit": json.loads(last)["validation_digit"]}
-
-    return alternating({(("processes", count),): partial(case, count) for count in (1, 2)}, ROUNDS)
 
 
 # The two commands of the README, as a newcomer types them: in a fresh clone of this commit, without an environment.

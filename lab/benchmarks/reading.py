@@ -23,15 +23,11 @@ import sumnist
 from lab.benchmarks.timing import SUMNIST, Row, alternating, seconds_each, status_of
 from lab.suites.photographs import photograph
 from sumnist.data.mnist import load_mnist
-from sumnist.files import ONNX, PRETRAINED
-from sumnist.inference.onnx import OnnxNetwork
+from sumnist.files import PRETRAINED
 from sumnist.inference.reader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUNDS, CALLS = 5, 500
-BATCHES = (1, 4, 16, 64, 256, 1024)
-MOMENT = 0.4
-"""Each measurement of throughput takes at least so many seconds."""
 LARGE = 4000, 3000
 """Pixels of a picture of twelve megapixels."""
 
@@ -101,58 +97,6 @@ def pictures() -> Iterator[Row]:
     cases = {name: lambda _, file=file: {"p50": float(np.median(seconds_each(read, 20 * [file])))}
              for name, file in files.items()}  # fmt: skip
     return alternating(cases, ROUNDS)
-
-
-def throughput() -> Iterator[Row]:
-    """Run the network alone: images a second, by batch size and threads."""
-    import torch
-
-    images = load_mnist("test").images[: max(BATCHES), None].astype(np.float32) / np.float32(255)
-    number = np.zeros(len(images), np.int64)
-
-    def through_torch(net: Any, batch: int) -> object:
-        return net(torch.from_numpy(images[:batch]), torch.from_numpy(number[:batch]))
-
-    def through_onnx(network: OnnxNetwork, batch: int) -> object:
-        return network(images[:batch], number[:batch])
-
-    runs: dict[tuple[str, int], Callable[[int], object]] = {}
-    for threads in (1, 2):
-        for name, path in (("ONNX Runtime", PRETRAINED / ONNX), ("ONNX Runtime, int8", int8_model())):
-            runs[name, threads] = partial(through_onnx, OnnxNetwork(path, threads))
-    for name, net in (("torch", torch_network(False)), ("torch.compile", torch_network(True))):
-        runs |= {(name, threads): partial(through_torch, net) for threads in (1, 2)}
-
-    def case(run: Callable[[int], object], threads: int, batch: int, _: int) -> Row:
-        torch.set_num_threads(threads)
-        with torch.inference_mode():
-            return {"images_per_second": batch * rate(partial(run, batch))}
-
-    for batch in BATCHES:
-        yield from alternating({
-            (("name", name), ("threads", threads), ("batch", batch)): partial(case, run, threads, batch)
-            for (name, threads), run in runs.items()
-        }, 3)  # fmt: skip
-
-
-def rate(run: Callable[[], object]) -> float:
-    """Return calls per second."""
-    run()
-    calls, began = 0, time.perf_counter()
-    while time.perf_counter() - began < MOMENT:
-        run()
-        calls += 1
-    return calls / (time.perf_counter() - began)
-
-
-def size() -> Iterator[Row]:
-    """Tell the size of the network in bytes, and its accuracy on the grid."""
-    from sumnist.training.export import grid_accuracy
-
-    test = load_mnist("test")
-    for name, path in (("fp32", PRETRAINED / ONNX), ("int8", int8_model())):
-        digit, total = grid_accuracy(OnnxNetwork(path), test)
-        yield {"name": name, "bytes": path.stat().st_size, "digit": digit, "sum": total}
 
 
 def cold_start() -> Iterator[Row]:

@@ -18,18 +18,14 @@ from lab.benchmarks import growth, reading
 from lab.benchmarks.timing import Row
 from lab.evidence import RESULTS, with_envelope
 from lab.study.rows import read_jsonl
-from sumnist.environment import describe_machine
 from sumnist.files import write_atomically
 
 PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "latency": reading.latency,
     "pictures": reading.pictures,
-    "throughput": reading.throughput,
-    "size": reading.size,
     "cold-start": reading.cold_start,
     "training-images": growth.training_images,
     "rows": growth.rows_scored,
-    "processes": growth.processes,
     "addition-growth": growth.sums,
     "commands": growth.commands,
 }
@@ -42,7 +38,6 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--results", type=Path, default=RESULTS / "bench.jsonl", help="the file of rows")
     given = parser.parse_args(words)
-    print(introduction(), flush=True)
     for part in given.parts or PARTS:
         fresh = []
         for values in PARTS[part]():
@@ -51,10 +46,3 @@ def main(words: Sequence[str] | None = None) -> None:
         kept = [row for row in read_jsonl(given.results) if row["part"] != part]
         text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in [*kept, *fresh])
         write_atomically(given.results, text)
-
-
-def introduction() -> str:
-    """Describe the machine that measures, and the settings that were chosen for it, a line each."""
-    machine = describe_machine()
-    head = f"{machine['processor']}, {machine['cores']} cores; torch {machine['versions']['torch']}"
-    return "\n".join([head, *(f"{name}: {value}" for name, value in machine.get("chosen", {}).items())])

@@ -3,8 +3,8 @@
     python -m lab serving                                some minutes; needs wrk (apt install wrk)
     python -m lab serving --other ../older               this checkout and another one, in turn
 
-Each row has the readings and refusals of some seconds, the processor time, and the time until an answer, for 1 to 256
-connections, round by round.
+Each row has the readings and refusals of some seconds and the time until an answer, for 1 to 256 connections, round by
+round.
 
 The load generator runs only on the cores of `--load-cores`, the server only on those of `--server-cores`. Each row has
 both, so it shows whether they share cores. Rows go to `docs/results/serving.jsonl`; each names the commit
@@ -19,20 +19,18 @@ import os
 import random
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from lab.benchmarks.timing import Row, children_of, status_of
+from lab.benchmarks.timing import Row
 from lab.evidence import RESULTS, ROOT, add, with_envelope
 
 TYPE = "multipart/form-data; boundary=edge"
@@ -81,9 +79,6 @@ def drawing() -> bytes:
 
 
 BODY = form(drawing())
-REQUEST = (
-    f"POST /v1/read HTTP/1.1\r\nHost: x\r\nContent-Type: {TYPE}\r\nContent-Length: {len(BODY)}\r\n\r\n".encode() + BODY
-)
 
 
 def on(cores: set[int]) -> list[str]:
@@ -92,13 +87,12 @@ def on(cores: set[int]) -> list[str]:
 
 
 class Server:
-    """A warm `sumnist serve` of any checkout, on some of the cores."""
+    """A `sumnist serve` of any checkout, on some of the cores."""
 
-    def __init__(self, cores: set[int], workers: int | None = None, root: Path = ROOT, warm: int = 20) -> None:
-        flags = [] if workers is None else ["--workers", str(workers)]
+    def __init__(self, cores: set[int], root: Path) -> None:
         self.commit = subprocess.check_output(["git", "-C", root, "rev-parse", "HEAD"], text=True).strip()
         self.process = subprocess.Popen(
-            [*on(cores), sys.executable, "-m", "sumnist", "serve", "--port", "0", *flags],
+            [*on(cores), sys.executable, "-m", "sumnist", "serve", "--port", "0"],
             stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(root / "src")},
         )  # fmt: skip
         assert self.process.stdout is not None
@@ -106,39 +100,6 @@ class Server:
         if port is None:
             raise SystemExit("serving: the server did not start")
         self.port = int(port[1])
-        for _ in range(warm):
-            self.post()
-
-    def pids(self) -> list[int]:
-        """The ids of the process and of its workers."""
-        return [self.process.pid, *children_of(self.process.pid)]
-
-    def memory(self) -> float:
-        """MB that the processes have in use together."""
-        return round(sum(status_of(pid, "VmRSS") for pid in self.pids()) / 2**20, 1)
-
-    def cpu_seconds(self) -> float:
-        """Processor seconds of all processes so far."""
-        stats = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.pids()]
-        return sum(int(fields[11]) + int(fields[12]) for fields in stats) / TICKS
-
-    def post(self) -> tuple[int, float]:
-        """Status and seconds of one request, on a connection of its own."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=60)
-        begun = time.perf_counter()
-        try:
-            connection.request("POST", "/v1/read", BODY, {"Content-Type": TYPE})
-            answer = connection.getresponse()
-            answer.read()
-            return answer.status, time.perf_counter() - begun
-        finally:
-            connection.close()
-
-    def connect(self, data: bytes) -> socket.socket:
-        """Open a connection and send `data` on it."""
-        connection = socket.create_connection(("127.0.0.1", self.port), timeout=30)
-        connection.sendall(data)
-        return connection
 
     def __enter__(self) -> Server:
         return self
@@ -173,20 +134,14 @@ def asked_by_wrk(given: argparse.Namespace, server: Server, connections: int, se
 CONNECTIONS = (1, 4, 16, 48, 256)
 PAUSE = 1.0
 """Seconds after a load, for the server to finish the requests of clients that have gone."""
-TICKS = os.sysconf("SC_CLK_TCK")
-"""Parts of a second in which the system counts processor time."""
-
-
-def roots_of(given: argparse.Namespace) -> list[Path]:
-    """Return the checkouts that are measured."""
-    return [ROOT, *([given.other.resolve()] if given.other else [])]
 
 
 @contextmanager
 def serving_all(given: argparse.Namespace) -> Iterator[list[Server]]:
-    """Run a server of each checkout, with its default flags; only one of them is asked at a time."""
+    """Run a warm server of each checkout, with its default flags; only one of them is asked at a time."""
+    roots = [ROOT, *([given.other.resolve()] if given.other else [])]
     with ExitStack() as stack:
-        servers = [stack.enter_context(Server(given.server_cores, root=root)) for root in roots_of(given)]
+        servers = [stack.enter_context(Server(given.server_cores, root)) for root in roots]
         for server in servers:
             asked_by_wrk(given, server, 2, 1)
         yield servers
@@ -199,15 +154,8 @@ def load(given: argparse.Namespace) -> Iterator[Row]:
         with serving_all(given) as servers:
             for connections in random.Random(attempt).sample(CONNECTIONS, len(CONNECTIONS)):
                 for server in servers:
-                    begun = server.cpu_seconds()
                     row = asked_by_wrk(given, server, connections, given.seconds)
-                    cpu = server.cpu_seconds() - begun
-                    answered = row["requests"] - row["not_200"]
-                    yield {
-                        "of": server.commit, "round": attempt, "connections": connections, **row,
-                        "cpu_ms_per_reading": round(1e3 * cpu / answered, 3) if answered else None,
-                        "mb": server.memory(),
-                    }  # fmt: skip
+                    yield {"of": server.commit, "round": attempt, "connections": connections, **row}
                     time.sleep(PAUSE)
 
 

@@ -65,9 +65,9 @@ class Recipe:
     biases: bool = True
     """whether layers have biases"""
 
-    numbers: Literal["fresh", "fixed", "skewed", "left-out"] = "fresh"
-    """how training draws the numbers: anew each epoch, once for all epochs, with few large ones, or for each digit
-    without one of the ten numbers"""
+    numbers: Literal["fresh", "fixed", "left-out"] = "fresh"
+    """how training draws the numbers: anew each epoch, once for all epochs, or for each digit without one of the ten
+    numbers"""
     largest_number: int = 9
     """the largest number that training draws"""
     numbers_per_image: int = 1
@@ -239,8 +239,6 @@ PUBLISHED: dict[str, tuple[str, Recipe, str, str]] = {
 ASKED = ("reference", "logits", "argmax", "outer", "film", "scalar", "bits-in", "embedding", "scalar-value",
          "answer-value", "original", "exact")  # fmt: skip
 """Designs that are also trained without some pairs, and then measured on these pairs."""
-SKEWED = ("reference", "argmax", "outer", "scalar-value", "exact")
-"""Designs that are also trained with few large numbers."""
 STRUGGLING = ("linear-features", "linear-logits", "linear-probabilities", "linear-argmax", "value", "scalar-bits",
               "softmax-both", "relu-both", "original", "double-softmax-deep", "relu-logits")  # fmt: skip
 """Designs whose sums are less accurate with the common learning rate. They are also tried with other rates."""
@@ -268,8 +266,6 @@ def all_variants() -> list[Variant]:
     by_name = {v.name: v for v in found}
     found += [Variant(f"left-out-{name}", name, "left-out", replace(by_name[name].recipe, numbers="left-out"))
               for name in ASKED]  # fmt: skip
-    found += [Variant(f"skewed-{name}", name, "skewed", replace(by_name[name].recipe, numbers="skewed"))
-              for name in SKEWED]  # fmt: skip
     for name in STRUGGLING:
         of = by_name[name]
         for label, (title, factor) in RATES.items():

@@ -110,11 +110,9 @@ class SumTarget(NamedTuple):
 
     Attributes:
         width: How many raw outputs there are.
-        largest: The largest sum that they can stand for.
     """
 
     width: int
-    largest: int
     loss: Callable[[Tensor, Tensor], Tensor]
     """Raw outputs and the sums, int64 `[B]` → a scalar."""
     value: Callable[[Tensor], Tensor]
@@ -135,19 +133,19 @@ OF_SUMS = sum_bits(torch.arange(SUMS)).T
 """The bits of each sum, `[5, 19]`: computed here, because ONNX cannot shift bits."""
 TARGETS = {
     "classes": SumTarget(
-        SUMS, SUMS - 1, functional.cross_entropy, lambda raw: raw.argmax(1), lambda raw: raw.log_softmax(1)
+        SUMS, functional.cross_entropy, lambda raw: raw.argmax(1), lambda raw: raw.log_softmax(1)
     ),
     "bits": SumTarget(
-        BITS, 2**BITS - 1, lambda raw, total: functional.binary_cross_entropy_with_logits(raw, sum_bits(total)),
+        BITS, lambda raw, total: functional.binary_cross_entropy_with_logits(raw, sum_bits(total)),
         lambda raw: ((raw > 0) << torch.arange(BITS)).sum(1),
         lambda raw: (raw @ OF_SUMS).log_softmax(1),
     ),
     "value": SumTarget(
-        1, 99, lambda raw, total: functional.mse_loss(raw[:, 0], total.float()), lambda raw: raw[:, 0].round().long(),
+        1, lambda raw, total: functional.mse_loss(raw[:, 0], total.float()), lambda raw: raw[:, 0].round().long(),
         lambda raw: (-((torch.arange(SUMS) - raw) ** 2) / (2 * DEVIATION**2)).log_softmax(1),
     ),
     "ordinal": SumTarget(
-        SUMS - 1, SUMS - 1,
+        SUMS - 1,
         lambda raw, total: functional.binary_cross_entropy_with_logits(
             raw, (total[:, None] > torch.arange(SUMS - 1)).float()
         ),

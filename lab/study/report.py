@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 import matplotlib
 import numpy as np
@@ -22,9 +21,6 @@ from lab.study.designs import MAIN, VARIANTS, Variant
 from lab.study.rows import Row
 from sumnist.evaluation.plots import COLOURS, GREY, STYLE, new_figure
 from sumnist.evaluation.text import duration
-
-LEARNED = 0.95
-"""The share of right sums at which a sum counts as learned."""
 
 
 @dataclass(frozen=True)
@@ -122,20 +118,6 @@ class Results:
         seeds = sorted(ours.keys() & theirs.keys())
         return Mean.effect([ours[s] for s in seeds], [theirs[s] for s in seeds]) if seeds else None
 
-    def steps_to_learn(self, name: str) -> list[int | None]:
-        """Return, for each seed, the first measured step at which the sum was learned; None for never."""
-        curves = [row["curve"] for row in self.rows.get(name, [])]
-        return [next((step for step, _, total in curve if total >= LEARNED), None) for curve in curves]
-
-    def steps(self, name: str) -> str:
-        """Write the median step at which the sum was learned, and how many seeds never got there."""
-        if self.mean(name, "sum") is None:
-            return NONE
-        steps = self.steps_to_learn(name)
-        learned = [step for step in steps if step is not None]
-        never = len(steps) - len(learned)
-        return f"{median(learned):g}" + (f" ({never} of {len(steps)} never)" if never else "") if learned else "never"
-
     def sum_by_number(self, name: str) -> list[float]:
         """Return the share of right sums with each number in percent, the mean over seeds."""
         return means([row["test"]["sum_by_number"] for row in self.rows[name]])
@@ -164,11 +146,9 @@ GROUP_TITLES = {
 """The groups whose designs are drawn together, in order."""
 
 
-def main_comparison(results: Results) -> Figure | None:
+def main_comparison(results: Results) -> Figure:
     """Draw the joint accuracy of the designs that are tested against each other: each seed, the mean, its interval."""
     measured = [(v, mean) for v in results.variants if v.name in MAIN and (mean := results.mean(v.name, "joint"))]
-    if not measured:
-        return None
     measured.sort(key=lambda item: item[1].value)
     least = 100 - measured[-1][1].value
     low, high = math.floor(7 * least) / 10, math.ceil(10 * SHOWN * least) / 10
@@ -191,22 +171,17 @@ def main_comparison(results: Results) -> Figure | None:
 
 
 def leaders(results: Results, measured: list[tuple[Variant, Mean]]) -> str:
-    """Write a title: which design has most pairs right, and how many others are not clearly apart from it, if seeds can
-    tell."""
+    """Write a title: which design has most pairs right, and how many others are not clearly apart from it."""
     best, mean = measured[-1]
     finding = f"{best.title.split(':')[0].capitalize()} leads: {mean.value:.2f} % of pairs right"
     effects = [effect for v, _ in measured[:-1] if (effect := results.effect(best.name, v.name, "joint"))]
-    if any(effect.n < 2 for effect in effects):
-        return f"{finding} (one seed)"
     beside = sum(not effect.clear for effect in effects)
     return finding + (f"; {beside} of {len(effects)} others not clearly worse" if beside else "")
 
 
-def designs(results: Results) -> Figure | None:
+def designs(results: Results) -> Figure:
     """Draw the errors of digit and sum of every design."""
     groups = {group: variants for group in GROUP_TITLES if (variants := results.group(group))}
-    if not groups:
-        return None
     lines = sum(len(variants) + 1.3 for variants in groups.values())
     figure = new_figure(10.5, 1.3 + ROW * lines, "The digit is easy for all designs; the sum is not")
     axes, y = figure.subplots(), 0.0
@@ -257,10 +232,8 @@ def rows_of(height: float, title: str, names: list[str], xlabel: str) -> tuple[F
     return figure, axes
 
 
-PLOTS: dict[str, Callable[[Results], Figure | None]] = {
-    "study-main": main_comparison, "study-designs": designs,
-}  # fmt: skip
-"""The function of each plot, by name; it returns None if there are too few results."""
+PLOTS: dict[str, Callable[[Results], Figure]] = {"study-main": main_comparison, "study-designs": designs}
+"""The function of each plot, by name."""
 
 
 # Tables and sentences.
@@ -295,7 +268,7 @@ def probability(p: float) -> str:
 
 
 def all_designs(results: Results) -> str:
-    """Write a table of every design, group by group: the means, and the step at which the sum was learned."""
+    """Write a table of every design, group by group."""
     body = []
     for group in TABLES:
         for v in results.group(group):
@@ -313,9 +286,7 @@ def compared(results: Results) -> str:
     test of the same differences assume no normality.
     """
     by_seed = {name: results.by_seed(name, "joint") for name in MAIN if name in results}
-    seeds = sorted(set.intersection(*map(set, by_seed.values()))) if by_seed else []
-    if len(seeds) < 2 or len(by_seed) < 2:
-        return "\n*Not enough seeds yet.*\n"
+    seeds = sorted(set.intersection(*map(set, by_seed.values())))
     values = {name: [of[seed] for seed in seeds] for name, of in by_seed.items()}
     order = sorted(values, key=lambda name: -float(np.mean(values[name])))
     best, others = values[order[0]], order[1:]
@@ -358,8 +329,7 @@ def with_nine(results: Results, name: str) -> str:
 def against(results: Results, name: str, other: str, figure: str = "sum") -> str:
     """Write a difference in words, and whether its interval leaves out zero."""
     effect = results.effect(name, other, figure)
-    if effect is None or effect.n < 2:
-        return "has too few seeds to tell"
+    assert effect is not None
     verdict = ("raises" if effect.value > 0 else "lowers") if effect.clear else "does not clearly change"
     return f"{verdict} the share of right {figure}s: {points(effect)} points, {effect.n} seeds"
 
@@ -390,7 +360,6 @@ def results_of(rows: Sequence[Row]) -> Results:
 
 
 def plotted(name: str, results: Results) -> str:
-    """Return a plot as SVG; empty if there are too few results."""
+    """Return a plot as SVG."""
     with matplotlib.rc_context(STYLE):
-        drawn = PLOTS[name](results)
-        return "" if drawn is None else as_svg(drawn)
+        return as_svg(PLOTS[name](results))

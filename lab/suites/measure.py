@@ -3,7 +3,7 @@
 We make choices on the development half. The figures on the pages come from the reported half, which is looked at once.
 The development half corrupts and photographs held-out training images of MNIST, the reported half its test images. A
 network trained on all 60,000 images has seen the held-out ones, uncorrupted. The rows are those of `batch/measure`;
-rows of a set of strings also have `digits`, how many each string has (None for all from 2 on), and `spacing`, how far
+rows of a set of strings also have `digits`, how many each string has, and `spacing`, how far
 they are apart.
 """
 
@@ -23,21 +23,10 @@ from lab.suites import digits as suite
 from lab.suites.corruptions import CORRUPTIONS, corrupted
 from lab.suites.digits import HALVES, DigitPictures, Half, check_half, mnist_half
 from lab.suites.out_of_distribution import OUT_OF_DISTRIBUTION
-from lab.suites.photographs import KINDS, SCENES, photographs, scenes
-from lab.suites.strips import COUNTS, NO_NUMBERS, SPACINGS, STRINGS, Spacing, strings
+from lab.suites.photographs import photographs
+from lab.suites.strips import COUNTS, NO_NUMBERS, SPACINGS, STRINGS, strings
 from sumnist.batch.labels import value_written
-from sumnist.batch.measure import (
-    DIGIT_COLUMNS,
-    NUMBER_COLUMNS,
-    Answer,
-    Figures,
-    Row,
-    answer_to,
-    answers_of,
-    digit_result,
-    lines_of,
-    number_result,
-)
+from sumnist.batch.measure import Row, answer_to, answers_of, digit_result, number_result
 from sumnist.config import ReadingEngine
 from sumnist.data.mnist import DigitSet
 from sumnist.files import NUMBERS, PRETRAINED
@@ -71,14 +60,13 @@ def area_under_roc(inside: NDArray[np.float64], outside: NDArray[np.float64]) ->
     return float((here * (below + there / 2)).sum() / (len(inside) * len(outside)))
 
 
-def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None) -> Figures:
+def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None) -> Row:
     """Measure a reader on every suite of digits.
 
     Args:
         reader: The reader.
         half: `development`, for choices, or `reported`, to be looked at once.
-        images: How many MNIST images are used, and at most how many photographs of each set and scenes of each kind;
-            all, 1,000 and 60 if None.
+        images: How many MNIST images are used, and at most how many photographs of each set; all and 1,000 if None.
 
     Returns:
         `mnist` and `digits` have the rows of MNIST's images and of each other set. `corruptions` has for each
@@ -93,10 +81,7 @@ def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None
     """
     mnist = mnist_half(half, images)
     clean = answers_of(reader, list(mnist.images))
-    sets = [
-        *pictured(half, mnist, min(PHOTOGRAPHS, images or PHOTOGRAPHS)),
-        *(scenes(half, kind, min(SCENES, images or SCENES)) for kind in KINDS),
-    ]
+    sets = pictured(half, mnist, min(PHOTOGRAPHS, images or PHOTOGRAPHS))
     digits = [digit_result(one.name, answers_of(reader, one.pictures), one.digits, one.writers) for one in sets]
     corruptions = []
     for name in CORRUPTIONS:
@@ -112,23 +97,9 @@ def robustness(reader: Reader, half: Half = HALVES[0], images: int | None = None
          "auroc": area_under_roc(clean.scores, answers.scores)}
         for name, answers in outside.items()
     ]  # fmt: skip
-    of_mnist = digit_result(mnist.name, clean, mnist.digits)
-    means: Row = {of: float(np.mean([one[of] for one in corruptions])) for of in ("network", "reader")}
-    values = {"half": half, "mnist": of_mnist, "corruptions": corruptions, "digits": digits,
-              "out_of_distribution": strangers} | {f"{of}_mean": mean for of, mean in means.items()}  # fmt: skip
-    # Unseen corruptions have no means, since training has seen all.
-    unseen: Row = {"network_mean_unseen": None, "reader_mean_unseen": None}
-    shown: list[Row] = [one | {"name": f"{one['name']} (seen)".replace("_", " ")} for one in corruptions]
-    shown += [
-        {"name": f"mean of {len(shown)}"} | means,
-        {"name": "mean of the unseen", "network": None, "reader": None},
-    ]
-    heads = {"corruption of MNIST": "name", "network": "network", "reader": "reader", "accepted": "accepted"}
-    return Figures(values | unseen, [
-        f"robustness, {half} half", "", *lines_of(heads, shown), "", *lines_of(DIGIT_COLUMNS, [of_mnist, *digits]), "",
-        *lines_of({"no digit": "name", "accepted": "accepted", "AUROC": "auroc"}, strangers), "",
-        "The photographs and scenes are synthetic: drawn, not taken by a camera.",
-    ])  # fmt: skip
+    means = {f"{of}_mean": float(np.mean([one[of] for one in corruptions])) for of in ("network", "reader")}
+    return {"half": half, "mnist": digit_result(mnist.name, clean, mnist.digits), "corruptions": corruptions,
+            "digits": digits, "out_of_distribution": strangers, **means}  # fmt: skip
 
 
 def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[DigitPictures]:
@@ -158,9 +129,7 @@ def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[Digi
 # Numbers of any length.
 
 
-def numbers(
-    reader: Numbers, half: Half = HALVES[1], engine: ReadingEngine = "ours", count: int | None = None
-) -> Figures:
+def numbers(reader: Numbers, half: Half = HALVES[1], engine: ReadingEngine = "ours", count: int | None = None) -> Row:
     """Measure a reader of numbers on the suite.
 
     Args:
@@ -171,8 +140,8 @@ def numbers(
             if None.
 
     Returns:
-        The rows of `strings`: by number of digits and spacing, and then by spacing for all strings of two digits and
-        more. The rows of `no_numbers`: the share that was `accepted`, wrongly. Shares are from 0 to 1.
+        The rows of `strings`: by number of digits and spacing. The rows of `no_numbers`: the share that was `accepted`,
+        wrongly. Shares are from 0 to 1.
 
     Raises:
         ConfigError: `half` or `engine` is unknown.
@@ -181,7 +150,6 @@ def numbers(
     """
     check_half(half)
     found: list[Row] = []
-    together: dict[Spacing, list[Answer]] = {spacing: [] for spacing in SPACINGS}
     for digits, most in STRINGS.items():
         for spacing in SPACINGS[:1] if digits == 1 else SPACINGS:
             made = strings(half, digits, spacing, min(most, most if count is None else count))
@@ -191,37 +159,27 @@ def numbers(
             ]
             name = "1 digit" if digits == 1 else f"{digits} digits, {spacing}"
             found.append(number_result(name, answers) | {"digits": digits, "spacing": spacing})
-            together[spacing] += answers if digits > 1 else []
-    found += [
-        number_result(f"2 to 12 digits, {name}", answers) | {"digits": None, "spacing": name}
-        for name, answers in together.items()
-    ]
     others = []
     for name, make in NO_NUMBERS.items():
         pictures = make(half, min(COUNTS[name], count or COUNTS[name]))
         readings = (reading for picture in pictures for reading in reader.read_each([picture], engine))
         accepted = [isinstance(reading, NumberReading) and reading.accepted for reading in readings]
         others.append({"name": name, "pictures": len(accepted), "accepted": float(np.mean(accepted))})
-    return Figures({"half": half, "engine": engine, "strings": found, "no_numbers": others}, [
-        f"numbers, {half} half, read with {engine}", "",
-        *lines_of({"MNIST's test digits": "name"} | NUMBER_COLUMNS, found), "",
-        *lines_of({"no number": "name", "pictures": "pictures", "accepted": "accepted"}, others),
-    ])  # fmt: skip
+    return {"half": half, "engine": engine, "strings": found, "no_numbers": others}
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Measure a reader on a suite of pictures. Choices are made on the development half, figures come from the reported
-    one."""
+    """Measure a reader on a suite of pictures, and print its figures as JSON. Choices are made on the development half,
+    figures come from the reported one."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("suite", choices=["robustness", "numbers"])
     parser.add_argument("--model", type=Path, help="ONNX file or run folder (default: the packaged network)")
     parser.add_argument("--half", choices=HALVES, default=HALVES[1])
     parser.add_argument("--read-with", choices=get_args(ReadingEngine), default="ours")
-    parser.add_argument("--json", action="store_true")
     given = parser.parse_args(words)
     if given.suite == "robustness":
         figures = robustness(Reader(given.model or PRETRAINED), given.half)
     else:
         numbers_of = Numbers(model_file(given.model) if given.model else NUMBERS)
         figures = numbers(numbers_of, given.half, given.read_with)
-    print(json.dumps(figures.values, indent=2) if given.json else figures.table())
+    print(json.dumps(figures, indent=2))

@@ -44,6 +44,8 @@ LEAST = 16.0
 """Least height of a digit, in pixels."""
 INKED = 0.3
 """A pixel belongs to the rectangle of a number if more than this share of it is covered."""
+OUTLINED = "Femke Klaver"
+"""The writer whose font has hollow digits, with outlines thinner than a pen writes: left out."""
 TALL = 6.0 * SCALE
 """Height of a digit in pixels when it is written, before it is scaled and put onto a page."""
 
@@ -172,7 +174,7 @@ def word(half: Half, by_hand: bool, random: Random) -> Cover:
         font = int(random.choice(np.arange(len(FONTS))[HALVES.index(half) :: 2]))
         return covered(np.concatenate([letters()[font, letter] for letter in text], 1))
     capitals = capitals_of(half)
-    writer = str(random.choice(sorted({one for one, _ in capitals} - {photographs.OUTLINED})))
+    writer = str(random.choice(sorted({one for one, _ in capitals} - {OUTLINED})))
     parts = [tight(covered(capitals[writer, letter])) for letter in text.upper()]
     return np.concatenate([np.pad(resized(part, 40 / len(part)), ((0, 0), (0, 5))) for part in parts], 1)
 
@@ -323,8 +325,8 @@ def photographed(half: Half, page: Written, turn: float, random: Random) -> tupl
     camera /= camera[2, 2]
     # The desk and the paper are drawn at half the size, which nobody notices; the ink is drawn at full size.
     half_size, zoom = (frame[0] // 2, frame[1] // 2), np.diag([0.5, 0.5, 1])
-    small = Laid(*half_size, zoom @ camera, (wide, high), np.zeros(2), 1.0, np.ones(2), angle)
-    colours = on_desk(ground(half, "all round", small, random)[1], "all round", small, random)
+    small = Laid(*half_size, zoom @ camera, (wide, high), angle)
+    colours = on_desk(ground(half, small, random), small, random)
     light = np.stack([resampled(one, zoom, frame) for one in np.ascontiguousarray(np.moveaxis(colours, 2, 0))], 2)
     back = np.array([[1, 0, wide / 2], [0, 1, high / 2], [0, 0, 1]]) @ np.linalg.inv(camera)
     printed = PRINTED[random.integers(len(PRINTED))]

@@ -1,16 +1,13 @@
-"""Draw synthetic photographs: ink on paper, and a sheet, a note or a card on a desk, as a telephone might take them.
+"""Draw synthetic photographs: ink on paper, and a sheet on a desk, as a telephone might take them.
 
 No camera was involved. This module draws paper with its texture, ruled, squared or plain; ink of some pen; a sheet seen
 at an angle; uneven light and a shadow; blur, the noise of a sensor, and JPEG. Other difficulties of real photographs
 are missing (crumpled sheets, flash, hands, a second writer's digits, things that lie about on a desk), so an accuracy
 on these pictures is no accuracy on real photographs. Nothing here is used in training.
 
-`photographs` show only paper. `scenes` show where the paper ends: along one side, at a corner, or all round. A scene is
-drawn in the plane of the desk, and a pinhole camera sees it at an angle. It has the desk with its grain, boards,
-threads or specks; the sheet with its contact shadow and a curled edge; ink of some pen; the shadow of a hand or a
-telephone; and the gloss of the desk. A scene depends only on its half, its kind and its place. The halves differ in
-their inks, which are those of the other suites' halves, and in their desks: about half of the desks of the reported
-half appear in no development scene.
+`photographs` show only paper. For pages, which `pages` writes, this module draws what lies around and below them: the
+desk with its grain, boards, threads or specks, the sheet with its contact shadow and a curled edge, and the gloss of
+the desk. About half of the desks of the reported half appear in none of the development half.
 """
 
 from __future__ import annotations
@@ -18,17 +15,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from io import BytesIO
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageFilter
 
 from lab.suites import digits as suite
-from lab.suites.digits import HALVES, DigitPictures, Half, Random, check_half, generator, ink_of
-from sumnist.errors import ConfigError
+from lab.suites.digits import HALVES, Half, Random, generator
 
 Field = NDArray[np.float64]
 Colours = NDArray[np.floating[Any]]
@@ -209,17 +204,6 @@ def smooth_noise(shape: tuple[int, ...], points: int, random: Random) -> Field:
     return np.asarray(mesh.resize((shape[1], shape[0]), BICUBIC), np.float64)
 
 
-KINDS = ("desk along an edge", "corner", "all round", "note", "card")
-LONGER = 600, 1600
-"""Longer side of a picture in pixels: least and most, log-uniform."""
-SHAPES = (3 / 4, 3 / 4, 9 / 16, 2 / 3, 1.0)
-"""Shorter side of a picture divided by its longer one."""
-DIGIT = 0.08, 0.45
-"""Longer side of the digit divided by the shorter side of its sheet: least and most."""
-LEAST_PIXELS = 34
-"""Least length of the digit's longer side, in units of the plane, which are about a pixel."""
-
-
 @dataclass(frozen=True)
 class Laid:
     """Where the sheet lies on the desk, and how the camera sees it.
@@ -232,9 +216,6 @@ class Laid:
         height: The height of the picture in pixels.
         camera: Maps the plane to the picture, `[3, 3]`.
         sheet: Width and height of the sheet in the plane.
-        middle: The middle of the digit in the plane.
-        tall: The longer side of the digit in the plane.
-        extent: Width and height of the digit in the plane.
         turn: By how many radians the sheet is turned in the picture, clockwise.
     """
 
@@ -242,20 +223,7 @@ class Laid:
     height: int
     camera: Matrix
     sheet: tuple[float, float]
-    middle: Points
-    tall: float
-    extent: Points
     turn: float
-
-    @property
-    def corners(self) -> Points:
-        """The sheet's corners in the plane."""
-        return UNIT * self.sheet
-
-    @property
-    def digit(self) -> Points:
-        """The corners of the digit's box in the plane."""
-        return self.middle + UNIT * self.extent
 
     @property
     def short(self) -> float:
@@ -266,16 +234,6 @@ class Laid:
     def frame(self) -> Points:
         """The picture's corners in the picture."""
         return np.array((UNIT + 0.5) * (self.width, self.height), np.float64)
-
-    def seen(self, points: Points) -> Points:
-        """Map `points` of the plane to the picture."""
-        return mapped(self.camera, points)
-
-    def inside(self, points: Points, margin: float) -> NDArray[np.bool_]:
-        """Whether the picture shows each of `points` of the plane, at least `margin` pixels from its border: `[N]`."""
-        seen = self.seen(points)
-        far = np.array([self.width - margin, self.height - margin])
-        return np.asarray(np.all((seen > margin) & (seen < far), axis=1))
 
     def plane(self, turn: float = 0.0) -> tuple[Plane, Plane]:
         """Return the place of each pixel in the plane, in axes turned by `turn` radians: x and y, `[H, W]` each."""
@@ -317,78 +275,8 @@ def rotated(axis: tuple[float, float, float], angle: float) -> Matrix:
     return np.asarray(np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross)
 
 
-def arranged(kind: str, ink: tuple[int, ...], random: Random) -> Laid:
-    """Put a sheet of some size under a camera, and the ink somewhere on it, at random until the view fits `kind`: it
-    shows the right part of the sheet and the desk, and the whole digit."""
-    longer = round(math.exp(random.uniform(*np.log(LONGER))))
-    shorter = round(longer * SHAPES[random.integers(len(SHAPES))])
-    width, height = (longer, shorter) if random.random() < 0.4 else (shorter, longer)
-    while True:
-        laid = proposed(kind, ink, width, height, random)
-        kept = bool((np.abs(laid.digit) < np.array(laid.sheet) / 2 - 0.08 * laid.short).all())
-        kept = kept and bool(laid.inside(laid.digit, 0.04 * shorter).all())
-        wide = laid.inside(laid.corners, -0.01 * width).sum()
-        if kind == "desk along an edge":
-            desk = np.abs(mapped(np.linalg.inv(laid.camera), laid.frame)) > np.array(laid.sheet) / 2
-            kept = kept and not wide and desk.any(1).sum() in (1, 2)
-        else:
-            seen = laid.inside(laid.corners, 0.02 * width).sum()
-            kept = kept and (seen == wide == 1 if kind == "corner" else seen == 4)
-        if kept:
-            return laid
+# The desk and the sheet.
 
-
-def proposed(kind: str, ink: tuple[int, ...], width: int, height: int, random: Random) -> Laid:
-    """Put a sheet under a pinhole camera that is tilted by up to 30°, without a check of what the picture shows."""
-    size, longer, shorter = np.array([width, height]), max(width, height), min(width, height)
-    low, high, by = {
-        "desk along an edge": (1.1, 1.7, longer), "corner": (0.8, 1.5, longer), "all round": (0.5, 0.85, shorter),
-        "note": (0.25, 0.55, shorter), "card": (0.25, 0.6, shorter),
-    }[kind]  # fmt: skip
-    short = by * random.uniform(low, high)
-    stretch = {"note": random.uniform(1, 1.03), "card": random.choice([3 / 2, 5 / 3, 1.4])}
-    long = float(short * stretch.get(kind, random.choice([math.sqrt(2), math.sqrt(2), 11 / 8.5, 1.6])))
-    sheet = (short, long) if random.random() < (0.25 if kind == "card" else 0.7) else (long, short)
-    # A point of the sheet, and where the picture shows it: a corner, somewhere along an edge, or the middle.
-    side = random.choice([-0.5, 0.5], 2)  # left or right, above or below
-    if kind == "corner":
-        share = side * random.uniform(0.3, 0.8, 2)
-    elif kind == "desk along an edge":
-        axis = int(random.integers(2))
-        side[1 - axis] = random.uniform(-0.25, 0.25)
-        share = side.copy()
-        share[axis] *= random.uniform(0.2, 0.8)
-    else:
-        side, share = np.zeros(2), random.uniform(-0.2, 0.2, 2)
-    turn = math.radians(random.uniform(-20, 20))
-    focus = longer * random.uniform(1.1, 1.7)
-    tilt, around = math.radians(min(abs(random.normal(0, 13)), 30)), random.uniform(0, 2 * np.pi)
-    rotation = rotated((np.cos(around), np.sin(around), 0.0), tilt)
-    away = (0.5 + share) * size - (width / 2, height / 2)
-    outer = np.column_stack([rotation[:, :2] @ turned(-turn)[:2, :2], [*away, focus]])
-    shift = np.eye(3)
-    shift[:2, 2] = -(side * np.array(sheet))
-    camera = np.array([[focus, 0, width / 2], [0, focus, height / 2], [0, 0, 1]]) @ outer @ shift
-    camera /= camera[2, 2]
-    least = max(DIGIT[0], LEAST_PIXELS / short)
-    tall = short * math.exp(random.uniform(math.log(least), math.log(DIGIT[1])))
-    if kind in ("desk along an edge", "corner"):
-        spot = np.array([[random.uniform(0.1, 0.9) * width, random.uniform(0.1, 0.9) * height]])
-        middle = mapped(np.linalg.inv(camera), spot)[0]
-    else:
-        middle = np.array(sheet) * random.normal(0, 0.13, 2)
-    return Laid(width, height, camera, sheet, middle, tall, tall * np.array([ink[1], ink[0]]) / max(ink), turn)
-
-
-SCENES = 60
-"""Scenes of each kind in each half."""
-SOURCES = (0, 0, 0, 0, 1, 1, 1, 2, 2, 2)
-"""For each of ten scenes, the source of its digit: an index of the sources that `inks_of` returns."""
-OUTLINED = "Femke Klaver"
-"""The writer whose font has hollow digits, with outlines thinner than a pen writes: left out."""
-NOTES = ((252, 233, 106), (255, 214, 84), (250, 160, 186), (166, 222, 148), (150, 206, 238), (252, 178, 98))
-"""RGB reflectance of sticky notes: yellow, warm yellow, pink, green, blue, orange."""
-CARDS = ((252, 251, 248), (250, 249, 240), (246, 240, 222), (240, 241, 243))
 WOODS = {
     "light wood": ((222, 190, 146), (186, 146, 98)),
     "pale wood": ((228, 210, 180), (204, 180, 144)),
@@ -413,81 +301,9 @@ DESKS = {
 """What the desks of each half are made of; a material that is listed twice is twice as frequent."""
 
 
-@dataclass(frozen=True)
-class Scene:
-    """A scene, and where the sheet and the digit are in it.
-
-    Attributes:
-        picture: The scene as a JPEG.
-        digit: The digit on the sheet.
-        sheet: The four corners of the sheet, (x, y) in pixels, `[4, 2]`, clockwise from its upper left one. Some may
-            lie outside the picture. The sheet is also bent, by up to a hundredth of its shorter side.
-        box: Left, top, right and bottom of the ink, in pixels.
-        desk: What the sheet lies on.
-    """
-
-    picture: bytes
-    digit: int
-    sheet: Points
-    box: tuple[float, float, float, float]
-    desk: str
-
-
-def scenes(half: Half, kind: str, count: int = SCENES) -> DigitPictures:
-    """Return the first `count` scenes of one kind and half, as JPEG. Raises `ConfigError` if the half or the kind is
-    unknown."""
-    drawn = [scene(half, kind, place) for place in range(count)]
-    digits = np.array([one.digit for one in drawn], np.int64)
-    return DigitPictures(f"scenes: {kind}", tuple(one.picture for one in drawn), digits)
-
-
-def scene(half: Half, kind: str, place: int) -> Scene:
-    """Draw the scene of a half and a kind at `place`: 0, 1, …, without end.
-
-    Ten scenes in a row show all ten digits: four by MNIST's writers, three of scikit-learn's digits, three of the
-    handwriting fonts. Raises `ConfigError` if the half or the kind is unknown.
-    """
-    check_half(half)
-    if kind not in KINDS:
-        raise ConfigError(f"kind {kind!r}: unknown, expected one of {', '.join(KINDS)}")
-    random = generator(HALVES.index(half), f"scene: {kind}", place)
-    digit, ink = written_at(half, place, random)
-    laid = arranged(kind, ink.shape, random)
-    desk, surface = ground(half, kind, laid, random)
-    colours = on_desk(surface, kind, laid, random)
-    box = write(colours, ink, laid, random)
-    if random.random() < 0.36:
-        colours *= hand_shadow(laid, random)[:, :, None]
-    pixel = min(min(laid.width, laid.height) / 400, laid.tall / 40)
-    picture = taken(lit(colours, random), pixel, random)
-    return Scene(picture, digit, laid.seen(laid.corners), box, desk)
-
-
-def written_at(half: Half, place: int, random: Random) -> tuple[int, NDArray[np.uint8]]:
-    """Return the digit at `place`, and the ink of someone who wrote it, light on 0."""
-    digit, source = place % 10, SOURCES[(place // 10 + 3 * place) % 10]
-    pictures, digits = inks_of(half)[source]
-    return digit, suite.cropped(pictures[random.choice(np.flatnonzero(digits == digit))], FAINT)
-
-
-@cache
-def inks_of(half: Half) -> tuple[tuple[tuple[NDArray[np.uint8], ...], NDArray[np.int64]], ...]:
-    """Return the inks of a half, light on 0, and their digits, from each source: MNIST, scikit-learn, and the fonts."""
-    mnist, small, fonts = suite.mnist_half(half), suite.small_digits(half), suite.font_digits(half)
-    small_inks = tuple(np.asarray(picture) for picture in small.pictures)
-    penned = [place for place, writer in enumerate(fonts.writers) if writer != OUTLINED]
-    font_inks = tuple(ink_of(np.asarray(fonts.pictures[place])) for place in penned)
-    return (tuple(mnist.images), mnist.digits), (small_inks, small.digits), (font_inks, fonts.digits[penned])
-
-
-# The desk and the sheet.
-
-
-def ground(half: Half, kind: str, laid: Laid, random: Random) -> tuple[str, Plane]:
-    """Draw what the sheet lies on; return its name and its colours `[H, W, 3]`. A third of the notes stick on other
-    paper."""
-    names = DESKS[half]
-    name = "paper" if kind == "note" and random.random() < 0.33 else names[random.integers(len(names))]
+def ground(half: Half, laid: Laid, random: Random) -> Plane:
+    """Draw what the sheet lies on, `[H, W, 3]`."""
+    name = DESKS[half][random.integers(len(DESKS[half]))]
     unit = max(laid.width, laid.height) / 1000 * random.uniform(0.7, 1.5)
     turn = -laid.turn + math.radians(random.normal(0, 10)) + math.pi / 2 * int(random.integers(2))
 
@@ -495,32 +311,29 @@ def ground(half: Half, kind: str, laid: Laid, random: Random) -> tuple[str, Plan
         return laid.clouds(size, across or size, random, turn)
 
     if name in WOODS:
-        return name, wood(laid, WOODS[name], unit, turn, random)
+        return wood(laid, WOODS[name], unit, turn, random)
     if name == "cloth":
-        return name, cloth(laid, unit, turn, random)
+        return cloth(laid, unit, turn, random)
     if name in LAMINATES:  # worn a little
         worn = 1 + 0.02 * clouds(unit * 200) + 0.012 * clouds(unit * 3)
-        return name, tinted(LAMINATES[name], worn)
+        return tinted(LAMINATES[name], worn)
     if name == "cork":  # grains, some of them dark
         grains = clouds(unit * 7) + 0.8 * clouds(unit * 3)
         specks = np.clip(clouds(unit * 9, unit * 6, turn) - np.float32(1.25), 0, 0.8)
-        return name, tinted((196, 150, 102), 1 + 0.1 * grains - 0.75 * specks)
+        return tinted((196, 150, 102), 1 + 0.1 * grains - 0.75 * specks)
     if name == "stone":  # speckled, or what imitates it
         dark = np.clip(clouds(unit * 4, turn=turn) - np.float32(0.8), 0, 1)
         light = np.clip(clouds(unit * 3) - np.float32(1), 0, 1)
         colour = ((186, 182, 176), (110, 110, 114), (206, 196, 180))[random.integers(3)]
-        return name, tinted(colour, 1 + 0.05 * clouds(unit * 60) - 0.4 * dark + 0.3 * light)
-    if name == "print":  # a newspaper: columns of grey lines, broken into words
-        along, across = laid.plane(turn)
-        line, column = unit * random.uniform(8, 14), unit * random.uniform(130, 260)
-        height = np.abs((across / np.float32(line)) % 1 - np.float32(0.5))
-        words = clouds(line * 0.35, line * 0.3, turn) + clouds(line * 2.2, line, turn)
-        text = np.clip(2 * (words + np.float32(0.9)), 0, 1) * np.clip((np.float32(0.27) - height) * 12, 0, 1)
-        between = np.clip((np.abs((along / np.float32(column)) % 1 - np.float32(0.5)) - np.float32(0.03)) * 40, 0, 1)
-        return name, tinted((216, 212, 202), 1 - random.uniform(0.12, 0.42) * text * between)
-    # Another sheet, larger than the picture; some are ruled or squared.
-    colour = PAPERS[random.choice(len(PAPERS), p=(0.5, 0.2, 0.2, 0.0, 0.0, 0.1))]
-    return name, lined(laid, tinted(colour, 1 + 0.012 * clouds(unit * 2)), unit * 40, turn, random)
+        return tinted(colour, 1 + 0.05 * clouds(unit * 60) - 0.4 * dark + 0.3 * light)
+    # A newspaper: columns of grey lines, broken into words.
+    along, across = laid.plane(turn)
+    line, column = unit * random.uniform(8, 14), unit * random.uniform(130, 260)
+    height = np.abs((across / np.float32(line)) % 1 - np.float32(0.5))
+    words = clouds(line * 0.35, line * 0.3, turn) + clouds(line * 2.2, line, turn)
+    text = np.clip(2 * (words + np.float32(0.9)), 0, 1) * np.clip((np.float32(0.27) - height) * 12, 0, 1)
+    between = np.clip((np.abs((along / np.float32(column)) % 1 - np.float32(0.5)) - np.float32(0.03)) * 40, 0, 1)
+    return tinted((216, 212, 202), 1 - random.uniform(0.12, 0.42) * text * between)
 
 
 def wood(laid: Laid, colours: tuple[tuple[int, ...], ...], unit: float, turn: float, random: Random) -> Plane:
@@ -565,14 +378,14 @@ def tinted(colour: tuple[int, ...], tone: Plane) -> Plane:
     return np.asarray(tone[:, :, None] * (np.array(colour, np.float32) / 255), np.float32)
 
 
-def lined(laid: Laid, surface: Plane, spacing: float, turn: float, random: Random) -> Plane:
+def lined(laid: Laid, surface: Plane, spacing: float, random: Random) -> Plane:
     """Print lines on `surface`: half of the surfaces stay plain, a third are ruled, the others squared."""
     kind = random.choice(["plain", "ruled", "squared"], p=(0.5, 0.33, 0.17))
     if kind == "plain":
         return surface
     spacing *= random.uniform(0.7, 1.5) * (0.6 if kind == "squared" else 1)
     width, strength = random.uniform(0.03, 0.06) * spacing, random.uniform(0.3, 0.9)
-    axes = laid.plane(turn)
+    axes = laid.plane()
     offset = np.float32(random.uniform(0, spacing))
     covered = np.maximum.reduce(
         [repeated_line(place + offset, spacing, width) for place in (axes if kind == "squared" else axes[1:])]
@@ -581,18 +394,17 @@ def lined(laid: Laid, surface: Plane, spacing: float, turn: float, random: Rando
     return np.asarray(surface + (np.float32(strength) * covered)[:, :, None] * (colour - 1) * surface, np.float32)
 
 
-def on_desk(surface: Plane, kind: str, laid: Laid, random: Random) -> Plane:
+def on_desk(surface: Plane, laid: Laid, random: Random) -> Plane:
     """Lay the sheet on the `surface`, with its contact shadow but without ink."""
     short = laid.short
-    round_by = short * random.uniform(0.03, 0.09) if kind == "card" and random.random() < 0.5 else 0.0
     bend = (short * random.uniform(-0.008, 0.008, 2)).astype(np.float32)
     x, y = laid.plane()
     x, y = x + bend[0] * np.cos(y * np.float32(3 / short)), y + bend[1] * np.cos(x * np.float32(3 / short))
-    covered = np.clip(0.5 - distance(laid.sheet, round_by, x, y), 0, 1)[:, :, None]
+    covered = np.clip(0.5 - distance(laid.sheet, x, y), 0, 1)[:, :, None]
     # Light comes from above and one side: the edges away from it throw a wider shadow.
-    thick = min(short, 600) * random.uniform(0.004, 0.02) * (1.8 if kind == "note" else 1)
+    thick = min(short, 600) * random.uniform(0.004, 0.02)
     from_x, from_y = thick * random.uniform(-1, 1), thick * random.uniform(0.2, 1)
-    away = distance(laid.sheet, round_by, x - np.float32(from_x), y - np.float32(from_y))
+    away = distance(laid.sheet, x - np.float32(from_x), y - np.float32(from_y))
     shadow = random.uniform(0.25, 0.6) / (
         1 + np.exp(np.clip(away / np.float32(thick * random.uniform(0.5, 1.2)), -30, 30))
     )
@@ -605,76 +417,20 @@ def on_desk(surface: Plane, kind: str, laid: Laid, random: Random) -> Plane:
         glow = random.uniform(0.05, 0.3) * np.exp(-(shine[1] * shine[1]))[:, None] * np.exp(-(shine[0] * shine[0]))
         surface += np.asarray(glow, np.float32)[:, :, None]
     # The sheet, as if it went on for ever; one edge curls towards the light or away from it.
-    if kind in ("note", "card"):
-        colours, odds = NOTES if kind == "note" else CARDS, None
-    else:
-        colours, odds = PAPERS, (0.45, 0.2, 0.15, 0.08, 0.08, 0.04)
-    colour = colours[random.choice(len(colours), p=odds)]
+    colour = PAPERS[random.choice(len(PAPERS), p=(0.45, 0.2, 0.15, 0.08, 0.08, 0.04))]
     tone = 1 + 0.015 * random.uniform(0.3, 1.5) * random.standard_normal(x.shape, np.float32)
-    across, size = ((x, laid.sheet[0]), (y, laid.sheet[1]))[1 if kind == "note" else random.integers(2)]
-    side = 1 if kind == "note" else int(random.choice([-1, 1]))
+    across, size = ((x, laid.sheet[0]), (y, laid.sheet[1]))[random.integers(2)]
+    side = int(random.choice([-1, 1]))
     inwards = np.clip(size / 2 - side * across, 0, None) / np.float32(short * random.uniform(0.06, 0.3))
     tone += random.uniform(-0.14, 0.08) * np.exp(-inwards)
     sheet = tinted(colour, np.asarray(tone, np.float32))
-    if kind != "note":
-        spacing = short * (random.uniform(0.07, 0.12) if kind == "card" else random.uniform(0.025, 0.06))
-        sheet = lined(laid, sheet, max(spacing, 12), 0.0, random)
+    sheet = lined(laid, sheet, max(short * random.uniform(0.025, 0.06), 12), random)
     sheet -= surface
     sheet *= covered
     surface += sheet
     return surface
 
 
-def distance(sheet: tuple[float, float], round_by: float, x: Plane, y: Plane) -> Plane:
-    """Return how far each (x, y) is outside the sheet, whose corners have the radius `round_by`; negative on the
-    sheet."""
-    right = np.abs(x) - np.float32(sheet[0] / 2 - round_by)
-    down = np.abs(y) - np.float32(sheet[1] / 2 - round_by)
-    if not round_by:
-        return np.maximum(right, down)
-    outside = np.hypot(np.maximum(right, 0), np.maximum(down, 0))
-    return np.asarray(outside + np.minimum(np.maximum(right, down), 0) - np.float32(round_by), np.float32)
-
-
-def write(colours: Plane, ink: NDArray[np.uint8], laid: Laid, random: Random) -> tuple[float, float, float, float]:
-    """Write `ink` on the sheet, in place. Returns left, top, right and bottom of its box."""
-    shape = np.array(ink.shape[::-1])
-    cover = strokes(ink, round(laid.tall * (1 + 2 / shape.max()))).astype(np.float32)  # with a pixel of `ink` around it
-    corners = laid.seen(laid.middle + UNIT * laid.extent * (1 + 2 / shape))
-    start = np.floor(corners.min(0) - 2).clip(0).astype(int)
-    width, height = np.ceil(corners.max(0) + 2).astype(int) - start
-    part = colours[start[1] : start[1] + height, start[0] : start[0] + width]
-    way = perspective(corners - start, (UNIT + 0.5) * cover.shape[::-1])
-    covered = resampled(cover, way, (part.shape[1], part.shape[0]))
-    part[:] = inked(part.astype(np.float64), covered.astype(np.float64), random)
-    (left, top), (right, bottom) = laid.seen(laid.digit).min(0), laid.seen(laid.digit).max(0)
-    return float(left), float(top), float(right), float(bottom)
-
-
-# The light.
-
-
-def hand_shadow(laid: Laid, random: Random) -> Plane:
-    """Return the share of light that remains under a hand or a telephone that reaches in from a side."""
-    side = 160
-    drawn = Image.new("L", (side, side), 0)
-    pen = ImageDraw.Draw(drawn)
-    turn = random.uniform(0, 2 * np.pi)
-    towards = np.array([np.cos(turn), np.sin(turn)])
-    aside = np.array([-towards[1], towards[0]])
-    tip = side * (0.5 + random.uniform(-0.3, 0.3, 2))
-    if random.random() < 0.4:  # a telephone, or the hand's owner
-        wide = side * random.uniform(0.3, 0.6)
-        pen.line([tuple(tip), tuple(tip + 2 * side * towards)], fill=255, width=round(wide))
-    else:
-        wide = side * random.uniform(0.07, 0.12)
-        palm = tip + side * 0.3 * towards
-        pen.line([tuple(palm), tuple(palm + 2 * side * towards)], fill=255, width=round(1.5 * wide))
-        pen.ellipse([*(palm - wide), *(palm + wide)], fill=255)
-        for finger in range(-2, 3):
-            spread = finger * random.uniform(0.5, 0.9) * wide * aside
-            end = palm - wide * (2.6 - 0.25 * abs(finger)) * towards + spread
-            pen.line([tuple(palm + 0.8 * spread), tuple(end)], fill=255, width=round(0.42 * wide))
-    soft = drawn.filter(ImageFilter.GaussianBlur(side * random.uniform(0.008, 0.05)))
-    large = soft.resize((laid.width, laid.height), BICUBIC)
-    return 1 - np.float32(random.uniform(0.15, 0.45) / 255) * np.asarray(large, np.float32)
+def distance(sheet: tuple[float, float], x: Plane, y: Plane) -> Plane:
+    """Return how far each (x, y) is outside the sheet; negative on the sheet."""
+    return np.maximum(np.abs(x) - np.float32(sheet[0] / 2), np.abs(y) - np.float32(sheet[1] / 2))

@@ -8,15 +8,12 @@ only on its half, its ink, its kind and its place.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from kept_tables import EMPTY, KINDS, Numbers
 from lab.suites.digits import HALVES, Half, Random, check_half, generator
 from lab.suites.found import There
 from lab.suites.pages import TALL, Writers, Written, laid, photographed, resized, rules, written
-from sumnist.tables.layout import TableLayout
 from sumnist.tables.rules import Rule, place_named
 
 SLIPS = 0.02
@@ -28,32 +25,21 @@ MARGIN = 0.08
 """Margin around a table, as a share of its width."""
 
 
-class Photographed(NamedTuple):
-    """A photograph of a table, its numbers, its layout with the rules, and the cells with slips."""
-
-    picture: bytes
-    numbers: Numbers
-    layout: TableLayout
-    slips: tuple[tuple[int, int], ...]
-
-
-def photograph(half: Half, writers: Writers, kind: str, place: int) -> Photographed:
-    """Return the photograph of the table of a kind at a place."""
+def photograph(half: Half, writers: Writers, kind: str, place: int) -> tuple[bytes, Numbers]:
+    """Return the photograph of the table of a kind at a place, and its numbers."""
     random = generator(HALVES.index(check_half(half)), f"table of {writers.name}, {kind}", place)
     kept = KINDS[kind](random)
-    layout = TableLayout(rules=tuple(map(Rule.of, kept.rules)))
-    numbers, slips = kept.numbers.copy(), list[tuple[int, int]]()
+    numbers = kept.numbers.copy()
     cells = {(int(row), int(column)) for row, column in np.argwhere(numbers > EMPTY)}
-    for rule in layout.rules or ():
+    for rule in map(Rule.of, kept.rules):
         for relation in rule.grounded(cells):
             if random.random() < SLIPS:
                 row, column = place_named(relation.total)
                 numbers[row, column] += int(random.choice([-100, -10, -1, 1, 10, 100]))
                 if numbers[row, column] < 0:
                     numbers[row, column] = kept.numbers[row, column] + 10
-                slips.append((row, column))
     picture, _ = photographed(half, page_of(numbers, writers, kept.ruled, random), 0, random)
-    return Photographed(picture, numbers, layout, tuple(slips))
+    return picture, numbers
 
 
 def page_of(numbers: Numbers, writers: Writers, ruled: bool, random: Random) -> Written:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,19 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from lab.suites.found import (
-    CAUSES,
-    Answer,
-    Points,
-    Said,
-    There,
-    misses,
-    overlap,
-    page_figures,
-    sign_figures,
-    table_figures,
-    value_of,
-)  # fmt: skip
+from lab.suites.found import Answer, Points, Said, There, overlap, page_figures, sign_figures
 from lab.suites.pages import ALONE, INKED, KINDS, Images, Strokes, page, sign
 from lab.suites.sheets import Ink
 
@@ -33,6 +22,12 @@ def box(left: float, top: float, wide: float = 40, high: float = 20, turn: float
     cos, sin = np.cos(turn), np.sin(turn)
     corners = np.array([(0, 0), (wide, 0), (wide, high), (0, high)], float)
     return np.asarray(corners @ np.array([[cos, sin], [-sin, cos]]) + (left, top))
+
+
+def value_of(text: str) -> int | Decimal:
+    """The number that is written, by a decimal sign or with a gap after the thousands."""
+    plain = re.sub("[' ]", "", text).replace(",", ".")
+    return Decimal(plain) if "." in plain else int(plain)
 
 
 def said(text: str, corners: Points, accepted: bool = True) -> Said:
@@ -60,18 +55,10 @@ def test_overlap_is_the_share_of_sampled_points_that_are_in_both(seed: int) -> N
     assert overlap(one, other) == pytest.approx(overlap(other, one)) == pytest.approx(overlap(one[::-1], other))
 
 
-@pytest.mark.parametrize(("text", "value"), [
-    ("12", 12), ("-7", -7), ("12.50", Decimal("12.5")), ("12,5", Decimal("12.5")), ("1'234.50", Decimal("1234.5")),
-    ("1.234", 1234), ("16.", 16), ("3/4", None), ("12:30", None), ("a4", None),
-])  # fmt: skip
-def test_a_text_of_another_system_has_the_value_that_is_written(text: str, value: object) -> None:
-    assert value_of(text) == value
-
-
 # Figures.
 
 
-def test_each_miss_on_a_page_has_its_cause() -> None:
+def test_figures_of_a_page_made_by_hand() -> None:
     """Each number stands 200 below the one before it."""
     numbers = [there(text, box(0, 200 * row)) for row, text in enumerate(("12", "34", "56", "78", "91"))]
     numbers += [there("5", box(300, 0)), there("6", box(350, 0))]
@@ -79,12 +66,6 @@ def test_each_miss_on_a_page_has_its_cause() -> None:
         said("12", box(1, 1)), said("34", box(1, 201), False), said("57", box(1, 401)), said("7", box(0, 600, 22)),
         said("56", box(300, 0, 90)), said("4", box(900, 900)), said("2", box(950, 950), False),
     ], 1.0)  # fmt: skip
-    causes = {miss.text: miss.cause for miss in misses(answer)}
-    assert causes == {
-        "34": "refused", "56": "other digit", "78": "cut short", "91": "not found", "5": "two taken for one",
-        "6": "two taken for one", None: "other writing taken for a number",
-    }  # fmt: skip
-    assert set(causes.values()) == set(CAUSES)
     row = page_figures([answer])
     assert (row["numbers"], row["recall"], row["precision"]) == (7, pytest.approx(4 / 7), pytest.approx(4 / 7))
     assert (row["read"], row["accuracy_accepted"]) == (pytest.approx(2 / 7), pytest.approx(1 / 5))
@@ -100,17 +81,6 @@ def test_what_is_accepted_of_signs_is_wrong_if_it_is_not_all_that_is_meant(
     meant = [There(text or "3/4", None if text is None else value_of(text), box(0, 0)) for text in numbers]
     row = sign_figures([Answer("a", meant, [said(text, box(0, 0)) for text in read], 1.0)])
     assert (row["wrong"], row["accepted"]) == (wrong, bool(read))
-
-
-def test_columns_of_a_table_are_found_by_what_stands_in_them_in_order() -> None:
-    columns = [{row: str(10 * column + row) for row in range(1, 7)} for column in (1, 2)]
-    found = [said(column[row], box(200 * place, 50 * row)) for place, column in enumerate(columns) for row in column]
-    found[3] = said("99", found[3].corners)
-    stray = said("55", box(0, 75))
-    row = table_figures(columns, [Answer("table", [], [*found, stray], 1.0)])
-    assert (row["numbers"], row["found"], row["in_order"]) == (12, 13, pytest.approx(11 / 12))
-    assert (row["accuracy_accepted"], row["nowhere"]) == (pytest.approx(11 / 12), pytest.approx(1 / 13))
-    assert table_figures(columns, [Answer("table", [], [], 1.0)])["in_order"] == 0
 
 
 # Pages.

@@ -94,7 +94,6 @@ def test_without_biases_the_originals_path_is_the_number_times_its_value_at_one(
     with torch.inference_mode():
         encoded = net.fusion.number(torch.arange(10))  # [10, 64]
     assert torch.allclose(encoded, torch.arange(10)[:, None] * encoded[1], atol=1e-5) != biases
-    assert (len([value for value in runs.singular_values(net) or [] if value > 1e-4]) == 1) != biases
 
 
 def test_published_designs_have_the_size_that_their_authors_report() -> None:
@@ -112,16 +111,13 @@ def drawn(recipe: Recipe, epoch: int = 0) -> np.ndarray[Any, np.dtype[np.int64]]
     return draw_for(recipe, 1, DIGITS)(epoch)
 
 
-def test_numbers_are_drawn_anew_once_for_all_without_some_or_with_few_large_ones() -> None:
+def test_numbers_are_drawn_anew_once_for_all_or_without_some() -> None:
     assert not np.array_equal(drawn(Recipe()), drawn(Recipe(), 1))
     assert np.array_equal(drawn(Recipe(numbers="fixed")), drawn(Recipe(numbers="fixed"), 1))
     assert set(drawn(Recipe(largest_number=8)).tolist()) == set(range(9))
     left_out = [zip(DIGITS.tolist(), drawn(Recipe(numbers="left-out"), epoch).tolist(), strict=True)
                 for epoch in range(5)]  # fmt: skip
     assert set().union(*left_out) == {(d, n) for d, n in product(range(10), repeat=2) if n != LEFT_OUT[d]}
-    counts = np.bincount(np.concatenate([drawn(Recipe(numbers="skewed"), epoch) for epoch in range(20)]), minlength=10)
-    expected = counts.sum() * 0.6 ** np.arange(10) * 0.4 / (1 - 0.6**10)
-    assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
 
 
 # Measuring.
@@ -152,14 +148,12 @@ def known(digits: Any = (*range(10), *range(10))) -> DigitSet:
 def test_a_network_that_knows_every_answer_is_perfect_and_a_number_that_is_added_wrongly_is_seen() -> None:
     figures = measure(Oracle(Recipe()), known())
     assert {figures[name] for name in ("digit", "sum", "joint", "sum_seen", "sum_unseen")} == {1.0}
-    assert figures["sum_beyond"] is None  # a one-hot number cannot be above 9
     figures = measure(Oracle(Recipe(), wrong=4), known())
     assert figures["sum_by_number"] == [1, 1, 1, 1, 0, 1, 1, 1, 1, 1]
     figures = measure(Oracle(Recipe(), wrong=int(LEFT_OUT[3])), known([3] * 20))
     assert (figures["sum_seen"], figures["sum_unseen"], figures["sum"]) == (1.0, 0.0, pytest.approx(0.9))
     figures = measure(Oracle(Recipe(target="value", encoding="scalar"), off=-0.3), known())
-    assert figures["sum"] == figures["sum_beyond"] == 1.0  # 6.7 is a 7
-    assert figures["sum_cut"] == pytest.approx(2 / 200)  # cut, it is a 6; only -0.3 becomes the 0 that it means
+    assert figures["sum"] == 1.0  # 6.7 is a 7
 
 
 # Rows.
@@ -168,15 +162,11 @@ def test_a_network_that_knows_every_answer_is_perfect_and_a_number_that_is_added
 def fake_run(name: str, recipe: Recipe, seed: int) -> Row:
     """A row as a run would give it, from nothing but the job."""
     level = 0.9 + 0.1 * float(np.random.default_rng([*name.encode(), seed]).random())
-    figures = dict.fromkeys(("digit", "sum", "joint", "sum_seen", "sum_unseen"), level) | {
-        "digit_nll": 0.1, "sum_nll": 0.1, "sum_by_number": [level] * 10, "sum_beyond": None, "sum_cut": None,
-        "sum_unrounded": None,
-    }  # fmt: skip
+    figures = dict.fromkeys(("digit", "sum", "joint", "sum_seen", "sum_unseen"), level)
     return {
         "variant": name, "seed": seed, "recipe": recipe.as_dict(), "date": "2026-01-01", "commit": "c",
         "machine": {"processor": "p", "versions": {"torch": "2"}}, "seconds": 1.0, "parameters": 10, "weights": "w",
-        "curve": [[10, 0.5, 0.2], [215, 0.9, 0.7], [860, level, level]], "validation": figures, "test": figures,
-        "number_singular_values": [2.0, 1.0, 0.0],
+        "test": figures | {"sum_by_number": [level] * 10},
     }  # fmt: skip
 
 
@@ -203,11 +193,11 @@ def test_runs_go_seed_by_seed_and_what_has_a_whole_row_is_not_run_again(
 def test_a_run_repeated_is_the_same_to_the_bit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, v = tmp_path / "rows.jsonl", variant("scalar")
     conduct([(v.name, replace(v.recipe, epochs=1), 0)], path, workers=1, progress=False)
-    assert repeat(path, "scalar", 0) == []
+    assert repeat(path, "scalar", 0)
     row = json.loads(path.read_text()) | {"weights": "x"}
     path.write_text(json.dumps(row) + "\n")
     assert main(["study", "--rows", str(path), "--repeat", "scalar"]) == 1
-    assert capsys.readouterr().out == "scalar, seed 0: differs in weights\n"
+    assert capsys.readouterr().out == "scalar, seed 0: other weights\n"
 
 
 # Statistics.
@@ -240,5 +230,5 @@ def test_figures_are_those_of_the_rows_in_any_order_and_rows_of_other_recipes_do
         results = Results(some, VARIANTS)
         assert report.share(results, "film") == f"{np.mean(film):.2f} %"
         assert f"| {variant('film').title} | " in report.all_designs(results)
-        assert all(make(results) is not None for make in report.PLOTS.values())
+        assert all(make(results) for make in report.PLOTS.values())
     assert report.runs(Results([], VARIANTS)) == "0 runs of 0 designs"
