@@ -80,19 +80,21 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def write(page: Page, digits: str) -> list[float]:
+def write(page: Page, digits: str, pad: str = "#pad") -> list[float]:
     """Write a number across the whole pad with the mouse; returns the middle of each digit, as a share of the pad's
     width."""
     middles = [(place + 1) / (len(digits) + 1) for place in range(len(digits))]
     for digit, middle in zip(digits, middles, strict=True):
-        draw(page, DIGITS[int(digit)], middle, WIDE / len(digits), HIGH)
+        draw(page, DIGITS[int(digit)], middle, WIDE / len(digits), HIGH, pad)
     return middles
 
 
-def draw(page: Page, strokes: str, middle: float = 0.5, wide: float = 1.0, high: float = 1.0) -> None:
+def draw(
+    page: Page, strokes: str, middle: float = 0.5, wide: float = 1.0, high: float = 1.0, pad: str = "#pad"
+) -> None:
     """Draw with the mouse: on the whole pad, or on a part of its width around `middle` and of its height."""
     for stroke in strokes.split("/"):
-        for i, point in enumerate(points_of(page, stroke, middle, wide, high)):
+        for i, point in enumerate(points_of(page, stroke, middle, wide, high, pad)):
             page.mouse.move(*point, steps=4 if i else 1)
             if i == 0:
                 page.mouse.down()
@@ -113,10 +115,10 @@ def until(page: Page, expression: str) -> Any:
 
 
 def points_of(
-    page: Page, stroke: str, middle: float = 0.5, wide: float = 1.0, high: float = 1.0
+    page: Page, stroke: str, middle: float = 0.5, wide: float = 1.0, high: float = 1.0, pad: str = "#pad"
 ) -> list[tuple[float, float]]:
     """Return the points of a stroke on the screen."""
-    box = page.locator("#pad").bounding_box()
+    box = page.locator(pad).bounding_box()
     assert box is not None
     pairs = [[float(share) / 100 - 0.5 for share in point.split(",")] for point in stroke.split()]
     return [

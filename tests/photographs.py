@@ -95,20 +95,4 @@ def seen_by_camera(page: Grey, scale: float, size: tuple[int, int], seed: int, q
     return View(data.getvalue(), (wide, high), forth @ np.diag([scale, scale, 1]))
 
 
-def number_on_paper(digits: str) -> Grey:
-    """A number as the pad of the page draws it, perhaps with a minus or a comma: black on white, with sharp edges."""
-    random, page = np.random.default_rng(len(digits)), np.full((280, 560), 255, np.uint8)
-    step = 460 / len(digits)
-    high = min(170.0, 1.2 * step)
-    for place, digit in enumerate(digits):
-        x, y = 50 + step * (place + 0.5), 140 + float(random.normal(0, 6))
-        if digit.isdecimal():
-            put(page, shapes()[int(digit)][random.integers(100)], (x, y), high)
-        else:
-            wide, tall, low = (0.2, 0.06, 0.0) if digit == "-" else (0.05, 0.15, 0.45)
-            rows = slice(round(y + (low - tall) * high), round(y + (low + tall) * high))
-            page[rows, round(x - wide * high) : round(x + wide * high)] = 0
-    return np.where(page < 140, 0, 255).astype(np.uint8)
-
-
 # Tables.

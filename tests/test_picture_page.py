@@ -27,7 +27,7 @@ from sumnist.inference.numbers import UNSURE, FoundNumber
 from sumnist.inference.page import column_of
 
 ROOM, FIND = "#picture-task", "**/v1/find"
-OUTLINES, LABELS = "#picture-task svg .edge", "#picture-task .frame span"
+LABELS = "#picture-task .frame span"
 Corners = Sequence[tuple[float, float]]
 
 

@@ -20,7 +20,6 @@ from sumnist.errors import DataError, LayoutError
 from sumnist.formulas import Relation
 from sumnist.sheets.layout import Field, Identity, Layout, Page, Person, Rectangle, read_people
 from sumnist.sheets.printing import FONT, pdf
-from sumnist.sheets.registration import detector
 
 DPI = 200
 MM = DPI / 25.4
@@ -59,20 +58,6 @@ def part(picture: NDArray[np.uint8], box: Rectangle) -> NDArray[np.uint8]:
 
 
 LAYOUTS = pytest.mark.parametrize("layout", [EXAM, MANY, STOCK], ids=["exam", "many", "stock"])
-
-
-@LAYOUTS
-def test_the_corner_tags_are_found_where_the_page_has_them(layout: Layout) -> None:
-    page, picture = Page.of(layout), rendered(pdf(layout))
-    found = {tag.tag_id: tag for tag in detector().detect(picture)}
-    scale = np.array(picture.shape[::-1]) / (page.width, page.height)  # its sides are whole pixels
-    assert sorted(found) == [0, 1, 2, 3]
-    for number, box in enumerate(page.tags):
-        # Its corners begin at the lower left and go on to the lower right; a pixel's middle is at its half.
-        corners = [(box.x, box.bottom), (box.right, box.bottom), (box.right, box.y), (box.x, box.y)]
-        distance = np.linalg.norm(found[number].corners - np.array(corners) * scale, axis=1)
-        assert found[number].hamming == 0
-        assert distance.max() <= 0.5
 
 
 @LAYOUTS

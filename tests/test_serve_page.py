@@ -177,20 +177,3 @@ def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
 
 
 # Examples.
-
-
-def test_an_example_is_read_at_a_click_of_a_trap_the_page_says_why_and_one_can_be_drawn_on(page: Page) -> None:
-    def press(name: str) -> None:
-        page.get_by_role("button", name=name, exact=True).click()
-
-    press("A 3")
-    expect_answer(page, 3, 7)
-    traps = {"A letter": "This does not look like a digit.", "Two digits": "There seems to be more than one digit."}
-    for name, verdict in traps.items():
-        press(name)
-        expect_none(page, verdict)
-    page.click("#clear")
-    press("A seven with a bar")
-    expect_answer(page, 7, 7)
-    page.click("#undo")
-    expect_none(page, BLANK)

@@ -14,7 +14,6 @@ from simulated_sheets import (
     EXAM,
     SCALE,
     SIZE,
-    as_people_write,
     jpeg_of_page,
     photograph,
     printed,
@@ -36,19 +35,6 @@ def reader(layout: Layout = EXAM) -> SheetReader:
 
 
 # Photographs.
-
-
-@pytest.mark.parametrize("index", [0, 3])
-def test_a_photograph_is_read_as_it_was_meant(index: int) -> None:
-    meant, found = sheets().values(index), reader().read(photograph(index).data)
-    assert found.values == meant  # in the units of each field: 15 is 7½
-    assert found.read == meant
-    assert (found.state, found.identity, found.version) == ("adds up", f"{index:06}", 1)
-    assert found.how == dict.fromkeys(meant, "number")
-    assert 0.95 < found.probability <= 1
-    told = found.as_dict()
-    assert told["values"] == as_people_write(EXAM, meant)
-    assert (told["layout"], told["identity"], len(told["matrix"])) == (EXAM.id, f"{index:06}", 9)
 
 
 def test_numbers_in_strips_are_read_with_halves_and_without() -> None:

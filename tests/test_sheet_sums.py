@@ -399,22 +399,6 @@ def test_numbers_that_are_no_candidates_count_as_one_more_value(form: Form, othe
         np.testing.assert_allclose(list(found.kinds[total].values()), expected, rtol=1e-9, atol=1e-14)
 
 
-def test_where_candidates_have_too_many_sums_the_likeliest_are_kept() -> None:
-    random, names = np.random.default_rng(1), "abcdef"
-    check = Relations(dict.fromkeys(names, 10**11) | {"t": 10**12}, [Relation("t", tuple((1, name) for name in names))])
-    meant = dict(zip(names, random.integers(1, 10**11, len(names)).tolist(), strict=True))
-    meant["t"] = sum(meant.values())
-    evidence = {
-        name: Values(dict.fromkeys(random.integers(1, 10**11, 48).tolist(), 0.1 / 49) | {value: 0.9}, 0.1 / 49)
-        for name, value in meant.items()
-    }
-    posterior = check.posterior(evidence)
-    assert posterior.values == meant
-    numbers, shares = posterior.numbers["a"]
-    assert 2 < len(numbers) < 48
-    assert shares.sum() == pytest.approx(1)
-
-
 def test_subtotals_that_all_contradict_their_sums_are_no_more_than_can_be_looked_at() -> None:
     """Each has two candidates, what is read and its sum; together they would have 2²⁴ sums."""
     count, largest = 24, dict[str, int]()
