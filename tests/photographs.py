@@ -93,6 +93,3 @@ def seen_by_camera(page: Grey, scale: float, size: tuple[int, int], seed: int, q
     data = BytesIO()
     Image.fromarray(np.clip(lit, 0, 255).astype(np.uint8)).save(data, "JPEG", quality=90)
     return View(data.getvalue(), (wide, high), forth @ np.diag([scale, scale, 1]))
-
-
-# Tables.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -100,14 +99,6 @@ def without_ocr() -> Readers:
     reader = Reader()
     reader.numbers = WithoutOcr()
     return reader, None
-
-
-def without_sheets(parent: int) -> Readers:
-    """In another process than `parent`, as where the extra `sheets` is not installed."""
-    if os.getpid() != parent:
-        for library in ("reportlab", "segno", "pypdfium2", "xlsxwriter", "pupil_apriltags", "zxingcpp"):
-            sys.modules[library] = None  # type: ignore[assignment]
-    return Reader(), None
 
 
 def without_numbers() -> Readers:

@@ -140,6 +140,3 @@ def test_a_hand_that_is_taught_is_used_by_all_tasks_until_it_is_forgotten(page: 
     again = asked[known:]
     assert {request.url.split("/v1/")[1].partition("?")[0] for request in again} == {"read", "read-number", "find"}
     assert not any(map(has_hand, again))
-
-
-# What does not help, and what goes wrong.

@@ -177,6 +177,3 @@ def test_a_digit_at_the_border_is_whole_if_it_is_beyond_doubt(judged: Made) -> N
         verdict = judged(Known([(3, confidence, there)]), proposal(0, problem="cut off"))
         assert verdict.problem == problem, (confidence, there)
     assert judged(Known([(3, 0.999, 0.999)]), proposal(0, problem="faint")).problem == "faint"
-
-
-# The whole path, with the packaged network.

@@ -90,9 +90,6 @@ def boxes(page: Page, selector: str) -> list[list[float]]:
     return found
 
 
-# Found.
-
-
 # The sum, and what a person says.
 
 
@@ -137,9 +134,6 @@ def test_a_blank_picture_one_that_is_too_large_and_a_server_that_is_gone_are_tol
     page.unroute(FIND)
     page.locator(f"{ROOM} [data-part=again]").click()
     expect(rows(page).first).to_be_visible()
-
-
-# In everybody's hands.
 
 
 # Arithmetic.

@@ -171,9 +171,3 @@ def test_axe_finds_nothing_in_the_way_of_anybody(page: Page) -> None:
     page.press("#number", "ArrowUp")
     expect_none(page, "The server cannot be reached.")
     expect_nobody_hindered_anywhere(page)
-
-
-# The other pages.
-
-
-# Examples.

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from base64 import b64decode
 from collections.abc import Callable
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from readers import without_sheets
 from served import BLANK, check_problem, encoded, files
 from simulated_sheets import EXAM, photograph, photograph_of
 from sumnist import tables
@@ -141,18 +138,6 @@ def test_what_is_wrong_with_a_request_is_a_problem(client: TestClient) -> None:
     ]
     for path, given, detail in cases:
         check_problem(client.post(path, **given), 422, "invalid-request", None, path, detail)
-
-
-def test_without_the_extra_a_problem_says_what_to_install(with_settings: Callable[..., TestClient]) -> None:
-    client = with_settings(partial(without_sheets, os.getpid()), reading_seconds=60)
-    cases: list[tuple[str, dict[str, Any]]] = [
-        (FORM, {"json": {"layout": LINE}}), (SHEETS, {"files": files(CORRECTED), "data": {"layout": LINE}}),
-        (f"{TABLES}?workbook=true", {"files": files(BLANK)}),
-    ]  # fmt: skip
-    for path, given in cases:
-        answer = client.post(path, **given)
-        check_problem(answer, 422, "not-installed", None, path.partition("?")[0])
-        assert answer.json()["detail"].endswith('not installed; install it with: pip install "sumnist[sheets]"')
 
 
 # Tables.

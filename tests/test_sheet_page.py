@@ -108,6 +108,3 @@ def test_a_table_is_read_into_a_grid_and_a_workbook(page: Page, tmp_path: Path) 
     expect(part(page, "verdict", TABLE)).to_have_text("The picture shows no form or table that can be read.")
     expect(part(page, "hint", TABLE)).to_contain_text("White.png: no numbers found on it")
     expect(part(page, "result", TABLE)).to_be_hidden()
-
-
-# Everybody.

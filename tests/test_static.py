@@ -13,14 +13,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from page_checks import expect_answer, need
 from page_driver import DIGITS, draw, hosting, until, write
-from page_in_node import DRAWINGS, compared, read_in_browser
 from static_page import SIZES, WEB
 from static_page import static as build
 from sumnist.errors import SumnistError
-from sumnist.inference.reader import Reader
-
-EVERY = 40
-"""Of the recorded drawings, one of so many is read here."""
 
 
 @pytest.fixture(scope="module")
@@ -68,28 +63,6 @@ def test_a_page_that_was_open_once_works_when_its_host_is_gone(browser: Browser,
         page.reload()
         draw(page, DIGITS[3])
         expect_answer(page, 3, 7)
-
-
-@pytest.mark.browser
-def test_drawings_are_read_as_the_package_reads_them(page: Page) -> None:
-    reader = Reader()
-    drawings = json.loads(DRAWINGS.read_text(encoding="utf-8"))[::EVERY]
-    assert len(drawings) == 13
-    for drawing in drawings:
-        picture, other = read_in_browser(page, drawing)
-        reading = reader.read(picture, 7, ink="dark")
-        row = compared(reading, other)
-        assert all(row[name][0] == row[name][1] for name in ("digit", "accepted", "reason", "how")), drawing
-        assert row["images_equal"]
-        assert row["probability_difference"] < 1e-3
-        expected = json.loads(json.dumps(reading.as_dict(image=True) | {"sum_confidence": reading.sum_confidence}))
-        assert {name for name in other if name != "beside"} == set(expected)
-        assert [other[name] for name in ("sum", "sums", "advice", "number", "format")] == [
-            expected[name] for name in ("sum", "sums", "advice", "number", "format")
-        ]
-
-
-# The modules, in Node.
 
 
 # The build.

@@ -212,9 +212,6 @@ def test_after_the_review_a_sheet_does_not_add_up_if_a_total_that_somebody_touch
     assert (by_hand(WRONG, {"q1": None}, EXAM)["wrong"], by_hand(WRONG, {}, EXAM)) == ([], WRONG)
 
 
-# The summary.
-
-
 # Texts of others.
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Zl", "Zp"],
@@ -242,6 +239,3 @@ def test_any_text_stays_the_same_text(identity: str, name: str, path: str, error
         assert not list(sheet.root.iter(f"{MAIN}hyperlink"))
     assert not look.formulas
     assert not sheets["Summary"].formulas
-
-
-# What goes wrong.
