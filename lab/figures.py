@@ -142,7 +142,7 @@ def slope(rows: Rows, least: int = 100) -> str:
     """Write with which power of the number of digits the time of exact sums grows: the slope of the logarithms, from
     `least` digits on. With fewer digits, most of the time is the fixed cost of a call."""
     here = part(rows, "addition-growth")
-    here = agreeing(here, addends=min((row["addends"] for row in here), default=0))
+    here = agreeing(here, addends=2)
     sizes = [size for size in sorted({row["digits"] for row in here}) if size >= least]
     told = []
     for question in ("log_prob", "posterior"):
@@ -196,8 +196,6 @@ def curve(figures: Row) -> list[tuple[float, float]]:
 
 def risk_at(figures: Row, share: float = SURE_SHARE) -> float | None:
     """Return the share of wrong answers among the `share` that the network is surest of, None if it is unknown."""
-    if share == SURE_SHARE and figures.get("risk_at_99") is not None:
-        return float(figures["risk_at_99"])
     return next((risk for coverage, risk in curve(figures) if math.isclose(coverage, share)), None)
 
 

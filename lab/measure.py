@@ -54,7 +54,6 @@ from sumnist.batch.labels import Label, labels_of
 from sumnist.batch.sources import pictures_in
 from sumnist.config import ReadingEngine, Training, preset
 from sumnist.data.mnist import load_mnist
-from sumnist.environment import commit
 from sumnist.errors import DataError, ImageError, SumnistError
 from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
 from sumnist.files import FINDER, ONNX, PRETRAINED
@@ -93,12 +92,10 @@ def half_of(path: str | Path) -> Half:
 # Training, and evaluating on the test grid.
 
 
-def run_of(
-    config: Row, spent: Iterable[float], evaluation: Row, head: str | None = None, precision: str = "fp32"
-) -> Row:
+def run_of(config: Row, spent: Iterable[float], evaluation: Row, head: str, precision: str) -> Row:
     """Return a run: its settings, its cost, and the figures of its network."""
     seconds, cpu_seconds = map(float, spent)
-    return {"config": config, "seconds": seconds, "cpu_seconds": cpu_seconds, "commit": head or commit(),
+    return {"config": config, "seconds": seconds, "cpu_seconds": cpu_seconds, "commit": head,
             "evaluation": evaluation, "precision": precision}  # fmt: skip
 
 
@@ -502,10 +499,8 @@ def simulated_tables(reader: Reader, ink: pages.Images, given: argparse.Namespac
     """Measure the reading of simulated tables: how many numbers are wrong without a flag, how many need a person, and
     how many tables are wholly right, at once and after a person has answered."""
     count: Counter[str] = Counter()
-    seconds = 0.0
     for place in range(given.count):
         picture, numbers = table_suite.photograph(given.half, ink, kind, place)
-        began = time.perf_counter()
         try:
             table = TableReader(TableLayout(), reader).read(picture)
         except SumnistError:
@@ -513,7 +508,6 @@ def simulated_tables(reader: Reader, ink: pages.Images, given: argparse.Namespac
             count["numbers"] += int((numbers > EMPTY).sum())
             count["person"] += int((numbers > EMPTY).sum())
             continue
-        seconds += time.perf_counter() - began
         same = (table.rows, table.columns) == numbers.shape
         wrong = person = 0
         for at, value in np.ndenumerate(numbers):
@@ -526,7 +520,7 @@ def simulated_tables(reader: Reader, ink: pages.Images, given: argparse.Namespac
             wrong += sure and cell is not None and cell.value != value
             person += not sure
         count.update(tables=1, grid=same, wrong=wrong, person=person, whole=not (wrong or person), answered=not wrong)
-    return {name: int(count[name]) for name in COUNTED} | {"seconds": round(seconds, 2)}
+    return {name: int(count[name]) for name in COUNTED}
 
 
 SURE_STATES = "read", "checked", "corrected", "struck out"

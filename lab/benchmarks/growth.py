@@ -98,11 +98,10 @@ def commands() -> Iterator[Row]:
             }  # fmt: skip
 
 
-# How the time and the memory of exact sums grow with the digits of the numbers, and with how many numbers are added.
+# How the time and the memory of exact sums of two numbers grow with the digits of the numbers.
 
-SIZES = [*((2, digits) for digits in (10, 30, 100, 200, 500, 1000)), *((addends, 10) for addends in (5, 10, 30, 100)),
-         *((addends, 1) for addends in (10, 100, 2000))]  # fmt: skip
-"""Numbers in a sum, and digits of each number."""
+SIZES = 10, 30, 100, 200, 500, 1000
+"""Digits of each number."""
 SUM_ROUNDS, CALLS, LONGER = 5, 3, 0.5
 """`SUM_ROUNDS`: the number of rounds. In each round, `CALLS`: the least number of calls; `LONGER`: the least seconds
 that they take together."""
@@ -114,19 +113,19 @@ def sums() -> Iterator[Row]:
     """Time two queries, the log-probability of a known total and the posterior, and measure the memory of the first
     call of each. Each query runs in a new process with one thread."""
     for turn in range(SUM_ROUNDS):
-        for addends, digits in SIZES:
+        for digits in SIZES:
             for question in ("log_prob", "posterior"):
                 with multiprocessing.get_context("spawn").Pool(1) as pool:
-                    yield {"question": question, "addends": addends, "digits": digits, "round": turn,
-                           **pool.apply(grown, (question, addends, digits))}  # fmt: skip
+                    figures = pool.apply(grown, (question, digits))
+                    yield {"question": question, "addends": 2, "digits": digits, "round": turn, **figures}
 
 
-def grown(question: str, addends: int, digits: int) -> Row:
+def grown(question: str, digits: int) -> Row:
     """Return the median seconds of a query, and by how many bytes the first query raised the peak of the resident
     memory."""
     torch.set_num_threads(1)
-    asked(question, 2, 1)()  # load everything that is loaded late
-    ask = asked(question, addends, digits)
+    asked(question, 1)()  # load everything that is loaded late
+    ask = asked(question, digits)
     Path("/proc/self/clear_refs").write_text(RESET_PEAK, encoding="ascii")
     before = status_of("self", "VmRSS")
     ask()
@@ -137,10 +136,10 @@ def grown(question: str, addends: int, digits: int) -> Row:
     return {"seconds": float(np.median(spent)), "calls": len(spent), "peak_bytes": max(0, peak)}
 
 
-def asked(question: str, addends: int, digits: int) -> Callable[[], Any]:
-    """Return a query about one sum of numbers with float32 digits."""
+def asked(question: str, digits: int) -> Callable[[], Any]:
+    """Return a query about one sum of two numbers with float32 digits."""
     generator, random = torch.manual_seed(0), np.random.default_rng(0)
-    scores = torch.randn(addends, digits, 10, dtype=torch.float64, generator=generator).log_softmax(-1)
-    (total,) = totals(random.integers(10, size=(1, addends, digits)))
+    scores = torch.randn(2, digits, 10, dtype=torch.float64, generator=generator).log_softmax(-1)
+    (total,) = totals(random.integers(10, size=(1, 2, digits)))
     numbers = [Digits(one) for one in scores.float()]
     return lambda: getattr(Sum.of(*numbers), question)(total)

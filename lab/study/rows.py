@@ -13,7 +13,7 @@ from sumnist.files import Journal, fits, parse_json, read_whole
 Row = dict[str, Any]
 
 PATIENCE = 10.0
-"""Seconds that `append_jsonl` waits for another process to finish with a file."""
+"""Seconds to wait for another process to finish with a file."""
 
 
 class StudyError(SumnistError):
@@ -53,12 +53,12 @@ def read_jsonl(path: Path, shape: Any = dict) -> list[Row]:
     return rows
 
 
-def open_rows(path: Path, patience: float = 0.0) -> Journal:
+def open_rows(path: Path) -> Journal:
     """Open a file of rows to append to; meanwhile no other process may append to it.
 
-    Raises `OutputError`, also if another process still appends to it after `patience` seconds.
+    Raises `OutputError`, also if another process still appends to it after `PATIENCE` seconds.
     """
-    busy, until = f"{path}: another process adds rows to it: wait for it, or name another file", monotonic() + patience
+    busy, until = f"{path}: another process adds rows to it: wait for it, or name another file", monotonic() + PATIENCE
     while True:
         try:
             return Journal(path, busy)
@@ -71,5 +71,5 @@ def open_rows(path: Path, patience: float = 0.0) -> Journal:
 def append_jsonl(path: Path, row: Row) -> None:
     """Append a row to a file, and return when it is on the disk. Raises `OutputError`, and leaves the file as it
     was."""
-    with open_rows(path, PATIENCE) as rows:
+    with open_rows(path) as rows:
         rows.add(json.dumps(row))

@@ -8,7 +8,6 @@ reading counts.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -138,21 +137,18 @@ class Answer(NamedTuple):
         name: The name of the picture.
         there: The numbers on the picture.
         said: The numbers that the reader found.
-        seconds: How many seconds the reader took.
     """
 
     name: str
     there: list[There]
     said: list[Said]
-    seconds: float
 
 
 def answered(reader: Reader, engine: ReadingEngine, name: str, picture: Any, there: Sequence[There]) -> Answer:
     """Ask a reader about a picture."""
-    began = time.perf_counter()
     said = [Said(one.text, one.value, one.accepted, np.array(one.corners, float).reshape(4, 2))
             for one in reader.find(picture, engine)]  # fmt: skip
-    return Answer(name, [*there], said, time.perf_counter() - began)
+    return Answer(name, [*there], said)
 
 
 def largest(said: Sequence[Said]) -> Said | None:
@@ -162,11 +158,11 @@ def largest(said: Sequence[Said]) -> Said | None:
 
 def folder_figures(name: str, answers: Sequence[Answer]) -> Row:
     """Compute the figures of pictures that each show one number, whose place is unknown: those of `measure.shares`,
-    where a number is right if its digits are, and the median `seconds`."""
+    where a number is right if its digits are."""
     best = [largest(one.said) for one in answers]
     right = np.array([one.there[0].is_said(said) for one, said in zip(answers, best, strict=True)], bool)
     accepted = np.array([said is not None and said.accepted for said in best], bool)
-    return shares(name, right, accepted) | {"seconds": float(np.median([one.seconds for one in answers]))}
+    return shares(name, right, accepted)
 
 
 def mean(values: Iterable[Any]) -> float | None:
@@ -182,7 +178,7 @@ def page_figures(answers: Sequence[Answer]) -> Row:
         The counts of `pages` and of their `numbers`. By place alone: the `recall` of the numbers, the `precision` of
         the readings, and their harmonic mean `f1`. The share of the numbers that is `read` right, and the share that is
         `accepted`, right or wrong. `accuracy_accepted`, the share of all accepted readings that match a number and have
-        its value. The median `seconds`.
+        its value.
     """
     numbers, said = (sum(len(some) for some in each) for each in zip(*(one[1:3] for one in answers), strict=True))
     found = sum(len(pairs(one.there, one.said)) for one in answers)
@@ -190,11 +186,10 @@ def page_figures(answers: Sequence[Answer]) -> Row:
     right = [best.accepted for number, best in matched if number.is_said(best)]
     every = sum(best.accepted for one in answers for best in one.said)
     return {
-        "pages": len(answers), "numbers": numbers, "recall": found / numbers,
+        "numbers": numbers, "recall": found / numbers,
         "precision": found / said if said else None, "f1": 2 * found / (numbers + said), "read": len(right) / numbers,
         "accepted": sum(best.accepted for _, best in matched) / numbers,
         "accuracy_accepted": sum(right) / every if every else None,
-        "seconds": float(np.median([one.seconds for one in answers])),
     }  # fmt: skip
 
 
@@ -202,16 +197,14 @@ def sign_figures(answers: Sequence[Answer]) -> Row:
     """Compute the figures of pictures of one sign each.
 
     Returns:
-        The share on which all numbers are read `right` and accepted, and nothing else. The share on which anything is
-        `accepted`. The share that is `wrong`: something is accepted, but it has another value than the numbers there,
-        or one of the numbers was not found.
+        The share on which all numbers are read `right` and accepted, and nothing else. The share that is `wrong`:
+        something is accepted, but it has another value than the numbers there, or one of the numbers was not found.
     """
-    right, accepted, wrong = [], [], []
+    right, wrong = [], []
     for one in answers:
         values = [number.value for number in one.there if number.value is not None]
         stands = [said.value for said in one.said if said.accepted]
-        accepted.append(bool(stands))
         every = len(pairs(one.there, one.said, TOUCHED)) == len(one.there)
         wrong.append(bool(stands) and not (every and set(stands) <= set(values)))
         right.append(bool(values) and set(stands) == set(values) and len(stands) == len(values))
-    return {"pictures": len(answers), "right": mean(right), "accepted": mean(accepted), "wrong": mean(wrong)}
+    return {"pictures": len(answers), "right": mean(right), "wrong": mean(wrong)}

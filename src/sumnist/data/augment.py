@@ -202,7 +202,6 @@ SHIFT = 2 / 14
 """Largest shift: 2 pixels, in half-widths of the image."""
 MOST_SHIFT = 2
 """Largest shift by `shifted`, in whole pixels."""
-SIDE = 28
 MESH = 5
 WARP = 0.055
 """Standard deviation of a mesh point's displacement, in half-widths of the image: 0.77 pixels."""

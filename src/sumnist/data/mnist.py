@@ -92,11 +92,17 @@ def load_mnist(split: Split, data_dir: str | Path | None = None) -> DigitSet:
     """
     if data_dir is not None:
         return load_idx_folder(data_dir, split)
+    images, digits = packaged("mnist.npz", "MNIST", f"x_{split}", f"y_{split}")
+    return DigitSet(images, digits.astype(np.int64), f"MNIST {split}")
+
+
+def packaged(name: str, what: str, *keys: str) -> list[NDArray[np.uint8]]:
+    """Arrays of an archive that comes with the package. Raises `DataError`, which names `what` is in it."""
     try:
-        with files("sumnist.data").joinpath("mnist.npz").open("rb") as stream, np.load(stream) as archive:
-            return DigitSet(archive[f"x_{split}"], archive[f"y_{split}"].astype(np.int64), f"MNIST {split}")
+        with files("sumnist.data").joinpath(name).open("rb") as stream, np.load(stream) as archive:
+            return [archive[key] for key in keys]
     except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
-        raise DataError(f"the packaged MNIST cannot be read ({error}): reinstall sumnist") from error
+        raise DataError(f"the packaged {what} cannot be read ({error}): reinstall sumnist") from error
 
 
 def load_idx_folder(folder: str | Path, split: Split) -> DigitSet:
@@ -185,11 +191,7 @@ WRONG = 0.002
 def with_soft_labels(digits: DigitSet) -> DigitSet:
     """MNIST's training images with their soft labels. Raises `DataError` if these are unreadable or do not fit the
     images."""
-    try:
-        with files("sumnist.data").joinpath(SOFT_LABELS).open("rb") as stream, np.load(stream) as archive:
-            steps = archive["answers"]
-    except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
-        raise DataError(f"the packaged soft labels cannot be read ({error}): reinstall sumnist") from error
+    (steps,) = packaged(SOFT_LABELS, "soft labels", "answers")
     if steps.shape != (10, len(digits)):
         raise DataError(f"{digits.name}: {len(digits):,} images, expected the {steps.shape[1]:,} that have soft labels")
     answers = decoded(steps, digits.digits)
