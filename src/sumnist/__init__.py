@@ -26,22 +26,8 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "PRESETS",
-    "NumberReading",
-    "PairDataset",
-    "Reader",
-    "Reading",
-    "SumnistError",
-    "Training",
-    "TwoInputNet",
-    "__version__",
-    "errors",
-    "evaluate",
-    "export",
-    "load",
-    "preset",
-    "solve",
-    "train",
+    "PRESETS", "NumberReading", "PairDataset", "Reader", "Reading", "SumnistError", "Training", "TwoInputNet",
+    "__version__", "errors", "evaluate", "export", "load", "preset", "solve", "train",
 ]  # fmt: skip
 
 _LAZY = {

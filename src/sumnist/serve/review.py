@@ -10,12 +10,13 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -29,7 +30,7 @@ from sumnist.serve.app import HEADERS, STATIC, Metrics, TellingServer, answer_of
 from sumnist.serve.bodies import invalid
 from sumnist.serve.problems import Problem, problem_of
 from sumnist.sheets.layout import Layout, Person
-from sumnist.sheets.review import Doubts, Recorder, Row, Value, Views, around, beside, export, number_of
+from sumnist.sheets.review import Decision, Doubts, Recorder, Row, Value, Views, around, beside, export, number_of
 
 NAMES = {"127.0.0.1", "localhost"}
 """The names of this machine."""
@@ -46,17 +47,58 @@ FILES = {"": "review.html", **{f"static/{name}": name for name in BESIDE}}
 """The files that the server sends, by their paths behind the token. It sends no others."""
 OWN = [*HEADERS, (b"cross-origin-resource-policy", b"same-origin"), (b"cross-origin-opener-policy", b"same-origin")]
 """The headers of every answer."""
+Box = tuple[float, float, float, float]
+"""The left and upper edge of a part of a picture, and its width and height."""
 
 
-class Answers:
+class Answers(Protocol):
     """The answers to the page's requests about rows that need a person: sheets, or columns of tables. Several threads
-    may call the methods; methods that record are called by one thread at a time."""
+    may call the methods; methods that record are called by one thread at a time.
 
-    whole: Callable[[int], tuple[bytes, tuple[int, int]]]
-    """The picture of a row as JPEG, and its size. Raises `ImageError`."""
+    Attributes:
+        rows: The numbers of the rows that need a person.
+        recorder: The corrections.
+        path: The file of readings.
+        out: The file that the review writes.
+    """
 
-    def __init__(self, rows: Iterable[int], recorder: Recorder) -> None:
-        self.rows, self.recorder = [*rows], recorder
+    rows: list[int]
+    recorder: Recorder
+    path: Path
+    out: Path
+
+    # What sheets and tables answer in their own ways.
+
+    def fixed(self) -> dict[str, Any]:
+        """The fixed data of the review: title, number of rows, fields and formulas."""
+
+    def read(self, row: Row) -> dict[str, Any]:
+        """What was read in each field of a row."""
+
+    def described(self, row: Row) -> dict[str, Any]:
+        """What the page shows of a row beside its picture: its values and the questions about it."""
+
+    def picture(self, row: Row) -> Image.Image:
+        """The picture of a row. Raises `ImageError`."""
+
+    def placed(self, row: Row) -> dict[str, tuple[Box, tuple[int, int]]]:
+        """Where each field lies, as shares of the picture, and the size of its crop. Raises `ImageError`."""
+
+    def crop(self, row: Row, name: str) -> bytes:
+        """A field as PNG. Raises `ImageError`, and `Problem` if there is none."""
+
+    def taken(self, row: Row, name: str, value: Any) -> Value:
+        """Check a value of a field, and return it. Raises `Problem`."""
+
+    def write(self) -> None:
+        """Write the file of all numbers again. Raises `OutputError` and `DataError`."""
+
+    # What is the same for both.
+
+    @property
+    def marks(self) -> dict[int, Decision]:
+        """The marks of rows that are done."""
+        return self.recorder.marks
 
     @property
     def left(self) -> int:
@@ -65,20 +107,43 @@ class Answers:
 
     def state(self) -> dict[str, Any]:
         """The fixed data of the review, and how far the person is: the marks of all rows, null for rows that wait."""
-        raise NotImplementedError
+        marks = self.marks
+        return self.fixed() | {"file": self.path.name, "sheets": [[row, marks.get(row)] for row in self.rows]}
 
     def sheet(self, row: Row) -> dict[str, Any]:
-        """All that the page shows of a row."""
-        raise NotImplementedError
+        """All that the page shows of a row. The places of fields, with a bit of paper around them, are in percent of
+        the page."""
+        number, placed, missing = row["row"], {}, None
+        try:
+            width, height = self.whole(number)[1]
+            placed = self.placed(row)
+        except SumnistError as error:
+            width, height, missing = 0, 0, printable(str(error))
+        return {
+            "row": number, "mark": self.recorder.marks.get(number), "width": width, "height": height,
+            "corrected": self.recorder.values.get(number, {}), **self.described(row), "missing": missing,
+            "places": {name: [100 * share for share in box] for name, (box, _) in placed.items()},
+            "crops": {name: size for name, (_, size) in placed.items()},
+        }  # fmt: skip
 
-    def crop(self, row: Row, name: str) -> bytes:
-        """A field as PNG. Raises `ImageError`, and `Problem` if there is none."""
-        raise NotImplementedError
+    @lru_cache(maxsize=4)  # noqa: B019, there is one review in a process
+    def whole(self, number: int) -> tuple[bytes, tuple[int, int]]:
+        """The picture of a row as JPEG, and its size. Raises `ImageError`."""
+        picture = self.picture(self.row_of(number))
+        picture.save(stream := BytesIO(), "JPEG", quality=85)
+        return stream.getvalue(), picture.size
 
     def correct(self, said: dict[str, Any]) -> dict[str, Any]:
         """Record what a person says is written in a field: {"row", "field", "value"}. Raises `Problem` and
         `OutputError`."""
-        raise NotImplementedError
+        row, name = self.row_of(said.get("row")), said.get("field")
+        read = self.read(row)
+        if not isinstance(name, str) or name not in read:
+            invalid(f"field: {name!r:.40}, expected the name of a field of the row")
+        value = self.taken(row, name, said.get("value"))
+        before = (read | self.recorder.values.get(row["row"], {}))[name]
+        self.recorder.add(row["row"], name, before, value)
+        return {"value": value}
 
     def mark(self, said: dict[str, Any]) -> dict[str, Any]:
         """Record that a person is done with a row: {"row", "mark"}. Raises `Problem` and `OutputError`."""
@@ -88,15 +153,15 @@ class Answers:
         self.recorder.add(row["row"], None, self.recorder.marks.get(row["row"]), mark)
         return {"left": self.left}
 
-    def undo(self, said: dict[str, Any]) -> dict[str, Any]:
+    def undo(self, _: dict[str, Any]) -> dict[str, Any]:
         """Take the last change back; returns its row and field, or nulls. Raises `OutputError`."""
-        del said
         last = self.recorder.undo()
         return {"row": last and last.row, "field": last and last.field}
 
-    def export(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Write the workbook again; returns its path. Raises `OutputError` and `DataError`."""
-        raise NotImplementedError
+    def export(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Write the file of all numbers again; returns its path. Raises `OutputError` and `DataError`."""
+        self.write()
+        return {"path": printable(str(self.out))}
 
     def row_of(self, number: object) -> Row:
         """A row that needs a person. Raises `Problem`."""
@@ -105,64 +170,56 @@ class Answers:
         return {"row": number}
 
 
+def printable(text: str) -> str:
+    """A text without what JSON cannot carry: the name of a file may be no text."""
+    return text.encode(errors="replace").decode()
+
+
 class Review(Answers):
     """The answers to the page's requests about the sheets of a layout."""
 
     def __init__(self, doubts: Doubts, recorder: Recorder, people: Sequence[Person] = ()) -> None:
-        super().__init__(doubts, recorder)
+        self.rows, self.recorder = [*doubts], recorder
+        self.path, self.out = doubts.path, doubts.path.with_suffix(".xlsx")
         self.doubts, self.layout, self.people = doubts, doubts.layout, people
         self.views = Views(doubts.layout, doubts.path.parent)
-        self.whole = lru_cache(maxsize=4)(self._whole)
 
-    def state(self) -> dict[str, Any]:
-        """The fixed data of the review, and how far the person is: the marks of all sheets, null for sheets that
-        wait."""
-        layout, marks = self.layout, self.recorder.marks
+    def picture(self, row: Row) -> Image.Image:
+        """The picture of a sheet. Raises `ImageError`."""
+        return self.views.whole(row)
+
+    def fixed(self) -> dict[str, Any]:
+        """The fixed data of the review: title, number of rows, fields and formulas."""
+        layout = self.layout
         identity = {"name": "", "label": "Name or number", "text": True}
         fields: list[dict[str, Any]] = [identity] * (layout.identity.kind != "none")
         for field in layout.fields:
             most = field.largest / 2 if field.halves else field.largest
             fields.append({"name": field.name, "label": field.label, "halves": field.halves, "largest": most})
-        return {
-            "title": layout.title, "file": self.doubts.path.name, "fields": fields,
-            "formulas": [{"total": formula.total, "terms": formula.terms} for formula in layout.formulas
-                         if formula.divisor == 1 and not formula.times],
-            "sheets": [[row, marks.get(row)] for row in self.doubts], "count": self.doubts.count,
-        }  # fmt: skip
+        formulas = [one for one in layout.formulas if one.divisor == 1 and not one.times]
+        return {"title": layout.title, "fields": fields, "count": self.doubts.count,
+                "formulas": [{"total": one.total, "terms": one.terms} for one in formulas]}  # fmt: skip
 
-    def sheet(self, row: Row) -> dict[str, Any]:
-        """All that the page shows of a sheet. The places of fields, with a bit of paper around them, are in percent of
-        the page."""
-        number, page = row["row"], self.views.page
-        path = row["path"].encode(errors="replace").decode()  # a file name may be no text
-        try:
-            width, height = self.whole(number)[1]
-            missing = None
-        except SumnistError as error:
-            width = height = 0
-            missing = str(error).encode(errors="replace").decode()
-        read = row.get("state") is not None
-        places = {name: around(place).grown(1.0) for name, place in self.views.places.items()} if read else {}
+    def read(self, row: Row) -> dict[str, Any]:
+        """What was read in each field of a sheet."""
+        return dict.fromkeys(self.layout.names) | {"": row.get("identity"), **(row.get("values") or {})}
+
+    def described(self, row: Row) -> dict[str, Any]:
+        """What the page shows of a sheet beside its picture: its values and the questions about it."""
         return {
-            "row": number, "path": path, **{key: row.get(key) for key in ("state", "error", "probability")},
-            "values": {"": row.get("identity"), **(row.get("values") or {})}, "read": row.get("read") or {},
+            "path": printable(row["path"]), **{key: row.get(key) for key in ("state", "error", "probability")},
+            "values": self.read(row), "read": row.get("read") or {}, "questions": self.doubts.questions(row),
             "wrong": [one["field"] for one in row.get("wrong") or ()],
-            "corrected": self.recorder.values.get(number, {}), "mark": self.recorder.marks.get(number),
-            "questions": self.doubts.questions(row),
-            "width": width, "height": height, "missing": missing,
-            "places": {
-                name: [100 * place.x / page.width, 100 * place.y / page.height,
-                       100 * place.width / page.width, 100 * place.height / page.height]
-                for name, place in places.items()
-            },
-            "crops": {name: self.views.size(name) for name in places},
         }  # fmt: skip
 
-    def _whole(self, number: int) -> tuple[bytes, tuple[int, int]]:
-        """A sheet as JPEG, and its size. Raises `ImageError`."""
-        picture = self.views.whole(self.doubts.row(number))
-        picture.save(stream := BytesIO(), "JPEG", quality=85)
-        return stream.getvalue(), picture.size
+    def placed(self, row: Row) -> dict[str, tuple[Box, tuple[int, int]]]:
+        """Where each field lies, as shares of the page, and the size of its crop."""
+        page, places = self.views.page, self.views.places.items() if row.get("state") else ()
+        boxes = {name: around(place).grown(1.0) for name, place in places}
+        return {
+            name: ((box.x / page.width, box.y / page.height, box.width / page.width, box.height / page.height),
+                   self.views.size(name)) for name, box in boxes.items()
+        }  # fmt: skip
 
     def crop(self, row: Row, name: str) -> bytes:
         """A field as PNG. Raises `ImageError`, and `Problem` if there is none."""
@@ -170,21 +227,7 @@ class Review(Answers):
             raise Problem("not-found", f"{name:.40}: expected a field of a sheet that was read")
         return self.views.crop(row, name)
 
-    # Recording.
-
-    def correct(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Record what a person says is written in a field: {"row", "field", "value"}. Raises `Problem` and
-        `OutputError`."""
-        row, name = self.row_of(said.get("row")), said.get("field")
-        if not isinstance(name, str) or name not in ("", *self.layout.names):
-            invalid(f"field: {name!r:.40}, expected the name of a field of the layout")
-        value = self.taken(name, said.get("value"))
-        read = {"": row.get("identity"), **(row.get("values") or {})}
-        before = (read | self.recorder.values.get(row["row"], {})).get(name)
-        self.recorder.add(row["row"], name, before, value)
-        return {"value": value}
-
-    def taken(self, name: str, value: Any) -> Value:
+    def taken(self, row: Row, name: str, value: Any) -> Value:
         """Check a value of a field, and return it. Raises `Problem`."""
         if value is None:
             return None
@@ -198,12 +241,9 @@ class Review(Answers):
             invalid(f"value: {value!r:.40}, expected a {kind} from 0 to {field.shown(field.largest)}, or null")
         return number
 
-    def export(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Write the workbook again; returns its path. Raises `OutputError` and `DataError`."""
-        del said
-        out = self.doubts.path.with_suffix(".xlsx")
-        export(self.doubts.path, self.layout, out, self.people, self.recorder)
-        return {"path": str(out).encode(errors="replace").decode()}
+    def write(self) -> None:
+        """Write the workbook again. Raises `OutputError` and `DataError`."""
+        export(self.path, self.layout, self.out, self.people, self.recorder)
 
     def row_of(self, number: object) -> Row:
         """A row that needs a person. Raises `Problem`."""
@@ -326,42 +366,37 @@ def refusal(scope: Scope, knows: bool) -> str | None:
 
 
 def review(
-    marks: Path, layout: Layout, port: int, started: Callable[[str, int], None], token: str | None = None,
-    people: Sequence[Person] = (),
-) -> bool:  # fmt: skip
-    """Serve the page until SIGTERM or Ctrl-C, if there is a sheet that needs a person.
-
-    Args:
-        marks: The file of readings.
-        layout: The layout of its sheets.
-        port: The port to listen on; 0 takes a free one.
-        started: Called with the address of the page and the number of sheets that wait, once it can be opened.
-        token: The token in the address; None for a random one.
-        people: The people who should have a sheet, for the workbook.
-
-    Returns:
-        Whether there was a sheet that needs a person.
-
-    Raises:
-        ConfigError: The server cannot listen on the port.
-        DataError: `marks` or its corrections are not valid.
-        OutputError: The corrections cannot be written, or another review writes them.
-    """
-    doubts = Doubts(marks, layout)
-    return len(doubts) > 0 and served(marks, lambda said: Review(doubts, said, people), port, started, token)
+    marks: Path, layout: Layout, port: int, started: Callable[[str, int], None], people: Sequence[Person] = ()
+) -> bool:
+    """Serve the page of a file of sheets as `served` does; `people`: those who should have a sheet, for the
+    workbook."""
+    return served(marks, lambda recorder: Review(Doubts(marks, layout), recorder, people), port, started)
 
 
 def served(
-    rows: Path, of: Callable[[Recorder], Answers], port: int, started: Callable[[str, int], None],
-    token: str | None = None,
-) -> bool:  # fmt: skip
-    """Serve the answers that `of` makes from a file's corrections, as `review` does. Returns False if no row needs a
-    person."""
+    rows: Path, answers_with: Callable[[Recorder], Answers], port: int, started: Callable[[str, int], None]
+) -> bool:
+    """Serve the page until SIGTERM or Ctrl-C, if there is a row that needs a person.
+
+    Args:
+        rows: The file of readings.
+        answers_with: Makes the answers from the file's corrections.
+        port: The port to listen on; 0 takes a free one.
+        started: Called with the address of the page and the number of rows that wait, once it can be opened.
+
+    Returns:
+        Whether there was a row that needs a person.
+
+    Raises:
+        ConfigError: The server cannot listen on the port.
+        DataError: `rows` or its corrections are not valid.
+        OutputError: The corrections cannot be written, or another review writes them.
+    """
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
-    token = token or secrets.token_urlsafe(24)
+    token = secrets.token_urlsafe(24)
     recorder = Recorder(beside(rows))
     try:
-        answers = of(recorder)
+        answers = answers_with(recorder)
         if not answers.rows:
             return False
         with listening("127.0.0.1", port, f"--port {port}") as listener:
