@@ -1,4 +1,4 @@
-"""Settings: what they allow, what they say of what they do not, and that their files are read, those of before too."""
+"""Settings: what they allow, what they say of what they do not, and that their files are read."""
 
 from __future__ import annotations
 
@@ -134,9 +134,8 @@ def test_settings_that_do_not_go_together_are_named_with_what_was_expected(
     [
         ("{", "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
         ("[]", "a list, not an object"),
-        ('{"epoch": 3}', "unknown setting 'epoch'"),
-        ('{"format": 2, "sums": 3}', "unknown setting 'sums'"),
-        ('{"epochs": -3}', "--epochs -3: expected a whole number from 1 to 1,000,000"),
+        ('{"format": 2, "epoch": 3}', "unknown setting 'epoch'"),
+        ('{"format": 2, "epochs": -3}', "--epochs -3: expected a whole number from 1 to 1,000,000"),
         ("[" * 100_000, "nested too deeply"),
     ],
 )
@@ -146,33 +145,16 @@ def test_a_configuration_file_that_is_none_is_an_error_that_says_why(text: str, 
     assert str(caught.value) == f"run/config.json: not a configuration of sumnist ({why}): train the run again"
 
 
-FAST_BEFORE = {"format": 1, "preset": "fast", "encoder": "edges", "label_smoothing": 0.1, "smoothing_fades": True,
-               "epochs": 1, "batch_size": 512, "optimizer": "adam", "lr": 0.04, "betas": [0.7, 0.9], "warmup": 0.25,
-               "graph": False, "outliers": 0.6}  # fmt: skip
-"""What commit 1e09899 wrote of `fast`, without some of the defaults."""
-
-
-def test_files_of_before_are_read_unless_answers_depend_on_what_is_gone() -> None:
-    assert Training.from_json(json.dumps(FAST_BEFORE), "config.json") == preset("fast")
+def test_a_file_of_before_the_first_release_is_refused_and_the_packaged_one_is_of_now() -> None:
     packaged = Training.from_json((PRETRAINED / "config.json").read_text(), "config.json")
     assert packaged == preset("robust", validation=0, threads=1)
-    assert Training.from_json('{"preset": "best", "encoder": "wide"}', "config.json").preset == "robust"
-    for name, value in {
-        "preset": "micro", "encoder": "nano", "task": "cells", "operation": "sub", "smoothing_fades": False,
-        "lr_floor": 0.5,
-    }.items():  # fmt: skip
-        shown = {"smoothing_fades": "label_smoothing 0.1", "lr_floor": "label_smoothing 0.1"}
+    for text in ("{}", '{"format": 1, "preset": "fast"}'):
         with pytest.raises(RunError) as caught:
-            Training.from_json(json.dumps(FAST_BEFORE | {name: value}), "run/config.json")
+            Training.from_json(text, "run/config.json")
         assert str(caught.value) == (
-            f"run/config.json: {shown.get(name, f'{name} {value}')}, which this version of sumnist has no more: use "
-            "the version at commit 1e09899, which does"
+            "run/config.json: of an earlier version, expected format 2: read it with commit 1e09899, or train the run "
+            "again"
         )
-    learned = FAST_BEFORE | {"fusion": "concat"}
-    assert Training.from_json(json.dumps(learned), "config.json").fusion == "concat"
-    for changes in ({"number_encoding": "scalar"}, {"sum_target": "bits"}):
-        with pytest.raises(RunError, match=f"{next(iter(changes))} .*1e09899"):
-            Training.from_json(json.dumps(learned | changes), "config.json")
 
 
 def test_the_smoothing_that_a_network_takes_back_is_that_of_the_last_steps() -> None:

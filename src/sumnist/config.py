@@ -176,30 +176,27 @@ class Run:
         """The settings in the text of a `config.json`.
 
         Args:
-            text: The output of `to_json`, from this version of the package or an earlier one.
+            text: The output of `to_json`.
             source: Names the file in messages.
 
         Raises:
-            RunError: The text is not a configuration, a newer version wrote it, or it has what only an earlier version
-                of the package had.
+            RunError: The text is not a configuration, or another version of the package wrote it.
         """
         try:
             values = parse_json(text)
             if not isinstance(values, dict):
                 raise TypeError(f"a {type(values).__name__}, not an object")
             check_format(values, source, FORMAT)
-            if values.pop("format", 1) == 1:
-                values = cls.translated(values, source)
+            if values.pop("format", 1) < FORMAT:
+                raise RunError(
+                    f"{source}: of an earlier version, expected format {FORMAT}: read it with commit {LAST_COMMIT}, or "
+                    "train the run again"
+                )
             if strange := sorted(set(values) - {field.name for field in fields(cls)}):
                 raise TypeError(f"unknown setting {strange[0]!r}")
             return cls(**values)
         except (ValueError, TypeError, ConfigError) as error:
             raise RunError(f"{source}: not a configuration of sumnist ({error}): train the run again") from error
-
-    @classmethod
-    def translated(cls, values: dict[str, Any], source: str) -> dict[str, Any]:
-        """The settings in a file of format 1 as those of this version."""
-        return values
 
 
 @dataclass(frozen=True)
@@ -258,30 +255,6 @@ class Training(Run):
         """What belongs to the preset and is no setting."""
         return PARTICULARS.get(self.preset, Particulars())
 
-    @classmethod
-    def translated(cls, values: dict[str, Any], source: str) -> dict[str, Any]:
-        """The settings in a file of format 1 as those of this version. Those that are gone are left out, unless the
-        answers of a trained network depend on them. Raises `RunError` then."""
-        if values.get("preset") == "best":
-            values["preset"] = "robust"  # as 0.1 called it
-        gone = {name: values.pop(name, default) for name, default in BEFORE.items()}
-        new = {name: value for name, value in values.items() if name not in GONE or value not in GONE[name]}
-        kept = cls(**{name: value for name, value in new.items() if name in cls.__dataclass_fields__})
-        floor = gone["lr_floor"] if gone["smoothing_fades"] else 1.0
-        target = {"exact": gone["sum_target"], "concat": "classes", "original": "bits"}[kept.fusion]
-        differs = {
-            "operation": gone["operation"] == "sub",
-            "number_encoding": kept.fusion == "concat" and gone["number_encoding"] != "one-hot",
-            "sum_target": gone["sum_target"] != target,
-            "label_smoothing": kept.label_smoothing * floor != kept.last_smoothing,
-        }
-        if lost := [*sorted(values.keys() - new.keys()), *(name for name, is_so in differs.items() if is_so)]:
-            raise RunError(
-                f"{source}: {lost[0]} {shown((values | gone)[lost[0]])}, which this version of sumnist has no more: "
-                f"use the version at commit {LAST_COMMIT}, which does"
-            )
-        return new
-
 
 PARTICULARS: Mapping[str, Particulars] = {
     "fast": Particulars(betas=(0.7, 0.9), warmup=0.25),
@@ -295,21 +268,7 @@ PARTICULARS: Mapping[str, Particulars] = {
 NORMALISED = "edges", "default", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
 LAST_COMMIT = "1e09899"
-"""The last commit that had the settings in `BEFORE` and the values in `GONE`."""
-BEFORE: Mapping[str, Any] = {
-    "number_encoding": "one-hot", "sum_target": "classes", "largest_number": 9, "augment_strength": 1.0,
-    "outliers": 0.0, "loose": 0.0, "sums": 0, "operation": "add", "supervision": "sums", "teachers": None,
-    "digit_loss": "cross-entropy", "digit_weight": 1.0, "sum_weight": 1.0, "smoothing_fades": False, "strips": 24_000,
-    "optimizer": "adamw", "betas": (0.9, 0.99), "weight_decay": 0.0, "schedule": "one-cycle", "warmup": 0.2,
-    "lr_floor": 0.0, "weight_bits": 32, "parts": 1, "graph": False,
-}  # fmt: skip
-"""Settings of earlier versions, with their defaults there."""
-GONE: Mapping[str, tuple[str, ...]] = {
-    "preset": ("nano", "micro", "small", "numbers", "cells", "finder", "addition-best"),
-    "task": ("numbers", "cells", "finder"),
-    "encoder": ("nano", "micro", "small", "centred", "fast", "upright"),
-}
-"""Values of settings that only earlier versions have."""
+"""The last commit that reads files of format 1. No version was released before format 2."""
 
 
 def check_fields(settings: Any) -> None:

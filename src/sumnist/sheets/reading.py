@@ -38,7 +38,7 @@ from sumnist.arithmetic.relations import DENSE, Evidence, Relations
 from sumnist.arithmetic.values import ordered
 from sumnist.config import ReadingEngine
 from sumnist.errors import MissingExtraError
-from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
+from sumnist.files import ONNX, PRETRAINED
 from sumnist.formulas import MISTAKE, Relation
 from sumnist.inference.alphabet import CELL_CLASSES, CELL_MARGIN, CELL_SCALE, LENGTHS
 from sumnist.inference.cells import CellReader
@@ -459,7 +459,6 @@ class SheetReader:
         layout: The layout of the form.
         mistake: The probability that the writer adds up wrongly, for each total.
         engine: The engine that reads numbers in strips: "ours", "ocr" or "both".
-        threads: How many processor threads a network may use.
         hand: The learned hand of the writer, if there is one.
 
     Raises:
@@ -475,18 +474,16 @@ class SheetReader:
 
     @typed
     def __init__(
-        self, layout: Layout, mistake: float = MISTAKE, engine: ReadingEngine = "ours",
-        cells: str | Path | bytes = CELLS, numbers: str | Path | bytes = NUMBERS,
-        digits: str | Path | bytes = PRETRAINED / ONNX, threads: int = 1, hand: Hand | None = None,
-    ) -> None:  # fmt: skip
+        self, layout: Layout, mistake: float = MISTAKE, engine: ReadingEngine = "ours", hand: Hand | None = None
+    ) -> None:
         self.layout, self.page = layout, Page.of(layout)
         self.check = Relations(
             {one.name: one.largest for one in layout.fields}, [in_units(one, layout) for one in layout.formulas],
             [one.name for one in layout.totals if one.halves], mistake,
         )  # fmt: skip
-        self.cells = CellReader(cells, threads).with_hand(hand)
-        reading = Numbers(numbers, threads).with_hand(hand)
-        self.digits = Judge(OnnxNetwork(digits, threads).with_hand(hand), False, reading.found_on)
+        self.cells = CellReader().with_hand(hand)
+        reading = Numbers().with_hand(hand)
+        self.digits = Judge(OnnxNetwork(PRETRAINED / ONNX, 1).with_hand(hand), False, reading.found_on)
         strips = any(one.kind == "strip" for one in layout.fields)
         self.strips = reading.reader(engine) if strips else None
 

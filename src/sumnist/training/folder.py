@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sumnist.config import FORMAT, Run, flag, shown
+from sumnist.config import Run, flag, shown
 from sumnist.environment import describe_machine, now
 from sumnist.errors import ConfigError, OutputError, RunError, TrainingError
 from sumnist.files import CONFIG, ONNX, WEIGHTS, fits, make_folder, parse_json, write_atomically, writing
@@ -146,12 +146,6 @@ class RunFolder:
                         f"--resume {flag(setting.name)} {shown(given)}: the run in {self.place} was begun with "
                         f"{shown(was)}: leave the flag out, or train a new run in another --out"
                     )
-            written = parse_json((self.place / CONFIG).read_text(encoding="utf-8")).get("format", 1)
-            if (self.place / STATE).exists() and written != FORMAT:  # it may have settings that are gone
-                raise RunError(
-                    f"--resume {self.path}: begun by an earlier version of sumnist: finish it with that version, or "
-                    "give --overwrite to train it anew"
-                )
             self.record = read_record(self.place)
             if not self.record and not (self.place / STATE).exists():
                 raise RunError(
