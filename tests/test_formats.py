@@ -19,7 +19,7 @@ from pyarrow import parquet  # type: ignore[import-untyped]
 import workbooks
 from sumnist.batch.score import FORMULA, Output
 from sumnist.batch.sources import Row
-from sumnist.sheets.batch import visible
+from sumnist.errors import visible
 from sumnist.tables.batch import FORMATS, HEAD, export
 
 CHARACTERS = st.characters(exclude_categories=["Cs", "Cc"], include_characters="\n\t")

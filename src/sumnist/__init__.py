@@ -66,13 +66,10 @@ def __dir__() -> list[str]:
 
 
 def _version() -> str:
-    """The installed version; for a checkout that is not installed, the version in its pyproject.toml."""
-    import tomllib
+    """The installed version; "unknown" for a checkout that is not installed."""
     from importlib.metadata import PackageNotFoundError, version
-    from pathlib import Path
 
     try:
         return version("sumnist")
     except PackageNotFoundError:
-        project = Path(__file__).parents[2] / "pyproject.toml"
-        return str(tomllib.loads(project.read_text("utf-8"))["project"]["version"]) if project.exists() else "unknown"
+        return "unknown"

@@ -20,7 +20,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 from sumnist.errors import ConfigError, RunError
-from sumnist.files import check_format, parse_json
+from sumnist.files import parse_json
 from sumnist.typed import typed
 
 Task = Literal["digits", "addition"]
@@ -43,8 +43,7 @@ ReadingEngine = Literal["ours", "ocr", "both"]
 """The engine that reads numbers: the package's own network, a general text reader, or both together."""
 
 FORMAT = 2
-"""The format of `config.json`. It rises when older versions can no longer read the file. A file that names no format
-has format 1."""
+"""The format of `config.json`. It rises when the file changes; no version was released that wrote format 1, or none."""
 
 
 @dataclass(frozen=True)
@@ -186,12 +185,9 @@ class Run:
             values = parse_json(text)
             if not isinstance(values, dict):
                 raise TypeError(f"a {type(values).__name__}, not an object")
-            check_format(values, source, FORMAT)
-            if values.pop("format", 1) < FORMAT:
-                raise RunError(
-                    f"{source}: of an earlier version, expected format {FORMAT}: read it with commit {LAST_COMMIT}, or "
-                    "train the run again"
-                )
+            if (written := values.pop("format", 1)) != FORMAT:
+                mend = "read it with the version that wrote it, or train the run again"
+                raise RunError(f"{source}: of format {written!r:.40}, expected {FORMAT}: {mend}")
             if strange := sorted(set(values) - {field.name for field in fields(cls)}):
                 raise TypeError(f"unknown setting {strange[0]!r}")
             return cls(**values)
@@ -267,8 +263,6 @@ PARTICULARS: Mapping[str, Particulars] = {
 """What belongs to each preset and is no setting."""
 NORMALISED = "edges", "default", "wide"
 """The encoders with batch normalisation, which needs at least two images in a batch."""
-LAST_COMMIT = "1e09899"
-"""The last commit that reads files of format 1. No version was released before format 2."""
 
 
 def check_fields(settings: Any) -> None:

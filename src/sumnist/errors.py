@@ -28,6 +28,12 @@ whose traceback it writes into a report, with 130 after Ctrl-C, and with 141 if 
 from __future__ import annotations
 
 import reprlib
+import unicodedata
+
+UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
+"""Unicode categories of characters that end a line, change a terminal, or have no visible form."""
+NO_CHARACTERS = {"\ufffe", "\uffff"}
+"""Two other characters that XML does not allow."""
 
 
 def briefly(value: object) -> str:
@@ -36,6 +42,15 @@ def briefly(value: object) -> str:
         return reprlib.repr(value)
     except Exception:  # Python refuses to write very long whole numbers
         return f"of type {type(value).__name__}"
+
+
+def visible(text: str) -> str:
+    """A text as one line, with escapes such as \\x1b for characters that cannot be seen or written."""
+    return "".join(
+        char.encode("unicode_escape").decode()
+        if unicodedata.category(char) in UNPRINTED or char in NO_CHARACTERS else char
+        for char in text
+    )  # fmt: skip
 
 
 class SumnistError(Exception):

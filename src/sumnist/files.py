@@ -9,13 +9,13 @@ import json
 import os
 import stat
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from typing import IO, Any
 
-from sumnist.errors import ConfigError, OutputError, RunError
+from sumnist.errors import ConfigError, OutputError
 
 try:
     import fcntl
@@ -263,20 +263,6 @@ def fits(value: Any, shape: Any) -> bool:
     if shape is float:
         return type(value) in (int, float) and abs(value) <= sys.float_info.max
     return type(value) is shape
-
-
-def check_format(values: Mapping[str, Any], source: str | Path, newest: int) -> None:
-    """Raise `RunError` if the JSON object `values`, read from `source`, has an unknown format.
-
-    Its key "format" is a number from 1 to `newest`. Without this key the format is 1.
-    """
-    given = values.get("format", 1)
-    if type(given) is not int or given < 1:
-        raise RunError(f"{source}: format {given!r}, expected a whole number from 1 to {newest}: copy the file again")
-    if given > newest:
-        raise RunError(
-            f"{source}: written by a newer sumnist: format {given}, expected at most {newest}: upgrade sumnist"
-        )
 
 
 @contextmanager

@@ -253,8 +253,30 @@ class Named(list[Any]):
         return (self[place] for place in range(len(self)))
 
 
+class Task(Protocol):
+    """What to read on each picture.
+
+    Attributes:
+        columns: The names of the table's columns between `row` and `error`, `path` first.
+        chunk: How many rows a worker reads at once. It is always the same, so that a restart computes the same numbers.
+    """
+
+    columns: ClassVar[tuple[str, ...]]
+    chunk: ClassVar[int]
+
+    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The values of a row, with lists split into columns of their own; any value may be None."""
+        return values
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that the readings depend on, by its name in messages, as types that `json` writes."""
+
+    def start(self) -> Read:
+        """Load the network. Returns the function that reads pictures with it."""
+
+
 @dataclass(frozen=True)
-class DigitTask:
+class DigitTask(Task):
     """Reads one digit on each picture, and adds a number. See `Task` for the class variables.
 
     Attributes:
@@ -279,10 +301,6 @@ class DigitTask:
         path = exported(model, "--engine ray") if travels else model_file(model)
         reader = Reader(path, hand=hand)
         return cls(path if path.is_dir() else path.read_bytes(), reader.exact, ink, hand)
-
-    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values themselves."""
-        return values
 
     def settings(self) -> dict[str, Any]:
         """The ink, the network and the hand."""
@@ -321,7 +339,7 @@ class NumberOptions:
 
 
 @dataclass(frozen=True)
-class NumberTask:
+class NumberTask(Task):
     """Reads a number of any length on each picture, and adds the row's number, if it has one. See `Task` for the class
     variables.
 
@@ -436,27 +454,6 @@ def fingerprint(model: Path | bytes) -> str:
         parts = [model / name for name in (files.CONFIG, files.WEIGHTS)] if model.is_dir() else [model]
         model = b"".join(part.read_bytes() for part in parts)
     return hashlib.sha256(model).hexdigest()
-
-
-class Task(Protocol):
-    """What to read on each picture.
-
-    Attributes:
-        columns: The names of the table's columns between `row` and `error`, `path` first.
-        chunk: How many rows a worker reads at once. It is always the same, so that a restart computes the same numbers.
-    """
-
-    columns: ClassVar[tuple[str, ...]]
-    chunk: ClassVar[int]
-
-    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values of a row, with lists split into columns of their own; any value may be None."""
-
-    def settings(self) -> dict[str, Any]:
-        """Everything that the readings depend on, by its name in messages, as types that `json` writes."""
-
-    def start(self) -> Read:
-        """Load the network. Returns the function that reads pictures with it."""
 
 
 class Output:

@@ -10,13 +10,12 @@ import shlex
 import sys
 import tempfile
 import traceback
-import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 
-from sumnist.errors import MissingExtraError, SumnistError
+from sumnist.errors import MissingExtraError, SumnistError, visible
 from sumnist.files import cannot_write
 
 BROKEN_PIPE, INTERRUPTED, UNFORESEEN = 141, 130, 70
@@ -26,8 +25,6 @@ MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG, errno.EROFS, errn
 NO_MEMORY = r"out of memory|not enough memory|allocate memory|bad_alloc"
 """A pattern of messages. torch and ONNX Runtime raise errors of their own with such messages where other libraries
 raise `MemoryError`."""
-UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
-"""Categories of characters that would end a line, change the terminal, or have no bytes."""
 
 
 def open_streams() -> None:
@@ -63,11 +60,8 @@ def drop(stream: object) -> None:
 
 def complain(message: str) -> None:
     """Print `message` as one line of standard error, if that can be written."""
-    line = "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in UNPRINTED else char for char in message
-    )
     try:
-        print(f"sumnist: {line}", file=sys.stderr, flush=True)
+        print(f"sumnist: {visible(message)}", file=sys.stderr, flush=True)
     except (OSError, ValueError):
         drop(sys.stderr)
 

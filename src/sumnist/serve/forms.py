@@ -6,14 +6,11 @@ Pictures and PDF files stay in memory. Writing the workbook of forms takes a tem
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
-from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from sumnist.batch.pool import reads
 from sumnist.batch.sources import Row
@@ -23,7 +20,6 @@ from sumnist.serve.bodies import AskedForm, AskedPage, AskedSheet, asked_in, inv
 from sumnist.serve.problems import Problem
 from sumnist.serve.reading import ACCEPTED, Found, Job, is_internal, knowing
 from sumnist.sheets.batch import SheetTask, pages_in, state
-from sumnist.sheets.layout import Layout
 from sumnist.sheets.pictures import FilePage, colours_of, has_pages
 from sumnist.sheets.reading import SheetReader
 from sumnist.sheets.review import BOOK_SCALE, Views
@@ -66,7 +62,7 @@ def read_sheets(job: Job, reader: Reader, *_: Reader | None) -> Found:
     if len(sent) > MOST_SHEETS:
         invalid(f"{len(sent)} pages: expected 1 to {MOST_SHEETS}: send the others in another request")
     reader_of = lru_cache(1)(lambda known: SheetReader(layout, hand=known.hand))
-    views = SentViews(layout, [page for _, page in sent])
+    views = Views(layout, lambda row: colours_of(sent[row["row"]][1].picture))
     rows = list[dict[str, Any]]()
     for number, (one, page) in enumerate(sent):
         reads(page.path)
@@ -121,18 +117,6 @@ def read_page(reader: SheetReader, page: Row) -> dict[str, Any]:
         if is_internal(error):
             raise
         return {"error": str(error)}
-
-
-class SentViews(Views):
-    """The pictures of the forms in a request, by the numbers of their rows."""
-
-    def __init__(self, layout: Layout, sent: Sequence[Row]) -> None:
-        super().__init__(layout, Path())
-        self.sent = sent
-
-    def picture(self, row: Mapping[str, Any]) -> Image.Image:
-        """The whole picture in RGB, upright."""
-        return self._opened(self.sent[row["row"]].picture)
 
 
 def text_of(data: bytes) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from io import BytesIO
 from pathlib import Path
@@ -30,7 +30,7 @@ from sumnist.serve.app import HEADERS, STATIC, Metrics, TellingServer, answer_of
 from sumnist.serve.bodies import invalid
 from sumnist.serve.problems import Problem, problem_of
 from sumnist.sheets.layout import Layout, Person
-from sumnist.sheets.review import Decision, Doubts, Recorder, Row, Value, Views, around, beside, export, number_of
+from sumnist.sheets.review import Doubts, Recorder, Row, Value, Views, around, beside, export, number_of, pictures_of
 
 NAMES = {"127.0.0.1", "localhost"}
 """The names of this machine."""
@@ -96,7 +96,7 @@ class Answers(Protocol):
     # What is the same for both.
 
     @property
-    def marks(self) -> dict[int, Decision]:
+    def marks(self) -> Mapping[int, str]:
         """The marks of rows that are done."""
         return self.recorder.marks
 
@@ -182,7 +182,7 @@ class Review(Answers):
         self.rows, self.recorder = [*doubts], recorder
         self.path, self.out = doubts.path, doubts.path.with_suffix(".xlsx")
         self.doubts, self.layout, self.people = doubts, doubts.layout, people
-        self.views = Views(doubts.layout, doubts.path.parent)
+        self.views = Views(doubts.layout, pictures_of(doubts.path.parent))
 
     def picture(self, row: Row) -> Image.Image:
         """The picture of a sheet. Raises `ImageError`."""

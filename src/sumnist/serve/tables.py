@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from PIL import Image, ImageOps
 from sumnist.serve.bodies import invalid
 from sumnist.serve.problems import Problem
 from sumnist.serve.review import Answers, Box, printable
-from sumnist.sheets.review import LONGEST, Decision, Recorder, Row, Value, picture_of
+from sumnist.sheets.review import LONGEST, Recorder, Row, Value, pictures_of
 from sumnist.tables.batch import Page, export, pages_of
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.review import COLUMNS, Typed, decimals_in, doubtful_columns, resolved, sums_of
@@ -48,7 +47,7 @@ class TableReview(Answers):
         self.layout, self.pages = layout, pages_of(path)
         self.rows, self.recorder = doubtful_columns(self.pages), recorder
         self.path, self.out = path, out or path.with_suffix(".xlsx")
-        self.opened = lru_cache(maxsize=2)(lambda number: picture_of(self.pages[number - 1], path.parent))
+        self.opened = pictures_of(path.parent)
         self.known: dict[int, tuple[Typed, Page]] = {}
 
     def page(self, number: int) -> Page:
@@ -72,11 +71,10 @@ class TableReview(Answers):
                 if row // COLUMNS in asked and divmod(row, COLUMNS) not in still and row not in marks]  # fmt: skip
 
     @property
-    def marks(self) -> dict[int, Decision]:
+    def marks(self) -> Mapping[int, str]:
         """The marks of columns that are done; those that are settled count as accepted."""
         corrected = {row // COLUMNS for row in self.recorder.values}  # only these pages can have changed
-        settled: dict[int, Decision] = dict.fromkeys(self.settled(corrected), "accepted")
-        return settled | self.recorder.marks
+        return {**dict.fromkeys(self.settled(corrected), "accepted"), **self.recorder.marks}
 
     def fixed(self) -> dict[str, Any]:
         """The fixed data of the review; each column has fields and formulas of its own."""
@@ -120,11 +118,11 @@ class TableReview(Answers):
 
     def picture(self, row: Row) -> Image.Image:
         """The page of a column. Raises `ImageError`."""
-        return ImageOps.contain(self.opened(row["page"]), (LONGEST, LONGEST))
+        return ImageOps.contain(self.opened(self.pages[row["page"] - 1]), (LONGEST, LONGEST))
 
     def placed(self, row: Row) -> dict[str, tuple[Box, tuple[int, int]]]:
         """Where each number lies, as shares of the page, and the size of its crop. Raises `ImageError`."""
-        across, down = self.opened(row["page"]).size
+        across, down = self.opened(self.pages[row["page"] - 1]).size
         boxes = {cell["cell"]: self.box(row, cell) for cell in row["cells"]}
         return {
             name: ((left / across, top / down, (right - left) / across, (bottom - top) / down),
@@ -135,7 +133,7 @@ class TableReview(Answers):
         """The part of the picture that is shown for a number: left, top, right and bottom in pixels."""
         across, down = zip(*cell["corners"], strict=True)
         high = max(down) - min(down)
-        wide, tall = self.opened(row["page"]).size
+        wide, tall = self.opened(self.pages[row["page"] - 1]).size
         left, right = max(0, int(min(across) - BESIDE * high)), min(wide, int(max(across) + BESIDE * high))
         top, bottom = max(0, int(min(down) - ABOVE * high)), min(tall, int(max(down) + ABOVE * high))
         return left, top, max(left + 1, right), max(top + 1, bottom)
@@ -145,7 +143,7 @@ class TableReview(Answers):
         cell = next((cell for cell in row["cells"] if cell["cell"] == name), None)
         if cell is None:
             raise Problem("not-found", f"{name:.40}: expected a cell of the column")
-        self.opened(row["page"]).crop(self.box(row, cell)).save(stream := BytesIO(), "PNG")
+        self.opened(self.pages[row["page"] - 1]).crop(self.box(row, cell)).save(stream := BytesIO(), "PNG")
         return stream.getvalue()
 
     def taken(self, row: Row, name: str, value: Any) -> Value:

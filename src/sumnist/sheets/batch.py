@@ -7,7 +7,6 @@ an interrupted run goes on where it stopped. `Summary` counts the results.
 from __future__ import annotations
 
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ from sumnist.batch.score import Read, Result, Scored, fingerprint, fingerprint_o
 from sumnist.batch.sources import Row, Source, listing, pictures_in
 from sumnist.config import Engine, ReadingEngine
 from sumnist.environment import library_version
-from sumnist.errors import ConfigError, DataError, ImageError, SumnistError
+from sumnist.errors import ConfigError, DataError, ImageError, SumnistError, visible
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
 from sumnist.formulas import MISTAKE
 from sumnist.inference.hand import Hand
 from sumnist.sheets.check import Outcome
-from sumnist.sheets.layout import UNPRINTED, Layout, Person
+from sumnist.sheets.layout import Layout, Person
 from sumnist.sheets.pictures import FilePage, has_pages, is_tiff, pages_of
 from sumnist.sheets.reading import SheetReader, finder
 
@@ -170,8 +169,6 @@ STATES = (*get_args(Outcome), BY_HAND, UNREADABLE)
 """The states of a sheet, in the order in which they are printed."""
 TOLD = 10
 """The most entries of one kind that are printed, so that they fit on a screen."""
-NO_CHARACTERS = {"\ufffe", "\uffff"}
-"""Two other characters that XML does not allow."""
 
 
 class Section(NamedTuple):
@@ -272,12 +269,3 @@ def counted(sheets: int) -> str:
 def state(row: Mapping[str, Any]) -> str:
     """The state of a row, one of `STATES`."""
     return row.get("state") or UNREADABLE
-
-
-def visible(text: str) -> str:
-    """A text as one line, with escapes such as \\x1b for characters that cannot be seen or written."""
-    return "".join(
-        char.encode("unicode_escape").decode()
-        if unicodedata.category(char) in UNPRINTED or char in NO_CHARACTERS else char
-        for char in text
-    )  # fmt: skip

@@ -19,7 +19,7 @@ from sumnist.pictures.decode import Picture
 from sumnist.sheets.layout import Field, Identity, Layout, Page
 from sumnist.sheets.pictures import FilePage
 from sumnist.sheets.reading import EMPTY, LOOKS, finder
-from sumnist.sheets.review import Corrections, Views, beside, read_rows
+from sumnist.sheets.review import Corrections, beside, pictures_of, read_rows
 
 TIMES, ROWS = 5, ("01234", "56789")
 """How often the form asks for each digit, and the digits of its rows of boxes."""
@@ -62,13 +62,13 @@ def of_review(marks: Path) -> Iterator[Example]:
     filled boxes as digits. Raises `LayoutError`, `DataError`, `HandError`."""
     form, corrections = Layout.load(marks.with_suffix(".toml")), beside(marks)
     typed = Corrections(read_whole(corrections).splitlines() if corrections.exists() else (), corrections).values
-    page, views, read = Page.of(form), Views(form, marks.parent), CellReader()
+    page, opened, read = Page.of(form), pictures_of(marks.parent), CellReader()
     places = {place.name: place for place in page.places}
     for row in read_rows(marks, form):
         values = {name: value for name, value in typed.get(row["row"], {}).items() if isinstance(value, int)}
         if not values or not row.get("matrix"):
             continue
-        sheet, _, _ = finder()(views.picture(row), form, page)
+        sheet, _, _ = finder()(opened(row), form, page)
         for name, value in values.items():
             if name not in places:
                 continue

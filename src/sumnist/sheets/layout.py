@@ -30,7 +30,8 @@ import re
 import tomllib
 import unicodedata
 from base64 import b32encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from itertools import accumulate
@@ -39,8 +40,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
 from sumnist.config import shown, unknown
-from sumnist.errors import DataError, LayoutError, SumnistError
-from sumnist.files import read_whole
+from sumnist.errors import UNPRINTED, DataError, LayoutError, SumnistError
+from sumnist.files import fits, parse_json, read_whole
 from sumnist.formulas import NAME, NAME_EXPECTED, Relation, check_relation, in_order, rounded
 from sumnist.typed import typed
 
@@ -88,8 +89,6 @@ MOST = Most()
 NOTE, LINES = "For the marker only", ("Date", "Marked by", "Signature")
 """The words above the fields of an exam, and the labels of its lines to write on."""
 TWICE = "field {}: is there twice, expected a name for each field: give one of them another"
-UNPRINTED = {"Cc", "Cs", "Zl", "Zp"}
-"""Unicode categories of characters that end a line, change a terminal, or have no visible form."""
 
 
 def check_number(what: str, value: int, most: int, mend: str) -> None:
@@ -450,6 +449,18 @@ def read_or(path: Path, kind: type[SumnistError], expected: str) -> bytes:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise kind(f"{path}: cannot be read ({reason}), expected {expected}: check the name") from error
+
+
+def json_lines(path: Path, content: bytes, shape: Any, message: str) -> Iterator[tuple[str, Any]]:
+    """The values in the lines of a file with this content, each with its place. Raises `DataError` with the message for
+    a line that is no JSON of the shape."""
+    for number, line in enumerate(content.splitlines(), 1):
+        where, value = f"{path}, line {number}", None
+        with suppress(ValueError):
+            value = parse_json(line)
+        if not fits(value, shape):
+            raise DataError(f"{where}: {message}")
+        yield where, value
 
 
 def most_of(formula: Relation, parts: Mapping[str, Field], halves: bool) -> int:

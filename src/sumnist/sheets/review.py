@@ -27,7 +27,7 @@ from PIL import Image, ImageOps
 from sumnist.errors import DataError, ImageError, MissingExtraError
 from sumnist.files import Journal, fits, parse_json
 from sumnist.sheets.batch import BY_HAND, Summary
-from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle, read_or
+from sumnist.sheets.layout import Field, Layout, Page, Person, Place, Rectangle, json_lines, read_or
 from sumnist.sheets.pictures import FilePage, colours_of
 
 Row = dict[str, Any]
@@ -50,8 +50,8 @@ ASKED = None, "doubtful", "does not add up"
 """The states of the sheets that need a person; None stands for an unreadable sheet."""
 
 
-class Doubts(dict[int, bytes]):
-    """The sheets that need a person, in the order of the file: a dict of the lines by the numbers of their rows.
+class Doubts(dict[int, Row]):
+    """The sheets that need a person, in the order of the file, by the numbers of their rows.
 
     Attributes:
         path: The file.
@@ -63,15 +63,14 @@ class Doubts(dict[int, bytes]):
         """Raises `DataError` if the file cannot be read, or if a line of it is no sheet of this layout."""
         super().__init__()
         self.path, self.layout, self.count = path, layout, 0
-        for row, line in lines_of(path, layout):
+        for row in read_rows(path, layout):
             self.count += 1
             if row.get("state") in ASKED:
-                self[row["row"]] = line
+                self[row["row"]] = row
 
     def row(self, number: int) -> Row:
         """A row of the file. Raises `KeyError`."""
-        row: Row = parse_json(self[number])
-        return row
+        return self[number]
 
     def questions(self, row: Row) -> list[dict[str, Any]]:
         """The questions about a sheet: the cells that settle it and the totals that are wrong, or all fields if it is
@@ -97,29 +96,17 @@ class Doubts(dict[int, bytes]):
         return [{"field": name, "candidates": found} for name, found in candidates.items() if name in self.layout.names]
 
 
-def read_rows(path: Path, layout: Layout) -> list[Row]:
-    """All rows of a file of marks. Raises `DataError`."""
-    return [row for row, _ in lines_of(path, layout)]
-
-
-def lines_of(path: Path, layout: Layout) -> Iterator[tuple[Row, bytes]]:
-    """The rows of a file with their lines. An incomplete last line is left out. Raises `DataError`."""
+def read_rows(path: Path, layout: Layout) -> Iterator[Row]:
+    """The rows of a file of marks, one by one. Raises `DataError`."""
     content = read_or(path, DataError, "the marks.jsonl of sheets that were read")
-    seen: set[int] = set()
-    for number, line in enumerate(content.split(b"\n")[:-1], 1):
-        where = f"{path}, line {number}"
-        try:
-            row: Row = parse_json(line)
-        except ValueError:
-            row = {}
-        if not fits(row, READ if isinstance(row, dict) and row.get("state") is not None else UNREADABLE):
-            raise DataError(f"{where}: not a sheet that was read, expected a JSON object: take it out, or read anew")
+    message, seen = "not a sheet that was read, expected a JSON object: take it out, or read anew", set[int]()
+    for where, row in json_lines(path, content, (READ, UNREADABLE), message):
         if row.get("layout") not in (None, layout.id):
             raise DataError(f"{where}: a sheet of layout {row['layout']:.20}, expected {layout.id}: name its --layout")
         if row["row"] in seen:
             raise DataError(f"{where}: row {row['row']} is there twice, expected each once: take one out")
         seen.add(row["row"])
-        yield row, line
+        yield row
 
 
 def number_of(field: Field, value: object) -> int | float | None:
@@ -290,16 +277,13 @@ PAGE_OF_PDF = re.compile(r"(.+)#page=([0-9]{1,6})", re.DOTALL)
 
 
 class Views:
-    """The pictures of the sheets of a layout. Only two are kept in memory: for the sheet on the screen, and for the
-    next one."""
+    """The pictures of the sheets of a layout; `picture` gives the whole picture of a row in RGB, upright."""
 
-    def __init__(self, layout: Layout, folder: Path) -> None:
-        """`folder`: where pictures are looked for that are no longer in their place."""
-        self.page, self.folder = Page.of(layout), folder
+    def __init__(self, layout: Layout, picture: Callable[[Mapping[str, Any]], Image.Image]) -> None:
+        self.page, self.picture = Page.of(layout), picture
         self.places = {place.name: place for place in self.page.places}
         if self.page.identity is not None:
             self.places[IDENTITY] = self.page.identity
-        self._opened = lru_cache(maxsize=2)(colours_of)
 
     def whole(self, row: Mapping[str, Any]) -> Image.Image:
         """The page, straightened, or the picture of a sheet that could not be read. Raises `ImageError`."""
@@ -318,22 +302,22 @@ class Views:
         """Width and height of the crop of a field."""
         return size_of(around(self.places[name]).grown(MARGIN), CROP_SCALE)
 
-    def picture(self, row: Mapping[str, Any]) -> Image.Image:
-        """The whole picture in RGB, upright. Raises `ImageError`."""
-        return picture_of(row, self.folder, self._opened)
 
+def pictures_of(folder: Path) -> Callable[[Mapping[str, Any]], Image.Image]:
+    """A function that opens the whole picture of a row in RGB, upright; it may also be in `folder`. It raises
+    `ImageError`. Only two pictures are kept in memory: for the sheet on the screen, and for the next one."""
+    opened = lru_cache(maxsize=2)(colours_of)
 
-def picture_of(
-    row: Mapping[str, Any], folder: Path, opened: Callable[[Path | FilePage], Image.Image] = colours_of
-) -> Image.Image:
-    """The whole picture of a row in RGB, upright; it may also be in `folder`. Raises `ImageError`."""
-    match = PAGE_OF_PDF.fullmatch(row["path"])
-    name = match[1] if match else row["path"]
-    there = (row.get("file") or name, name, folder / name, folder / Path(name).name)
-    path = next((path for path in map(Path, there) if path.is_file()), None)
-    if path is None:
-        raise ImageError(f"{name}: is not there any more, expected the picture read: put it back, or into {folder}")
-    return opened(FilePage(str(path), int(match[2])) if match else path)
+    def picture(row: Mapping[str, Any]) -> Image.Image:
+        match = PAGE_OF_PDF.fullmatch(row["path"])
+        name = match[1] if match else row["path"]
+        there = (row.get("file") or name, name, folder / name, folder / Path(name).name)
+        path = next((path for path in map(Path, there) if path.is_file()), None)
+        if path is None:
+            raise ImageError(f"{name}: is not there any more, expected the picture read: put it back, or into {folder}")
+        return opened(FilePage(str(path), int(match[2])) if match else path)
+
+    return picture
 
 
 def around(place: Place) -> Rectangle:
@@ -388,7 +372,7 @@ def export(
         from sumnist.sheets.workbook import write_workbook
     except ModuleNotFoundError as error:
         raise MissingExtraError.of(error, "writing a workbook") from error
-    views = Views(layout, marks.parent)
+    views = Views(layout, pictures_of(marks.parent))
 
     def crop(row: Mapping[str, Any], name: str) -> bytes | None:
         """A field as PNG; None if its picture is gone."""

@@ -20,9 +20,9 @@ from xlsxwriter.exceptions import FileCreateError
 from xlsxwriter.utility import xl_rowcol_to_cell
 
 from sumnist.arithmetic.relations import Kind
-from sumnist.errors import OutputError
+from sumnist.errors import OutputError, visible
 from sumnist.files import replacing
-from sumnist.sheets.batch import BY_HAND, STATES, UNREADABLE, Summary, state, visible
+from sumnist.sheets.batch import BY_HAND, STATES, UNREADABLE, Summary, state
 from sumnist.sheets.layout import Field, Layout, Person
 
 Row = Mapping[str, Any]

@@ -16,15 +16,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sumnist.batch.score import Read, Scored, csv_line, fingerprint, fingerprint_of, tabulate
+from sumnist.batch.score import Read, Scored, Task, csv_line, fingerprint, fingerprint_of, tabulate
 from sumnist.config import Engine
 from sumnist.errors import EXTRAS, ConfigError, DataError, MissingExtraError
-from sumnist.files import FINDER, NUMBERS, ONNX, PRETRAINED, check_suffix, fits, parse_json, write_atomically
+from sumnist.files import FINDER, NUMBERS, ONNX, PRETRAINED, check_suffix, write_atomically
 from sumnist.formulas import MISTAKE
 from sumnist.inference.hand import Hand
 from sumnist.inference.reader import Reader
 from sumnist.sheets.batch import read_one, sheets_in
-from sumnist.sheets.layout import read_or
+from sumnist.sheets.layout import json_lines, read_or
 from sumnist.sheets.pictures import FilePage, colours_of
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.reading import ANY, TableReader
@@ -65,7 +65,7 @@ Page = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class TableTask:
+class TableTask(Task):
     """A batch task that reads a table on each page."""
 
     layout: TableLayout
@@ -76,10 +76,6 @@ class TableTask:
         "path", "file", "mistake", "rows", "columns", "cells", "rules", "broken", "exact", "beside", "learned",
     )  # fmt: skip
     chunk: ClassVar[int] = 1
-
-    def flat(self, values: dict[str, Any]) -> dict[str, Any]:
-        """The values as they are, since they are written only as JSON."""
-        return values
 
     def settings(self) -> dict[str, Any]:
         """The layout, the options and the networks."""
@@ -150,16 +146,9 @@ def rows_beside(out: Path) -> Path:
 
 def pages_of(path: Path) -> list[Page]:
     """The pages of a .jsonl of tables. Raises `DataError`."""
-    pages = []
-    for number, line in enumerate(read_or(path, DataError, "the .jsonl of tables that were read").splitlines(), 1):
-        try:
-            page = parse_json(line)
-        except ValueError:
-            page = None
-        if not fits(page, UNREADABLE) and not fits(page, READ):
-            raise DataError(f"{path}, line {number}: not a table that was read: take it out, or read them again")
-        pages.append(page)
-    return pages
+    content = read_or(path, DataError, "the .jsonl of tables that were read")
+    message = "not a table that was read: take it out, or read them again"
+    return [page for _, page in json_lines(path, content, (UNREADABLE, READ), message)]
 
 
 def numbers_of(page: Page, layout: TableLayout) -> Iterator[tuple[Any, ...]]:

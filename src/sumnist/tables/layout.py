@@ -29,7 +29,7 @@ rows = "1-5, 8-12"
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -164,10 +164,9 @@ class TableLayout:
         if self.station:
             station, usual = (asdict(one) | {"days": spans_of(one.days, number)} for one in (self.station, Station("")))
             lines += ["[station]", *written({key: station[key] for key in station if station[key] != usual[key]}), ""]
-        for rule, every, times in together(self.rules or ()):
+        for rule in self.rules or ():
             by_name, by_letter = renamed(rule.relation, self.names).text, rule.relation.text
             entry = {"formula": by_name if len(by_name) <= LONGEST_FORMULA else by_letter}
-            entry |= {"every": every, "times": times} if times > 1 else {}
             if rule.places is not None:
                 places = spans_of(rule.places, letters if rule.of_rows else number)
                 entry["columns" if rule.of_rows else "rows"] = places
@@ -220,24 +219,6 @@ def renamed(relation: Relation, names: Mapping[Any, str]) -> Relation:
 
     terms = tuple((weight, new(name)) for weight, name in relation.terms)
     return Relation(new(relation.total), terms, relation.divisor, relation.times)
-
-
-def together(rules: Sequence[Rule]) -> Iterable[tuple[Rule, int, int]]:
-    """Group the rules of rows that repeat one rule further down. Each group has its first rule, the distance in rows,
-    and how often the rule occurs."""
-    left = list(rules)
-    while left:
-        first = left.pop(0)
-        every, times = 0, 1
-        for step in range(1, MOST) if first.of_rows else ():
-            more = moved(first, step)
-            if more in left:
-                every = step
-                break
-        while every and (more := moved(first, every * times)) in left:
-            left.remove(more)
-            times += 1
-        yield first, every, times
 
 
 def places_in(spans: str, of_columns: bool) -> Iterable[int]:
