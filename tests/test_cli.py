@@ -4,7 +4,6 @@ streams, and never a traceback."""
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import re
@@ -29,12 +28,11 @@ from sumnist.cli import GROUPS, POSITIONAL, completions, docs_of, main, parse
 from sumnist.cli.commands import COMMANDS, Demo, Evaluate, Score, Serve, Train
 from sumnist.config import Training, flag, preset
 from sumnist.data.mnist import FILES, DigitSet
-from sumnist.files import LEARNED, PRETRAINED
+from sumnist.files import PRETRAINED
 from sumnist.inference.reader import Reader
 from sumnist.model.checkpoint import load_config
 from sumnist.pictures.normalize import picture_of
 from sumnist.serve.settings import Settings
-from sumnist.training.devices import launched
 
 FIVE = Path(__file__).parents[1] / "examples/five.png"
 CODES = {0, 1, 2, 70, 130, 141}
@@ -266,16 +264,6 @@ def test_variables_of_torchrun_that_are_no_numbers_are_named(
     assert (result.status, result.err.startswith(f"sumnist: {name}"), "torchrun" in result.err) == (2, True, True)
 
 
-@pytest.mark.parametrize(("world", "rank", "found"), [(None, "1", (0, 1)), ("", "abc", (0, 1)), ("3", "2", (2, 3))])
-def test_without_torchrun_a_rank_means_nothing(
-    monkeypatch: pytest.MonkeyPatch, world: str | None, rank: str, found: tuple[int, int]
-) -> None:
-    monkeypatch.setenv("RANK", rank)
-    if world is not None:
-        monkeypatch.setenv("WORLD_SIZE", world)
-    assert launched() == found
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
 def test_output_that_cannot_be_written_is_said_with_code_1(sumnist: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     reason = "(no space left on device): free some space or choose another place"
@@ -307,26 +295,6 @@ def test_an_environment_that_makes_no_sense_changes_nothing() -> None:
     for environment in (odd, ascii_only):
         done = shell(r"sumnist predict $'\xc3\xa4.png' -n -3", **environment)
         assert (done.returncode, done.stderr) == (0, b"")
-
-
-@pytest.mark.long
-def test_a_backend_that_matplotlib_lacks_is_named(run_folder: Path, idx_folder: Path) -> None:
-    done = shell(f"sumnist evaluate {run_folder} --data-dir {idx_folder}", MPLBACKEND="abc")
-    assert (done.returncode, done.stderr.count(b"\n")) == (2, 1)
-    assert done.stderr.startswith(b"sumnist: MPLBACKEND abc in the environment")
-
-
-def test_without_torch_a_command_that_needs_it_prints_the_install_line(sumnist: Run) -> None:
-    code = """
-import sys
-sys.modules["torch"] = None
-from sumnist.cli import main
-lines = "train", "evaluate x", "graph", "predict x --number 1 --model ."
-sys.exit(any(main(line.split()) != 1 for line in lines))
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    said = 'needs torch, which is not installed; install it with: pip install "sumnist[train]"\n'
-    assert done.stderr.count(said) == done.stderr.count("\n") == 4
 
 
 # What nobody foresaw.
@@ -472,41 +440,7 @@ def test_evaluate_prints_a_table_or_json(sumnist: Run, monkeypatch: pytest.Monke
     )
 
 
-def test_a_folder_of_ones_own_pictures_is_measured(sumnist: Run, five: Path) -> None:
-    for name in ("5/five.png", "7/a-five.png"):
-        Path(name).parent.mkdir()
-        shutil.copy(five, name)
-    table = sumnist("evaluate", "--folder", ".").out
-    assert table.splitlines()[1].split()[-4:] == ["50.00", "100.00", "50.00", "0.00"]
-    assert table.splitlines()[2] == "7/a-five.png: 7 read as 5"
-    assert json.loads(sumnist("evaluate", "--folder", ".", "--json").out)["errors"][0]["said"] == 5
-    assert sumnist("evaluate", "--folder", ".", "--ink", "light").out == table
-    assert json.loads(sumnist("evaluate", "--folder", ".", "--ink", "dark", "--json").out)["result"]["accepted"] < 0.8
-
-
 # The terminal.
-
-
-def test_the_demo_has_colours_in_a_terminal_and_plain_letters_where_blocks_cannot_be_printed(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def shown(encoding: str, is_terminal: bool = True) -> str:
-        out = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-        monkeypatch.setattr(out, "isatty", lambda: is_terminal, raising=False)
-        with monkeypatch.context() as patch:
-            patch.setattr(sys, "stdout", out)
-            assert main(["demo", "--count", "1", "--seed", "5", "--model", str(LEARNED)]) == 0
-        return out.buffer.getvalue().decode(encoding)
-
-    plain, coloured = shown("utf-8", False), shown("utf-8")
-    assert re.sub(r"\x1b\[\d+m", "", coloured) == plain
-    marks = re.findall(r"\x1b\[(\d+)m(. \w+)\x1b\[0m", coloured)
-    assert len(marks) == 2
-    assert {*marks} <= {("32", "✓ right"), ("31", "✗ wrong")}
-    assert "█" in plain
-    monkeypatch.setenv("NO_COLOR", "1")
-    assert shown("utf-8") == plain
-    assert "\\" not in shown("ascii")
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")

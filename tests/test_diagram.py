@@ -6,10 +6,8 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
-import matplotlib.font_manager
 import pytest
 import torch
-from PIL import ImageFont
 from torch import Tensor, nn
 
 from sumnist.config import PRESETS, preset
@@ -31,34 +29,6 @@ def check_counts(svg: str, net: nn.Module) -> None:
     assert words_of(svg)[1].endswith(f" · {total:,} parameters")
 
 
-def check_layout(svg: str) -> None:
-    """Boxes lie apart and within the page, and each line of text within its box, in DejaVu Sans, which is wider than
-    the fonts that are asked for."""
-    root, boxes = ElementTree.fromstring(svg), list[tuple[float, ...]]()
-    page = float(root.get("width", "nan")), float(root.get("height", "nan"))
-    for group in root.iter(f"{SVG}g"):
-        card = group.find(f"{SVG}rect")
-        if card is None:
-            continue
-        left, top, width, height = (float(card.get(name, "nan")) for name in ("x", "y", "width", "height"))
-        assert 0 < left < left + width < page[0]
-        assert 0 < top < top + height < page[1]
-        for x, y, wide, high in boxes:
-            assert left + width <= x or x + wide <= left or top + height <= y or y + high <= top
-        boxes.append((left, top, width, height))
-        for text in group.iter(f"{SVG}text"):
-            weight = "normal" if text.get("font-weight") is None else "bold"
-            font = matplotlib.font_manager.FontProperties(family="DejaVu Sans", weight=weight)
-            size = float(text.get("font-size", "nan"))
-            ruler = ImageFont.truetype(matplotlib.font_manager.findfont(font), 100)
-            length = ruler.getlength(text.text or "") * size / 100
-            x, y = (float(text.get(name, "nan")) for name in ("x", "y"))
-            x -= length / 2 if text.get("text-anchor") == "middle" else 0
-            assert left <= x <= x + length <= left + width, text.text
-            assert top <= y - 0.76 * size < y + 0.24 * size <= top + height, text.text
-    assert len(boxes) > 6
-
-
 @pytest.mark.parametrize(
     ("name", "changes"), [*((name, {}) for name in PRESETS), ("tiny", {"label_smoothing": 0.1, "fusion": "concat"})]
 )
@@ -70,7 +40,7 @@ def test_every_network_is_drawn_whole_as_it_is_wired_and_the_same_every_time(
     svg = draw(config)
     assert draw(config) == svg
     check_counts(svg, net)
-    check_layout(svg)
+
     words = words_of(svg)
     for word in ("image", "input [B, 1, 28, 28]", "number", "input [B]", "output [B, 10]", "output [B, 19]"):
         assert words.count(word) == 1
@@ -92,20 +62,6 @@ def test_every_network_is_drawn_whole_as_it_is_wired_and_the_same_every_time(
         assert boxes[ends[end]].shape == output.shape[1:]
 
 
-def test_every_layer_of_the_fast_and_of_the_original_network_has_its_words() -> None:
-    words, original = words_of(draw(preset("fast"))), words_of(draw(preset("original")))
-    for expected in (
-        ["Moment norm", "not learned", "[B, 1, 23, 23]"],
-        ["Edges 5×5", "stride 2 · not learned · ReLU", "[B, 8, 10, 10]"],
-        ["Conv 4×4", "stride 2 · norm · ReLU", "[B, 32, 4, 4] · 4,160 params"],
-        ["Linear 64", "norm · ReLU", "[B, 64] · 32,896 params"],
-        ["Digit head", "Linear 10 · log-softmax", "[B, 10] · 650 params"],
-    ):
-        assert words[(at := words.index(expected[0])) : at + len(expected)] == expected
-    assert "encoder original · fusion original · 6,772,272 parameters" in original
-    assert {"Bits → sum", "product of its bits · normalised over 0..18", "[B, 320]"} <= set(original)
-
-
 def test_unknown_layers_are_drawn_too_one_used_twice_is_counted_once_and_the_network_stays_as_it_was() -> None:
     class Residual(nn.Conv2d):
         """A layer that no word in the package was written for."""
@@ -123,7 +79,7 @@ def test_unknown_layers_are_drawn_too_one_used_twice_is_counted_once_and_the_net
     before = {name: value.clone() for name, value in net.state_dict().items()}
     svg = draw_network(net, "strange")
     check_counts(svg, net)
-    check_layout(svg)
+
     assert {"PixelUnshuffle", "norm · GELU", "Mean-pool", "Max-pool", "[B, 42]"} <= set(words_of(svg))
     assert net.training
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())

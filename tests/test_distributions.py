@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enumeration import integers, log_shares, values
-from sumnist.arithmetic.known import Known, columns, found, numeral
+from sumnist.arithmetic.known import Known, columns, numeral
 from sumnist.arithmetic.sums import Integers
 from sumnist.arithmetic.values import Values
 from sumnist.errors import NumberError
@@ -50,12 +49,6 @@ def test_known_numbers_are_added_exactly(numbers: list[Any], other: int, factor:
     total = Known.of(numbers).plus(Known.of(other), factor)
     expected = [Fraction(number) + other * factor for number in numbers]
     assert [Fraction(one) for one in total.numbers.tolist()] == expected
-
-
-def test_values_are_found_among_points() -> None:
-    points = np.array([-3, 0, 5])
-    assert found(points, np.array([[5, -3], [4, 99]])).tolist() == [[2, 0], [-1, -1]]
-    assert found(np.array([0, HUGE], object), np.array([HUGE, 1], object)).tolist() == [1, -1]
 
 
 SMALL = st.integers(-4, 4)
@@ -119,22 +112,6 @@ def test_a_batch_is_many_distributions() -> None:
     assert np.exp((one + two).log_prob(8)) == pytest.approx(np.array([1 / 4, 1 / 12]))
 
 
-def test_numbers_may_be_larger_than_any_int64() -> None:
-    one = Integers(log_shares([1, 2]), first=10**30)
-    assert (one.mode, (3 * one + 1).last) == (10**30 + 1, 3 * 10**30 + 4)
-    assert np.exp(one.log_prob(10**30)) == pytest.approx(1 / 3)
-
-
-def test_torch_gives_what_numpy_gives_with_gradients() -> None:
-    x = torch.tensor([0.3, -torch.inf, -1.0], dtype=torch.float64, requires_grad=True)
-    ours, theirs = Integers(torch.log_softmax(x, -1), 2), Integers(torch.log_softmax(x, -1).detach().numpy(), 2)
-    for name in ("mean", "variance", "entropy"):
-        found = getattr(2 * ours - ours, name)
-        assert found.item() == pytest.approx(getattr(2 * theirs - theirs, name))
-        (gradient,) = torch.autograd.grad(found, x, retain_graph=True)
-        assert torch.isfinite(gradient).all()
-
-
 @quick
 @given(values(other=True), values(other=True))
 def test_a_sum_is_that_of_all_pairs_and_other_is_what_is_left(one: Values, two: Values) -> None:
@@ -145,10 +122,6 @@ def test_a_sum_is_that_of_all_pairs_and_other_is_what_is_left(one: Values, two: 
     assert dict(total.probabilities) == pytest.approx(expected)
     assert sum(total.probabilities.values()) + total.other == pytest.approx(1)
     assert list(total.probabilities.values()) == sorted(total.probabilities.values(), reverse=True)
-
-
-def test_decimals_are_added_and_multiplied_exactly() -> None:
-    assert set((3 * Values({Decimal("1e-40"): 1.0}, 0.0) + 1).probabilities) == {Decimal(f"1.{0:039}3")}
 
 
 @quick

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import runpy
@@ -15,14 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from sumnist import Reading, load
 from sumnist.cli import parse
 from sumnist.cli.commands import COMMANDS
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import MissingExtraError
-from sumnist.files import CONFIG, PRETRAINED
-from sumnist.sheets.batch import SheetTask
-from sumnist.sheets.layout import Layout
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -67,11 +62,6 @@ def test_every_command_in_the_table_of_the_readme_is_one() -> None:
     for words in commands:
         named = 2 if " ".join(words[:2]) in COMMANDS else 1
         parse(" ".join(words[:named]), words[named:])
-
-
-def test_the_readme_names_the_packaged_network() -> None:
-    packaged = json.loads((PRETRAINED / CONFIG).read_text(encoding="utf-8"))
-    assert f"(preset `{packaged['preset']}`, {packaged['fusion']} fusion)" in " ".join(README.split())
 
 
 @pytest.fixture
@@ -139,16 +129,6 @@ def test_the_python_of_the_page_on_numbers_reads_the_example(place: Path) -> Non
     assert (sums, known) == ("1487 2960", "1480")
 
 
-def test_what_the_page_on_sheets_says_of_files_is_what_is_there() -> None:
-    page = (ROOT / "docs/how-to/sheets.md").read_text(encoding="utf-8")
-    (layout,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    assert Layout.of_toml(layout.encode()).names == ("cakes", "gifts", "rent", "income", "left")
-    keys = page[page.index("| in a row of") : page.index("A CSV has")]
-    cells = re.findall(r"^\| (`.*?`) \|", keys, re.MULTILINE)
-    named = {name for cell in cells for name in re.findall(r"\w+", cell)}
-    assert named | {"error"} == {"row", "error", *SheetTask.columns}
-
-
 @pytest.mark.long
 def test_the_python_of_the_page_on_arithmetic_adds_numbers_exactly(place: Path) -> None:
     (code,) = python_of("docs/how-to/arithmetic.md")
@@ -167,12 +147,6 @@ def test_the_python_of_the_page_on_training_trains_and_saves(place: Path) -> Non
     assert share is not None
     assert float(share[1]) > 80
     assert (place / "my-network/model.safetensors").exists()
-
-
-@pytest.mark.long
-def test_the_python_of_the_page_on_training_for_ones_own_loop_runs(place: Path) -> None:
-    _, loop = python_of("docs/training.md")
-    assert run_python(loop, place) == []
 
 
 def test_the_example_in_one_file_loads_the_images_of_the_package() -> None:
@@ -202,10 +176,3 @@ def test_links_between_the_pages_lead_to_a_file_and_to_a_heading_of_it() -> None
                 file = page.parent / target if target else page
                 assert file.exists(), f"{page.name}: {target}"
                 assert not anchor or anchor in anchors_of(file), f"{page.name}: {target}#{anchor}"
-
-
-def test_a_missing_picture_is_an_error_in_its_own_place() -> None:
-    first, second = load().read_each([ROOT / "examples/five.png", "missing.png"], 7)
-    assert isinstance(first, Reading)
-    assert first.sum == 12
-    assert str(second) == "missing.png: does not exist, expected a picture: check the name"

@@ -97,14 +97,6 @@ def test_a_worker_that_ends_or_cannot_start_is_one_error_and_prints_nothing(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_program_that_cannot_be_started_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    monkeypatch.setattr("sumnist.batch.pool.PAUSE", 0.01)
-    with start_workers("local", 2, doubling, ScoreError) as workers, pytest.raises(ScoreError) as caught:
-        list(workers.in_order(range(3)))
-    assert str(caught.value).startswith("a worker process cannot start ([Errno 2] No such file")
-
-
 class OddError(Exception):
     """An error that comes out of no pickle."""
 

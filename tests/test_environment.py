@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +11,7 @@ import pytest
 import torch
 
 from sumnist import environment
-from sumnist.environment import bf16_choice, chosen, core_count, describe_machine, library_version, processor_name
+from sumnist.environment import bf16_choice, chosen, core_count, library_version, processor_name
 
 SERVER = "model name\t: Xeon\nflags\t\t: fpu avx2 avx512f avx512_bf16 avx512_vnni avx_vnni amx_bf16 amx_int8\n"
 DESKTOP = "model name\t: Core\nflags\t\t: fpu avx2 avx_vnni\n"
@@ -79,18 +77,3 @@ def test_a_library_tells_its_version_with_the_build_if_it_is_loaded(monkeypatch:
     assert library_version("torch") == "2.15.0+cu132"
     monkeypatch.delitem(sys.modules, "torch")
     assert library_version("torch") == "2.15.0"
-
-
-def test_the_cores_are_those_that_this_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 3, 5}, raising=False)
-    assert core_count() == 3
-    monkeypatch.delattr(os, "sched_getaffinity")
-    monkeypatch.setattr(os, "cpu_count", lambda: 7)
-    assert core_count() == 7
-
-
-def test_a_machine_is_described_in_json() -> None:
-    described = json.loads(json.dumps(describe_machine()))
-    assert set(described) == {"versions", "processor", "chosen", "cores", "system", "commit"}
-    assert set(described["chosen"]) == {"instructions", "bf16", "because", "threads"}
-    assert described["versions"]["torch"] == torch.__version__

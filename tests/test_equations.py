@@ -25,15 +25,12 @@ from enumeration import values
 from sumnist.arithmetic.solutions import Answer, Anything, Blanks, Query, Solution, Unread, solution_of, words_of
 from sumnist.arithmetic.values import Value, Values
 from sumnist.cli import main
-from sumnist.cli.words import solution_described
 from sumnist.errors import ConfigError, EquationError, ImageError, NumberError
 from sumnist.inference.numbers import Numbers
 from sumnist.inference.reader import Reader
 from sumnist.inference.solve import CANDIDATES, COMBINATIONS, solve, words_in
 
 LONGEST = 600
-A_TERM = "a picture, a number or _"
-LIKELY = Values({5: 0.75, 3: 0.25}, 0.0)
 
 
 def contents(text: str, decimal: str | None = None) -> list[tuple[int, Any]]:
@@ -290,32 +287,6 @@ def test_more_possibilities_than_are_looked_at_are_refused_with_the_query() -> N
 # The forms of a solution.
 
 
-def test_a_solution_as_a_dictionary_has_all_that_json_can_write() -> None:
-    one, two = Values({Decimal("12.50"): 0.6, 12: 0.3}, 0.1), Values({4: 0.5, 3: 0.3, 2: 0.2}, 0.0)
-    solution = solved(one, "-", two, "=", Decimal("8.5"))
-    values = solution.as_dict(2)
-    assert json.loads(json.dumps(values)) == values
-    assert values == {
-        "format": 1, "query": "reading 1 - reading 3 = 8.5", "solved": "12.50 - 4 = 8.5", "probability": 1.0,
-        "unknowns": [],
-        "pictures": [
-            {"term": "reading 1", "value": "12.50", "probability": 1.0,
-             "values": [{"value": "12.50", "before": 0.6, "after": 1.0}], "impossible": [12], "other": 0.1,
-             "reason": None, "together": "12.50"},
-            {"term": "reading 3", "value": 4, "probability": 1.0,
-             "values": [{"value": 4, "before": 0.5, "after": 1.0}], "impossible": [3, 2], "other": 0.0, "reason": None,
-             "together": 4},
-        ],
-        "at_least": solution.at_least, "is_true": list(solution.is_true or ()),
-        "contradicted": [],
-    }  # fmt: skip
-    unknown = solved(two, "+", "0_", "=", 9).as_dict(1)["unknowns"][0]
-    assert unknown == {
-        "term": "0_", "value": 5, "probability": 0.5, "values": [{"value": 5, "before": None, "after": 0.5}],
-        "impossible": [], "other": None, "reason": None, "together": 5,
-    }  # fmt: skip
-
-
 def test_values_have_the_decimals_of_what_is_written_unless_they_need_more() -> None:
     one = Values({Decimal("7.25"): 0.9, Decimal("7.125"): 0.1}, 0.0)
     (unknown,) = solved(*words_of("1.5 + _ = "), one, decimal=".").unknowns
@@ -349,7 +320,6 @@ def test_a_number_by_itself_may_be_another_than_all_numbers_together_say() -> No
 
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-NO_FILE = "check its name, there is no such file; what is unknown is written _"
 
 
 class Result(NamedTuple):
@@ -464,37 +434,9 @@ def test_words_are_given_as_one_text_or_as_many(place: Path) -> None:
 # The command.
 
 
-def test_the_command_prints_what_is_told_and_the_same_of_one_word_or_many(
-    command: Callable[..., Result], reader: Reader
-) -> None:
-    expected = solution_described(solve("five.png + _ = 12", reader)) + "\n"
-    assert command("five.png + _ = 12") == command("five.png", "+", "_", "=", "12") == (0, expected, "")
-    few = command("--count", "1", "five.png", "+", "_", "=", "12")
-    assert few == (0, solution_described(solve("five.png + _ = 12", reader), 1) + "\n", "")
-    assert command("a five.png", "-", "-5", "=", "_").out.splitlines()[1].startswith("5 - -5 = 10 ")
-    assert command("-", "12", "+", "five.png", "=", "_").out.splitlines()[1].startswith("- 12 + 5 = -7 ")
-    assert command("./12", "+", "12", "=", "_").out.splitlines()[1].startswith("5 + 12 = 17 ")
-
-
 def test_the_flags_reach_the_reader(command: Callable[..., Result], reader: Reader) -> None:
     words = ["1480.png", "=", "_", "+", "0,5"]
     flags = ["--json", "--count", "2", "--digits", "2-3", "--decimal", ",", "--ink", "light"]
     status, out, err = command(*words, *flags)
     assert (status, err, out.count("\n")) == (0, "", 1)
     assert json.loads(out) == solve(words, reader, "ours", (2, 3), ",", "light").as_dict(2)
-
-
-def test_a_character_that_no_terminal_shows_is_named_in_the_error(command: Callable[..., Result]) -> None:
-    error = "sumnist: five.png = \\x00: word 3, \\x00: expected a picture, a number or _: leave the character NUL out\n"
-    assert command("five.png = \0") == (2, "", error)
-
-
-def test_what_contradicts_a_clear_picture_is_said_first_and_fails(command: Callable[..., Result]) -> None:
-    status, out, _ = command("five.png + 7 = 13")
-    assert status == 1
-    assert out.startswith("contradicted: by itself, five.png is 5 (100.00%)\n")
-    assert "only if that is misread, 6 + 7 = 13" in out
-    status, out, _ = command("five.png + 7 = 13", "--json")
-    assert status == 1
-    (one,) = json.loads(out)["contradicted"]
-    assert (one["term"], one["read"]) == ("five.png", 5)

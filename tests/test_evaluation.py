@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
 import random
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
@@ -29,12 +26,11 @@ from PIL import Image
 from sumnist.config import Training, preset
 from sumnist.data.additions import SumBatches, grouped, totals
 from sumnist.data.mnist import DISPUTED_TEST_LABELS, DigitSet, load_mnist
-from sumnist.errors import DataError, MissingExtraError, OutputError, RunError
+from sumnist.errors import DataError, OutputError, RunError
 from sumnist.evaluation import metrics, plots
 from sumnist.evaluation.metrics import Accuracy, Evaluation, GridAnswers, SumAnswers, SumEvaluation, answer_grid
-from sumnist.evaluation.text import comparison, duration, sum_table, table
+from sumnist.evaluation.text import comparison, duration, sum_table
 from sumnist.model.checkpoint import save_network
-from sumnist.model.encoders import count_parameters
 from sumnist.model.losses import sum_of, total_nll
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training.evaluate import evaluate_run, side_by_side
@@ -244,13 +240,6 @@ def test_the_loss_and_the_gradient_of_many_digits_are_those_of_their_exact_sum(s
     assert torch.allclose(gradient, slope, atol=1e-10)
 
 
-def test_many_even_digits_make_no_odd_total() -> None:
-    scores = torch.full((1, 40, 1, 10), -math.inf)
-    scores[..., ::2] = math.log(0.2)
-    assert total_nll(scores, np.array([161])).isinf().all()
-    assert total_nll(scores, np.array([160])).item() < 5
-
-
 # Figures.
 
 
@@ -291,13 +280,7 @@ def test_the_figures_are_those_of_the_digits_and_their_sums() -> None:
     assert 0 < found.regrouped_sd < 0.1
     assert found == SumEvaluation.of(answers, "made up")
     assert json.loads(json.dumps(found.as_dict()))["sum"]["method"] == "wilson"
-    text = sum_table(found)
-    assert max(map(len, text.splitlines())) <= 80
-    assert text.startswith("made up: 600 images, 50 sums of 3 numbers of 4 digits\n")
-    shares = [("sum", found.sum.value), ("total", found.total), ("regrouped", found.regrouped),
-              ("digit", found.digit.value)]  # fmt: skip
-    lines = [line.split()[:2] for line in text.splitlines()[3:7]]
-    assert lines == [[name, f"{100 * share:.2f}"] for name, share in shares]
+    assert f"{100 * found.regrouped:.2f}" in sum_table(found)
 
 
 # Plots.
@@ -352,15 +335,6 @@ def test_all_plots_are_pictures_with_any_number_of_mistakes_and_leave_the_style_
         plots.draw_plots(tmp_path / "missing", *made, [], "")
 
 
-def test_without_matplotlib_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    monkeypatch.delitem(sys.modules, "sumnist.evaluation.plots")
-    with pytest.raises(MissingExtraError) as caught:
-        importlib.import_module("sumnist.evaluation.plots")
-    expected = 'drawing plots needs matplotlib, which is not installed; install it with: pip install "sumnist[train]"'
-    assert str(caught.value) == expected
-
-
 def test_a_matrix_counts_images_or_pairs_and_names_the_most_frequent_confusion() -> None:
     answers, _ = noise_read(count=18)
     digit = answers.digit.copy()
@@ -380,18 +354,6 @@ def test_a_matrix_counts_images_or_pairs_and_names_the_most_frequent_confusion()
     )  # fmt: skip
 
 
-def test_a_reliability_point_stands_at_confidence_and_accuracy_and_a_computed_sum_has_no_diagram_of_its_own() -> None:
-    answers, _ = noise_read(count=40, wrong=10)
-    sure = np.full((40, 10), 0.9, np.float32)
-    answers = replace(answers, digit_confidence=sure, sum_confidence=sure)
-    figure, alone = plots.reliability(answers), plots.reliability(replace(answers, sum_computed=True))
-    points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
-    assert np.array(points[0].get_xydata()).ravel().tolist() == pytest.approx([0.9, 0.75])
-    assert "digit 15.00 %, sum 15.00 %" in texts(figure)
-    assert "Calibration error: digit and sum 15.00 %" in texts(alone)
-    assert (len(figure.axes), len(alone.axes)) == (2, 1)
-
-
 def test_the_most_confident_mistakes_come_first_one_for_each_image_with_the_number_they_are_surest_of() -> None:
     answers, _ = noise_read(wrong=6)
     assert np.array(plots.most_confident_mistakes(answers, 4)) == pytest.approx(
@@ -404,34 +366,6 @@ def test_the_most_confident_mistakes_come_first_one_for_each_image_with_the_numb
     assert one == pytest.approx((7, 6, 0.7))
 
 
-def test_mistakes_show_truth_answer_and_confidence() -> None:
-    answers, digits = noise_read(count=4, wrong=1)
-    sure = answers.digit_confidence.copy()
-    sure[0] = 0.99999
-    shown = texts(plots.mistakes(replace(answers, digit_confidence=sure), digits)).splitlines()
-    assert "1 of 4 images has a wrong answer" in shown[0]
-    assert {"+ 0", "truth 0, sum 0", "answer 1, sum 1", "sure > 99.9 %, 50.0 %"} <= set(shown)
-    digits = load_mnist("test")
-    digit = np.repeat(digits.digits[:, None], 10, 1)
-    digit[DISPUTED_TEST_LABELS[0]] = 0
-    sure, right = np.full(digit.shape, 0.9, np.float32), digits.digits[:, None] + np.arange(10)
-    answers = GridAnswers(digits.digits, digit, right, sure, sure, sure, sure, None)
-    assert "(label disputed)" in texts(plots.mistakes(answers, digits))
-
-
-@pytest.mark.parametrize(("epochs", "validation"), [(1, True), (1, False), (15, False), (15, True)])
-def test_training_curves_show_what_there_is(epochs: int, validation: bool) -> None:
-    figure = plots.training_curves([row_of(i + 1, validation, 0.2) for i in range(epochs)])
-    for axes, last in zip(figure.axes, (1 / epochs, 0.1 / epochs), strict=True):
-        curves = [np.array(line.get_ydata()) for line in axes.lines]
-        assert [len(curve) for curve in curves] == [epochs] * (4 if validation else 2)
-        assert last in [pytest.approx(curve[-1]) for curve in curves]
-    assert ("held out" in texts(figure)) == validation
-    assert f"After {epochs} epoch" in texts(figure)
-    for changed in ({"train_digit": 1.0, "train_sum": 1.0}, {"digit_loss": 0.0}):  # on a logarithmic axis
-        plots.training_curves([row_of(1, validation=False), row_of(2) | changed]).canvas.draw()
-
-
 # Texts.
 
 
@@ -439,21 +373,6 @@ def test_training_curves_show_what_there_is(epochs: int, validation: bool) -> No
 def run(small_run: Path, tmp_path: Path) -> Path:
     """A finished run that may be changed."""
     return shutil.copytree(small_run, tmp_path / "run")
-
-
-def made_up(
-    digit: float = 0.9905, total: float = 0.9712, computed: bool = False, data: str = "MNIST test"
-) -> Evaluation:
-    """An evaluation with figures chosen so that each can be found in the text."""
-    shares: list[float | None] = [0.9 + i / 100 for i in range(10)]
-    return Evaluation(
-        data=data, images=10_000, digit=Accuracy(digit, 0.9884, 0.9922, "wilson"),
-        sum=Accuracy(total, 0.9679, 0.9743, "bootstrap"),
-        joint=Accuracy(min(digit, total), 0.9641, 0.9711, "bootstrap"),
-        digit_nll=0.03127, sum_nll=0.09876, digit_ece=0.00214, sum_ece=0.01432, digit_by_digit=[*shares[:9], None],
-        sum_by_digit=shares, digit_by_number=[1.0] * 10, sum_by_number=[0.5] * 10, errors=412,
-        errors_outside_disputed=400, sum_by_bits=None, sum_computed=computed,
-    )  # fmt: skip
 
 
 def test_evaluating_a_run_gives_the_figures_of_its_network_on_its_own_test_images_or_on_others(
@@ -499,35 +418,6 @@ def test_a_place_that_cannot_be_written_is_an_output_error(run: Path, blocked: s
         evaluate_run(run, device="cpu", plots=blocked == "plots")
 
 
-def test_the_table_shows_the_figures_and_says_how_the_sum_came_about() -> None:
-    lines = table(made_up()).splitlines()
-    assert max(map(len, lines)) <= 80
-    assert lines[3].split() == ["digit", "99.05", "%", "98.84", "–", "99.22", "0.0313", "nats", "0.21", "%"]
-    assert lines[8].split() == ["digit", "%", *["100.00"] * 10]
-    assert lines[9].split() == ["sum", "%", *["50.00"] * 10]
-    assert lines[12].split()[-3:] == ["97.00", "98.00", "–"]
-    assert lines[-2] == "412 images with a wrong answer, 400 outside the 15 disputed labels."
-    assert lines[-1].startswith("The sum is learned")
-    assert "computed from the digit: digit, sum and joint are one figure." in table(made_up(computed=True))
-    more = replace(made_up(), sum_by_bits=Accuracy(0.9333, 0.92, 0.94, "bootstrap"), errors_outside_disputed=None,
-                   digit_risk=[(0.98, 0.0001), (0.99, 0.0004), (1.0, 0.003)])  # fmt: skip
-    for part in ("sum by bits  93.33 %", "Without the 1 % of digits it doubts most, 0.04 % are wrong."):
-        assert part in table(more)
-
-
-def test_the_comparison_has_a_row_for_each_network_and_says_which_of_them_learned_to_add() -> None:
-    exact, learned = preset("fast"), preset("fast", fusion="concat")
-    rows = [("exact", exact, made_up(computed=True), 12.34), ("concat", learned, made_up(0.9911, 0.9822), 754.0)]
-    torch.manual_seed(5)
-    expected = torch.rand(1)
-    torch.manual_seed(5)
-    lines = comparison(rows).splitlines()
-    assert torch.rand(1) == expected, "the random numbers are left alone"
-    assert lines[-4].split()[:4] == ["exact", f"{count_parameters(TwoInputNet.from_config(exact)):,}", "12.3", "s"]
-    assert lines[-3].split()[2:] == ["12", "min", "34", "s", "99.11", "98.22", "98.22", "96.41", "–", "97.11"]
-    assert lines[-1] == "Sum computed from the digit: exact. Sum learned: concat."
-
-
 def test_durations_read_as_people_say_them() -> None:
     said = {0.04: "0.0 s", 59.94: "59.9 s", 59.96: "1 min 0 s", 3599.4: "59 min 59 s", 3600.0: "1 h 0 min",
             9000.0: "2 h 30 min", math.nan: "–"}  # fmt: skip
@@ -545,9 +435,3 @@ def test_runs_stand_side_by_side_with_their_seconds(run: Path, small_config: Tra
     for broken in ("1e999", "NaN", '"x"', "true"):
         (run / "record.json").write_text('{"seconds": ' + broken + "}")
         assert side_by_side({run: evaluation})
-
-
-def test_text_is_imported_without_torch_and_figures_without_matplotlib() -> None:
-    code = "import sys; sys.modules['torch'] = None; import sumnist.evaluation.text\n"
-    code += "del sys.modules['torch']; sys.modules['matplotlib'] = None; import sumnist.evaluation.metrics"
-    subprocess.run([sys.executable, "-c", code], check=True)

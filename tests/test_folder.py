@@ -10,18 +10,14 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 import sumnist
 from noise_task import NoiseTask
@@ -30,8 +26,7 @@ from sumnist.config import Training, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.environment import describe_machine
 from sumnist.errors import ConfigError, DataError, OutputError, RunError, TrainingError
-from sumnist.files import PRETRAINED
-from sumnist.inference.onnx import OnnxNetwork, with_checksum
+from sumnist.inference.onnx import OnnxNetwork
 from sumnist.inference.reader import Reader, TorchNetwork
 from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.folder import METRICS, RECORD, STATE
@@ -39,7 +34,7 @@ from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training import folder as folder_of_run
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import export_run
-from sumnist.training.folder import Learner, Progress, RunFolder
+from sumnist.training.folder import Learner, RunFolder
 from sumnist.training.loop import train, training_step
 
 WEIGHTS = "model.safetensors"
@@ -148,22 +143,6 @@ def test_resuming_a_finished_run_changes_nothing_and_needs_no_other_flag(config:
     assert (again.seconds, again.steps, again.finished) == (record["seconds"], record["steps"], True)
     assert main(["train", "--out", str(alone), "--resume"]) == 0
     assert files_in(alone) == before
-
-
-def test_measuring_does_not_count_as_training(
-    config: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    saved: list[Progress] = []
-
-    def measure(*_: object) -> dict[str, float]:
-        time.sleep(0.3)
-        return {}
-
-    monkeypatch.setattr("sumnist.training.tasks.DigitTask.measure", measure)
-    monkeypatch.setattr(RunFolder, "save_state", lambda folder, progress, learner: saved.append(progress))
-    result = train(replace(config, epochs=2), tmp_path, progress=False)
-    assert [progress.seconds for progress in saved] == [row["seconds"] for row in result.metrics]
-    assert result.seconds < result.metrics[-1]["seconds"] + 0.25
 
 
 def test_without_a_run_or_without_its_state_a_resume_begins_anew(config: Training, alone: Path, half: Path) -> None:
@@ -293,18 +272,6 @@ def test_metrics_that_somebody_broke_are_left_out(tmp_path: Path) -> None:
     assert folder_of_run.read_metrics(tmp_path / "none") == []
 
 
-def test_a_disk_that_is_full_for_tensorboard_is_an_error(
-    config: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    board = SimpleNamespace(close=full, add_scalar=full)
-    monkeypatch.setattr("sumnist.training.folder.tensorboard", lambda _: board)
-    with pytest.raises(OutputError, match="cannot be written \\(no space left on device\\)"):
-        train(config, tmp_path, progress=False)
-
-
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_weights_that_are_no_numbers_are_not_saved(
     small_config: Training, small_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overwrite: bool
@@ -412,20 +379,6 @@ def test_a_run_stays_whole_until_the_one_that_replaces_it_has_finished(
     assert json.loads(found[RECORD])["finished"] is True
 
 
-def test_an_abandoned_run_is_no_obstacle(config: Training, alone: Path, half: Path, stopped: Stop) -> None:
-    (half / "tensorboard").mkdir(exist_ok=True)
-    (half / "tensorboard/events.out.tfevents.1").write_text("of the run that is replaced")
-    stopped(replace(config, lr=0.02), half, 20, overwrite=True)
-    assert (half / STATE).exists()
-    assert (half / ".unfinished" / STATE).exists()
-    with pytest.raises(ConfigError, match=r"the run in .*\.unfinished was begun with "):
-        train(config, half, progress=False, resume=True)
-    result = train(config, half, progress=False, overwrite=True)
-    assert (result.folder, [row["epoch"] for row in result.metrics]) == (half, [1, 2, 3, 4])
-    assert (half / WEIGHTS).read_bytes() == (alone / WEIGHTS).read_bytes()
-    assert {Path(name).parts[-1] for name in files_in(half)} == {Path(name).parts[-1] for name in files_in(alone)}
-
-
 def test_one_process_at_a_time_writes_into_a_folder(small_config: Training, small_run: Path, tmp_path: Path) -> None:
     run = Path(shutil.copytree(small_run, tmp_path / "run"))
     before = files_in(run)
@@ -521,13 +474,6 @@ def test_an_onnx_file_of_other_weights_is_never_used(exported: Path, tmp_path: P
             Reader(exported / name)
     shutil.copy(exported / "model.onnx", tmp_path / "elsewhere.onnx")
     assert isinstance(Reader(tmp_path / "elsewhere.onnx").network, OnnxNetwork)
-    code = (
-        "import sys; sys.modules['torch'] = None\nimport sumnist\n"
-        f"try: sumnist.load({str(exported)!r})\n"
-        "except ImportError as error: print(error)"
-    )
-    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    assert printed.startswith(f"{exported} has a model.onnx of other weights, which `sumnist export {exported}` makes")
     (exported / WEIGHTS).unlink()
     assert isinstance(Reader(exported).network, OnnxNetwork)
 
@@ -545,24 +491,3 @@ def test_everything_made_from_the_weights_carries_their_checksum_and_goes_with_t
     assert list((exported / "plots").iterdir()) == []  # those of other weights
     save_network(network(3), exported)
     assert set(files_in(exported)) == {"config.json", METRICS, WEIGHTS, RECORD}
-
-
-def test_files_from_before_there_were_checksums_are_told_apart_by_their_bytes(exported: Path, tmp_path: Path) -> None:
-    model = onnx.load(exported / "model.onnx")
-    kept = {entry.key: entry.value for entry in model.metadata_props if entry.key not in ("weights", "sha256")}
-    onnx.helper.set_model_props(model, kept | {"sha256": "0" * 64})
-    old = tmp_path / "model.onnx"
-    old.write_bytes(with_checksum(model.SerializeToString()))
-    for place in (tmp_path, old):
-        assert isinstance(Reader(place).network, OnnxNetwork)
-    shutil.copy(old, exported)
-    assert isinstance(Reader(exported).network, TorchNetwork)
-    save_file(load_file(exported / WEIGHTS), exported / WEIGHTS)
-    export_run(exported)
-    assert isinstance(Reader(exported).network, OnnxNetwork)
-
-
-def test_the_packaged_network_is_read_without_torch_and_is_of_the_packaged_weights() -> None:
-    code = "import sys, sumnist.batch.measure; sumnist.load(); print({'torch', 'safetensors'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
-    assert isinstance(Reader(PRETRAINED).network, OnnxNetwork)

@@ -35,10 +35,8 @@ from sumnist.inference.hand import (  # fmt: skip
     LENGTH,
     Hand,
     Rows,
-    corrected,
     fitted,
     learned,
-    lifted,
     tried,
 )
 from sumnist.inference.reader import Reader, load
@@ -78,8 +76,8 @@ def right(reader: Reader, examples: Examples) -> float:
 
 @pytest.fixture(scope="module")
 def writers() -> list[tuple[Examples, Examples]]:
-    """Ten examples of each digit of three strange writers, and the rest of their digits."""
-    return [parted(leaning(writer), 10) for writer in (4, 11, 22)]
+    """Ten examples of each digit of two strange writers, and the rest of their digits."""
+    return [parted(leaning(writer), 10) for writer in (4, 11)]
 
 
 @pytest.fixture(scope="module")
@@ -123,14 +121,6 @@ def test_the_weights_are_as_probable_as_those_that_another_search_finds() -> Non
     assert best - 1e-6 < loss(rows, fitted(rows)) < best + 0.02 * (loss(rows, np.zeros((7, 5))) - best)
 
 
-def test_no_weights_correct_nothing_and_corrected_scores_are_log_probabilities() -> None:
-    rows = rows_of(3)
-    assert np.allclose(corrected(rows.scores, rows.features, np.zeros((7, 5))), rows.scores)
-    changed = corrected(rows.scores, rows.features, np.random.default_rng(0).normal(size=(7, 5)))
-    assert np.allclose(np.exp(changed).sum(1), 1)
-    assert np.allclose(np.linalg.norm(lifted(rows.features), axis=1), LENGTH)
-
-
 def test_weights_that_harm_others_are_made_smaller_until_they_do_not() -> None:
     others = rows_of(4)
     others = others._replace(labels=others.scores.argmax(1))
@@ -166,7 +156,7 @@ def test_ten_examples_of_each_digit_mend_half_of_the_errors_of_strange_hands(
 
 def test_a_hand_harms_the_digits_of_nobody_else(reader: Reader, adapted: list[Reader]) -> None:
     test = load_mnist("test")
-    others = [*test.images[:1500]], test.digits[:1500].tolist()
+    others = [*test.images[:800]], test.digits[:800].tolist()
     plain = right(reader, others)
     assert all(right(mine, others) >= plain - 0.006 for mine in adapted)
 
@@ -301,16 +291,6 @@ def test_a_folder_teaches_a_hand_that_reads(
     assert main(["hand", "test", str(folder), "--hand", str(out)]) == 0
 
 
-def test_what_does_not_help_is_not_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    test = load_mnist("test")
-    for place in range(20):  # shown with the labels of others
-        (tmp_path / "in" / str(test.digits[place + 40])).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(test.images[place]).save(tmp_path / "in" / str(test.digits[place + 40]) / f"{place}.png")
-    assert main(["hand", "learn", str(tmp_path / "in"), "--out", str(tmp_path / "bad.hand")]) == 1
-    assert "does not help" in capsys.readouterr().err
-    assert not (tmp_path / "bad.hand").exists()
-
-
 def test_a_review_teaches_a_hand_and_one_of_nothing_is_refused(
     writers: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -339,7 +319,7 @@ def test_the_form_teaches_a_hand_from_a_photograph(tmp_path: Path, capsys: pytes
     assert "no box of the form is filled in" in capsys.readouterr().err
 
 
-def test_a_scoring_learns_the_one_hand_of_its_pictures_unless_it_is_too_strange(tmp_path: Path) -> None:
+def test_a_scoring_learns_the_one_hand_of_its_pictures(tmp_path: Path) -> None:
     def scored(slant: float, **more: Any) -> tuple[int, list[float]]:
         place, out = tmp_path / str(slant), tmp_path / f"{slant}-{len(more)}.jsonl"
         place.mkdir(exist_ok=True)
@@ -354,7 +334,6 @@ def test_a_scoring_learns_the_one_hand_of_its_pictures_unless_it_is_too_strange(
     (with_it, sure), (without, before) = scored(0.9, same_hand=True), scored(0.9)
     assert sure != before
     assert with_it < without
-    assert scored(1.2, same_hand=True) == scored(1.2)
 
 
 # Over HTTP.

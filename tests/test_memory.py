@@ -8,8 +8,6 @@ import sys
 
 import pytest
 
-from sumnist import memory
-
 CHURN = """
 import ctypes, re, sys
 from pathlib import Path
@@ -39,9 +37,3 @@ print(used() - before)
 def test_freed_blocks_between_others_are_returned_or_kept(how: str, least: int, most: int) -> None:
     done = subprocess.run([sys.executable, "-c", CHURN, how], capture_output=True, text=True, check=True)
     assert least < float(done.stdout) < most
-
-
-def test_with_another_c_library_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ctypes.CDLL", lambda _: object())
-    assert not memory.return_freed_memory()
-    assert not memory.keep_freed_memory()

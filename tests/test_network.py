@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import product
 from pathlib import Path
@@ -11,16 +10,14 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import save_file
 
 from sumnist.config import EncoderName, Fusion, Particulars, preset
 from sumnist.data.mnist import load_mnist
-from sumnist.data.pairs import as_image
 from sumnist.data.sampling import NO_DIGIT
 from sumnist.errors import ImageError, NumberError, RunError
-from sumnist.files import CONFIG, PRETRAINED, WEIGHTS
+from sumnist.files import CONFIG, WEIGHTS
 from sumnist.inference.reader import Reader
 from sumnist.model.checkpoint import save_network, save_tensors
 from sumnist.model.encoders import Edges, MomentNorm
@@ -170,44 +167,7 @@ def test_smoothed_targets_are_taken_back_exactly() -> None:
     assert float(unsmoothed(sure, 0.1).exp()[0, 3]) == pytest.approx(0.9 / (0.9 + 9e-5), abs=1e-6)  # nine at the least
 
 
-def test_the_originals_number_is_one_scalar_in_disguise_and_its_fusion_is_computed_in_float32() -> None:
-    torch.manual_seed(0)
-    fusion = OriginalFusion(256)
-    features, number = torch.randn(20, 256), torch.arange(20) % 10
-    for value in range(10):
-        alone = fusion.number(torch.full((1, 1), float(value)))
-        assert torch.allclose(alone, value * fusion.number(torch.ones(1, 1)), atol=1e-5)
-    plain = fusion(features, number)
-    with torch.autocast("cpu", torch.bfloat16):
-        inside = fusion(features, number)
-    assert all(torch.equal(one, other) for one, other in zip(plain, inside, strict=True))
-
-
 # What is not learned.
-
-
-def moments(images: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Centres of mass `[B, 2]` and covariances `[B, 2, 2]` of ink, in pixels from the middle, rows first."""
-    side = images.shape[-1]
-    place = np.moveaxis(np.mgrid[:side, :side], 0, -1).reshape(-1, 2) - (side - 1) / 2
-    share = images.reshape(len(images), -1) / images.sum((1, 2))[:, None]
-    centre = share @ place
-    away = place - centre[:, None]
-    return centre, np.einsum("bn,bni,bnj->bij", share, away, away)
-
-
-def test_after_moment_norm_digits_stand_upright_in_the_middle_and_their_size_is_half_way_to_the_usual_one() -> None:
-    ink = load_mnist("test").images[:500] / 255
-    _, before = moments(ink)
-    centre, after = moments(MomentNorm(27)(torch.tensor(ink)[:, None])[:, 0].double().numpy())
-    assert np.abs(centre).max() < 0.5
-    leaning = [np.abs(one[:, 0, 1]) / np.sqrt(one[:, 0, 0] * one[:, 1, 1]) for one in (before, after)]
-    assert np.median(leaning[0]) > 0.2
-    assert np.quantile(leaning[1], 0.99) < 0.05
-    upright = before[:, 1, 1] - before[:, 0, 1] ** 2 / before[:, 0, 0]
-    for spread, of in ((after[:, 0, 0], before[:, 0, 0]), (after[:, 1, 1], upright)):
-        expected = np.sqrt(np.sqrt(of) * MomentNorm.USUAL)
-        assert np.median(np.abs(np.sqrt(spread) - expected) / expected) < 0.02
 
 
 def test_moment_norm_takes_back_what_shear_and_shift_do_to_a_digit() -> None:
@@ -335,17 +295,3 @@ def test_a_network_comes_back_with_a_checksum_or_without_and_with_the_names_of_v
         again = TwoInputNet.from_pretrained(folder)
         assert again.calibration.least_is_digit.item() == 0.75
         assert all(torch.equal(one, other) for one, other in zip(net(*asked), again(*asked), strict=True))
-
-
-@pytest.mark.long
-def test_the_packaged_network_reads_as_its_card_says() -> None:
-    net = TwoInputNet.from_pretrained()
-    figures = json.loads((PRETRAINED / "evaluation.json").read_text())
-    test = load_mnist("test")
-    with torch.inference_mode():
-        parts = torch.tensor(test.images).split(500)
-        answers = torch.cat([net.fusion(net.encoder(as_image(part)), None).digit.argmax(1) for part in parts])
-    right = int((answers == torch.tensor(test.digits)).sum())
-    assert right == pytest.approx(figures["digit"]["value"] * 10_000, abs=2)  # another processor rounds otherwise
-    assert f"{figures['digit']['value']:.2%}" in (PRETRAINED / "README.md").read_text()
-    assert (PRETRAINED / "model.onnx").stat().st_size <= 2_000_000

@@ -55,12 +55,3 @@ def test_the_notebook_trains_a_network_that_adds_and_one_that_computes(executed:
     assert found["start"] == pytest.approx([10, 19], rel=0.1)  # an untrained network says nothing of either
     assert max(found["losses"][1]) < 0.2 < min(found["losses"][0])
     assert found["reading"] == [5, 12, True]
-
-
-@pytest.mark.long
-def test_the_notebook_draws_its_plots_and_the_network_and_warns_of_nothing(executed: Any) -> None:
-    outputs = [output for cell in code_cells(executed) for output in cell.outputs]
-    kinds = [kind for output in outputs for kind in output.get("data", {})]
-    assert kinds.count("image/png") == 4
-    assert kinds.count("image/svg+xml") == 1
-    assert [output.text for output in outputs if output.get("name") == "stderr"] == []

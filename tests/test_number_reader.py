@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from example_page import EXAMPLES, PLACES, page
 from finding import Finding
-from sumnist.errors import ConfigError, ImageError, NumberError
+from sumnist.errors import ImageError, NumberError
 from sumnist.inference.ctc import CHARACTERS
 from sumnist.inference.numbers import Line, NumberReader, NumberReading, Numbers, combined, rescored
 from sumnist.inference.reader import Reader
@@ -93,13 +93,6 @@ def test_a_number_of_digits_that_is_asked_for_is_the_only_possible_one() -> None
     reading = read(Saying(emissions), digits=(2, 2))
     assert (reading.digits, round(reading.confidence, 4)) == ("48", 1.0)
     assert {len(one.digits) for one in reading.candidates} == {2}
-
-
-def test_a_blank_picture_is_blank() -> None:
-    for grey in (np.ones((40, 120), np.float32), np.zeros((9, 9), np.float32)):
-        reading = NumberReader([Saying(saying(("1", 1.0)))], Finding())(Intensities(grey))
-        assert (reading.text, reading.value, reading.confidence, reading.reason) == ("", None, 0.0, "blank")
-        assert (reading.candidates, reading.other, reading.places) == ((), 1.0, ())
 
 
 def test_two_recognizers_that_agree_are_surer_than_each_and_the_surer_one_counts_for_more() -> None:
@@ -181,19 +174,6 @@ def test_one_picture_or_several_are_read_and_one_that_cannot_be_is_an_error_in_i
     assert (type(good), type(bad)) == (NumberReading, ImageError)
     with pytest.raises(ImageError, match=r"missing\.png: does not exist"):
         reader.read_number("missing.png")
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        ({"digits": 0}, "digits 0: expected how many there are"), ({"digits": (4, 2)}, r"digits \(4, 2\)"),
-        ({"digits": "4"}, "digits '4'"), ({"digits": True}, "digits True"), ({"digits": (1, 2, 3)}, "digits"),
-        ({"decimal": "-"}, "decimal '-'"), ({"count": 0}, "count 0: expected a whole number from 1"),
-    ],
-)  # fmt: skip
-def test_an_argument_that_makes_no_sense_is_named(given: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        Reader().read_number(pasted("3"), **given)
 
 
 def test_two_recognizers_multiply_by_their_weights_and_so_does_what_neither_names() -> None:

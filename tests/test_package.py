@@ -67,14 +67,3 @@ def test_neither_the_package_nor_its_command_line_loads_torch_before_it_is_neede
     assert not (HEAVY | {"numpy", "tomllib"}) & loaded_by(look)
     assert not HEAVY & loaded_by(f"{look}, sumnist.__version__; import sumnist.cli, sumnist.inference.reader")
     assert "torch" in loaded_by("import sumnist; sumnist.TwoInputNet")  # so that this test can fail
-
-
-def test_without_torch_the_error_is_the_install_line() -> None:
-    code = (
-        "import sys\nsys.modules['torch'] = None\nimport sumnist\n"
-        "try: sumnist.TwoInputNet\nexcept sumnist.SumnistError as error: print(error)"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stdout == (
-        'sumnist.TwoInputNet needs torch, which is not installed; install it with: pip install "sumnist[train]"\n'
-    )

@@ -14,15 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from sumnist.config import Augmentation, Particulars
+from sumnist.config import Augmentation
 from sumnist.data import augment
 from sumnist.data.augment import Augment, disturbed, shifted, with_strokes
 from sumnist.data.mnist import SOFT_STEP, DigitSet, decoded, load_mnist, posterior, with_soft_labels
 from sumnist.data.pairs import Batch, PairBatches, PairDataset, Pairs, as_image, smallest_batch
 from sumnist.data.sampling import NO_DIGIT, draw_numbers, folds, hold_out
 from sumnist.errors import ConfigError, DataError
-from sumnist.model.fusion import Heads
-from sumnist.model.losses import joint_loss
 
 CPU = torch.device("cpu")
 
@@ -126,17 +124,6 @@ def test_batches_hold_every_image_once_with_the_numbers_of_the_dataset_in_anothe
     assert sorted(third) == sorted(expected)
     assert third == again
     assert [image for image, *_ in third] != [image for image, *_ in other]
-
-
-def test_several_numbers_of_an_image_are_the_drawn_one_and_those_that_follow_it(mnist_train: DigitSet) -> None:
-    part = DigitSet(mnist_train.images[:40], mnist_train.digits[:40], "part")
-    single = next(PairBatches(part, 40, 0, CPU).epoch(0))
-    four = next(PairBatches(part, 40, 0, CPU, numbers_per_image=4).epoch(0))
-    assert torch.equal(four.image, single.image)
-    expected = [(int(number) + k) % 10 for number in single.number for k in range(4)]
-    assert four.number.tolist() == expected
-    assert torch.equal(four.digit, single.digit.repeat_interleave(4))
-    assert torch.equal(four.sum, four.digit + four.number)
 
 
 def test_what_is_held_out_and_folds_are_apart_cover_everything_and_hold_every_digit_in_proportion(
@@ -259,13 +246,3 @@ def test_a_batch_holds_the_soft_label_of_each_image_and_that_of_drawn_digits() -
     pixels = (batch.image[:20, 0] * 255).round().to(torch.uint8).numpy()
     assert np.array_equal(batch.soft[:20].numpy(), [known[image.tobytes()] for image in pixels])
     assert batch.soft[20:].tolist() == [[float(digit == 3) for digit in range(10)], [0.0] * 10]
-
-
-def test_the_loss_of_a_soft_label_is_its_cross_entropy_and_outliers_count_in_it_no_more_than_before() -> None:
-    scores = torch.tensor([[2.0, 0, 0, 0, 0, 0, 0, 0, 0, 0], [5.0, 0, 0, 0, 0, 0, 0, 0, 0, 0]])
-    soft = torch.zeros(2, 10)
-    soft[0, 0], soft[0, 1] = 0.75, 0.25
-    digit = torch.tensor([0, NO_DIGIT])
-    losses = joint_loss(Heads(scores, None), digit, digit, Particulars(), soft=soft)
-    normaliser = log(np.exp(2) + 9)
-    assert float(losses.digit) == pytest.approx(0.75 * (normaliser - 2) + 0.25 * normaliser)

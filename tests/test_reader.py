@@ -124,16 +124,6 @@ def test_a_list_with_a_bad_picture_has_no_readings_but_read_each_has_those_of_th
         assert result.digit_probabilities == pytest.approx(single.digit_probabilities, abs=1e-6)
 
 
-def test_a_reader_adds_nothing_unless_it_is_told_to_and_one_number_does_for_all_pictures(exact: Reader) -> None:
-    pictures = list(PIXELS[:2])
-    assert exact.read(pictures) == exact.read_each(pictures) == [exact.read(one, 0) for one in pictures]
-    assert [one.sum == one.digit for one in exact.read(pictures)] == [True, True]
-    assert exact.read_each(pictures, 7) == exact.read(pictures, [7, 7])
-    assert exact.read_shown(pictures[0])[0] == exact.read(pictures[0])
-    with pytest.raises(NumberError, match="3 numbers for 2 pictures"):
-        exact.read_each(pictures, [1, 2, 3])
-
-
 def test_known_ink_is_looked_for_in_every_picture_be_it_an_image_already(exact: Reader) -> None:
     for pixels in PIXELS[:5]:
         light = exact.read(pixels, 3)
@@ -197,15 +187,6 @@ def test_forked_children_can_read_and_end(
     command = [sys.executable, "-c", FORKS, str(place), str(threads), str(picture), str(forks)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=100)
     assert done.stdout.split() == ["0"]
-
-
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="a system that does not tell its threads")
-def test_a_reader_has_no_thread_of_its_own_that_reports_to_anybody() -> None:
-    code = "import os, sumnist; sumnist.load(); print(len(os.listdir('/proc/self/task')))"
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    environment.pop("ORT_DISABLE_TELEMETRY", None)
-    command = [sys.executable, "-c", code]
-    assert subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout == "1\n"
 
 
 def test_a_pickled_reader_answers_alike_when_the_file_of_the_original_is_gone(

@@ -24,7 +24,6 @@ from sumnist.batch import score as scoring
 from sumnist.batch.score import (
     NEXT,
     NumberOptions,
-    NumberTask,
     Output,
     Scored,
     number_values,
@@ -258,12 +257,6 @@ def test_another_job_does_not_go_on_with_a_table(
     scored(mine / name, out, overwrite=True, **changes)
     scored(mine / name, tmp_path / "alone.csv", **changes)
     assert out.read_bytes() == (tmp_path / "alone.csv").read_bytes()
-
-
-def test_settings_tell_one_way_of_reading_numbers_from_another() -> None:
-    options: list[dict[str, Any]] = [{}, {"digits": 4}, {"decimal": "."}, {"engine": "both"}]
-    settings = [NumberTask(b"", NumberOptions(**given), "auto").settings() for given in options]
-    assert all(one != other for place, one in enumerate(settings) for other in settings[:place])
 
 
 HEAD = b'{"job": {"a": 1}}\n{"row": 0, "rows": 1, "failed": 0, "text": "x"}\n'

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 
 from served import NUMBER, PICTURE, SEVEN, form_of
-from sumnist.errors import NumberError
 from sumnist.serve.bodies import FORM, JSON, AskedDigit, Body, asked_in
 from sumnist.serve.problems import KINDS, Problem
 
@@ -122,13 +121,6 @@ def test_json_of_more_values_than_pictures_need_is_refused_before_it_is_parsed(b
     assert problem.kind.slug == "invalid-request"
     assert problem.detail.startswith("the body: more than 2,024 objects, lists, members and items: expected {")
     assert peak < MIB
-
-
-def test_json_that_is_nested_as_deeply_as_the_limit_allows_is_a_problem() -> None:
-    for start, end in (('{"picture": "", "number": ', "}"), ("", "")):
-        for depth in (100, 300, 1000):
-            with pytest.raises((NumberError, Problem)):
-                asked(Body(JSON, (start + "[" * depth + "]" * depth + end).encode()))
 
 
 def test_other_members_of_a_body_do_not_matter_nor_do_a_byte_order_mark_and_escapes() -> None:

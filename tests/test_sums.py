@@ -197,14 +197,6 @@ def test_a_list_of_most_numbers_in_a_range_is_as_any_list() -> None:
     assert {sum(chosen) for chosen in zip(*listed.sample(50, known, random).values, strict=True)} == {known}
 
 
-def test_a_list_of_no_candidates_makes_any_total_possible_and_none_known() -> None:
-    total = Sum.of(Values({}, 1.0), Values({3: 0.5, 4: 0.5}, 0.0))
-    assert total.log_bounds(5) == (-np.inf, 0)
-    nothing, one = total.posterior(5)
-    assert (nothing.probabilities, nothing.other) == ({}, 1)
-    assert (one.probabilities, one.other) == ({3: 0, 4: 0}, 1)
-
-
 def test_ten_lists_meet_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
     """All sums of the ten would be far too many."""
     monkeypatch.setattr(sumproduct, "STATES", 9**5)
@@ -241,39 +233,6 @@ def test_what_has_values_is_added_by_them() -> None:
 # What is large, coarse, or shown.
 
 
-def test_prices_times_quantities_are_few_sums_of_large_numbers() -> None:
-    few = Integers(np.log(np.full(20, 0.05)))
-    total = Sum([(129_900, few), (10**20, few)])
-    asked = 3 * 129_900 + 7 * 10**20
-    assert float(np.exp(total.log_prob(asked))) == pytest.approx(0.05**2)
-    assert total.explanation(asked).values == (3, 7)
-    first, second = total.posterior(asked)
-    assert (first.mode, second.mode) == (3, 7)
-
-
-def test_of_two_thousand_digits_the_most_probable_total_is_found() -> None:
-    digit = Digits(np.log([[0.05, 0.15, *[0.1] * 8]]))
-    found = Sum.of(*[digit] * 2_000).most_probable_total()
-    assert found.certain
-    mean = 2_000 * float(np.arange(10) @ np.exp(digit.log_probs[0]))
-    assert abs(found.total - mean) < 3
-
-
-def test_numbers_with_few_bits_are_added_with_more() -> None:
-    logs = torch.log_softmax(torch.randn(3, 2, 10, generator=torch.Generator().manual_seed(1)), -1)
-    coarse = logs.to(torch.bfloat16)
-    assert Digits(coarse).log_probs.dtype == torch.bfloat16
-    total = Digits(coarse) + Digits(coarse)
-    found = total.log_prob([7, 50, 120])
-    assert found.dtype == torch.float32
-    for entry, asked in enumerate([7, 50, 120]):
-        high, low = np.exp(coarse[entry].double().numpy())
-        numbers = np.outer(high, low).reshape(-1)
-        assert float(found[entry].exp()) == pytest.approx(np.convolve(numbers, numbers)[asked], rel=1e-5)
-    assert total.most_probable_total().certain.all()
-    assert Integers(coarse[:, 0]).mode.shape == (3,)
-
-
 @pytest.fixture
 def random() -> np.random.Generator:
     return np.random.default_rng(7)
@@ -283,14 +242,14 @@ def random() -> np.random.Generator:
 
 
 def test_an_entry_of_a_batch_is_as_alone(random: np.random.Generator) -> None:
-    one, two, three = some(random, 4, 1, 3, 10), some(random, 5, 2, 10), some(random, 4, 5, 6)
+    one, two, three = some(random, 2, 1, 2, 10), some(random, 3, 1, 10), some(random, 2, 3, 6)
     four = Values({3: 0.5, 70: 0.5}, 0.0)
     total = Digits(one) + Digits(two) - Integers(three) + four
-    known = random.integers(200, 900, size=(4, 5))
+    known = random.integers(10, 90, size=(2, 3))
     log_prob, found = total.log_prob(known), total.posterior(known)
-    best, explained, allowed = total.most_probable_total(), total.explanation(known), total.log_prob({300, 500})
-    assert [one.shape for one in (log_prob, *found[:2])] == [(4, 5), (4, 5, 3, 10), (4, 5, 2, 10)]
-    for entry in np.ndindex(4, 5):
+    best, explained, allowed = total.most_probable_total(), total.explanation(known), total.log_prob({30, 50})
+    assert [one.shape for one in (log_prob, *found[:2])] == [(2, 3), (2, 3, 2, 10), (2, 3, 1, 10)]
+    for entry in np.ndindex(2, 3):
         i, j = entry
         alone, at = Digits(one[i, 0]) + Digits(two[j]) - Integers(three[entry]) + four, int(known[entry])
         expected = alone.posterior(at)
@@ -302,20 +261,8 @@ def test_an_entry_of_a_batch_is_as_alone(random: np.random.Generator) -> None:
         assert best.total[entry] == alone.most_probable_total().total
         assert explained.log_prob[entry] == pytest.approx(alone.explanation(at).log_prob)
         assert explained.values[0][entry].tolist() == alone.explanation(at).values[0].tolist()
-        assert allowed[entry] == pytest.approx(alone.log_prob({300, 500}))
+        assert allowed[entry] == pytest.approx(alone.log_prob({30, 50}))
         assert total.totals().log_probs[entry] == pytest.approx(alone.totals().log_probs)
-
-
-def test_a_batch_may_be_empty() -> None:
-    one, nothing = Digits(np.zeros((0, 2, 10))), np.zeros(0, np.int64)
-    total = one + one - Integers(np.zeros((0, 3)))
-    assert total.log_prob(nothing).shape == total.log_prob(5).shape == (0,)
-    shapes = [np.shape(getattr(found, "log_probs", found)) for found in total.posterior(nothing)]
-    assert shapes == [(0, 2, 10), (0, 2, 10), (0, 3)]
-    assert total.totals().log_probs.shape == (0, 201)
-    assert total.explanation(nothing).log_prob.shape == (0,)
-    assert total.sample(4, nothing).log_prob.shape == (4, 0)
-    assert total.most_probable_total().log_prob.shape == (0,)
 
 
 def test_known_numbers_may_differ_by_entry(random: np.random.Generator) -> None:
@@ -367,22 +314,9 @@ def test_long_numbers_are_added_exactly_in_pairs_and_in_turn(
     assert np.exp(both.posterior(total)[-1][3, digit]) == pytest.approx(float(share), rel=CLOSE)
 
 
-@pytest.mark.parametrize("paired", [0, 100])
-def test_a_thousand_digits_keep_their_precision_in_half_the_bits(
-    paired: int, monkeypatch: pytest.MonkeyPatch, random: np.random.Generator
-) -> None:
-    monkeypatch.setattr(equation, "PAIRED_CARRIES", paired)
-    one, two, known = some(random, 1000, 10), some(random, 1000, 10), numeral(random.integers(0, 10, 1000))
-    exact = (Digits(one) + Digits(two)).posterior(known)
-    rough = (Digits(torch.tensor(one).float()) + Digits(torch.tensor(two).float())).posterior(known)
-    for found, expected in zip(rough, exact, strict=True):
-        assert found.dtype == torch.float32
-        assert found.exp().numpy() == pytest.approx(np.exp(expected), abs=1e-6)
-
-
 def test_work_in_blocks_is_the_same_as_at_once(random: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     ranges = Sum.of(Integers(some(random, 20)), Integers(some(random, 30)), Integers(some(random, 10)))
-    numbers = Sum.of(Digits(some(random, 4, 10)), Digits(some(random, 4, 10)))
+    numbers = Sum.of(Digits(some(random, 2, 10)), Digits(some(random, 2, 10)))
     at_once = [ranges.totals().log_probs, numbers.totals().log_probs, *(one.log_probs for one in ranges.posterior(31))]
     monkeypatch.setattr(sumproduct, "BLOCK", 50)
     blocks = [ranges.totals().log_probs, numbers.totals().log_probs, *(one.log_probs for one in ranges.posterior(31))]
@@ -437,23 +371,6 @@ def test_a_total_of_many_single_digits_is_that_of_their_convolution(
         assert np.exp(row[0]) == pytest.approx(share, rel=1e-8, abs=1e-150)
 
 
-@pytest.mark.parametrize(("sharp", "total"), [(0.0, 4500), (1.0, 4100), (4.0, 4700), (12.0, 4512)])
-def test_a_thousand_single_digits_are_those_of_their_convolution(
-    sharp: float, total: int, random: np.random.Generator
-) -> None:
-    logits = sharp * random.normal(size=(1000, 10))
-    scores = logits - np.logaddexp.reduce(logits, 1)[:, None]
-    asked = Sum.of(*map(Digits, scores[:, None]))
-    posterior = asked.posterior(total)
-    for place in (0, 1, 255, 256, 999):
-        others = np.ones(1)
-        for row in np.exp(np.delete(scores, place, 0)):
-            others = np.convolve(others, row)
-        both = np.exp(scores[place]) * others[total - np.arange(10)]
-        assert asked.log_prob(total) == pytest.approx(np.log(both.sum()), rel=1e-11)
-        assert np.exp(posterior[place][0]) == pytest.approx(both / both.sum(), rel=1e-9)
-
-
 def test_a_likely_total_is_precise_beside_an_impossible_one(random: np.random.Generator) -> None:
     scores = np.log(random.dirichlet(np.ones(10), (2, 20)))
     scores[1, :, :3] = -np.inf
@@ -463,34 +380,6 @@ def test_a_likely_total_is_precise_beside_an_impossible_one(random: np.random.Ge
     (alone,), (posterior,), _ = given_total(scores[:1], np.array([85.0]))
     assert log_probs[0] == pytest.approx(alone, rel=1e-12)
     assert np.exp(posteriors[0]) == pytest.approx(np.exp(posterior), abs=1e-12)
-
-
-@pytest.mark.parametrize("total", [-1, 271, 10**400, -(10**400)])
-def test_a_total_out_of_reach_of_many_digits_is_impossible(total: int, random: np.random.Generator) -> None:
-    asked = Sum.of(*(Digits(row[None]) for row in np.log(random.dirichlet(np.ones(10), 30))))
-    assert asked.log_prob(total) == -np.inf
-
-
-def test_a_total_of_many_digits_is_found_by_the_transform_alone(
-    random: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked = Sum.of(*map(Digits, np.log(random.dirichlet(np.ones(10), (40, 1)))))
-    expected = asked.log_prob(180)
-    monkeypatch.setattr("sumnist.arithmetic.sums.Question", None)  # which would go through it term by term
-    for total in (180, np.int64(180), np.array(180)):
-        assert asked.log_prob(total) == expected
-        assert len(asked.posterior(total)) == 40
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, torch.float32, torch.float64])
-def test_many_digits_answer_in_their_own_library_and_type(dtype: Any, random: np.random.Generator) -> None:
-    given = np.log(random.dirichlet(np.ones(10), (40, 1)))
-    made = torch.tensor(given, dtype=dtype) if isinstance(dtype, torch.dtype) else given.astype(dtype)
-    asked = Sum.of(*map(Digits, made))
-    one, *rest = asked.posterior(180)
-    assert (type(one), one.shape, len(rest)) == (type(made), (1, 10), 39)
-    few = Sum.of(*map(Digits, made[:3])).posterior(12)[0]
-    assert one.dtype == few.dtype == asked.log_prob(180).dtype
 
 
 def test_of_what_cannot_be_searched_the_bound_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -531,7 +420,7 @@ def test_logits_may_be_as_large_as_they_like(dtype: torch.dtype) -> None:
 
 
 def test_numpy_and_torch_and_half_the_bits_agree(random: np.random.Generator) -> None:
-    one, two, known = some(random, 6, 4, 10), some(random, 6, 3, 10), np.arange(6) * 1900
+    one, two, known = some(random, 3, 2, 10), some(random, 3, 1, 10), np.arange(3) * 40
     ours = Digits(one) + Digits(two)
     for dtype, rounding in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
         theirs = Digits(torch.tensor(one, dtype=dtype)) + Digits(torch.tensor(two, dtype=dtype))
@@ -567,27 +456,6 @@ def test_the_posterior_is_the_gradient_of_the_log_partition(total: Sum, data: st
         if not isinstance(found, Values):
             share = getattr(found, "log_probs", found).detach().exp()
             assert share.numpy() == pytest.approx(next(gradients).numpy(), rel=CLOSE, abs=1e-12)
-
-
-@pytest.mark.long
-def test_gradients_are_those_of_small_differences(random: np.random.Generator) -> None:
-    one = torch.tensor(random.normal(size=(2, 3, 4)), requires_grad=True)
-    two = torch.tensor(random.normal(size=(2, 2, 4)), requires_grad=True)
-    three = torch.tensor(random.normal(size=5), requires_grad=True)
-
-    def asked(question: Callable[[Sum], Any]) -> Callable[..., Any]:
-        def answer(*logits: torch.Tensor) -> Any:
-            first, second, third = (torch.log_softmax(x, -1) for x in logits)
-            return question(Digits(first) - Digits(second) + Integers(third) + Values({0: 0.5, 9: 0.5}, 0.0))
-
-        return answer
-
-    def posterior(total: Sum) -> Any:
-        number, _, integers, _ = total.posterior(7)
-        return number.exp(), integers.probabilities
-
-    for question in (lambda total: total.log_prob([7, -3]), lambda total: total.totals().probabilities, posterior):
-        assert torch.autograd.gradcheck(asked(question), (one, two, three))
 
 
 def test_the_gradient_of_an_impossible_total_is_zero() -> None:

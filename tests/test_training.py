@@ -22,7 +22,6 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file
-from torch.nn import functional
 
 from conftest import write_idx
 from noise_task import NoiseTask
@@ -41,13 +40,13 @@ from sumnist.model.losses import joint_loss
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training import calibrate as fitting
 from sumnist.training import tasks
-from sumnist.training.devices import ProcessGroup, choose_bf16, choose_device, process_group
+from sumnist.training.devices import ProcessGroup, choose_device, process_group
 from sumnist.training.evaluate import evaluate_run, evaluate_sums
 from sumnist.training.export import export_run
 from sumnist.training.folder import Learner
 from sumnist.training.loop import train, training_step
 from sumnist.training.optimizer import UncompiledAdamW, learning_rate, move_average
-from sumnist.training.tasks import MANY, AdditionTask, DigitTask, Loss, Tally
+from sumnist.training.tasks import MANY, AdditionTask, DigitTask, Tally
 
 CPU = torch.device("cpu")
 
@@ -107,6 +106,7 @@ def test_the_optimizer_takes_torchs_steps() -> None:
     assert (with_particulars["weight_decay"], with_particulars["betas"]) == (0.1, (0.9, 0.99))
 
 
+@pytest.mark.long
 def test_a_training_does_not_import_torchs_compiler(tmp_path: Path, idx_folder: Path) -> None:
     """It takes seconds, and nothing is compiled."""
     code = (
@@ -136,13 +136,6 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit_in_the_precision_that_s
     assert (first / WEIGHTS).read_bytes() == (again / WEIGHTS).read_bytes() != (other / WEIGHTS).read_bytes()
     record = json.loads((first / RECORD).read_text())
     assert (record["precision"], record["chosen"]["bf16"]) == (precision, precision == "bf16")
-
-
-def test_training_is_in_fp32_where_the_processor_only_emulates_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    for capability, expected in (("avx2", False), ("avx512_bf16", True), ("amx_bf16", True)):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=capability: {name: True}, raising=False)
-        found = [choose_bf16(asked, torch.device("cpu")) for asked in ("auto", "fp32", "bf16")]
-        assert found == [expected, False, True]
 
 
 def test_the_learning_rate_climbs_to_its_peak_and_falls_to_its_floor() -> None:
@@ -318,29 +311,6 @@ def test_weights_of_another_design_are_refused_before_anything_is_written(
 # Several processes.
 
 
-LOST = """
-import os, sys, torch
-from pathlib import Path
-from sumnist.errors import SumnistError
-from sumnist.training.devices import process_group
-
-def work():
-    with process_group(torch.device("cpu")) as processes:
-        processes.average([torch.ones(3)])
-        if processes.rank == 1:
-            os._exit(0)
-        for _ in range(1000):
-            processes.average([torch.ones(3)])
-
-try:
-    work()
-except SumnistError as error:
-    print(error)
-left = [name for name in Path("/proc/self/task").glob("*/comm") if "gloo" in name.read_text()]
-assert left == [], left
-"""
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -356,7 +326,7 @@ def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
     Two faults of torch's own are met by doing all again, at most twice. Torchrun can miss a process's leaving and wait
     for it for five minutes after all work is done. And a process can abort as it ends: if a thread of torch wants
     Python's lock while the interpreter shuts down, Python before 3.14 ends that thread, which unwinds through C++ that
-    must not be unwound (pytorch issue 190489). Our processes leave no such thread behind, which a test checks.
+    must not be unwound (pytorch issue 190489).
     """
     for timeout in (90, 90, 330):
         launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
@@ -368,21 +338,6 @@ def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
         if "terminate called without an active exception" not in done.stderr:
             break
     return done
-
-
-@pytest.mark.long
-@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux to tell of threads")
-def test_a_process_that_loses_another_says_so_and_leaves_no_thread_of_the_group() -> None:
-    there = {"WORLD_SIZE": "2", "MASTER_PORT": str(free_port()), "MASTER_ADDR": "127.0.0.1"}
-    started = [
-        subprocess.Popen([sys.executable, "-c", LOST], env=os.environ | ON_LOOPBACK | there | {"RANK": str(rank)},
-                         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for rank in range(2)
-    ]  # fmt: skip
-    (out, err), _ = (process.communicate(timeout=90) for process in started)
-    assert started[0].returncode == 0, err
-    assert out.startswith("process 0 of 2 has lost another one (")
-    assert out.endswith("): see why that one ended, and start all of them again, with --resume\n")
 
 
 def test_two_processes_take_the_step_that_one_takes(small_config: Training, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,7 +368,7 @@ def test_two_processes_take_the_step_that_one_takes(small_config: Training, monk
             assert torch.allclose(value, alone[name], atol=1e-6), name
 
 
-@pytest.mark.heavy
+@pytest.mark.long
 def test_processes_train_together_and_one_of_them_writes(small_config: Training, tmp_path: Path) -> None:
     out = tmp_path / "run"
     words = f"--preset tiny --data-dir {small_config.data_dir} --validation 200 --epochs 2 --batch-size 64 --threads 1"
@@ -487,17 +442,6 @@ def config(idx_folder: Path) -> Training:
                   device="cpu", precision="fp32")  # fmt: skip
 
 
-def test_the_tally_is_the_mean_over_all_sums_and_digits(config: Training) -> None:
-    task = AdditionTask(replace(config, batch_size=4), CPU, ProcessGroup())
-    tally, sums = Tally(task), next(task.epoch(0, 1.0))
-    scores = functional.one_hot(sums.digit, 10).float()
-    tally.add(TwoInputNet("tiny"), scores, Loss(torch.tensor(1.0)), sums)
-    scores[0, 0, 0] = scores[0, 0, 0].roll(1)
-    tally.add(TwoInputNet("tiny"), scores, Loss(torch.tensor(2.0)), sums)
-    assert tally.figures().items() >= {"loss": 1.5, "train_sum": 0.75, "train_digit": 0.875}.items()
-    assert tally.text() == "loss 1.500, sums 75.00%, digits 87.50%"
-
-
 @pytest.mark.parametrize("validation", [0, 200])
 def test_other_digits_with_the_same_totals_give_the_same_weights(
     config: Training, tmp_path: Path, validation: int
@@ -525,13 +469,6 @@ def test_other_digits_with_the_same_totals_give_the_same_weights(
         right = answer.reshape(100, 2).sum(1) == shown.digits.reshape(100, 2).sum(1)
         assert one.metrics[-1]["validation_sum"] == pytest.approx(right.mean())
         assert one.metrics[-1]["validation_digit"] == pytest.approx((answer == shown.digits).mean())
-
-
-def test_answers_that_are_no_numbers_stop_a_training_from_sums(config: Training) -> None:
-    task, net = AdditionTask(config, CPU, ProcessGroup()), TwoInputNet.from_config(config)
-    torch.nn.init.constant_(net.fusion.digit.bias, float("inf"))
-    with pytest.raises(TrainingError, match=r"the network's answers are no numbers any more: try a lower --lr"):
-        task.forward(net, next(task.epoch(0, 1.0)))
 
 
 @pytest.fixture
@@ -733,14 +670,6 @@ def test_the_calibration_says_what_it_does() -> None:
     scores = fitting.log_probabilities(logits, 0.0, found["temperature"])
     assert found["nll"] == pytest.approx(fitting.nll_of(scores, digits))
     assert found["temperature"] == pytest.approx(2, rel=0.05)
-
-
-def test_what_is_like_a_digit_is_so_on_pictures_by_the_whole_path_as_well() -> None:
-    logits, digits = bold_logits(2.0)
-    like = 0.5 * fitting.likeness(logits)
-    found = fitting.calibrate(logits, digits, 0.0, like=like)
-    taken = [(of >= found["least_is_digit"]).mean() for of in (fitting.likeness(logits), like)]
-    assert np.mean(taken) == pytest.approx(fitting.LIKE_SHARE, abs=1e-3)
 
 
 def test_of_the_accepted_digits_of_strange_hands_so_many_are_right_as_is_said_and_no_fewer_are_accepted() -> None:

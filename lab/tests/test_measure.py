@@ -9,17 +9,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from finding import Finding
 from lab import evidence, measure
-from lab.measure import Outcome, is_measured, outcome_of
+from lab.measure import Outcome, outcome_of
 from lab.records import RUNS, row_of
 from lab.suites import measure as suite
 from lab.suites.sheet_truth import LAYOUTS, Entry, Mistake, Truth
-from lab.suites.sheets import Ink
 from lab.suites.strips import NO_NUMBERS
 from sumnist.config import preset
 from sumnist.environment import describe_machine
@@ -171,38 +169,7 @@ def test_a_reported_set_is_looked_at_once_for_each_network_engine_and_path(
 # Numbers found.
 
 
-@pytest.fixture
-def finder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The file of a network that finds 12 in the middle of every picture."""
-    corners = np.array([(30, 10), (70, 10), (70, 40), (30, 40)], float)
-    twelve = SimpleNamespace(text="12", value=12, accepted=True, corners=corners)
-
-    def find(picture: Any, engine: str) -> list[Any]:
-        return [twelve]
-
-    monkeypatch.setattr(measure, "Finder", lambda path: None)
-    monkeypatch.setattr(measure, "Reader", lambda: SimpleNamespace(numbers=SimpleNamespace(), find=find))
-    (tmp_path / "finder.onnx").write_bytes(b"network")
-    return tmp_path / "finder.onnx"
-
-
-def test_what_is_found_in_folders_has_a_row_for_each_and_is_reported_once(run: Run, finder: Path, strips: Path) -> None:
-    for place in range(8):
-        Image.new("RGB", (100, 50), "white").save(strips / f"{place:03}.png")
-    (strips / "cells/7").mkdir(parents=True)
-    for name in ("7/003.png", "7/004.png"):
-        Image.new("RGB", (100, 50), "white").save(strips / "cells" / name)
-    words = "find", "--folder", f"rows={strips}", "--folder", f"cells={strips / 'cells'}", "--finder", finder
-    rows, cells = run(*words)
-    assert (rows["set"], rows["pictures"], rows["accuracy"], rows["half"]) == ("rows", 4, 0, "reported")
-    assert (cells["pictures"], cells["accuracy"]) == (1, 0)
-    assert len(run(*words)) == 2  # measured already
-    assert run(*words, "--half", "development", "--count", 2)[2]["accuracy"] == 1
-
-
 # Filled forms.
-
-BLOCKS = Ink("MNIST", ((np.full((20, 12), 255, np.uint8),),) * 10)
 
 
 def reading(
@@ -244,10 +211,3 @@ def test_an_outcome_says_what_was_right_before_and_after_and_whether_the_mistake
     state = given.state if given else "unreadable"
     expected = Outcome(state, before, after, mistake.kind if mistake else None, told)
     assert outcome_of(sheet(mistake), given) == expected
-
-
-def test_the_reported_half_is_looked_at_once_whatever_the_commit() -> None:
-    row = {"half": "reported", "commit": "a", "seed": 0}
-    assert is_measured([row], row | {"commit": "b"})
-    assert not is_measured([row], row | {"seed": 1})
-    assert not is_measured([row | {"half": "development"}], row | {"half": "development", "commit": "b"})

@@ -17,9 +17,8 @@ from lab import __main__ as lab
 from lab.recipes import cells, export, networks, strips
 from lab.recipes.export import TRIALS
 from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, CellNet, FinderNet, StripNet, in_half
-from lab.recipes.settings import CellTraining
 from lab.recipes.tasks import TASKS, CellTask, FinderTask, NumberTask
-from sumnist.errors import ConfigError, ExportError, ImageError, RunError
+from sumnist.errors import ConfigError, ImageError, RunError
 from sumnist.inference.alphabet import CELL_CLASSES, CHARACTERS
 from sumnist.inference.cells import CellReader
 from sumnist.inference.finder import Finder
@@ -89,21 +88,6 @@ def test_a_strip_in_a_batch_of_wider_ones_is_read_as_alone_if_the_widths_are_tol
         expected = net(strip)[0]
         assert torch.allclose(together[place, : len(expected)], expected, atol=1e-5), WIDTHS[place]
     assert not torch.allclose(net(batch)[6, :16], net(alone[6])[0], atol=1e-3)
-
-
-def test_training_normalises_the_pixels_of_all_widths_together() -> None:
-    net, images = CellNet(), torch.rand(6, 1, 36, 30)
-    net.dropout.p = 0.0
-    assert torch.allclose(net([images[:4], images[4:]]), net(images), atol=1e-4)
-
-
-def test_a_step_depends_on_ten_to_thirty_steps_around_it(nets: dict[str, Any]) -> None:
-    strip = torch.rand(1, 1, 32, 400, requires_grad=True)
-    nets["numbers"](strip)[0, 50].square().sum().backward()
-    assert strip.grad is not None
-    columns = strip.grad.abs().sum((0, 1, 2)).nonzero()[:, 0]
-    assert 10 < (200 - int(columns.min())) / 4 < 30
-    assert 10 < (int(columns.max()) - 203) / 4 < 30
 
 
 def test_networks_of_other_tasks_are_told_apart(nets: dict[str, Any], tmp_path: Path) -> None:
@@ -176,19 +160,6 @@ def few(idx_folder: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: Callable[
     for task in (CellTask, FinderTask):
         monkeypatch.setattr(task, "held_drawn", 100)
     return idx_folder
-
-
-def test_a_network_that_rounding_changes_is_not_exported(
-    nets: dict[str, Any], few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = CellNet().eval()
-    nn.init.constant_(other.kind.bias[:3], 2.0)
-    monkeypatch.setattr(networks, "in_half", lambda net: other)
-    save_network(nets["cells"], tmp_path)
-    save_config(CellTraining(data_dir=few), tmp_path)
-    with pytest.raises(ExportError, match="half precision"):
-        export_run(tmp_path, tmp_path / "other.onnx", kind=TRIALS["cells"])
-    assert not (tmp_path / "other.onnx").exists()
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lab.recipes.outliers import DRAWN_DIGITS, MADE, Outliers
-from sumnist.config import Particulars, preset
+from sumnist.config import Particulars
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import PairBatches, as_image
 from sumnist.data.sampling import NO_DIGIT
@@ -70,14 +70,3 @@ def test_the_loss_of_outliers_is_the_cross_entropy_of_there_being_a_digit() -> N
     right = -logs[np.arange(3), digit[shown]].mean()
     assert losses.digit.item() == pytest.approx(right, rel=1e-5)
     assert losses.total.item() == pytest.approx(right + IS_DIGIT_WEIGHT * is_digit, rel=1e-5)
-
-
-@pytest.mark.parametrize("name", ["tiny", "original"])
-def test_outliers_count_in_no_sum(name: str) -> None:
-    particulars = preset(name).particulars
-    digits, sums = torch.randn(4, 10), torch.randn(4, 19 if name == "tiny" else 5)
-    digit, total = torch.tensor([1, 2, NO_DIGIT, NO_DIGIT]), torch.tensor([4, 9, NO_DIGIT, NO_DIGIT])
-    alone = joint_loss(Heads(digits[:2], sums[:2]), digit[:2], total[:2], particulars, outliers=True)
-    both = joint_loss(Heads(digits, sums), digit, total, particulars, outliers=True)
-    assert both.sum.item() == pytest.approx(alone.sum.item())
-    assert both.digit.item() == pytest.approx(alone.digit.item())

@@ -21,16 +21,16 @@ from lab.recipes import calibrate as fitting
 from lab.recipes import cells, strips, texts
 from lab.recipes import tasks as recipes
 from lab.recipes.muon import Muon, orthogonal
-from lab.recipes.networks import CellNet, StripNet, text_nll
+from lab.recipes.networks import CellNet, text_nll
 from lab.recipes.settings import Composition, StripTraining
 from lab.recipes.strips import StripBatch
 from lab.recipes.tasks import TASKS, CellTask, Composed, FinderTask, NumberTask
 from sumnist.errors import ConfigError
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.loop import train, training_step
-from sumnist.training.tasks import Loss, Tally
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(autouse=True)
@@ -55,12 +55,6 @@ def config_of(idx_folder: Path) -> Callable[[str], Composition]:
         return made
 
     return config
-
-
-def test_settings_are_read_as_they_were_written() -> None:
-    for name in ("numbers", "cells", "finder"):
-        settings = TASKS[name].network.settings(seed=3)
-        assert type(settings).from_json(settings.to_json(), "config.json") == settings
 
 
 @pytest.mark.parametrize("task", ["numbers", "cells", "finder"])
@@ -152,18 +146,6 @@ def test_the_best_path_is_read_without_repetitions_blanks_and_separators_and_is_
     assert NumberTask.right(emissions, batch_of([[2, 3], [2, 12, 3], [2, 3], []], [4] * 4)) == 3
 
 
-def test_the_tally_is_the_mean_over_all_strips_whatever_the_batches(
-    config_of: Callable[[str], Composition],
-) -> None:
-    emissions, batch = emissions_of_classes([2, 3], [4, 5]), batch_of([[2, 3], [4, 6]], [2, 2])
-    tally = Tally(NumberTask(config_of("numbers"), CPU, ProcessGroup(0, 2)))
-    tally.add(StripNet(), emissions, Loss(torch.tensor(3.0)), batch)
-    tally.add(StripNet(), emissions[:1], Loss(torch.tensor(0.0)), batch_of([[2, 3]], [2]))
-    assert tally.figures()["train_number"] == pytest.approx(2 / 3)
-    assert tally.text() == "loss 2.000, numbers 66.67%"
-
-
-@pytest.mark.long
 def test_two_hundred_steps_on_single_digits_teach_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts, "LENGTHS", (1.0,) + (0.0,) * 11)
     monkeypatch.setattr(NumberTask, "held_batches", (2, 64, 1))
@@ -267,15 +249,6 @@ def test_an_orthogonal_matrix_keeps_the_singular_vectors_and_loses_the_values(sh
     assert not orthogonal(torch.zeros(3, 5)).any()
 
 
-@pytest.mark.parametrize("weakest", [1e-1, 1e-2, 1e-3])
-def test_rounding_errors_of_a_matrix_with_weak_directions_do_not_grow(weakest: float) -> None:
-    scales = torch.logspace(0, torch.tensor(weakest).log10().item(), 100)
-    matrix = torch.randn(300, 100, generator=torch.Generator().manual_seed(3)) * scales
-    exact = orthogonal(matrix.double())
-    assert (orthogonal(matrix) - exact).abs().max() < 1e-3
-    assert torch.linalg.matrix_norm(exact, 2) < 1.25
-
-
 def test_first_and_last_weights_and_what_is_no_matrix_are_stepped_by_adamw() -> None:
     once, twin = small_net(), small_net()
     gradients(once), gradients(twin)
@@ -286,26 +259,3 @@ def test_first_and_last_weights_and_what_is_no_matrix_are_stepped_by_adamw() -> 
         for (name, mine), theirs in zip(once.named_parameters(), twin.parameters(), strict=True)
     }
     assert {name for name, same in alike.items() if not same} == {"2.weight", "4.weight"}
-
-
-def test_a_step_of_an_inner_layer_follows_the_singular_vectors_of_its_gradient_and_has_the_size_of_adams() -> None:
-    net = small_net()
-    weight = next(net[2].parameters()).detach()
-    before, gradient = weight.clone(), gradients(net)[4].flatten(1)
-    Muon(net, LR, BETAS, 0.0).step()
-    step = (before - weight).flatten(1)
-    left, _, right = torch.linalg.svd(gradient, full_matrices=False)
-    along = (left.T @ step @ right.T).diagonal()
-    assert (along > 0).all()
-    assert along.max() / along.min() < 2
-    assert step.square().mean().sqrt() == pytest.approx(0.2 * LR, rel=0.3)
-
-
-def test_weights_decay_by_the_learning_rate_times_the_decay() -> None:
-    net = small_net()
-    for parameter in net.parameters():
-        parameter.grad = torch.zeros_like(parameter)
-    before = [parameter.detach().clone() for parameter in net.parameters()]
-    Muon(net, LR, BETAS, DECAY).step()
-    for old, new in zip(before, net.parameters(), strict=True):
-        assert torch.allclose(new, old * (1 - LR * DECAY))

@@ -19,7 +19,6 @@ from lab.recipes import scenes
 from lab.recipes.networks import FIELDS, finder_losses
 from lab.recipes.scenes import CELL, MOST_NEAR, NEAR, SIZES, SceneBatch, Scenes, targets
 from sumnist.data.mnist import load_mnist
-from sumnist.inference.alphabet import CHARACTERS
 
 pytestmark = pytest.mark.long
 PART = load_mnist("train").part(np.arange(1000))
@@ -53,26 +52,6 @@ def test_a_batch_is_a_function_of_the_seed_the_step_and_the_size(made: Scenes) -
     other_seed.seed = 4
     for other in (made.batch(8, 4), made.batch(0, 5), other_seed.batch(0, 4)):
         assert not any(torch.equal(one.image[:4], other.image[:4]) for one in first)
-
-
-def test_scenes_have_the_shapes_and_ranges_of_the_contract_and_some_are_empty(batches: list[SceneBatch]) -> None:
-    seen = set()
-    for batch in batches:
-        count, _, high, wide = batch.image.shape
-        seen.add((high, wide))
-        assert batch.ink.shape == batch.image.shape == (16, 1, high, wide)
-        assert batch.heat.shape == batch.owner.shape == (16, high // CELL, wide // CELL)
-        for part in (batch.image, batch.ink, batch.heat):
-            assert part.dtype == torch.float32
-            assert 0 <= float(part.min()) <= float(part.max()) <= 1
-        assert int(batch.owner.max()) < len(batch.characters)
-        scene, *_, kind, _, struck = batch.characters.T
-        assert set(scene.tolist()) <= set(range(count))
-        assert set(kind.tolist()) <= set(range(len(CHARACTERS)))
-        assert set(struck.tolist()) <= {0, 1}
-    assert len(seen) >= 2
-    assert seen <= {size for size, _ in SIZES}
-    assert 0.02 < np.mean([not batch.ink[place].any() for batch in batches for place in range(16)]) < 0.4
 
 
 # Targets and losses.

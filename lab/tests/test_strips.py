@@ -11,18 +11,13 @@ import numpy as np
 import pytest
 import torch
 
-import sumnist
 from lab.recipes import pens
 from lab.recipes.cells import BOX_WIDTH, Cells, strip_width
-from lab.recipes.glyphs import characters
 from lab.recipes.strips import StripBatch, Strips
 from sumnist.data.mnist import load_mnist
-from sumnist.data.sampling import NO_DIGIT
 from sumnist.inference.alphabet import ALPHABET, CELL_HEIGHT, HEIGHT, STEP
 
 PART = load_mnist("train").part(np.arange(3000))
-WIDTH, AREA = 48, (3.0, 27.0, 3.0, 33.0)
-EM, FREE = torch.full((2000,), 24.0), torch.full((2000, 2), 12.0)
 
 pytestmark = pytest.mark.long
 
@@ -46,25 +41,6 @@ def made_cells() -> Cells:
 
 
 # Characters.
-
-
-def test_drawings_show_their_labels_to_the_packaged_network_with_their_mass_in_the_middle() -> None:
-    images, labels = characters(600, 0.5, seed=3)
-    assert images.dtype == np.uint8
-    assert (images.max((1, 2)) > 150).all()
-    assert (labels != NO_DIGIT).mean() == pytest.approx(0.5, abs=0.08)
-    assert set(labels.tolist()) == {NO_DIGIT, *range(10)}
-    digits, shown = images[labels != NO_DIGIT], labels[labels != NO_DIGIT]
-    mass, places = digits.sum((1, 2)), np.arange(28)
-    for axis in (1, 2):
-        assert np.abs(digits.sum(axis) @ places / mass - 14).max() <= 0.6
-    inked = digits > 60
-    assert 17 <= np.median(np.maximum(inked.any(2).sum(1), inked.any(1).sum(1))) <= 21
-    found = sumnist.load().read([*digits], 0)
-    assert np.mean([one.digit == label for one, label in zip(found, shown, strict=True)]) > 0.9
-    again, other = (characters(600, 0.5, seed)[0] for seed in (3, 4))
-    assert np.array_equal(again, images)
-    assert not np.array_equal(other, images)
 
 
 # Strips.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from itertools import product
@@ -15,18 +14,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lab.__main__ import main
 from lab.study import report, runs
-from lab.study.designs import ORIGINAL, VARIANTS, Recipe, Variant, variant
+from lab.study.designs import VARIANTS, Recipe, Variant, variant
 from lab.study.network import ENCODINGS, TARGETS, JoinFusion, StudyNet
 from lab.study.report import Mean, Results, holm, sign_flips
 from lab.study.rows import Row, StudyError
-from lab.study.runs import LEFT_OUT, JointLoss, conduct, draw_for, jobs_of, measure, read_rows, repeat
+from lab.study.runs import LEFT_OUT, JointLoss, conduct, draw_for, jobs_of, measure, read_rows
 from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.pairs import Pairs
 from sumnist.inference.onnx import FUSION, OnnxNetwork
-from sumnist.model.encoders import count_parameters
-from sumnist.model.fusion import Heads, OriginalFusion
+from sumnist.model.fusion import Heads
 from sumnist.training.export import to_onnx
 
 pytestmark = pytest.mark.long
@@ -85,23 +82,6 @@ def test_the_sums_loss_reaches_number_and_image_unless_the_join_is_known_to_bloc
     assert reached == (recipe.join not in ("argmax", "answer", "nothing"))
     if isinstance(net.fusion, JoinFusion) and recipe.join != "plane":
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in net.fusion.number.parameters())
-
-
-@pytest.mark.parametrize("biases", [False, True])
-def test_without_biases_the_originals_path_is_the_number_times_its_value_at_one(biases: bool) -> None:
-    net = build(replace(ORIGINAL, biases=biases))
-    assert isinstance(net.fusion, JoinFusion)
-    with torch.inference_mode():
-        encoded = net.fusion.number(torch.arange(10))  # [10, 64]
-    assert torch.allclose(encoded, torch.arange(10)[:, None] * encoded[1], atol=1e-5) != biases
-
-
-def test_published_designs_have_the_size_that_their_authors_report() -> None:
-    full, table = (build(variant(name).recipe) for name in ("original-full", "table-full"))
-    assert count_parameters(full.fusion) == count_parameters(OriginalFusion(256))
-    assert 6_770_000 < count_parameters(full) < 6_780_000  # 6.77 M, as its author counts
-    measured = sum(b.numel() for name, b in table.named_buffers() if "running" in name)
-    assert count_parameters(table) + measured == 347_277  # Keras counts the batch statistics too
 
 
 # Draws.
@@ -188,16 +168,6 @@ def test_runs_go_seed_by_seed_and_what_has_a_whole_row_is_not_run_again(
     path.write_text('{"variant": 1}\n')
     with pytest.raises(StudyError, match=r"line 1: not a row of a study: take it out, or choose another file$"):
         read_rows(path)
-
-
-def test_a_run_repeated_is_the_same_to_the_bit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path, v = tmp_path / "rows.jsonl", variant("scalar")
-    conduct([(v.name, replace(v.recipe, epochs=1), 0)], path, workers=1, progress=False)
-    assert repeat(path, "scalar", 0)
-    row = json.loads(path.read_text()) | {"weights": "x"}
-    path.write_text(json.dumps(row) + "\n")
-    assert main(["study", "--rows", str(path), "--repeat", "scalar"]) == 1
-    assert capsys.readouterr().out == "scalar, seed 0: other weights\n"
 
 
 # Statistics.
