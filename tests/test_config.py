@@ -152,7 +152,7 @@ def test_a_file_of_another_format_is_refused_and_the_packaged_one_is_of_this() -
     for written, shown in ((FORMAT + 2, "4"), (1, "1"), (None, "None"), ("2", "'2'"), (0, "0")):
         with pytest.raises(RunError) as caught:
             Training.from_json(json.dumps(values | {"format": written, "tokens": 7}), "run/config.json")
-        mend = "read it with the version that wrote it, or train the run again"
+        mend = "train the run again, or read format 1 with the version at commit 1e09899"
         assert str(caught.value) == f"run/config.json: of format {shown}, expected 2: {mend}"
 
 

@@ -186,7 +186,7 @@ class Run:
             if not isinstance(values, dict):
                 raise TypeError(f"a {type(values).__name__}, not an object")
             if (written := values.pop("format", 1)) != FORMAT:
-                mend = "read it with the version that wrote it, or train the run again"
+                mend = "train the run again, or read format 1 with the version at commit 1e09899"
                 raise RunError(f"{source}: of format {written!r:.40}, expected {FORMAT}: {mend}")
             if strange := sorted(set(values) - {field.name for field in fields(cls)}):
                 raise TypeError(f"unknown setting {strange[0]!r}")
