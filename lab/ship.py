@@ -1,6 +1,6 @@
 """Put a trained network into the package: calibrated, verified, exported, with its model card.
 
-    python -m lab ship digits|numbers|cells|finder     train what is missing, calibrate, verify, install
+    python -m lab ship digits|lines|cells|finder     train what is missing, calibrate, verify, install
     python -m lab ship digits --runs FOLDER            the same, with the runs that exist already
 
 A network is not installed if it is worse than the one in the package, too large, or gives other answers than torch.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -29,10 +30,10 @@ from lab.evidence import RESULTS, Row, add, with_envelope
 from lab.measure import TRIED, record_of, run_of, sha256
 from lab.recipes.calibrate import figures_of
 from lab.recipes.cells import Cells
-from lab.recipes.export import CellTrial, FinderTrial, StripTrial, found_by, right_of
+from lab.recipes.export import CellTrial, FinderTrial, LineTrial, found_by, right_of
 from lab.recipes.networks import FinderNet
-from lab.recipes.settings import CellTraining, FinderTraining, StripTraining
-from lab.recipes.tasks import CellTask, Composed, FinderTask, NumberTask, OutlierTask
+from lab.recipes.settings import CellTraining, FinderTraining, LineTraining
+from lab.recipes.tasks import CellTask, Composed, FinderTask, LineTask, OutlierTask
 from lab.records import row_of
 from lab.study.rows import read_jsonl
 from lab.suites.digits import drawn_cells, tight_crops
@@ -219,16 +220,13 @@ def figures(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: fl
             "risk_coverage": risk_curve(confidence, right)}  # fmt: skip
 
 
-# The networks of strips and of cells. A run leaves out 5,000 training images. Strips or cells composed of these
-# calibrate its network, which must read them well enough. The training of strips, `FOLDER/first`, continues twice, for
-# fewer epochs and with a lower learning rate: once unchanged, and once with half of the drawn digits loose, to show
-# more hands than the few writers have. The mean of the three weights is used.
+# The networks of lines and of cells. A run leaves out 5,000 training images and some writers. Lines or cells composed
+# of these calibrate its network, which must read them well enough.
 
-SLOWER: dict[str, Any] = {"epochs": 8, "lr": 1.2e-3}
-FURTHER = {"plain": SLOWER, "loose": {**SLOWER, "loose": 0.5}}
-"""How the training of the network of strips continues, by the names of the folders."""
+PEOPLE = "SUMNIST_PEOPLE"
+"""The environment variable with the path of the strokes that the network of lines learns from."""
 NUMBERS_MAY_LOSE = 0.005
-"""How much less accurate on held-out strips than the packaged network a new one may be, in 8 bits."""
+"""How much less accurate on held-out lines a network may be in 8 bits."""
 LEAST = {"box": 0.95, "digit": 0.95, "strip": 0.95}
 """Shares of the held-out cells that must be read right: slightly less than the first network that shipped reached."""
 TEST_SEED, TEST_BATCHES, TEST_BATCH = 0x7E57, 64, 128
@@ -246,7 +244,7 @@ def trained(task: type[Composed], config: Run, run: Path) -> None:
     must(fit, run, "a finished run with held-out images, on MNIST")
 
 
-def composed(kind: type[NumberTask | CellTask], run: Path) -> tuple[Any, Any, Row]:
+def composed(kind: type[LineTask | CellTask], run: Path) -> tuple[Any, Any, Row]:
     """Calibrate a run; returns its network, its task, and the calibration."""
     net, config, _ = kind.network.load(run)
     task = kind(config, torch.device("cpu"), ProcessGroup())
@@ -262,19 +260,15 @@ def exported(run: Path, largest: int, kind: type[Trial], int8: bool = False) -> 
     return content
 
 
-def numbers(runs: Path, into: Path, _: Path) -> None:
-    """Train, calibrate and verify the network of strips, and install it. Raises `SystemExit` if it is not fit."""
-    config, first, run = StripTraining(threads=1), runs / "first", runs / "mean"
-    trained(NumberTask, config, first)
-    for name, more in FURTHER.items():
-        trained(NumberTask, replace(config, **more, start_from=first), runs / name)
-    mean_of([first, *(runs / name for name in FURTHER)], run, NumberTask.network.load)
-    net, task, fitted = composed(NumberTask, run)
-    content = exported(run, LARGEST_NUMBERS, StripTrial, int8=True)
-    right = right_of(content, task.composed)
-    least = right_of(into, task.composed) - NUMBERS_MAY_LOSE if into.exists() else 0.0
+def lines(run: Path, into: Path, _: Path) -> None:
+    """Train, calibrate and verify the network of lines, and install it. Raises `SystemExit` if it is not fit."""
+    must(PEOPLE in os.environ, f"{PEOPLE} is not set", "the path of pen-writers.jsonl (lab/recipes/hands.py)")
+    trained(LineTask, LineTraining(threads=2, people=os.environ[PEOPLE]), run)
+    net, task, fitted = composed(LineTask, run)
+    content, exact = exported(run, LARGEST_NUMBERS, LineTrial, int8=True), export_run(run, kind=LineTrial).path
+    right, least = right_of(content, task.composed), right_of(exact, task.composed) - NUMBERS_MAY_LOSE
     must(right >= least, f"{run}: {right:.2%} right", f"at least {least:.2%}")
-    install(run, into, content, "number", net, calibration=fitted, right_in_eight_bits=right, further=FURTHER)
+    install(run, into, content, "line", net, calibration=fitted, right_in_eight_bits=right)
 
 
 def cells(run: Path, into: Path, rows: Path) -> None:
@@ -311,7 +305,7 @@ def tested(rows: Path, content: bytes, measure: Callable[[], Row]) -> Row:
 
 
 NAMED: dict[str, dict[str, Any]] = {
-    "number": {"preset": "numbers", "task": "numbers", "optimizer": "muon"},
+    "line": {"preset": "lines", "task": "lines", "optimizer": "muon"},
     "cell": {"preset": "cells", "task": "cells"},
     "finder": {"preset": "finder", "task": "finder", "optimizer": "muon"},
 }
@@ -350,7 +344,7 @@ def cell_figures(reader: CellReader) -> dict[str, float]:
 
 SHIPPED: dict[str, tuple[Callable[[Path, Path, Path], None], Path, str]] = {
     "digits": (digits, PRETRAINED, "calibration"),
-    "numbers": (numbers, NUMBERS, "numbers"),
+    "lines": (lines, NUMBERS, "numbers"),
     "cells": (cells, CELLS, "cells"),
     "finder": (finder, FINDER, "find"),
 }

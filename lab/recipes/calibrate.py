@@ -1,4 +1,4 @@
-"""Fit the temperature and the thresholds of the networks of cells and strips."""
+"""Fit the temperature and the thresholds of the networks of cells and lines."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from lab.recipes.cells import NUMBER, CellBatch
-from lab.recipes.networks import text_nll
-from lab.recipes.strips import StripBatch
-from sumnist.inference.alphabet import STEP
+from lab.recipes.lines import LineBatch
+from lab.recipes.networks import OF_NUMBERS, text_nll
+from sumnist.inference.alphabet import ALPHABET, STEP
 from sumnist.inference.ctc import Evidence
 from sumnist.training.calibrate import coolest, fitted_temperature
 
 SHOWN_SHARE = 0.998
-"""Share of the strips with a number that must be taken for numbers."""
+"""Share of the lines with a number that must be taken for numbers."""
 RIGHT = 0.995
-"""Share of the accepted readings of composed strips that must be right. On real ink, which is stranger, fewer accepted
-readings are right. (We chose the share on real strips of the development half.)"""
+"""Share of the accepted readings of composed lines that must be right. On real ink, which is stranger, fewer accepted
+readings are right. (We chose the share on real lines of the development half.)"""
 FEWEST = 50
 """Fewest readings over which `accepting` trusts a share."""
 SEARCHED = 4
-"""Number of most probable strings that the search looks for on a strip."""
+"""Number of most probable strings that the search looks for on a line."""
 
 
 # Cells.
@@ -53,14 +53,14 @@ def figures_of(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, float]:
     return figures | {"nll": functional.nll_loss(said, target).item()}
 
 
-# Strips.
+# Lines.
 
 
 class Answers(NamedTuple):
-    """A network's answers to `N` strips.
+    """A network's answers to `N` lines.
 
     Attributes:
-        is_number: The probability that the strip shows a number.
+        is_number: The probability that the line shows a number.
         confidence: The probability of the most probable string, if there is a number.
         right: Whether this string is the written one.
         number: Whether a number is written there at all.
@@ -72,23 +72,23 @@ class Answers(NamedTuple):
     number: NDArray[np.bool_]
 
 
-def calibrate_strips(logits: Sequence[Tensor], batches: Sequence[StripBatch]) -> dict[str, Any]:
-    """Calibrate a network of strips.
+def calibrate_lines(logits: Sequence[Tensor], batches: Sequence[LineBatch]) -> dict[str, Any]:
+    """Calibrate a network of lines.
 
     Args:
-        logits: The network's logits of each batch, `[B, T, 14]`, at temperature 1.
-        batches: Strips of images that the network was not trained on.
+        logits: The network's logits of each batch, `[B, T, 33]`, at temperature 1.
+        batches: Lines of images that the network was not trained on.
 
     Returns:
-        The calibration, the number of `strips`, and the loss before and after. For strips that show a number: the share
+        The calibration, the number of `lines`, and the loss before and after. For lines that show a number: the share
         of `right` answers, the share of `accepted` answers, and the share of right ones among the accepted. For the
-        other strips: the share of accepted answers.
+        other lines: the share of accepted answers.
     """
 
     def nll(temperature: float) -> float:
         pairs = zip(logits, batches, strict=True)
-        total = sum(text_nll((said / temperature).log_softmax(2), strips).sum().item() for said, strips in pairs)
-        return float(total / sum(len(strips.image) for strips in batches))
+        total = sum(text_nll((said / temperature).log_softmax(2), lines).sum().item() for said, lines in pairs)
+        return float(total / sum(len(lines.image) for lines in batches))
 
     temperature = coolest(nll, rounds=7, beside=1)
     said = answers(logits, batches, temperature)
@@ -97,23 +97,25 @@ def calibrate_strips(logits: Sequence[Tensor], batches: Sequence[StripBatch]) ->
     accepted = (said.is_number >= least_is_digit) & (said.confidence >= least_confidence)
     numbers, others = accepted[said.number], accepted[~said.number]
     return {
-        "strips": len(accepted), "temperature": temperature, "least_is_digit": least_is_digit,
+        "lines": len(accepted), "temperature": temperature, "least_is_digit": least_is_digit,
         "least_confidence": least_confidence, "nll_before": nll(1.0), "nll": nll(temperature),
         "right": share(said.right[said.number]), "accepted": share(numbers),
         "right_of_accepted": share(said.right[said.number][numbers]), "others_accepted": share(others),
     }  # fmt: skip
 
 
-def answers(logits: Sequence[Iterable[Tensor]], batches: Sequence[StripBatch], temperature: float = 1.0) -> Answers:
-    """The answers to strips. The logits of each strip are `[T, 14]` and are divided by `temperature`. Steps beyond the
-    width of a strip do not count."""
+def answers(logits: Sequence[Iterable[Tensor]], batches: Sequence[LineBatch], temperature: float = 1.0) -> Answers:
+    """The answers to lines. The logits of each line are `[T, 33]` and are divided by `temperature`. Steps beyond the
+    width of a line do not count."""
     rows = []
-    for said, strips in zip(logits, batches, strict=True):
-        texts = ["".join(filter(str.isdigit, text)) for text in strips.texts()]
-        for one, steps, text in zip(said, (strips.widths // STEP).tolist(), texts, strict=True):
-            evidence = Evidence(one[:steps].numpy() / temperature)
+    for said, lines in zip(logits, batches, strict=True):
+        for one, steps, text in zip(said, (lines.widths // STEP).tolist(), lines.texts(), strict=True):
+            written = (one[:steps] / temperature).log_softmax(1)[:, OF_NUMBERS]
+            alone, digits = float(written.logsumexp(1).sum().exp()), "".join(filter(str.isdigit, text))
+            evidence = Evidence(written.numpy())
             best, probability = next(iter(evidence.strings(SEARCHED).items()), ("", 0.0))
-            rows.append((np.exp(evidence.is_number), probability, best == text, bool(text)))
+            is_number = bool(digits) and set(text) <= set(ALPHABET)
+            rows.append((np.exp(evidence.is_number) * alone, probability, best == digits, is_number))
     return Answers(*map(np.array, zip(*rows, strict=True)))
 
 

@@ -19,8 +19,7 @@ from torch import Tensor
 from lab.recipes.forms import on_form, photographed
 from lab.recipes.glyphs import Watch
 from lab.recipes.marks import CROSSINGS, FILLERS, Area, mark, through
-from lab.recipes.pens import DRAWN, EDGE, SCRAWL, Bank, Pieces, Strokes, stroked, written
-from lab.recipes.strips import mixed
+from lab.recipes.pens import DRAWN, EDGE, SCRAWL, Bank, Pieces, Strokes, mixed, stroked, written
 from sumnist.data.augment import Draw
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pen_digits import WRITERS

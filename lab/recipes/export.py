@@ -1,6 +1,6 @@
 """Export the networks of lines, of cells and of pictures, and compare their files with torch on composed images.
 
-The strips of a batch should have one width: if a narrower strip is padded with ground, the network also reads the
+The lines of a batch should have one width: if a narrower line is padded with ground, the network also reads the
 ground.
 """
 
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from lab.recipes.calibrate import answers, share
 from lab.recipes.cells import Cells
-from lab.recipes.networks import STRIDE, CellNet, FinderNet, StripNet
+from lab.recipes.lines import LineBatch, Lines
+from lab.recipes.networks import STRIDE, WRITTEN, CellNet, FinderNet, LineNet
 from lab.recipes.scenes import Scenes
-from lab.recipes.strips import StripBatch, Strips
 from lab.recipes.tasks import FinderTask
 from sumnist.data.mnist import load_mnist
 from sumnist.inference.alphabet import CELL_HEIGHT, HEIGHT
@@ -29,7 +29,7 @@ from sumnist.inference.numbers import STRIP, StripRecognizer
 from sumnist.training.export import Feed, Trial, export_run
 
 RANGED = 8, 32
-"""Number of batches of strips or scenes of training digits that set the ranges of 8 bits, and their size."""
+"""Number of batches of lines or scenes of training digits that set the ranges of 8 bits, and their size."""
 
 
 class ComposedTrial(Trial):
@@ -67,11 +67,11 @@ class ComposedTrial(Trial):
         return ({self.given: batch.image.numpy()} for batch in self.composed("train", *RANGED))
 
 
-class StripTrial(ComposedTrial):
-    """The trial of networks of strips. The accuracy is the share of numbers that are read right."""
+class LineTrial(ComposedTrial):
+    """The trial of networks of lines. The accuracy is the share of numbers that are read right."""
 
-    network, compared, source, given = StripNet, "strips", Strips, STRIP
-    drawn, size, blanks = 2000, (16, 8), (HEIGHT, (1, 3, 4, 31, 150, 2001))
+    network, compared, source, given = LineNet, "lines", Lines, STRIP
+    drawn, size, blanks = 50, (16, 8), (HEIGHT, (1, 3, 4, 31, 150, 2001))
 
     def accuracy(self, content: bytes) -> tuple[float]:
         """The share of numbers that the file reads right."""
@@ -109,19 +109,19 @@ def found_by(content: bytes | Path, batches: Sequence[Any]) -> float:
     return share(torch.cat([(there > 0) & right for there, right in pairs]).numpy())
 
 
-def right_of(content: bytes | Path, batches: Sequence[StripBatch]) -> float:
-    """The share of the numbers on some strips that the network in an ONNX file reads right, each strip alone."""
+def right_of(content: bytes | Path, batches: Sequence[LineBatch]) -> float:
+    """The share of the numbers on some lines that the network in an ONNX file reads right, each line alone."""
     recognizer = StripRecognizer(content)
 
     def emissions(image: NDArray[np.float32], width: int) -> torch.Tensor:
-        return torch.from_numpy(recognizer.emissions(image[None, :, :, :width])[0])
+        return torch.from_numpy(recognizer.scores(WRITTEN, {STRIP: image[None, :, :, :width]})[0])
 
-    logits = [list(map(emissions, strips.image.numpy(), strips.widths.tolist())) for strips in batches]
+    logits = [list(map(emissions, lines.image.numpy(), lines.widths.tolist())) for lines in batches]
     found = answers(logits, batches)
     return share(found.right[found.number])
 
 
-TRIALS: dict[str, type[Trial]] = {"numbers": StripTrial, "cells": CellTrial, "finder": FinderTrial}
+TRIALS: dict[str, type[Trial]] = {"lines": LineTrial, "cells": CellTrial, "finder": FinderTrial}
 """The trials by the task of a run."""
 
 

@@ -1,12 +1,12 @@
 """Define the networks of lines, of cells of forms, and of pictures, with their losses.
 
-`StripNet` takes a strip and returns log-probabilities of the characters at each step along it. `CellNet` takes a box or
+`LineNet` takes a line and returns log-probabilities of the characters at each step along it. `CellNet` takes a box or
 strip of a form and returns log-probabilities of its content. `FinderNet` takes a picture. For every 4×4 pixels it says
 which character has its middle there, if any, how large the character is, which way its line runs, and where the next
 character of its number stands. For every pixel it says whether the pixel is ink of a number.
 
 All are fully convolutional. The first two halve the picture early, where pixels are many, and reduce its height layer
-by layer to one row. In `StripNet`, convolutions along the width then let each step see about 20 others on each side,
+by layer to one row. In `LineNet`, convolutions along the width then let each step see about 20 others on each side,
 and CTC turns the steps into a number (`inference/ctc`). In `CellNet`, pooling over the whole width treats boxes and
 strips alike. In `FinderNet`, fine maps show details, and maps of a sixteenth of the picture's height and width show the
 surroundings, as in a U-net (Ronneberger and others, 2015). The middles of characters are peaks of a heat map, as in
@@ -27,9 +27,9 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lab.recipes.cells import PRIORS
+from lab.recipes.lines import WRITING, LineBatch
 from lab.recipes.scenes import CELL, OTHER, SceneBatch
-from lab.recipes.settings import CellTraining, FinderTraining, StripTraining
-from lab.recipes.strips import StripBatch
+from lab.recipes.settings import CellTraining, FinderTraining, LineTraining
 from sumnist.errors import ImageError
 from sumnist.inference import cells, finder, numbers
 from sumnist.inference.alphabet import ALPHABET, CELL_CLASSES, CELL_HEIGHT, CHARACTERS, HEIGHT, STEP
@@ -37,14 +37,20 @@ from sumnist.inference.onnx import ACCEPTANCE, FEATURES
 from sumnist.model.checkpoint import Calibration, Saved
 from sumnist.model.export_spec import ExportSpec
 
-CLASSES = 1 + len(ALPHABET)
+CLASSES = 1 + len(WRITING)
 """The blank and the characters."""
+OF_NUMBERS = [0, *(WRITING.index(character) + 1 for character in ALPHABET)]
+"""The classes of the blank and of the characters of numbers, in the order of `ALPHABET`."""
 NO_DIGIT = [0, *(place for place, character in enumerate(ALPHABET, 1) if not character.isdigit())]
-"""The classes that are not digits."""
+"""Among the classes of numbers, those that are not digits."""
 LEAST = 1e-9
 """Lower limit of a probability before its logarithm is taken."""
-CHANNELS = 208
-"""Channels of a step along a strip, once the height has collapsed."""
+ALONE, WRITTEN, WRITING_KEY = "alone", "written", "writing"
+"""Outputs of the file of lines, and a key of its metadata. `ALONE`: the log-probability that nothing but a number
+stands on the line, `[batch]`. `WRITTEN`: the log-probabilities of all characters, `[batch, ⌈width / 4⌉, 33]`.
+`WRITING_KEY`: the key for these characters."""
+CHANNELS = 176
+"""Channels of a step along a line, once the height has collapsed."""
 DILATIONS = (1, 2, 4)
 """Distances in steps between the five steps that each convolution along the width joins."""
 BLANK_BIAS = 5.0
@@ -74,30 +80,30 @@ class Layer(nn.Sequential):
         super().__init__(convolution, *pooling, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
 
 
-class StripNet(Saved):
-    """The network: strips `[B, 1, 32, W]` in [0, 1] → log-probabilities `[B, ⌈W / 4⌉, 14]` of blank and characters.
+class LineNet(Saved):
+    """The network: lines `[B, 1, 32, W]` → log-probabilities `[B, ⌈W / 4⌉, 33]` of blank and characters.
 
-    Strips of several widths can share a batch if `width`, int64 `[B]`, gives their widths in pixels. A strip then has
+    Lines of several widths can share a batch if `width`, int64 `[B]`, gives their widths in pixels. A line then has
     ⌈width / 4⌉ steps. Pixels beyond its width do not change these steps, and later steps mean nothing. Raises
     `ImageError` for pictures of another shape.
 
-    >>> StripNet().eval()(torch.zeros(2, 1, 32, 150)).shape
-    torch.Size([2, 38, 14])
+    >>> LineNet().eval()(torch.zeros(2, 1, 32, 150)).shape
+    torch.Size([2, 38, 33])
     """
 
-    settings = StripTraining
+    settings = LineTraining
     scores = "character"
 
     def __init__(self) -> None:
         super().__init__()
-        self.config = StripTraining()
+        self.config = LineTraining()
         self.picture = nn.ModuleList((
             Layer(1, 32, (5, 5), stride=2),  # [B, 32, 16, W/2]
             Layer(32, 48, (3, 3), pool=(2, 2)),  # [B, 48, 8, W/4]
-            Layer(48, 96, (3, 3), pool=(2, 1)),  # [B, 96, 4, W/4]
-            Layer(96, 128, (3, 3)),  # [B, 128, 4, W/4]
-            Layer(128, 160, (3, 3)),  # [B, 160, 4, W/4]
-            Layer(160, CHANNELS, (4, 3), collapse=True),  # [B, 208, 1, W/4]
+            Layer(48, 80, (3, 3), pool=(2, 1)),  # [B, 80, 4, W/4]
+            Layer(80, 112, (3, 3)),  # [B, 112, 4, W/4]
+            Layer(112, 144, (3, 3)),  # [B, 144, 4, W/4]
+            Layer(144, CHANNELS, (4, 3), collapse=True),  # [B, 176, 1, W/4]
         ))  # fmt: skip
         self.line = nn.ModuleList(Layer(CHANNELS, CHANNELS, (1, 5), dilation=dilation) for dilation in DILATIONS)
         self.character = nn.Conv2d(CHANNELS, CLASSES, 1)
@@ -106,22 +112,22 @@ class StripNet(Saved):
         with torch.no_grad():
             self.character.bias[0] = BLANK_BIAS
 
-    def forward(self, strip: Tensor, width: Tensor | None = None) -> Tensor:
-        """Log-probabilities `[B, T, 14]`, in float32 even if the rest is in bf16."""
-        return self.emissions(self.features(strip, width))
+    def forward(self, line: Tensor, width: Tensor | None = None) -> Tensor:
+        """Log-probabilities `[B, T, 33]`, in float32 even if the rest is in bf16."""
+        return self.emissions(self.features(line, width))
 
     def emissions(self, features: Tensor) -> Tensor:
-        """Log-probabilities `[B, T, 14]` from features."""
-        logits: Tensor = self.character(features)  # [B, 14, 1, T]
+        """Log-probabilities `[B, T, 33]` from features."""
+        logits: Tensor = self.character(features)  # [B, 33, 1, T]
         scaled: Tensor = self.calibration(logits[:, :, 0].transpose(1, 2).float())
         return scaled.log_softmax(2)
 
-    def features(self, strip: Tensor, width: Tensor | None = None) -> Tensor:
-        """The features of each step, `[B, 208, 1, T]`."""
-        if not torch.compiler.is_compiling() and (strip.ndim != 4 or strip.shape[1:3] != (1, HEIGHT)):
-            raise ImageError(f"strip of shape {list(strip.shape)}: expected [B, 1, {HEIGHT}, W]")
-        whole = (strip.shape[3] + STEP - 1) // STEP * STEP
-        features = cleared(functional.pad(strip, (0, STEP - 1))[:, :, :, :whole], width, 1)
+    def features(self, line: Tensor, width: Tensor | None = None) -> Tensor:
+        """The features of each step, `[B, 176, 1, T]`."""
+        if not torch.compiler.is_compiling() and (line.ndim != 4 or line.shape[1:3] != (1, HEIGHT)):
+            raise ImageError(f"line of shape {list(line.shape)}: expected [B, 1, {HEIGHT}, W]")
+        whole = (line.shape[3] + STEP - 1) // STEP * STEP
+        features = cleared(functional.pad(line, (0, STEP - 1))[:, :, :, :whole], width, 1)
         width = None if width is None else -(-width // STEP) * STEP
         for layer, pixels in zip(self.picture, (2, *(STEP,) * (len(self.picture) - 1)), strict=True):
             features = cleared(layer(features), width, pixels)
@@ -130,19 +136,21 @@ class StripNet(Saved):
         return features
 
     def export_spec(self) -> ExportSpec:
-        """The file takes strips of any width."""
+        """The file takes lines of any width. It says what is written, and which number if it is a number alone."""
 
-        def answer(net: StripNet, strip: Tensor) -> tuple[Tensor, ...]:
-            features = net.features(strip)
-            emissions = net.emissions(features)
-            return emissions, is_number(emissions), features[:, :, 0].transpose(1, 2)
+        def answer(net: LineNet, line: Tensor) -> tuple[Tensor, ...]:
+            features = net.features(line)
+            written = net.emissions(features)
+            alone = written[:, :, OF_NUMBERS].logsumexp(2)  # at each step, that nothing but a number goes on
+            emissions = written[:, :, OF_NUMBERS] - alone[:, :, None]
+            return emissions, is_number(emissions), features[:, :, 0].transpose(1, 2), alone.sum(1), written
 
         accepted = {key: f"{getattr(self.calibration, key).item():.9g}" for key in ACCEPTANCE}
         return spec_in_half(
-            self, answer, {numbers.CHARACTERS_KEY: ALPHABET, **accepted},
+            self, answer, {numbers.CHARACTERS_KEY: ALPHABET, WRITING_KEY: WRITING, **accepted},
             inputs={numbers.STRIP: torch.zeros(2, 1, HEIGHT, 150)}, sizes={3: torch.export.Dim("width")},
-            outputs=(numbers.EMISSIONS, numbers.IS_NUMBER, FEATURES), axes=("batch", "step"),
-            compared=(numbers.EMISSIONS,), tolerance=1e-3,
+            outputs=(numbers.EMISSIONS, numbers.IS_NUMBER, FEATURES, ALONE, WRITTEN), axes=("batch", "step"),
+            compared=(numbers.EMISSIONS, WRITTEN), tolerance=1e-3,
         )  # fmt: skip
 
 
@@ -253,11 +261,11 @@ class CellNet(Saved):
         )  # fmt: skip
 
 
-def text_nll(emissions: Tensor, strips: StripBatch) -> Tensor:
-    """−log of the probability of the text on each strip, `[B]`, in nats. It is 0, without a gradient, if the strip has
+def text_nll(emissions: Tensor, lines: LineBatch) -> Tensor:
+    """−log of the probability of the text on each line, `[B]`, in nats. It is 0, without a gradient, if the line has
     too few steps for the text."""
     return functional.ctc_loss(
-        emissions.transpose(0, 1), strips.target, strips.widths // STEP, strips.lengths, reduction="none",
+        emissions.transpose(0, 1), lines.target, lines.widths // STEP, lines.lengths, reduction="none",
         zero_infinity=True,
     )  # fmt: skip
 

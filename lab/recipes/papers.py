@@ -1,7 +1,6 @@
-"""Add paper and camera effects to strips of writing: printed patterns, rulings and borders, light, blur, coarse pixels,
-noise.
+"""Add paper and camera effects to scenes and cells: printed patterns, light, blur, coarse pixels, noise.
 
-Each effect changes a random share of the strips of a batch, all at once. Strips are `[B, 32, W]`, light ink on dark
+Each effect changes a random share of the pictures of a batch, all at once. Pictures are `[B, 32, W]`, light ink on dark
 ground. `draw` gives the random values, and its strength multiplies all shares. No effect hides the writing.
 """
 
@@ -18,8 +17,8 @@ from torch.nn import functional
 
 from sumnist.data.augment import Draw
 
-GUILLOCHE_SHARE, WOVEN_SHARE, CLOUDED_SHARE, RULED_SHARE, BORDERED_SHARE = 0.35, 0.1, 0.12, 0.2, 0.2
-"""Shares of the strips with a print: curves, a woven pattern, blotches, rulings, and a border, in this order."""
+GUILLOCHE_SHARE, WOVEN_SHARE, CLOUDED_SHARE = 0.35, 0.1, 0.12
+"""Shares of the pictures with a print: curves, a woven pattern, and blotches."""
 PATTERN = 0.05, 0.28
 """Range of the intensity of a printed ground."""
 FAMILIES, ONE_FAMILY_SHARE = 2, 0.5
@@ -36,82 +35,35 @@ STEEP_SHARE, STEEP_SLOPE, ARCH = 0.3, (0.4, 1.2), 0.004
 family's arch, per pixel squared."""
 BLOTCH = 8
 """Pixels from one value of the noise in blotches to the next."""
-MOST_RULINGS, DOTTED_SHARE, OUTER_SHARE = 2, 0.3, 0.7
-"""`MOST_RULINGS`: largest number of rulings on a strip. `DOTTED_SHARE`: share of the rulings that are dotted.
-`OUTER_SHARE`: share of the rulings that surely lie in the strip's outer fifths."""
-LINE, LINE_LIGHT, TILT = (0.3, 1.1), (0.2, 0.9), 0.015
-"""`LINE`: range of half the width of a printed line, in pixels. `LINE_LIGHT`: range of its intensity. `TILT`: deviation
-of its slope."""
-SIDE_SHARE, INSET = 0.5, 4.0
-"""`SIDE_SHARE`: probability of each side of a border. `INSET`: largest distance of its level sides from the strip's
-upper or lower edge, in pixels."""
-CLEAR = 3.0
-"""Least distance between an upright border and the writing, in pixels."""
 SPECKED_SHARE, SPECKS = 0.06, 0.003
-"""Share of the strips with specks, and share of the pixels of these strips that are specks."""
+"""Share of the pictures with specks, and share of the pixels of these pictures that are specks."""
 WORN_SHARE, WORN, WORN_CELL = 0.06, (0.3, 0.6), 6
-"""`WORN_SHARE`: share of the strips with fading ink. `WORN`: range of how much fades. `WORN_CELL`: pixels from one
+"""`WORN_SHARE`: share of the pictures with fading ink. `WORN`: range of how much fades. `WORN_CELL`: pixels from one
 value of the fading to the next."""
 LIT_SHARE, GROUND, INK, LEAST_CONTRAST = 0.6, 0.3, 0.35, 0.45
-"""`LIT_SHARE`: share of the strips with changed light. `GROUND`: lightest ground. `INK`: largest amount by which the
+"""`LIT_SHARE`: share of the pictures with changed light. `GROUND`: lightest ground. `INK`: largest amount by which the
 ink is darkened. `LEAST_CONTRAST`: least contrast between ink and ground."""
 SHADED_SHARE, SHADE, SOFT = 0.1, (0.1, 0.3), (1.0, 12.0)
-"""`SHADED_SHARE`: share of the strips with changed light that have the edge of a shadow. `SHADE`: range of how much
+"""`SHADED_SHARE`: share of the pictures with changed light that have the edge of a shadow. `SHADE`: range of how much
 lighter the ground is in the shadow. `SOFT`: range of the width of the edge, in pixels."""
 BLUR_SHARE, SHARPEN_SHARE, SHARPEN, NOISE_SHARE, NOISE = 0.4, 0.12, (0.3, 1.2), 0.3, 0.09
-"""`BLUR_SHARE`: share of blurred strips. `SHARPEN_SHARE`: share of sharpened strips. `SHARPEN`: range of how much of
-the difference to a blurred strip is added. `NOISE_SHARE`: share of noisy strips. `NOISE`: the noise's largest standard
-deviation."""
+"""`BLUR_SHARE`: share of blurred pictures. `SHARPEN_SHARE`: share of sharpened pictures. `SHARPEN`: range of how much
+of the difference to a blurred picture is added. `NOISE_SHARE`: share of noisy pictures. `NOISE`: the noise's largest
+standard deviation."""
 MOST_BLUR = 1.6
-"""Largest number of times that a strip is averaged over its neighbourhood."""
+"""Largest number of times that a picture is averaged over its neighbourhood."""
 BLURRED_EM = 24.0
 """Height of a digit in pixels from which the blur has its full width; smaller digits are blurred less."""
 COARSE_SHARE, COARSE, LEAST_COARSE = 0.12, (10, 12, 14, 17, 20), 10.0
-"""`COARSE_SHARE`: share of the strips that are reduced. `COARSE`: heights to which they are reduced, in pixels.
+"""`COARSE_SHARE`: share of the pictures that are reduced. `COARSE`: heights to which they are reduced, in pixels.
 `LEAST_COARSE`: least height that a digit keeps, in pixels."""
 JPEG_SHARE, QUALITY = 0.1, (12, 50)
-"""`JPEG_SHARE`: share of the strips that are compressed. `QUALITY`: range of the JPEG quality; the upper end is
+"""`JPEG_SHARE`: share of the pictures that are compressed. `QUALITY`: range of the JPEG quality; the upper end is
 excluded."""
 
 
-def on_paper(ink: Tensor, width: Tensor, free: Tensor, draw: Draw) -> Tensor:
-    """Ink `[B, 32, W]`, with print and dirt of the paper added.
-
-    Args:
-        ink: The ink.
-        width: The width of each strip in pixels, `[B]`.
-        free: The number of columns without writing at its left and right, `[B, 2]`.
-        draw: The random values.
-    """
-    paper = torch.zeros_like(ink)
-    for printed in (guilloche, woven, clouded, ruled, specked):
-        printed(paper, draw)
-    bordered(paper, width, free, draw)
-    paper.clamp_(max=1)
-    return paper + worn(ink, draw) * (1 - paper)
-
-
-def pictured(image: Tensor, width: Tensor, em: Tensor, draw: Draw) -> Tensor:
-    """Strips as a camera or scanner sees them: `[B, 32, W]` in [0, 1], dark beyond each strip's width.
-
-    Args:
-        image: The strips, `[B, 32, W]`.
-        width: The width of each strip in pixels, `[B]`.
-        em: The height of a digit in pixels, `[B]`.
-        draw: The random values.
-    """
-    blurred(image, em, draw)
-    sharpened(image, draw)
-    coarse(image, em, draw)
-    noisy(image, draw)
-    lit(image, draw)
-    image.clamp_(0, 1)
-    compressed(image, width, draw)
-    return image * (torch.arange(image.shape[2]) < width[:, None])[:, None]
-
-
 def some(draw: Draw, share: float) -> tuple[Tensor, int]:
-    """Indices of the strips that an effect changes, each chosen with the same probability, and their number."""
+    """Indices of the pictures that an effect changes, each chosen with the same probability, and their number."""
     chosen = draw.chosen(share).flatten().nonzero()[:, 0]
     return chosen, len(chosen)
 
@@ -175,47 +127,6 @@ def specked(paper: Tensor, draw: Draw) -> None:
     paper[chosen] += (chance < SPECKS) * draw.between(0.3, 0.9, count)
 
 
-def ruled(paper: Tensor, draw: Draw) -> None:
-    """Print lines to write on, full or dotted, some through the writing."""
-    chosen, count = some(draw, RULED_SHARE)
-    x, y = places(paper)
-    for number in range(MOST_RULINGS):
-        outer = draw.between(0, 0.2, count) + 0.8 * (draw.between(0, 1, count) < 0.5)
-        where = torch.where(draw.between(0, 1, count) < OUTER_SHARE, outer, draw.between(0, 1, count))
-        gaps = (x / draw.between(0.4, 2.0, count)).sin_() < 0
-        dotted = draw.between(0, 1, count) < DOTTED_SHARE
-        light = draw.between(*LINE_LIGHT, count) * ~(dotted & gaps)
-        if number:
-            light = light * (draw.between(0, 1, count) < 0.4)
-        line(paper, chosen, y - where * len(y), x, light, draw)
-
-
-def line(paper: Tensor, chosen: Tensor, across: Tensor, along: Tensor, light: Tensor, draw: Draw) -> None:
-    """Print a line. `across` is the distance of each pixel from it, and `along` the place along it. Where the line
-    meets other print, the lighter counts."""
-    count = len(chosen)
-    tilt = TILT * torch.randn(count, 1, 1, generator=draw.generator)
-    ink = (draw.between(*LINE, count) + 0.5 - (across + tilt * along).abs_()).clamp_(0, 1) * light
-    paper[chosen] = torch.maximum(paper[chosen], ink)
-
-
-def bordered(paper: Tensor, width: Tensor, free: Tensor, draw: Draw) -> None:
-    """Print one to four sides of a box; upright sides keep clear of the writing."""
-    chosen, count = some(draw, BORDERED_SHARE)
-    x, y = places(paper)
-    light = draw.between(*LINE_LIGHT, count)
-    sides = torch.rand(count, 4, 1, generator=draw.generator) < SIDE_SHARE
-    sides[torch.arange(count), torch.randint(0, 4, (count,), generator=draw.generator)] = True
-    room = (free[chosen] - CLEAR).clamp_min(0)[:, :, None, None] * draw.between(0, 1, count)[:, None]
-    last = width[chosen][:, None, None]
-    across = (
-        x - room[:, 0], last - x - room[:, 1], y - draw.between(0, INSET, count),
-        len(y) - y - draw.between(0, INSET, count),
-    )  # fmt: skip
-    for number, (distance, along) in enumerate(zip(across, (y, y, x, x), strict=True)):
-        line(paper, chosen, distance, along, light * sides[:, number, None], draw)
-
-
 def worn(ink: Tensor, draw: Draw) -> Tensor:
     """Ink `[B, 32, W]` that fades here and there on some strips."""
     chosen, count = some(draw, WORN_SHARE)
@@ -223,7 +134,7 @@ def worn(ink: Tensor, draw: Draw) -> Tensor:
     return ink.index_copy(0, chosen, ink[chosen] * (1 - gone))
 
 
-# Changes to the picture. Each function changes the strips `[B, 32, W]` in place.
+# Changes to the picture. Each function changes the pictures `[B, 32, W]` in place.
 
 
 def lit(image: Tensor, draw: Draw) -> None:
@@ -244,7 +155,7 @@ def lit(image: Tensor, draw: Draw) -> None:
 
 
 def smooth(image: Tensor) -> Tensor:
-    """The weighted mean of each pixel's 3×3 neighbourhood in strips `[B, 32, W]`. The weights are 1 2 1 along each
+    """The weighted mean of each pixel's 3×3 neighbourhood in pictures `[B, 32, W]`. The weights are 1 2 1 along each
     axis."""
     wide = functional.pad(image[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
     down = (wide[:, :-2] + wide[:, 2:]).add_(wide[:, 1:-1], alpha=2)
@@ -267,7 +178,7 @@ def sharpened(image: Tensor, draw: Draw) -> None:
 
 
 def coarse(image: Tensor, em: Tensor, draw: Draw) -> None:
-    """Reduce strips to fewer pixels and enlarge them again, as long as a digit keeps enough pixels."""
+    """Reduce pictures to fewer pixels and enlarge them again, as long as a digit keeps enough pixels."""
     chosen, count = some(draw, COARSE_SHARE)
     high, wide = image.shape[1:]
     sides = torch.tensor(COARSE, dtype=torch.float32)

@@ -31,8 +31,6 @@ PART = 4096
 """Number of images that are measured at a time."""
 DEEPEST = 4
 """Largest depth inside the ink that is measured, in pixels; strokes up to 8 pixels wide are no deeper."""
-LOOSE_PENNED = 0.75
-"""Share of the loose digits that are by pen writers."""
 UNIT = 63
 """How many units of a stored byte make one pixel of depth."""
 FATTEST = 6.0
@@ -148,18 +146,10 @@ class Bank:
         self.left, self.right, self.top, self.bottom = boxes(images, self.slant)
 
     @classmethod
-    def of(
-        cls, digits: DigitSet, drawn: int, seed: int, watch: glyphs.Watch, writers: Collection[int], loose: float = 0.0
-    ) -> Bank:
-        """Make the bank of all `BANK_KINDS`: training images, `drawn` drawn digits and signs. A fraction `loose` of the
-        drawn digits are loose. The digits by each of the `writers` lie side by side. Raises `DataError`."""
-        count = round(loose * drawn)
-        images, shown = glyphs.characters(drawn - count, 1.0, seed, watch, glyphs.NUMERALS, writers)
-        if count:
-            more, kinds = glyphs.characters(
-                count, 1.0, seed + 1, watch, glyphs.NUMERALS, writers, penned=LOOSE_PENNED, loose=True
-            )
-            images, shown = np.concatenate([images, more]), np.concatenate([shown, kinds])
+    def of(cls, digits: DigitSet, drawn: int, seed: int, watch: glyphs.Watch, writers: Collection[int]) -> Bank:
+        """Make the bank of all `BANK_KINDS`: training images, `drawn` drawn digits and signs. The digits by each of the
+        `writers` lie side by side. Raises `DataError`."""
+        images, shown = glyphs.characters(drawn, 1.0, seed, watch, glyphs.NUMERALS, writers)
         others, kinds = signs(np.random.default_rng([seed, 0x516]))
         kinds = np.concatenate([digits.digits, shown + DRAWN, kinds])
         return cls(np.concatenate([digits.images, images, others]), kinds, BANK_KINDS)
@@ -365,3 +355,8 @@ def boxes(images: Bytes, slant: Floats) -> tuple[Floats, Floats, Floats, Floats]
     empty = ~rows.any(1)
     left[empty], right[empty] = 0, SIDE
     return left.astype(np.float32), right.astype(np.float32), top, bottom
+
+
+def mixed(*numbers: int) -> int:
+    """Combine several numbers into one seed."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

@@ -38,10 +38,10 @@ from lab.recipes.pens import (
     Pieces,
     Strokes,
     mapped,
+    mixed,
     signs,
     stroked,
 )  # fmt: skip
-from lab.recipes.strips import mixed
 from sumnist.data import pen_digits
 from sumnist.data.augment import Draw
 from sumnist.data.mnist import DigitSet

@@ -5,33 +5,34 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from sumnist.config import Particulars, Range, Run, Share
+from sumnist.config import Particulars, Range, Run
 
 
 @dataclass(frozen=True)
 class Composition(Run):
-    """The settings of a training on strips, cells or scenes, which are composed anew for each step."""
+    """The settings of a training on lines, cells or scenes, which are composed anew for each step."""
 
     batch_size: Annotated[int, Range(1, 1_000_000)] = 128
-    """strips, cells or scenes in a step"""
+    """lines, cells or scenes in a step"""
     strips: Annotated[int, Range(1, 1_000_000_000)] = 24_000
-    """strips, cells or scenes in an epoch"""
+    """lines, cells or scenes in an epoch"""
 
 
 @dataclass(frozen=True)
-class StripTraining(Composition):
-    """The settings of the network that reads numbers of any length."""
+class LineTraining(Composition):
+    """The settings of the network that reads lines."""
 
     epochs: Annotated[int, Range(1, 1_000_000)] = 60
+    batch_size: Annotated[int, Range(1, 1_000_000)] = 64
     lr: float = 6e-3
     ema: float = 0.998
-    loose: Share = 0.0
-    """share of the drawn digits whose strokes are distorted, 0 to 1"""
+    people: str = ""
+    """the file pen-writers.jsonl, with the strokes of several hundred people (see `lab/recipes/hands.py`)"""
 
     @property
     def particulars(self) -> Particulars:
         """What is no setting."""
-        return Particulars(weight_decay=0.05, warmup=0.1)
+        return Particulars(weight_decay=0.05, warmup=0.02)
 
 
 @dataclass(frozen=True)

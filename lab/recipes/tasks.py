@@ -9,27 +9,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from lab.recipes.calibrate import calibrate_cells, calibrate_strips, figures_of
+from lab.recipes.calibrate import calibrate_cells, calibrate_lines, figures_of
 from lab.recipes.cells import CellBatch, Cells
+from lab.recipes.hands import Part
+from lab.recipes.lines import WRITING, LineBatch, Lines
 from lab.recipes.muon import Muon
-from lab.recipes.networks import FIELDS, CellNet, FinderNet, StripNet, finder_losses, text_nll
+from lab.recipes.networks import FIELDS, CellNet, FinderNet, LineNet, finder_losses, text_nll
 from lab.recipes.outliers import Outliers
 from lab.recipes.scenes import SceneBatch, Scenes
-from lab.recipes.settings import Composition, StripTraining
-from lab.recipes.strips import StripBatch, Strips
+from lab.recipes.settings import Composition, LineTraining
+from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
-from sumnist.inference.alphabet import ALPHABET, STEP
+from sumnist.inference.alphabet import STEP
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.tasks import DigitTask, Loss, Scores, Task
-
-DIGITS = sum(character.isdigit() for character in ALPHABET)
-"""On a strip, classes 1 to `DIGITS` are digits; the classes after them are separators."""
 
 
 def watched(title: str, progress: bool) -> Any:
@@ -55,7 +53,7 @@ class OutlierTask(DigitTask):
 class Composed(Task):
     """A task whose batches are composed during training, from characters that were drawn beforehand."""
 
-    source: ClassVar[type[Strips | Cells | Scenes]]
+    source: ClassVar[type[Lines | Cells | Scenes]]
     least: ClassVar[tuple[int, str]]
     """The least share of a batch for each process, as a number and in words."""
     held_batches: ClassVar[tuple[int, int, int]]
@@ -67,7 +65,7 @@ class Composed(Task):
     outputs: Any
     """(network, batch) → the network's outputs."""
     right: Any
-    """(outputs, batch) → how many strips or cells are right."""
+    """(outputs, batch) → how many lines or cells are right."""
 
     config: Composition
 
@@ -79,10 +77,8 @@ class Composed(Task):
 
     def prepare(self, progress: bool) -> None:
         """Draw the characters."""
-        loose = self.config.loose if isinstance(self.config, StripTraining) else 0.0
-        more: dict[str, Any] = {"loose": loose} if loose else {}
         self.batches = self.source(
-            self.training, self.config.seed, watched("drawing characters", progress), writers=self.writers, **more
+            self.training, self.config.seed, watched("drawing characters", progress), writers=self.writers
         )
 
     def steps(self) -> int:
@@ -96,7 +92,7 @@ class Composed(Task):
             yield self.batches.batch(step * self.processes.size + self.processes.rank, self.size, intensity)
 
     def score(self, net: Any, outputs: Tensor, losses: Loss, batch: Any) -> Scores:
-        """Scores over the strips or cells."""
+        """Scores over the lines or cells."""
         count = len(outputs)
         return [(losses.total.item() * count, count), (self.right(outputs, batch), count)], count
 
@@ -126,61 +122,77 @@ class Orthogonalised(Composed):
         return Muon(net, self.config.lr, particulars.betas, particulars.weight_decay)
 
 
-class NumberTask(Orthogonalised):
-    """Strips with numbers of any length."""
+class LineTask(Orthogonalised):
+    """Lines of writing, with their texts."""
 
-    network = StripNet
-    source = Strips
-    least = 1, "a strip"
-    held_batches = 16, 64, 0x4E1D
+    config: LineTraining
+    network = LineNet
+    source = Lines
+    least = 1, "a line"
+    held_batches, held_drawn = (16, 64, 0x4E1D), 200
     least_intensity = 0.5  # real paper, unlike a data set, seldom has a plain ground
-    figures = "loss", "train_number"
-    counted = "strips"
-    shown = "loss {loss:.3f}, numbers {train_number:.2%}"
+    figures = "loss", "train_text"
+    counted = "lines"
+    shown = "loss {loss:.3f}, texts {train_text:.2%}"
     measured = (
-        "on strips of held-out images{when}: numbers {validation_number:.2%}",
-        "on the training strips as they came by{when}: numbers {train_number:.2%}",
+        "on lines of held-out images and writers{when}: texts {validation_text:.2%}",
+        "on the training lines as they came by{when}: texts {train_text:.2%}",
     )
 
+    def source_of(self, digits: DigitSet, part: Part, **more: Any) -> Lines:
+        """Lines by one part of the writers."""
+        return Lines(digits, more.pop("seed", self.config.seed), people=self.config.people, part=part, **more)
+
+    def prepare(self, progress: bool) -> None:
+        """Draw the hands."""
+        watch = watched("drawing hands", progress)
+        self.batches = self.source_of(self.training, "training", watch=watch, writers=self.writers)
+
+    @cached_property
+    def composed(self) -> list[LineBatch]:
+        """Batches of the held-out images, by held-out writers."""
+        assert self.held is not None
+        count, size, seed = self.held_batches
+        held = self.source_of(self.held, "choices", seed=seed, count=self.held_drawn, writers=self.held_writers)
+        return [held.batch(step, size) for step in range(count)]
+
     @staticmethod
-    def outputs(net: StripNet, strips: StripBatch) -> Tensor:
-        """Emissions `[B, T, 14]`, on the CPU, where the sums of CTC give the same result every time."""
+    def outputs(net: LineNet, lines: LineBatch) -> Tensor:
+        """Emissions `[B, T, 33]`, on the CPU, where the sums of CTC give the same result every time."""
         device = net.character.weight.device
-        image = strips.image.to(device, memory_format=torch.channels_last)
-        emissions: Tensor = net(image, strips.widths.to(device)).cpu()
+        image = lines.image.to(device, memory_format=torch.channels_last)
+        emissions: Tensor = net(image, lines.widths.to(device)).cpu()
         return emissions
 
-    def forward(self, net: StripNet, strips: StripBatch, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
+    def forward(self, net: LineNet, lines: LineBatch, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
         """Emissions, and the loss."""
-        emissions = NumberTask.outputs(net, strips)
-        return emissions, Loss(text_nll(emissions, strips).mean())
+        emissions = LineTask.outputs(net, lines)
+        return emissions, Loss(text_nll(emissions, lines).mean())
 
     @staticmethod
-    def right(emissions: Tensor, strips: StripBatch) -> int:
-        """How many strips are read wholly right; separators do not count."""
-        read = digits_read(emissions, strips.widths // STEP)
-        written = (target[target <= DIGITS].numpy() for target in strips.target.split(strips.lengths.tolist()))
-        return sum(map(np.array_equal, read, written))
+    def right(emissions: Tensor, lines: LineBatch) -> int:
+        """How many lines are read wholly right by the best path."""
+        return sum(map(str.__eq__, texts_read(emissions, lines.widths // STEP), lines.texts()))
 
-    def measure(self, net: StripNet) -> dict[str, float]:
-        """The share of numbers that the best path reads wholly right, and the mean NLL of the texts in nats."""
+    def measure(self, net: LineNet) -> dict[str, float]:
+        """The share of texts that the best path reads wholly right, and the mean NLL of the texts in nats."""
         pairs = list(zip(self.said(net), self.composed, strict=True))
-        count = sum(len(strips.image) for _, strips in pairs)
-        nll = sum(text_nll(emissions, strips).sum().item() for emissions, strips in pairs)
-        return {"number": sum(self.right(*pair) for pair in pairs) / count, "nll": nll / count}
+        count = sum(len(lines.image) for _, lines in pairs)
+        nll = sum(text_nll(emissions, lines).sum().item() for emissions, lines in pairs)
+        return {"text": sum(self.right(*pair) for pair in pairs) / count, "nll": nll / count}
 
-    def fit(self, net: StripNet) -> dict[str, Any]:
-        """Calibrate as `calibrate_strips` does."""
-        return calibrate_strips(self.said(net), self.composed)
+    def fit(self, net: LineNet) -> dict[str, Any]:
+        """Calibrate as `calibrate_lines` does."""
+        return calibrate_lines(self.said(net), self.composed)
 
 
-def digits_read(emissions: Tensor, steps: Tensor) -> list[NDArray[np.int64]]:
-    """The classes of the digits on the best path of each strip. The path takes the most probable class at each of the
-    strip's `steps`. Repetitions are merged, and blanks and separators are left out."""
+def texts_read(emissions: Tensor, steps: Tensor) -> list[str]:
+    """The text on the best path of each line. The path takes the most probable class at each of the line's `steps`.
+    Repetitions are merged, and blanks are left out."""
     path = emissions.detach().argmax(2).numpy()  # [B, T]
     path[np.arange(path.shape[1]) >= steps.numpy()[:, None]] = 0
-    new = np.diff(path, axis=1, prepend=0) != 0
-    return [classes[chosen] for classes, chosen in zip(path, new & (path > 0) & (path <= DIGITS), strict=True)]
+    new = (np.diff(path, axis=1, prepend=0) != 0) & (path > 0)
+    return ["".join(WRITING[place - 1] for place in classes[chosen]) for classes, chosen in zip(path, new, strict=True)]
 
 
 class CellTask(Composed):
@@ -292,6 +304,6 @@ class FinderTask(Orthogonalised):
 
 
 TASKS: dict[str, type[Task]] = {
-    "digits": OutlierTask, "numbers": NumberTask, "cells": CellTask, "finder": FinderTask,
+    "digits": OutlierTask, "lines": LineTask, "cells": CellTask, "finder": FinderTask,
 }  # fmt: skip
 """The tasks of the packaged networks, by name."""

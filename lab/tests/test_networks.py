@@ -1,4 +1,4 @@
-"""The networks of strips and cells of any width and of pictures of any size: what they answer, and their files."""
+"""The networks of lines and cells of any width and of pictures of any size: what they answer, and their files."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from lab import __main__ as lab
-from lab.recipes import cells, export, networks, strips
+from lab.recipes import cells, export, lines, networks
 from lab.recipes.export import TRIALS
-from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, CellNet, FinderNet, StripNet, in_half
-from lab.recipes.tasks import TASKS, CellTask, FinderTask, NumberTask
+from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, CellNet, FinderNet, LineNet, in_half
+from lab.recipes.tasks import TASKS, CellTask, FinderTask, LineTask
 from sumnist.errors import ConfigError, ImageError, RunError
 from sumnist.inference.alphabet import CELL_CLASSES, CHARACTERS
 from sumnist.inference.cells import CellReader
@@ -30,14 +30,14 @@ from sumnist.training.loop import train
 
 pytestmark = pytest.mark.long
 WIDTHS = (1, 2, 3, 4, 5, 30, 64, 149, 150, 151)
-"""Pixels of strips; one of each remainder of the four of a step."""
+"""Pixels of lines; one of each remainder of the four of a step."""
 
 
 @pytest.fixture(scope="module")
 def nets() -> dict[str, Any]:
     """Networks whose normalisations shift and scale, as those of trained ones do: zeros do not stay zeros."""
     torch.manual_seed(0)
-    nets = {"numbers": StripNet(), "cells": CellNet(), "finder": FinderNet()}
+    nets = {"lines": LineNet(), "cells": CellNet(), "finder": FinderNet()}
     for net in nets.values():
         for layer in net.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -78,7 +78,7 @@ def test_there_is_a_distribution_for_every_four_pixels_of_a_strip_and_for_every_
 
 @torch.no_grad()
 def test_a_strip_in_a_batch_of_wider_ones_is_read_as_alone_if_the_widths_are_told(nets: dict[str, Any]) -> None:
-    net = nets["numbers"]
+    net = nets["lines"]
     alone = [torch.rand(1, 1, 32, width) for width in WIDTHS]
     batch = torch.rand(len(WIDTHS), 1, 32, 160)  # behind a strip there may be anything
     for place, strip in enumerate(alone):
@@ -113,8 +113,9 @@ def test_networks_of_other_tasks_are_told_apart(nets: dict[str, Any], tmp_path: 
 @pytest.mark.parametrize(
     ("task", "shapes", "axes"),
     [
-        ("numbers", [(1, 1, 32, 1), (2, 1, 32, 5), (5, 1, 32, 151), (1, 1, 32, 1000)],
-         {"emissions": ["batch", "step", CLASSES], "is_number": ["batch"], "features": ["batch", "step", CHANNELS]}),
+        ("lines", [(1, 1, 32, 1), (2, 1, 32, 5), (5, 1, 32, 151), (1, 1, 32, 1000)],
+         {"emissions": ["batch", "step", 14], "is_number": ["batch"], "features": ["batch", "step", CHANNELS],
+          "alone": ["batch"], "written": ["batch", "step", CLASSES]}),
         pytest.param("cells", [(5, 1, 36, 30), (2, 1, 36, 183)],
                      {"kind": ["batch", len(CELL_CLASSES)], "features": ["batch", 176]}, marks=pytest.mark.long),
         pytest.param("finder", [(1, 1, 16, 16), (3, 1, 48, 80)], {}, marks=pytest.mark.long),
@@ -137,9 +138,12 @@ def test_a_file_gives_what_torch_gives_for_any_size_and_number_of_images(
             assert np.allclose(got, exact, atol=0.1)
         (compared, *_), (exact, *_) = found, spec.exact(image)
         assert torch.allclose(spec.probability(torch.from_numpy(compared)), spec.probability(exact), atol=0.02)
-        if task == "numbers":  # the probability that a step is a digit, by hand
+        if task == "lines":  # the probability that a step is a digit, by hand
             none = np.exp(found[0])[:, :, networks.NO_DIGIT].sum(2).prod(1)
             assert np.exp(found[1]) == pytest.approx(1 - none, abs=1e-5)
+            alone = np.exp(found[4])[:, :, networks.OF_NUMBERS]
+            assert np.exp(found[3]) == pytest.approx(alone.sum(2).prod(1), abs=1e-5)
+            assert np.exp(found[0]) == pytest.approx(alone / alone.sum(2, keepdims=True), abs=1e-4)
     halves = [tensor for tensor in onnx.load_from_string(file).graph.initializer if tensor.name.endswith(".half")]
     size = sum(parameter.numel() for parameter in nets[task].parameters())
     assert 0.9 * size < sum(np.prod(tensor.dims) for tensor in halves) <= size
@@ -150,12 +154,12 @@ def test_a_file_gives_what_torch_gives_for_any_size_and_number_of_images(
 def few(idx_folder: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: Callable[[pytest.MonkeyPatch], None]) -> Path:
     """Little is drawn, and little is held out. The folder of the images."""
     few_scenes(monkeypatch)
-    for module in (strips, cells):
-        monkeypatch.setattr(module, "DRAWN_DIGITS", 100)
+    monkeypatch.setattr(cells, "DRAWN_DIGITS", 100)
+    monkeypatch.setattr(lines, "HANDS", 20)
     for trial in TRIALS.values():
         monkeypatch.setattr(trial, "drawn", 200)
     monkeypatch.setattr(export, "RANGED", (2, 8))
-    for task in (NumberTask, CellTask, FinderTask):
+    for task in (LineTask, CellTask, FinderTask):
         monkeypatch.setattr(task, "held_batches", (2, 8, 1))
     for task in (CellTask, FinderTask):
         monkeypatch.setattr(task, "held_drawn", 100)
@@ -163,7 +167,7 @@ def few(idx_folder: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: Callable[
 
 
 @pytest.mark.parametrize(
-    ("task", "compared"), [("numbers", "134 strips"), ("cells", "132 cells"), ("finder", "67 scenes")]
+    ("task", "compared"), [("lines", "134 lines"), ("cells", "132 cells"), ("finder", "67 scenes")]
 )
 def test_a_run_is_exported_in_half_precision_and_in_8_bits(
     task: str, compared: str, few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -1,4 +1,4 @@
-"""The recipes of strips, cells and scenes: batches, losses, figures, calibration; Muon beside the singular value
+"""The recipes of lines, cells and scenes: batches, losses, figures, calibration; Muon beside the singular value
 decomposition and AdamW."""
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch.nn import functional
 import lab.__main__ as program
 from ctc_oracle import log_prob
 from lab.recipes import calibrate as fitting
-from lab.recipes import cells, strips, texts
+from lab.recipes import cells, lines
 from lab.recipes import tasks as recipes
+from lab.recipes.lines import WRITING, LineBatch
 from lab.recipes.muon import Muon, orthogonal
-from lab.recipes.networks import CellNet, text_nll
-from lab.recipes.settings import Composition, StripTraining
-from lab.recipes.strips import StripBatch
-from lab.recipes.tasks import TASKS, CellTask, Composed, FinderTask, NumberTask
+from lab.recipes.networks import CLASSES, CellNet, text_nll
+from lab.recipes.settings import Composition, LineTraining
+from lab.recipes.tasks import TASKS, CellTask, Composed, FinderTask, LineTask
 from sumnist.errors import ConfigError
 from sumnist.training.devices import ProcessGroup
 from sumnist.training.loop import train, training_step
@@ -37,9 +37,10 @@ pytestmark = pytest.mark.long
 def few(monkeypatch: pytest.MonkeyPatch, few_scenes: Callable[[pytest.MonkeyPatch], None]) -> None:
     """Few characters to compose of, and few batches to measure on."""
     few_scenes(monkeypatch)
-    monkeypatch.setattr(strips, "DRAWN_DIGITS", 100)
+    monkeypatch.setattr(lines, "HANDS", 20)
     monkeypatch.setattr(cells, "DRAWN_DIGITS", 100)
-    monkeypatch.setattr(NumberTask, "held_batches", (2, 8, 1))
+    monkeypatch.setattr(LineTask, "held_batches", (2, 8, 1))
+    monkeypatch.setattr(LineTask, "held_drawn", 20)
     for task in (CellTask, FinderTask):
         monkeypatch.setattr(task, "held_batches", (2, 16, 1))
         monkeypatch.setattr(task, "held_drawn", 100)
@@ -57,7 +58,7 @@ def config_of(idx_folder: Path) -> Callable[[str], Composition]:
     return config
 
 
-@pytest.mark.parametrize("task", ["numbers", "cells", "finder"])
+@pytest.mark.parametrize("task", ["lines", "cells", "finder"])
 def test_a_run_that_was_stopped_comes_to_the_weights_that_it_would_have_had(
     task: str, idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -82,7 +83,7 @@ def test_a_run_that_was_stopped_comes_to_the_weights_that_it_would_have_had(
 
 @pytest.mark.parametrize(
     ("kind", "name", "strengths", "wanted"),
-    [(NumberTask, "numbers", (0.5, 0.75), "a strip"), (CellTask, "cells", (1.0, 1.0), "two cells"),
+    [(LineTask, "lines", (0.5, 0.75), "a line"), (CellTask, "cells", (1.0, 1.0), "two cells"),
      (FinderTask, "finder", (0.7, 0.75), "two scenes")],
 )  # fmt: skip
 def test_the_batches_of_an_epoch_are_new_ones_and_processes_share_them(
@@ -113,45 +114,44 @@ def test_the_batches_of_an_epoch_are_new_ones_and_processes_share_them(
 
 
 def emissions_of_classes(*paths: list[int]) -> torch.Tensor:
-    """Emissions `[B, T, 14]` whose best path is the one given."""
-    return functional.one_hot(torch.tensor(paths), 14).float().log_softmax(2)
+    """Emissions `[B, T, 33]` whose best path is the one given."""
+    return functional.one_hot(torch.tensor(paths), CLASSES).float().log_softmax(2)
 
 
-def batch_of(written: list[list[int]], steps: list[int]) -> StripBatch:
-    return StripBatch(
-        torch.zeros(len(written), 1, 32, 4 * max(steps)), torch.tensor([one for classes in written for one in classes]),
-        torch.tensor([len(classes) for classes in written]), 4 * torch.tensor(steps),
+def batch_of(texts: list[str], steps: list[int]) -> LineBatch:
+    classes = [[WRITING.index(character) + 1 for character in text] for text in texts]
+    return LineBatch(
+        torch.zeros(len(texts), 1, 32, 4 * max(steps)), torch.tensor([one for text in classes for one in text]),
+        torch.tensor([len(text) for text in texts]), 4 * torch.tensor(steps),
     )  # fmt: skip
 
 
 def test_the_loss_is_that_of_the_exact_scoring_of_the_empty_text_too() -> None:
     torch.manual_seed(0)
-    emissions = torch.randn(3, 9, 14).log_softmax(2)
-    batch = batch_of([[2, 2, 11, 6], [], [14 - 1]], [9, 7, 5])
+    emissions, texts = torch.randn(3, 9, CLASSES).log_softmax(2), ["11.5", "", "÷"]
+    batch = batch_of(texts, [9, 7, 5])
     expected = [
-        -log_prob(emissions[place, :steps].numpy(), [text])[0]
-        for place, (text, steps) in enumerate(zip(batch.texts(), [9, 7, 5], strict=True))
+        -log_prob(emissions[place, :steps].numpy(), [text], WRITING)[0]
+        for place, (text, steps) in enumerate(zip(texts, [9, 7, 5], strict=True))
     ]
-    assert batch.texts() == ["11.5", "", "-"]
+    assert batch.texts() == texts
     assert text_nll(emissions, batch).tolist() == pytest.approx(expected, rel=1e-5)
-    no_path = batch_of([[3, 3]], [2])
-    assert text_nll(torch.zeros(1, 2, 14).log_softmax(2), no_path).item() == 0
+    assert text_nll(torch.zeros(1, 2, CLASSES).log_softmax(2), batch_of(["22"], [2])).item() == 0  # no path
 
 
-def test_the_best_path_is_read_without_repetitions_blanks_and_separators_and_is_right_whatever_these() -> None:
+def test_the_best_path_is_read_without_repetitions_and_blanks_and_no_step_beyond_the_line_counts() -> None:
     emissions = emissions_of_classes([0, 2, 2, 0, 2, 11, 6, 6], [1, 1, 13, 1, 0, 0, 9, 9], [0] * 8)
-    read = recipes.digits_read(emissions, torch.tensor([8, 5, 8]))
-    assert [classes.tolist() for classes in read] == [[2, 2, 6], [1, 1], []]
-    emissions = emissions_of_classes([2, 11, 3, 0], [2, 0, 3, 0], [2, 3, 4, 0], [0, 0, 12, 0])
-    assert NumberTask.right(emissions, batch_of([[2, 3], [2, 12, 3], [2, 3], []], [4] * 4)) == 3
+    texts = recipes.texts_read(emissions, torch.tensor([8, 5, 8]))
+    assert texts == ["11.5", "0'0", ""]
+    assert LineTask.right(emissions, batch_of(["11.5", "0'08", ""], [8, 5, 8])) == 2
 
 
 def test_two_hundred_steps_on_single_digits_teach_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "LENGTHS", (1.0,) + (0.0,) * 11)
-    monkeypatch.setattr(NumberTask, "held_batches", (2, 64, 1))
-    small = StripTraining(epochs=1, strips=12_800, batch_size=64, lr=1e-2, ema=0.9, threads=1)
-    row = train(small, tmp_path, progress=False, task=NumberTask).metrics[-1]
-    assert row["validation_number"] > 0.25  # who reads nothing is right where there is no number: on one of eight
+    monkeypatch.setattr(lines, "TEXTS", (*lines.TEXTS[:1], (0.02, lambda random: "")))
+    monkeypatch.setattr(LineTask, "held_batches", (2, 64, 1))
+    small = LineTraining(epochs=1, strips=12_800, batch_size=64, lr=1e-2, ema=0.9, threads=1)
+    row = train(small, tmp_path, progress=False, task=LineTask).metrics[-1]
+    assert row["validation_text"] > 0.25  # who reads nothing is right where nothing is written: on one of eight
     assert row["validation_nll"] < 2.4  # what guessing costs
 
 
@@ -175,31 +175,27 @@ def test_the_temperature_of_cells_is_the_best_of_a_fine_grid_and_the_figures_are
     assert fitted["box"] == pytest.approx(of_boxes.double().mean().item())
 
 
-def batch(random: np.random.Generator, count: int, heat: float) -> tuple[Tensor, StripBatch]:
-    """Strips of one digit, or of none, each of three steps, and logits that say which, `heat` times as sharp as they
+def batch(random: np.random.Generator, count: int, heat: float) -> tuple[Tensor, LineBatch]:
+    """Lines of one digit, or of none, each of three steps, and logits that say which, `heat` times as sharp as they
     should be."""
-    scores = np.zeros((count, 3, 14))
+    scores = np.zeros((count, 3, CLASSES))
     scores[:, ::2, 0] = 12.0  # blank before and after
-    scores[:, 1] = random.normal(0, 4.0, (count, 14))
+    scores[:, 1] = random.normal(0, 4.0, (count, CLASSES))
     scores[:, 1, 11:] = -12.0  # no signs
     odds = np.exp(scores[:, 1])
     drawn = (np.cumsum(odds / odds.sum(1, keepdims=True), 1) > random.random((count, 1))).argmax(1)
-    there = drawn > 0
-    strips = StripBatch(
-        torch.zeros(count, 1, 32, 12), torch.from_numpy(drawn[there]), torch.from_numpy(there.astype(np.int64)),
-        torch.full((count,), 12),
-    )  # fmt: skip
-    return torch.from_numpy(heat * scores).float().log_softmax(2), strips
+    batch = batch_of([WRITING[place - 1] if place else "" for place in drawn.tolist()], [3] * count)
+    return torch.from_numpy(heat * scores).float().log_softmax(2), batch
 
 
 @pytest.mark.parametrize("heat", [0.5, 1.0, 2.0])
 def test_the_temperature_undoes_how_much_too_sharp_the_logits_are_and_what_is_accepted_is_right(heat: float) -> None:
     random = np.random.default_rng(5)
-    logits, strips = zip(*(batch(random, 500, heat) for _ in range(4)), strict=True)
-    fitted = fitting.calibrate_strips(logits, strips)
+    logits, batches = zip(*(batch(random, 500, heat) for _ in range(4)), strict=True)
+    fitted = fitting.calibrate_lines(logits, batches)
     assert fitted["temperature"] == pytest.approx(heat, rel=0.1)
     assert fitted["nll"] <= fitted["nll_before"]
-    assert fitted["strips"] == 2000
+    assert fitted["lines"] == 2000
     assert 0 < fitted["accepted"] < 1
     assert fitted["right"] < fitting.RIGHT <= fitted["right_of_accepted"]
 

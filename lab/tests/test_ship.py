@@ -16,11 +16,11 @@ from lab.evidence import RESULTS
 from lab.recipes import cells as cells_module
 from lab.recipes import pens
 from lab.recipes.cells import PRIORS
-from lab.recipes.settings import CellTraining, StripTraining
+from lab.recipes.settings import CellTraining
 from lab.recipes.tasks import CellTask
 from lab.records import row_of, same
 from lab.study.rows import read_jsonl
-from sumnist.config import Run, Training, preset
+from sumnist.config import Training, preset
 from sumnist.files import CELLS, NUMBERS
 from sumnist.inference.cells import CellReader
 from sumnist.inference.reader import Reader
@@ -101,18 +101,11 @@ def test_cells_are_calibrated_measured_once_and_installed_and_a_network_below_th
     assert into.read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    ("file", "template", "recipe", "largest"),
-    [(NUMBERS, "number", StripTraining(threads=1), ship.LARGEST_NUMBERS),
-     (CELLS, "cell", CellTraining(threads=1), ship.LARGEST_CELLS)],
-)  # fmt: skip
-def test_a_packaged_network_is_of_its_preset_keeps_its_size_and_has_the_card_that_the_script_writes(
-    file: Path, template: str, recipe: Run, largest: int
-) -> None:
-    about = ABOUT[file]
-    assert about["bytes"] == file.stat().st_size <= largest
-    assert file.with_suffix(".md").read_text(encoding="utf-8") == ship.card(template, **about)
-    assert same(about["config"], row_of(recipe, **ship.NAMED[template]), {"seed"})
+def test_the_packaged_network_of_cells_is_of_its_preset_and_has_the_card_that_the_script_writes() -> None:
+    about = ABOUT[CELLS]
+    assert about["bytes"] == CELLS.stat().st_size <= ship.LARGEST_CELLS
+    assert CELLS.with_suffix(".md").read_text(encoding="utf-8") == ship.card("cell", **about)
+    assert same(about["config"], row_of(CellTraining(threads=1), **ship.NAMED["cell"]), {"seed"})
 
 
 def test_the_packaged_network_of_cells_keeps_its_bar_and_has_its_row_and_the_priors_of_its_training() -> None:

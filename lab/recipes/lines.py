@@ -1,0 +1,698 @@
+"""Compose lines of writing: pictures of what people write where numbers stand, made while a network learns to read.
+
+A line is chosen as a text (`text_of`), written by one hand (`written`), put on paper and seen by a camera (`pictured`),
+and then prepared as the reader prepares what it is shown (`line_of`). Nothing of it is removed: borders, rulings,
+neighbours and shadows are there for the network to see. The target of a line is its text in the characters of
+`WRITING`.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import defaultdict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import matplotlib
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from lab.recipes.glyphs import Watch
+from lab.recipes.hands import Hand, Part, Points, Random, Strokes, drawn_hand, hands_in, pen_hands
+from sumnist.data.mnist import DigitSet
+from sumnist.data.pen_digits import WRITERS
+from sumnist.inference.alphabet import HEIGHT, STEP
+from sumnist.inference.numbers import WIDEST
+
+WRITING = "0123456789.,'-+×÷/:=%()<>≈¤?#~ "
+"""The characters of a line, in the order of their classes, from 1; class 0 is the blank of CTC. `¤` is a sign of a
+currency, `?` other writing, `#` a number that is struck out, `~` a filler of an empty box, and a space a wide gap."""
+LEAST_CONTRAST = 0.06
+"""The least difference between ink and ground that is stretched to the whole range."""
+FINE = 4
+"""Resolution at which ink is drawn, as a multiple of the line's."""
+HIGH = HEIGHT * FINE
+EM = 40
+"""Height of a printed digit in pixels of its image."""
+REAL_SHARE, NEIGHBOUR_SHARE = 0.1, 0.12
+"""Shares of the lines: strings as someone wrote them; lines with ink of another line at an edge."""
+HANDS, ROUND = 400, 16
+"""`HANDS`: how many hands are drawn. `ROUND`: batches that are composed together and share out their lines by width."""
+Grey = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A composed line: its picture as the network sees it, float32 `[HEIGHT, W]`, and its text."""
+
+    picture: Grey
+    text: str
+
+    @property
+    def width(self) -> int:
+        """The width of the picture in pixels."""
+        return int(self.picture.shape[1])
+
+
+# What is written.
+
+
+def number(random: Random, most: int = 8) -> str:
+    """A whole number, some of them round or with repeated digits."""
+    count = 1 + int(min(most - 1, random.geometric(0.35) - 1))
+    digits = random.integers(0, 10, count)
+    if random.random() < 0.15:
+        digits[random.integers(0, count) :] = 0
+    if random.random() < 0.12:
+        digits[:] = digits[0]
+    if count > 1 and digits[0] == 0 and random.random() < 0.8:
+        digits[0] = random.integers(1, 10)
+    return "".join(map(str, digits))
+
+
+def amount(random: Random) -> str:
+    """A number with thousands and decimals, as some country writes it."""
+    thousands, decimal = [(".", ","), (",", "."), ("'", "."), ("", "."), ("", ",")][random.integers(5)]
+    whole = number(random, 7)
+    if thousands and len(whole) > 3:
+        whole = re.sub(r"(?<=\d)(?=(\d{3})+$)", thousands, whole)
+    places = random.choice([0, 1, 2, 2, 3])
+    cents = "" if not places else decimal + "".join(map(str, random.integers(0, 10, places)))
+    return whole + cents
+
+
+def value(random: Random) -> str:
+    """A number or an amount."""
+    return number(random, 4) if random.random() < 0.8 else amount(random)
+
+
+def expression(random: Random) -> str:
+    """A sum, product or quotient, most of them with an equals sign, some with brackets or an answer."""
+    signs = "+-×÷/:"
+    parts = [value(random)]
+    for _ in range(random.choice([1, 1, 1, 1, 2, 2, 3])):
+        parts += [signs[random.choice(6, p=[0.3, 0.25, 0.2, 0.1, 0.05, 0.1])], value(random)]
+    if len(parts) > 3 and random.random() < 0.4:
+        parts[0], parts[2] = "(" + parts[0], parts[2] + ")"
+    ending = random.random()
+    sign = "=" if random.random() < 0.9 else "<>≈"[random.integers(3)]
+    return "".join(parts) + ("" if ending < 0.25 else sign if ending < 0.35 else sign + value(random))
+
+
+def date(random: Random) -> str:
+    """A day, month and year in some order."""
+    width = random.integers(1, 3)
+    day, month = (str(random.integers(1, most)).zfill(width) for most in (32, 13))
+    year = f"{random.choice(['', '', '19', '20'])}{random.integers(0, 100):02d}"
+    sign = "/.-"[random.choice(3, p=[0.5, 0.3, 0.2])]
+    orders = (day, month, year), (day, month), (year, month, day)
+    return sign.join(orders[random.choice(3, p=[0.75, 0.15, 0.1])])
+
+
+def clock(random: Random) -> str:
+    """A time, some with seconds."""
+    parts = [random.integers(0, 24), *random.integers(0, 60, 1 + (random.random() < 0.2))]
+    return ":".join(str(parts[0]) if place == 0 else f"{part:02d}" for place, part in enumerate(parts))
+
+
+def fraction(random: Random) -> str:
+    """A fraction, some with a whole number before it."""
+    whole = f"{random.integers(1, 30)} " if random.random() < 0.15 else ""
+    return f"{whole}{number(random, 3)}/{number(random, 3)}"
+
+
+def telephone(random: Random) -> str:
+    """Groups of digits with dashes, brackets or gaps."""
+    groups = ("".join(map(str, random.integers(0, 10, count))) for count in (3, random.integers(3, 5), 4))
+    forms = "({}) {}-{}", "{}-{}-{}", "{1}-{2}", "{} {} {}", "{}/{}{}"
+    return forms[random.integers(len(forms))].format(*groups)
+
+
+def filled(*forms: str) -> Callable[[Random], str]:
+    """A function that chooses one of some forms, and puts a value in each of its places."""
+    return lambda random: re.sub("_", lambda _: value(random), forms[random.integers(len(forms))])
+
+
+TEXTS: tuple[tuple[float, Callable[[Random], str]], ...] = (
+    (0.13, lambda random: str(random.integers(0, 10))),
+    (0.30, lambda random: number(random, 12)),
+    (0.09, amount),
+    (0.05, filled("-_", "+_", "¤_", "_¤", "=_", "_.-", "_=")),
+    (0.12, expression),
+    (0.045, date),
+    (0.025, clock),
+    (0.035, fraction),
+    (0.025, filled("_%")),
+    (0.025, telephone),
+    (0.05, filled("_ _", "_ _ _", "_ _ _ _")),
+    (0.02, lambda random: f"{random.integers(1, 30)}{').'[random.integers(2)]} {expression(random)}"),
+    (0.03, filled("?", "?", "?", "?", "? ?")),
+    (0.03, filled("? _", "_ ?", "_?", "?_")),
+    (0.04, filled("#", "#", "# _", "_ #")),
+    (0.03, filled("~")),
+    (0.03, filled("")),
+    (0.015, filled("_-_")),
+    (0.02, lambda random: "".join(random.choice([*"0123456789.,'-+×÷/:=%()"], random.integers(1, 10)))),
+)
+"""Kinds of texts, with their relative shares: a digit, a number, an amount, a number with a sign, a sum, a date, a
+time, a fraction, a percentage, a telephone number, several numbers, a numbered sum, words, a number beside words, a
+number that is struck out, a filler, nothing, a range, and any characters."""
+
+
+def text_of(random: Random) -> str:
+    """The text of a line. `?` is a word and `#` a number that is struck out."""
+    shares = np.array([share for share, _ in TEXTS])
+    return TEXTS[random.choice(len(TEXTS), p=shares / shares.sum())][1](random)
+
+
+# How it is written.
+
+
+class Writers:
+    """All hands that lines are written by.
+
+    Args:
+        people: Hands with pen strokes, by name; those of one source begin with its name and a colon.
+        drawn_hands: Hands that write in drawn ways.
+        images: MNIST's images, uint8 `[N, 28, 28]`.
+        digits: Their digits.
+    """
+
+    def __init__(
+        self, people: dict[str, Hand], drawn_hands: list[Hand], images: Bytes, digits: NDArray[np.int64]
+    ) -> None:
+        self.fonts, self.drawn = printed_hands(), drawn_hands
+        self.people = [hand for hand in people.values() if sum(map(len, hand.ways.values())) >= 5]
+        self.with_strings = [hand for hand in people.values() if hand.strings]
+        self.images, self.of_digit = images, [np.flatnonzero(digits == digit) for digit in range(10)]
+        self.having: dict[str, list[Hand]] = defaultdict(list)
+        for hand in self.people:
+            for character in hand.ways:
+                self.having[character].append(hand)
+
+    def way(self, hand: Hand, spare: Hand, character: str, random: Random) -> Strokes:
+        """How a hand writes a character; how someone else does, if this hand lacks it."""
+        ways = hand.ways.get(character)
+        if not ways:
+            others = self.having[character]
+            use_spare = spare.ways.get(character) and (not others or random.random() < 0.3)
+            ways = spare.ways[character] if use_spare else others[random.integers(len(others))].ways[character]
+        return ways[random.integers(len(ways))]
+
+
+def varied(strokes: Strokes, random: Random, loose: float) -> Strokes:
+    """Strokes bent by slow waves, stretched and turned a little."""
+    phase, often = random.uniform(0, 6.3, 2), random.uniform(1.5, 5, 2)
+    high = random.normal(0, 0.035 * loose, 2)
+    turn, wide = random.normal(0, 0.05 * loose), np.exp(random.normal(0, 0.08 * loose))
+    matrix = np.array([[wide, -turn], [turn, 1]], np.float32)
+    return [
+        (stroke + (high * np.sin(often * stroke[:, ::-1] + phase)).astype(np.float32)) @ matrix.T for stroke in strokes
+    ]
+
+
+@dataclass
+class Placed:
+    """Characters on their way to a canvas: strokes in ems, and MNIST images with the (x, y, scale) of their places."""
+
+    strokes: list[tuple[Strokes, float]]
+    images: list[tuple[NDArray[np.uint8], float, float, float]]
+    left: float
+    right: float
+
+
+def written(writers: Writers, text: str, random: Random) -> Placed:
+    """Write a text on the line y = 0, in heights of a digit."""
+    source = random.random()
+    from_images = source < 0.28
+    font = writers.fonts[random.integers(len(writers.fonts))] if 0.28 < source < 0.38 and "#" not in text else {}
+    printed = len(text) if "=" not in text or random.random() < 0.4 else text.rindex("=") + 1
+    spare = writers.drawn[random.integers(len(writers.drawn))]
+    hand = spare if source > 0.82 else writers.people[random.integers(len(writers.people))]
+    loose = random.uniform(0.3, 1.5)
+    gap = [random.uniform(-0.12, 0.03), random.uniform(0.02, 0.3), random.uniform(0.3, 0.6)][
+        random.choice(3, p=[0.3, 0.55, 0.15])
+    ]
+    uneven, wobble, climb = random.uniform(0.01, 0.08), random.uniform(0.01, 0.07), random.normal(0, 0.02)
+    wide, thousands = random.uniform(0.75, 1.3), random.uniform(0.15, 0.4) * (random.random() < 0.2)
+    placed = Placed([], [], 0.0, 0.0)
+    x, struck = 0.0, []
+    characters = spelt_out(text, random)
+    for place, (character, target) in enumerate(characters):
+        if character == " ":
+            x += random.uniform(0.9, 2.5)
+            continue
+        size = float(np.exp(random.normal(0, uneven)))
+        y = random.normal(0, wobble) + climb * place
+        room = random.normal(gap, 0.04)
+        if character in font and place < printed:
+            image, top = font[character]
+            placed.images.append((image, x, top, 1 / EM))
+            x += image.shape[1] / EM + (gap if gap > 0 else 0.04)
+            placed.right = max(placed.right, x)
+            continue
+        if character.isdigit() and from_images:
+            image = writers.images[random.choice(writers.of_digit[int(character)])]
+            rows, columns = np.flatnonzero(image.max(1) > 64), np.flatnonzero(image.max(0) > 64)
+            scale = size / max(rows[-1] + 1 - rows[0], 14)
+            broad = (columns[-1] + 1 - columns[0]) * scale * wide
+            placed.images.append((image, x - columns[0] * scale * wide, y - (rows[-1] + 1) * scale, scale))
+            width = broad
+        else:
+            strokes = varied(writers.way(hand, spare, character, random), random, loose)
+            points = np.concatenate(strokes)
+            left, right = float(points[:, 0].min()), float(points[:, 0].max())
+            strokes = [(stroke - (left, 0)) * (size * wide, size) + (x, y) for stroke in strokes]
+            placed.strokes.append((strokes, size))
+            width = (right - left) * size * wide
+        if target == "#":
+            struck.append((x, x + width))
+        if character in ".,'-:=+×÷" or (place + 1 < len(characters) and characters[place + 1][0] in ".,'-:=+×÷"):
+            room = max(room, 0.04) + random.uniform(0, 0.15)
+        following = len(characters) - 1 - place
+        if thousands and target.isdigit() and text.isdigit() and following and following % 3 == 0:
+            room += thousands
+        x += max(width + room, 0.12)
+        placed.right = max(placed.right, x - room)
+    if struck:
+        placed.strokes.append((struck_through(struck[0][0], struck[-1][1], random), 1.0))
+    return placed
+
+
+def printed_hands() -> list[dict[str, tuple[Bytes, float]]]:
+    """For each font that comes with matplotlib, the image of each character, light on dark, and where its top is."""
+    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    hands = []
+    for file in sorted(folder.glob("*.ttf")):
+        if not re.match(r"DejaVuS|STIXGeneral|cm(r|ss|tt|b)10", file.stem) or "Display" in file.stem:
+            continue
+        font = ImageFont.truetype(str(file), 52)
+        high = -font.getbbox("8", anchor="ls")[1]
+        font = ImageFont.truetype(str(file), round(52 * EM / high))
+        glyphs = {}
+        for character in WRITING.rstrip(" ~#?¤"):
+            left, top, right, bottom = font.getbbox(character, anchor="ls")
+            if (character in "×÷≈" and file.stem.startswith("cm")) or right <= left or bottom <= top:
+                continue
+            image = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
+            ImageDraw.Draw(image).text((1 - left, 1 - top), character, fill=255, font=font, anchor="ls")
+            glyphs[character] = np.asarray(image), (top - 1) / EM
+        hands.append(glyphs)
+    return hands
+
+
+def spelt_out(text: str, random: Random) -> list[tuple[str, str]]:
+    """Each character to write, and the character of the text that it stands for: a word has letters, a struck number
+    digits."""
+    parts: list[tuple[str, str]] = []
+    for character in text:
+        if character == "?":
+            parts += [("?", "?")] * int(random.integers(1 if random.random() < 0.2 else 2, 9))
+        elif character == "#":
+            parts += [(one, "#") for one in number(random, 6)]
+        else:
+            parts.append((character, character))
+    return parts
+
+
+def struck_through(left: float, right: float, random: Random) -> Strokes:
+    """Bars, a cross or a zigzag over what stands between two places."""
+    left, right = left - random.uniform(0, 0.3), right + random.uniform(0, 0.3)
+    kind = random.random()
+    if kind < 0.4:
+        count = int(random.integers(1, 3)) if right - left > 1.2 else int(random.integers(2, 4))
+        ends = -random.uniform(0.3, 0.7, (count, 2))
+        return [np.array([[left, a], [right, b]], np.float32) for a, b in ends]
+    if kind < 0.6:
+        return [np.array([[left, -a], [right, -1 + a]], np.float32) for a in (random.uniform(-0.1, 0.2), 1.0)]
+    teeth = int(random.integers(3, 12))
+    x = np.linspace(left, right, teeth) + random.normal(0, 0.05, teeth)
+    y = np.where(np.arange(teeth) % 2, -0.85, -0.1) + random.normal(0, 0.1, teeth)
+    return [np.stack([x, y], 1).astype(np.float32)]
+
+
+def real_string(writers: Writers, random: Random) -> tuple[str, Placed] | None:
+    """A whole text that someone wrote, with its strokes."""
+    if not writers.with_strings:
+        return None
+    hand = writers.with_strings[random.integers(len(writers.with_strings))]
+    text, strokes = hand.strings[random.integers(len(hand.strings))]
+    points = np.concatenate(strokes)
+    if not set(text) <= set(WRITING) or np.ptp(points[:, 0]) < 0.25 * len(text) * np.ptp(points[:, 1]):  # several lines
+        return None
+    low, high = np.quantile(points[:, 1], (0.02, 0.98))
+    em = max(float(high - low), 1.0) * (0.75 if set(text) & set("()/,") else 0.95)
+    moved = [((stroke - (points[:, 0].min(), high)) / em).astype(np.float32) for stroke in strokes]
+    wide = float(np.exp(random.normal(0, 0.1)))
+    moved = [stroke * (wide, 1) for stroke in moved]
+    return text, Placed([(moved, 1.0)], [], 0.0, float(np.ptp(points[:, 0])) / em * wide)
+
+
+# How it is drawn.
+
+
+def drawn(placed: Placed, text: str, random: Random) -> Bytes:
+    """The ink of a line, `[HIGH, W]`, with room around it."""
+    slant = random.normal(0.08, 0.2) if placed.strokes and not placed.images else random.normal(0, 0.12)
+    if any(image.shape != (28, 28) for image, *_ in placed.images):
+        slant = random.normal(0, 0.03)
+    points = [point for strokes, _ in placed.strokes for point in strokes]
+    tops = [float(one[:, 1].min()) for one in points] + [y for _, _, y, _ in placed.images]
+    bottoms = [float(one[:, 1].max()) for one in points] + [
+        min(0.3, y + len(image) * scale) for image, _, y, scale in placed.images
+    ]
+    top, bottom = min(tops, default=-1.0), max(bottoms, default=0.0)
+    high = max(bottom - top, 0.5 if not text or set(text) <= set("-.,'=~:+×÷") else 0.8)
+    share = 0.28 + 0.7 * random.beta(2.6, 1.4)
+    em = HIGH * share / high
+    free = HIGH - em * (bottom - top)
+    base = -top * em + free * random.uniform(-0.03, 1.03)
+    margins = HIGH * np.where(random.random(2) < 0.15, random.uniform(0.4, 1.8, 2), random.uniform(0.02, 0.45, 2))
+    lean = abs(slant) * high * em / 2
+    steps = len(text) + sum(a == b for a, b in pairwise(text)) + 1
+    needed = steps * STEP * FINE * 1.1
+    inner = (placed.right - placed.left) * em
+    spread = max(1.0, (needed - margins.sum()) / max(inner, 1.0)) if inner > 0 else 1.0
+    spread = min(spread, 1.6)
+    wide = int(max(inner * spread + margins.sum() + 2 * lean, needed, HIGH * 0.4))
+    if not text:
+        wide = int(HIGH * random.uniform(0.4, 4))
+    canvas = np.zeros((HIGH, wide), np.uint8)
+    start = margins[0] + lean
+    matrix = np.array([[em * spread, -slant * em], [0, em]], np.float32)
+    shift = np.array([start - placed.left * em * spread, base], np.float32)
+    pen = em * (0.03 + 0.17 * random.beta(1.8, 3))
+    for image, x, y, scale in placed.images:
+        stamped(canvas, image, (x, y, scale), matrix, shift, pen, random)
+    for strokes, _ in placed.strokes:
+        width = max(1, round(pen * random.uniform(0.9, 1.1)))
+        lines = [np.rint((stroke @ matrix.T + shift) * 16).astype(np.int32) for stroke in strokes]
+        cv2.polylines(canvas, lines, False, 255, width, cv2.LINE_8, 4)
+        for line in lines:
+            if len(line) < 3 and np.ptp(line, 0).max() < 16 * width:
+                cv2.circle(canvas, tuple(map(int, line[0])), 16 * max(1, round(width * 0.55)), 255, -1, cv2.LINE_8, 4)
+    return warped(canvas, random) if random.random() < 0.3 else canvas
+
+
+def stamped(
+    canvas: Bytes, image: Bytes, place: tuple[float, float, float], matrix: Points, shift: Points, pen: float,
+    random: Random,
+) -> None:  # fmt: skip
+    """Put one of MNIST's images on the canvas, its strokes about as wide as the pen's."""
+    x, y, scale = place
+    grow = matrix @ np.array([[scale, 0], [0, scale]], np.float32)
+    turn = random.normal(0, 0.06) * (image.shape == (28, 28))
+    grow = grow @ np.array([[1, -turn], [turn, 1]], np.float32)
+    move = matrix @ np.array([x, y], np.float32) + shift
+    high, wide = image.shape
+    corners = grow @ np.array([[0, wide, 0, wide], [0, 0, high, high]]) + move[:, None]
+    left = max(0, int(corners[0].min()) - 4)
+    part = canvas[:, left : max(left + 1, int(corners[0].max()) + 5)]
+    move[0] -= left
+    size = part.shape[1], part.shape[0]
+    if not part.size:
+        return
+    ink = cv2.warpAffine(image, np.column_stack([grow, move]), size, flags=cv2.INTER_CUBIC)
+    is_printed = image.shape != (28, 28)
+    stroke = 2.6 * scale * float(matrix[1, 1])  # about the width of MNIST's pen
+    pen = stroke if is_printed else pen
+    off = round((stroke - pen) / 2)
+    off = min(off, int(stroke * 0.3))
+    if off > 0:
+        ink = cv2.erode(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * off + 1, 2 * off + 1)))
+        ink = cv2.convertScaleAbs(ink, alpha=random.uniform(1.2, 2.2))
+    elif off < -1:
+        off = min(-off, max(1, int(stroke * 0.4)))
+        ink = cv2.dilate(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * off + 1, 2 * off + 1)))
+    np.maximum(part, ink, out=part)
+
+
+def warped(ink: Bytes, random: Random) -> Bytes:
+    """Ink moved by a smooth random field."""
+    high, wide = ink.shape
+    cell = HIGH // 2
+    field = random.normal(0, random.uniform(0.5, 3.5), (high // cell + 2, wide // cell + 2, 2)).astype(np.float32)
+    away = cv2.resize(field, (wide, high), interpolation=cv2.INTER_CUBIC)
+    x, y = away[..., 0] + np.arange(wide, dtype=np.float32), away[..., 1] + np.arange(high, dtype=np.float32)[:, None]
+    return cv2.remap(ink, x, y, cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+
+
+# Paper and camera.
+
+
+def pictured(inked: Bytes, others: Bytes | None, random: Random, strength: float = 1.0) -> Grey:
+    """The picture that a camera or scanner takes of ink on paper, float32 `[h, w]` in [0, 1].
+
+    Args:
+        inked: The ink, `[HIGH, W]`.
+        others: Ink of another line, of which a part may enter at the edges; None for none.
+        random: The random values.
+        strength: Multiplies the shares of effects.
+    """
+
+    def chance(share: float) -> bool:
+        return bool(random.random() < share * strength)
+
+    prints = np.zeros_like(inked)
+    high, wide = inked.shape
+    if chance(0.22):
+        ruled(prints, random)
+    if chance(0.3):
+        framed(prints, random)
+    if others is not None and chance(0.12):
+        entering(prints, others, random)
+    # Seen at some resolution.
+    seen = int(HEIGHT * np.exp(random.uniform(np.log(0.42), np.log(2.2)))) if chance(0.7) else HEIGHT * 2
+    size = max(4, round(wide * seen / high)), seen
+    ink, printed = (
+        cv2.resize(one, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255 for one in (inked, prints)
+    )
+    high, wide = ink.shape
+    contrast = random.uniform(0.08, 0.3) if chance(0.15) else random.uniform(0.3, 1.0)
+    paper: Grey = np.ones(ink.shape, np.float32)
+    if chance(0.35):
+        patterned(paper, random, 0.45 * contrast)
+    if chance(0.35):
+        slope = random.normal(0, 0.02 + 0.25 * contrast, 2)
+        y, x = np.ogrid[-0.5 : 0.5 : high * 1j, -0.5 : 0.5 : wide * 1j]
+        paper *= (1 + slope[0] * x + slope[1] * y).astype(np.float32)
+    if chance(0.08):
+        x = np.arange(wide) - random.uniform(0, wide)
+        paper *= (1 - random.uniform(0.1, 0.8) * contrast / (1 + np.exp(-x / random.uniform(0.5, 15)))).astype(
+            np.float32
+        )
+    if chance(0.07):
+        cell = max(3, high // 6)
+        gone = random.random((high // cell + 2, wide // cell + 2)).astype(np.float32)
+        ink = ink * (1 - random.uniform(0.3, 0.7) * cv2.resize(gone, (wide, high)))
+    light = random.uniform(max(0.35, contrast), 1.0)
+    print_contrast = contrast * random.uniform(0.2, 1.1)
+    picture = light * paper * (1 - np.maximum(ink * contrast / light, printed * print_contrast / light))
+    if chance(0.35):
+        picture = cv2.GaussianBlur(picture, (0, 0), random.uniform(0.3, 0.045 * high + 0.3))
+    if chance(0.1):
+        picture += (picture - cv2.GaussianBlur(picture, (0, 0), 1.2)) * random.uniform(0.3, 1.5)
+    if chance(0.4):
+        noise = random.normal(0, 1, picture.shape).astype(np.float32)
+        picture = picture + noise * contrast * (random.random() ** 2 * 0.2)
+    if chance(0.04):
+        specks = random.random(picture.shape) < 0.003
+        picture = np.where(specks, random.uniform(0, 1), picture)
+    picture = picture.clip(0, 1).astype(np.float32)
+    if chance(0.12):
+        stream = io.BytesIO()
+        Image.fromarray((picture * 255).astype(np.uint8)).save(stream, "JPEG", quality=int(random.integers(15, 70)))
+        picture = np.asarray(Image.open(stream), np.float32) / 255
+    if chance(0.05):
+        picture = (picture > float(picture.mean()) - 0.3 * float(picture.std())).astype(np.float32)
+    seen_as: Grey = 1 - picture if random.random() < 0.3 else picture
+    return seen_as
+
+
+def ruled(printed: Bytes, random: Random) -> None:
+    """Print lines to write on, or squares, some dotted."""
+    high, wide = printed.shape
+    light, thick = random.uniform(0.3, 1), int(random.integers(1, 6))
+    tilt = random.normal(0, 0.012) * wide
+    lines = np.zeros(printed.shape, np.uint8)
+    if random.random() < 0.3:
+        pitch, off = random.uniform(0.25, 0.9) * high, random.uniform(0, high, 2)
+        for y in np.arange(off[0] - high, 2 * high, pitch):
+            cv2.line(lines, (0, int(y - tilt)), (wide, int(y + tilt)), 255, thick)
+        for x in np.arange(off[1] - high, wide, pitch):
+            cv2.line(lines, (int(x), 0), (int(x), high), 255, thick)
+        light = light * 0.7
+    else:
+        for y in random.uniform(-0.05, 1.05, random.integers(1, 4)) * high:
+            cv2.line(lines, (0, int(y - tilt)), (wide, int(y + tilt)), 255, thick)
+    if random.random() < 0.25:
+        lines[:, np.arange(wide) // int(random.integers(4, 14)) % 2 == 0] = 0
+    np.maximum(printed, cv2.convertScaleAbs(lines, alpha=light), out=printed)
+
+
+def framed(printed: Bytes, random: Random) -> None:
+    """Print the sides of a box or of cells, or a black margin as scanners leave it."""
+    high, wide = printed.shape
+    lines = np.zeros(printed.shape, np.uint8)
+    thick = int(random.integers(2, 11))
+    tilt = random.normal(0, 0.02, 4) * high
+    inset = random.uniform(-0.03, 0.16, 4) * high
+    sides = random.random(4) < 0.6
+    if sides[0]:
+        cv2.line(lines, (0, int(inset[0])), (wide, int(inset[0] + tilt[0])), 255, thick)
+    if sides[1]:
+        cv2.line(lines, (0, int(high - inset[1])), (wide, int(high - inset[1] + tilt[1])), 255, thick)
+    if sides[2]:
+        cv2.line(lines, (int(inset[2]), 0), (int(inset[2] + tilt[2]), high), 255, thick)
+    if sides[3]:
+        cv2.line(lines, (int(wide - inset[3]), 0), (int(wide - inset[3] + tilt[3]), high), 255, thick)
+    if random.random() < 0.12:
+        margin = int(random.uniform(0.02, 0.3) * high)
+        side = random.integers(4)
+        if side < 2:
+            lines[: margin if side else None, : None if side else margin] = 255
+        elif side == 2:
+            lines[:, -margin:] = 255
+        else:
+            lines[-margin:] = 255
+    np.maximum(printed, cv2.convertScaleAbs(lines, alpha=random.uniform(0.4, 1.2)), out=printed)
+
+
+def entering(printed: Bytes, others: Bytes, random: Random) -> None:
+    """Let the edge of another line enter above or below."""
+    high, wide = printed.shape
+    rows = np.flatnonzero(others.max(1) > 80)
+    if not len(rows):
+        return
+    reach = int(random.uniform(0.04, 0.2) * high)
+    begin = int(random.integers(0, max(1, wide - others.shape[1])))
+    if random.random() < 0.5:
+        part = others[max(0, rows[-1] + 1 - reach) : rows[-1] + 1]
+        place = printed[: len(part), begin : begin + others.shape[1]]
+    else:
+        part = others[rows[0] : rows[0] + reach]
+        place = printed[high - len(part) :, begin : begin + others.shape[1]]
+    np.maximum(place, part[:, : place.shape[1]], out=place)
+
+
+def patterned(paper: Grey, random: Random, most: float) -> None:
+    """Print a fine pattern, clouds or curves of security paper."""
+    high, wide = paper.shape
+    y, x = np.ogrid[0:high, 0:wide]
+    depth = random.uniform(0.03, most)
+    kind = random.random()
+    if kind < 0.4:
+        cell = int(random.integers(3, 16))
+        field = random.random((high // cell + 2, wide // cell + 2)).astype(np.float32)
+        paper *= 1 - depth * cv2.resize(field, (wide, high))
+        return
+    swing = random.uniform(0, 4) * np.sin(x / random.uniform(4, 25) + random.uniform(0, 6))
+    pitch = random.uniform(0.6, 3.0)
+    waves = np.sin((y + swing + random.normal(0, 0.4) * x) / pitch)
+    if kind < 0.6:
+        waves = waves * np.sin(x / pitch)
+    paper *= (1 - depth * waves.clip(random.uniform(-0.5, 0.5), 1)).astype(np.float32)
+
+
+# Lines.
+
+
+def line_of(grey: Grey) -> Grey:
+    """The grey picture `[h, w]` of a line, in [0, 1], as the network sees it: `[HEIGHT, W]`, `W` a multiple of `STEP`,
+    the ground about 0, the ink about 1. Nothing is removed; only size and light are evened."""
+    high, wide = grey.shape
+    width = -(-min(max(STEP, round(wide * HEIGHT / high)), WIDEST) // STEP) * STEP
+    method = Image.Resampling.BOX if high > HEIGHT else Image.Resampling.BILINEAR
+    picture = np.asarray(Image.fromarray(grey).resize((width, HEIGHT), method))
+    ground = float(np.median(picture))
+    away = picture - ground if picture.mean() > ground else ground - picture
+    contrast = max(float(np.quantile(away, 0.98)), LEAST_CONTRAST)
+    evened: Grey = (away / contrast).clip(-0.5, 1.5).astype(np.float32)
+    return evened
+
+
+def line(writers: Writers, random: Random, strength: float = 1.0) -> Line:
+    """Compose one line that is wide enough for its text."""
+    while True:
+        found = real_string(writers, random) if random.random() < REAL_SHARE else None
+        text = text_of(random) if found is None else found[0]
+        ink = drawn(written(writers, text, random) if found is None else found[1], text, random)
+        others = None
+        if random.random() < NEIGHBOUR_SHARE:
+            others = drawn(written(writers, number(random, 6), random), "1", random)
+        picture = line_of(pictured(ink, others, random, strength))
+        if picture.shape[1] // STEP >= len(text) + sum(a == b for a, b in pairwise(text)):
+            return Line(picture, text)
+
+
+@dataclass(frozen=True)
+class LineBatch:
+    """A batch of lines with their texts."""
+
+    image: Tensor
+    """float32 `[B, 1, HEIGHT, W]`: the ground about 0, the ink about 1; beyond a line's width 0."""
+    target: Tensor
+    """int64: the classes of all lines, one line after the other, as places in `WRITING` from 1."""
+    lengths: Tensor
+    """int64 `[B]`: how many classes each line has; 0 where nothing is written."""
+    widths: Tensor
+    """int64 `[B]`: widths of the lines in pixels, multiples of `STEP`, with enough steps for their classes."""
+
+    def texts(self) -> list[str]:
+        """The text of each line."""
+        parts = self.target.split(self.lengths.tolist())
+        return ["".join(WRITING[place - 1] for place in part.tolist()) for part in parts]
+
+
+class Lines:
+    """Batches of lines. Each batch depends only on the seed, the step, the size and the strength.
+
+    Args:
+        digits: Training images with their digits; every digit must occur.
+        seed: Another seed gives other lines.
+        watch: Shows the progress of drawing hands, before the first batch.
+        count: How many hands are drawn beforehand.
+        writers: Writers of the pen digits.
+        people: The file `pen-writers.jsonl`; without it, signs are drawn, and no strings are as people wrote them.
+        part: Which writers of this file write.
+    """
+
+    def __init__(
+        self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None,
+        writers: Collection[int] = range(WRITERS), people: str = "", part: Part = "training",
+    ) -> None:  # fmt: skip
+        random = np.random.default_rng([seed, 0x4A4D])
+        drawn_hands = [drawn_hand(random) for _ in watch(range(HANDS if count is None else count))]
+        hands = pen_hands(writers) | (hands_in(Path(people), part) if people else {})
+        self.seed, self.writers = seed, Writers(hands, drawn_hands, digits.images, digits.digits)
+        self.latest: tuple[Any, list[list[Line]]] | None = None
+
+    def batch(self, step: int, size: int, strength: float = 1.0) -> LineBatch:
+        """`size` lines of similar widths. `strength` multiplies the shares of effects of paper and camera."""
+        number, place = divmod(step, ROUND)
+        key = number, size, strength
+        if self.latest is None or self.latest[0] != key:
+            random = np.random.default_rng([self.seed, number, size])
+            lines = sorted(
+                (line(self.writers, random, strength) for _ in range(ROUND * size)), key=lambda one: one.width
+            )
+            batches = [lines[start : start + size] for start in range(0, len(lines), size)]
+            self.latest = key, [batches[place] for place in random.permutation(ROUND)]
+        lines = self.latest[1][place]
+        image = torch.zeros(size, 1, HEIGHT, max(one.width for one in lines))
+        for row, one in zip(image, lines, strict=True):
+            row[0, :, : one.width] = torch.from_numpy(one.picture)
+        classes = [[WRITING.index(character) + 1 for character in one.text] for one in lines]
+        return LineBatch(
+            image, torch.tensor([place for text in classes for place in text], dtype=torch.int64),
+            torch.tensor([len(text) for text in classes]), torch.tensor([one.width for one in lines]),
+        )  # fmt: skip
