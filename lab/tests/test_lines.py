@@ -87,7 +87,6 @@ def same(one: Any, other: Any) -> bool:
 def test_a_batch_of_lines_has_the_shapes_and_types_that_ctc_takes(batches: list[LineBatch]) -> None:
     for batch in batches:
         assert batch.image.shape == (32, 1, HEIGHT, int(batch.widths.max()))
-        assert batch.image.dtype == torch.float32
         assert batch.target.dtype == batch.lengths.dtype == batch.widths.dtype == torch.int64
         assert batch.lengths.tolist() == [len(text) for text in batch.texts()]
         steps = torch.zeros(int(batch.widths.max()) // STEP, 32, len(WRITING) + 1).log_softmax(2)
@@ -96,9 +95,6 @@ def test_a_batch_of_lines_has_the_shapes_and_types_that_ctc_takes(batches: list[
         assert -0.5 <= float(batch.image.min()) <= float(batch.image.max()) <= 1.5
         behind = (torch.arange(batch.image.shape[3]) >= batch.widths[:, None])[:, None, None].expand_as(batch.image)
         assert not batch.image[behind].any()
-        assert (batch.widths % STEP == 0).all()
-    used = sum(int(batch.widths.sum()) for batch in batches)
-    assert used > 0.8 * sum(batch.image.shape[3] * len(batch.widths) for batch in batches)
 
 
 def test_all_that_stands_beside_numbers_is_written(batches: list[LineBatch]) -> None:

@@ -452,15 +452,17 @@ def read_or(path: Path, kind: type[SumnistError], expected: str) -> bytes:
 
 
 def json_lines(path: Path, content: bytes, shape: Any, message: str) -> Iterator[tuple[str, Any]]:
-    """The values in the lines of a file with this content, each with its place. Raises `DataError` with the message for
-    a line that is no JSON of the shape."""
-    for number, line in enumerate(content.splitlines(), 1):
+    """The values in the lines of a file with this content, each with its place. A last line that was written by half,
+    when its program was stopped, is left out. Raises `DataError` with the message for another line that is no JSON of
+    the shape."""
+    for number, line in enumerate(lines := content.splitlines(keepends=True), 1):
         where, value = f"{path}, line {number}", None
         with suppress(ValueError):
             value = parse_json(line)
-        if not fits(value, shape):
+        if fits(value, shape):
+            yield where, value
+        elif number < len(lines) or line.endswith(b"\n"):
             raise DataError(f"{where}: {message}")
-        yield where, value
 
 
 def most_of(formula: Relation, parts: Mapping[str, Field], halves: bool) -> int:
