@@ -190,6 +190,7 @@ rules = [
 
 def test_a_layout_says_what_columns_are_called_and_what_holds_where() -> None:
     layout = TableLayout.of_toml(STATION)
+    assert TableLayout.of_toml(layout.to_toml().encode()) == layout
     assert (layout.names, layout.decimals) == ({1: "max", 2: "min"}, {1: 1})
     assert [rule.relation.text for rule in layout.rules or ()] == [
         "r6 = r1 + r2 + r3 + r4 + r5", "r13 = r8 + r9 + r10 + r11 + r12", "r20 = r15 + r16 + r17 + r18 + r19",
