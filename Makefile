@@ -37,7 +37,7 @@ check: setup  ## lint, format, types, and the size of the house
 	$(BIN)/python -m lab house
 
 faults: setup  ## fail or kill every writer at every call that changes files, and write docs/reliability.md from what came of it
-	PYTHONPATH=tests:. $(BIN)/python tests/faults.py --rows docs/results/faults.jsonl
+	OPENBLAS_NUM_THREADS=1 OMP_NUM_THREADS=1 PYTHONPATH=tests:. $(BIN)/python tests/faults.py --rows docs/results/faults.jsonl
 	$(BIN)/python -m lab docs
 
 bench: setup  ## measure speed, size and growth, and rewrite docs/benchmarks.md from the rows
