@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import matplotlib
@@ -44,6 +44,8 @@ EM = 40
 """Height of a printed digit in pixels of its image."""
 REAL_SHARE, NEIGHBOUR_SHARE = 0.1, 0.12
 """Shares of the lines: strings as someone wrote them; lines with ink of another line at an edge."""
+IMAGES_SHARE, PRINTED_SHARE, DRAWN_SHARE = 0.28, 0.1, 0.18
+"""Shares of the other lines: with MNIST's digits, printed, and in drawn ways; people's strokes write the rest."""
 HANDS, ROUND = 400, 16
 """`HANDS`: how many hands are drawn. `ROUND`: batches that are composed together and share out their lines by width."""
 Grey = NDArray[np.float32]
@@ -220,71 +222,103 @@ def varied(strokes: Strokes, random: Random, loose: float) -> Strokes:
     ]
 
 
+class Stamp(NamedTuple):
+    """An image of a character, light on dark, on its way to a canvas: where its left upper corner is, and how many ems
+    one of its pixels takes, across and down. The strokes of print keep their width."""
+
+    image: Bytes
+    x: float
+    y: float
+    across: float
+    down: float
+    is_print: bool
+
+
 @dataclass
 class Placed:
-    """Characters on their way to a canvas: strokes in ems, and MNIST images with the (x, y, scale) of their places."""
+    """What is written, from x = 0 to x = `right`, on the line y = 0, in heights of a digit."""
 
-    strokes: list[tuple[Strokes, float]]
-    images: list[tuple[NDArray[np.uint8], float, float, float]]
-    left: float
-    right: float
+    strokes: list[Strokes]
+    stamps: list[Stamp]
+    right: float = 0.0
+
+
+@dataclass(frozen=True)
+class Style:
+    """How a line is written: by which hand, and how evenly and widely, in heights of a digit.
+
+    Attributes:
+        printed: How many characters are printed in the `font`; the others are written.
+        by_images: Whether digits are MNIST's images.
+    """
+
+    hand: Hand
+    spare: Hand
+    font: dict[str, tuple[Bytes, float]]
+    printed: int
+    by_images: bool
+    loose: float
+    gap: float
+    uneven: float
+    wobble: float
+    climb: float
+    wide: float
+    thousands: float
+
+    @classmethod
+    def of(cls, writers: Writers, text: str, random: Random) -> Style:
+        """A style for a text."""
+        source = random.random()
+        is_printed = IMAGES_SHARE < source < IMAGES_SHARE + PRINTED_SHARE and "#" not in text
+        spare = writers.drawn[random.integers(len(writers.drawn))]
+        answered = "=" in text and random.random() < 0.6  # the sum is printed, and its answer is written
+        gaps = random.uniform(-0.12, 0.03), random.uniform(0.02, 0.3), random.uniform(0.3, 0.6)
+        return cls(
+            spare if source > 1 - DRAWN_SHARE else writers.people[random.integers(len(writers.people))], spare,
+            writers.fonts[random.integers(len(writers.fonts))] if is_printed else {},
+            text.rindex("=") + 1 if answered else len(text), source < IMAGES_SHARE, random.uniform(0.3, 1.5),
+            gaps[random.choice(3, p=[0.3, 0.55, 0.15])], random.uniform(0.01, 0.08), random.uniform(0.01, 0.07),
+            random.normal(0, 0.02), random.uniform(0.75, 1.3), random.uniform(0.15, 0.4) * (random.random() < 0.2),
+        )  # fmt: skip
+
+    def room(self, characters: str, place: int, random: Random) -> float:
+        """The room behind a character: more beside signs, and perhaps between thousands."""
+        room, following = random.normal(self.gap, 0.04), len(characters) - 1 - place
+        if set(characters[place : place + 2]) & set(".,'-:=+×÷"):
+            room = max(room, 0.04) + random.uniform(0, 0.15)
+        return room + (self.thousands if characters.isdigit() and following and following % 3 == 0 else 0.0)
 
 
 def written(writers: Writers, text: str, random: Random) -> Placed:
-    """Write a text on the line y = 0, in heights of a digit."""
-    source = random.random()
-    from_images = source < 0.28
-    font = writers.fonts[random.integers(len(writers.fonts))] if 0.28 < source < 0.38 and "#" not in text else {}
-    printed = len(text) if "=" not in text or random.random() < 0.4 else text.rindex("=") + 1
-    spare = writers.drawn[random.integers(len(writers.drawn))]
-    hand = spare if source > 0.82 else writers.people[random.integers(len(writers.people))]
-    loose = random.uniform(0.3, 1.5)
-    gap = [random.uniform(-0.12, 0.03), random.uniform(0.02, 0.3), random.uniform(0.3, 0.6)][
-        random.choice(3, p=[0.3, 0.55, 0.15])
-    ]
-    uneven, wobble, climb = random.uniform(0.01, 0.08), random.uniform(0.01, 0.07), random.normal(0, 0.02)
-    wide, thousands = random.uniform(0.75, 1.3), random.uniform(0.15, 0.4) * (random.random() < 0.2)
-    placed = Placed([], [], 0.0, 0.0)
-    x, struck = 0.0, []
-    characters = spelt_out(text, random)
-    for place, (character, target) in enumerate(characters):
+    """Write a text."""
+    style, placed, x, struck = Style.of(writers, text, random), Placed([], []), 0.0, list[float]()
+    characters, targets = spelt_out(text, random)
+    for place, (character, target) in enumerate(zip(characters, targets, strict=True)):
         if character == " ":
             x += random.uniform(0.9, 2.5)
             continue
-        size = float(np.exp(random.normal(0, uneven)))
-        y = random.normal(0, wobble) + climb * place
-        room = random.normal(gap, 0.04)
-        if character in font and place < printed:
-            image, top = font[character]
-            placed.images.append((image, x, top, 1 / EM))
-            x += image.shape[1] / EM + (gap if gap > 0 else 0.04)
-            placed.right = max(placed.right, x)
-            continue
-        if character.isdigit() and from_images:
+        size, y = float(np.exp(random.normal(0, style.uneven))), random.normal(0, style.wobble) + style.climb * place
+        if character in style.font and place < style.printed:
+            image, top = style.font[character]
+            width = image.shape[1] / EM
+            placed.stamps.append(Stamp(image, x, top, 1 / EM, 1 / EM, True))
+        elif character.isdigit() and style.by_images:
             image = writers.images[random.choice(writers.of_digit[int(character)])]
             rows, columns = np.flatnonzero(image.max(1) > 64), np.flatnonzero(image.max(0) > 64)
-            scale = size / max(rows[-1] + 1 - rows[0], 14)
-            broad = (columns[-1] + 1 - columns[0]) * scale * wide
-            placed.images.append((image, x - columns[0] * scale * wide, y - (rows[-1] + 1) * scale, scale))
-            width = broad
+            down = size / max(rows[-1] + 1 - rows[0], 14)
+            across = down * style.wide
+            width = (columns[-1] + 1 - columns[0]) * across
+            placed.stamps.append(Stamp(image, x - columns[0] * across, y - (rows[-1] + 1) * down, across, down, False))
         else:
-            strokes = varied(writers.way(hand, spare, character, random), random, loose)
+            strokes = varied(writers.way(style.hand, style.spare, character, random), random, style.loose)
             points = np.concatenate(strokes)
-            left, right = float(points[:, 0].min()), float(points[:, 0].max())
-            strokes = [(stroke - (left, 0)) * (size * wide, size) + (x, y) for stroke in strokes]
-            placed.strokes.append((strokes, size))
-            width = (right - left) * size * wide
-        if target == "#":
-            struck.append((x, x + width))
-        if character in ".,'-:=+×÷" or (place + 1 < len(characters) and characters[place + 1][0] in ".,'-:=+×÷"):
-            room = max(room, 0.04) + random.uniform(0, 0.15)
-        following = len(characters) - 1 - place
-        if thousands and target.isdigit() and text.isdigit() and following and following % 3 == 0:
-            room += thousands
-        x += max(width + room, 0.12)
-        placed.right = max(placed.right, x - room)
+            left, width = float(points[:, 0].min()), float(np.ptp(points[:, 0])) * size * style.wide
+            placed.strokes.append([(one - (left, 0)) * (size * style.wide, size) + (x, y) for one in strokes])
+        struck += [x, x + width] if target == "#" else []
+        placed.right = x + width
+        x += max(width + style.room(characters, place, random), 0.12)
     if struck:
-        placed.strokes.append((struck_through(struck[0][0], struck[-1][1], random), 1.0))
+        placed.strokes.append(struck_through(struck[0], struck[-1], random))
     return placed
 
 
@@ -310,18 +344,18 @@ def printed_hands() -> list[dict[str, tuple[Bytes, float]]]:
     return hands
 
 
-def spelt_out(text: str, random: Random) -> list[tuple[str, str]]:
-    """Each character to write, and the character of the text that it stands for: a word has letters, a struck number
-    digits."""
-    parts: list[tuple[str, str]] = []
+def spelt_out(text: str, random: Random) -> tuple[str, str]:
+    """The characters to write, and for each the character of the text that it stands for: a word has letters, a struck
+    number digits."""
+    written, targets = "", ""
     for character in text:
+        spelt = character
         if character == "?":
-            parts += [("?", "?")] * int(random.integers(1 if random.random() < 0.2 else 2, 9))
+            spelt = "?" * int(random.integers(1 if random.random() < 0.2 else 2, 9))
         elif character == "#":
-            parts += [(one, "#") for one in number(random, 6)]
-        else:
-            parts.append((character, character))
-    return parts
+            spelt = number(random, 6)
+        written, targets = written + spelt, targets + character * len(spelt)
+    return written, targets
 
 
 def struck_through(left: float, right: float, random: Random) -> Strokes:
@@ -354,7 +388,7 @@ def real_string(writers: Writers, random: Random) -> tuple[str, Placed] | None:
     moved = [((stroke - (points[:, 0].min(), high)) / em).astype(np.float32) for stroke in strokes]
     wide = float(np.exp(random.normal(0, 0.1)))
     moved = [stroke * (wide, 1) for stroke in moved]
-    return text, Placed([(moved, 1.0)], [], 0.0, float(np.ptp(points[:, 0])) / em * wide)
+    return text, Placed([moved], [], float(np.ptp(points[:, 0])) / em * wide)
 
 
 # How it is drawn.
@@ -362,78 +396,68 @@ def real_string(writers: Writers, random: Random) -> tuple[str, Placed] | None:
 
 def drawn(placed: Placed, text: str, random: Random) -> Bytes:
     """The ink of a line, `[HIGH, W]`, with room around it."""
-    slant = random.normal(0.08, 0.2) if placed.strokes and not placed.images else random.normal(0, 0.12)
-    if any(image.shape != (28, 28) for image, *_ in placed.images):
-        slant = random.normal(0, 0.03)
-    points = [point for strokes, _ in placed.strokes for point in strokes]
-    tops = [float(one[:, 1].min()) for one in points] + [y for _, _, y, _ in placed.images]
-    bottoms = [float(one[:, 1].max()) for one in points] + [
-        min(0.3, y + len(image) * scale) for image, _, y, scale in placed.images
-    ]
+    is_print = any(stamp.is_print for stamp in placed.stamps)
+    slant = random.normal(0, 0.03 if is_print else 0.12) if placed.stamps else random.normal(0.08, 0.2)
+    points = [stroke for strokes in placed.strokes for stroke in strokes]
+    tops = [float(one[:, 1].min()) for one in points] + [stamp.y for stamp in placed.stamps]
+    bottoms = [float(one[:, 1].max()) for one in points]
+    bottoms += [min(0.3, stamp.y + len(stamp.image) * stamp.down) for stamp in placed.stamps]
     top, bottom = min(tops, default=-1.0), max(bottoms, default=0.0)
-    high = max(bottom - top, 0.5 if not text or set(text) <= set("-.,'=~:+×÷") else 0.8)
-    share = 0.28 + 0.7 * random.beta(2.6, 1.4)
-    em = HIGH * share / high
-    free = HIGH - em * (bottom - top)
-    base = -top * em + free * random.uniform(-0.03, 1.03)
-    margins = HIGH * np.where(random.random(2) < 0.15, random.uniform(0.4, 1.8, 2), random.uniform(0.02, 0.45, 2))
-    lean = abs(slant) * high * em / 2
-    steps = len(text) + sum(a == b for a, b in pairwise(text)) + 1
-    needed = steps * STEP * FINE * 1.1
-    inner = (placed.right - placed.left) * em
-    spread = max(1.0, (needed - margins.sum()) / max(inner, 1.0)) if inner > 0 else 1.0
-    spread = min(spread, 1.6)
-    wide = int(max(inner * spread + margins.sum() + 2 * lean, needed, HIGH * 0.4))
-    if not text:
-        wide = int(HIGH * random.uniform(0.4, 4))
+    high = max(bottom - top, 0.5 if set(text) <= set("-.,'=~:+×÷") else 0.8)
+    em = HIGH * (0.28 + 0.7 * random.beta(2.6, 1.4)) / high
+    base = -top * em + (HIGH - em * (bottom - top)) * random.uniform(-0.03, 1.03)
+    spread, start, wide = across(placed.right * em, abs(slant) * high * em / 2, text, random)
     canvas = np.zeros((HIGH, wide), np.uint8)
-    start = margins[0] + lean
-    matrix = np.array([[em * spread, -slant * em], [0, em]], np.float32)
-    shift = np.array([start - placed.left * em * spread, base], np.float32)
+    matrix = np.array([[em * spread, -slant * em], [0, em], [start, base]], np.float32)
     pen = em * (0.03 + 0.17 * random.beta(1.8, 3))
-    for image, x, y, scale in placed.images:
-        stamped(canvas, image, (x, y, scale), matrix, shift, pen, random)
-    for strokes, _ in placed.strokes:
+    for stamp in placed.stamps:
+        stamped(canvas, stamp, matrix, pen, random)
+    for strokes in placed.strokes:
         width = max(1, round(pen * random.uniform(0.9, 1.1)))
-        lines = [np.rint((stroke @ matrix.T + shift) * 16).astype(np.int32) for stroke in strokes]
+        lines = [np.rint((stroke @ matrix[:2].T + matrix[2]) * 16).astype(np.int32) for stroke in strokes]
         cv2.polylines(canvas, lines, False, 255, width, cv2.LINE_8, 4)
         for line in lines:
-            if len(line) < 3 and np.ptp(line, 0).max() < 16 * width:
+            if len(line) < 3 and np.ptp(line, 0).max() < 16 * width:  # a dot
                 cv2.circle(canvas, tuple(map(int, line[0])), 16 * max(1, round(width * 0.55)), 255, -1, cv2.LINE_8, 4)
     return warped(canvas, random) if random.random() < 0.3 else canvas
 
 
-def stamped(
-    canvas: Bytes, image: Bytes, place: tuple[float, float, float], matrix: Points, shift: Points, pen: float,
-    random: Random,
-) -> None:  # fmt: skip
-    """Put one of MNIST's images on the canvas, its strokes about as wide as the pen's."""
-    x, y, scale = place
-    grow = matrix @ np.array([[scale, 0], [0, scale]], np.float32)
-    turn = random.normal(0, 0.06) * (image.shape == (28, 28))
-    grow = grow @ np.array([[1, -turn], [turn, 1]], np.float32)
-    move = matrix @ np.array([x, y], np.float32) + shift
+def across(inner: float, lean: float, text: str, random: Random) -> tuple[float, float, int]:
+    """How a line of `inner` pixels lies across its canvas: how far it is spread, so that each character has its steps;
+    where it begins; and how wide the canvas is. Slanted ink leans out by `lean` pixels."""
+    if not text:
+        return 1.0, 0.0, int(HIGH * random.uniform(0.4, 4))
+    margins = HIGH * np.where(random.random(2) < 0.15, random.uniform(0.4, 1.8, 2), random.uniform(0.02, 0.45, 2))
+    needed = 1.1 * STEP * FINE * (len(text) + sum(a == b for a, b in pairwise(text)) + 1)
+    spread = float(np.clip((needed - margins.sum()) / max(inner, 1.0), 1.0, 1.6))
+    return spread, margins[0] + lean, int(max(inner * spread + margins.sum() + 2 * lean, needed, HIGH * 0.4))
+
+
+def stamped(canvas: Bytes, stamp: Stamp, matrix: Points, pen: float, random: Random) -> None:
+    """Put an image of a character on the canvas; unless it is print, its strokes are about as wide as the pen's."""
+    image, turn = stamp.image, 0.0 if stamp.is_print else random.normal(0, 0.06)
+    grow = matrix[:2] @ np.diag([stamp.across, stamp.down]) @ np.array([[1, -turn], [turn, 1]])
+    move = matrix[:2] @ np.array([stamp.x, stamp.y]) + matrix[2]
     high, wide = image.shape
-    corners = grow @ np.array([[0, wide, 0, wide], [0, 0, high, high]]) + move[:, None]
-    left = max(0, int(corners[0].min()) - 4)
-    part = canvas[:, left : max(left + 1, int(corners[0].max()) + 5)]
-    move[0] -= left
-    size = part.shape[1], part.shape[0]
+    columns = (grow @ np.array([[0, wide, 0, wide], [0, 0, high, high]]) + move[:, None])[0]
+    left = max(0, int(columns.min()) - 4)
+    part = canvas[:, left : max(left + 1, int(columns.max()) + 5)]
     if not part.size:
         return
-    ink = cv2.warpAffine(image, np.column_stack([grow, move]), size, flags=cv2.INTER_CUBIC)
-    is_printed = image.shape != (28, 28)
-    stroke = 2.6 * scale * float(matrix[1, 1])  # about the width of MNIST's pen
-    pen = stroke if is_printed else pen
-    off = round((stroke - pen) / 2)
-    off = min(off, int(stroke * 0.3))
+    move[0] -= left
+    ink = cv2.warpAffine(image, np.column_stack([grow, move]), part.shape[::-1], flags=cv2.INTER_CUBIC)
+    stroke = 2.6 * stamp.down * float(matrix[1, 1])  # about the width of MNIST's pen
+    off = 0 if stamp.is_print else min(round((stroke - pen) / 2), int(stroke * 0.3))
     if off > 0:
-        ink = cv2.erode(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * off + 1, 2 * off + 1)))
-        ink = cv2.convertScaleAbs(ink, alpha=random.uniform(1.2, 2.2))
+        ink = cv2.convertScaleAbs(cv2.erode(ink, nib(off)), alpha=random.uniform(1.2, 2.2))
     elif off < -1:
-        off = min(-off, max(1, int(stroke * 0.4)))
-        ink = cv2.dilate(ink, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * off + 1, 2 * off + 1)))
+        ink = cv2.dilate(ink, nib(min(-off, max(1, int(stroke * 0.4)))))
     np.maximum(part, ink, out=part)
+
+
+def nib(radius: int) -> Bytes:
+    """A round kernel."""
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)).astype(np.uint8)
 
 
 def warped(ink: Bytes, random: Random) -> Bytes:
