@@ -52,7 +52,6 @@ from sumnist.model.folder import METRICS, RECORD
 from sumnist.model.network import load_network
 from sumnist.pictures.decode import Picture
 from sumnist.training.calibrate import calibrate, digit_logits, digits_of, fitted_temperature, log_probabilities, nll_of
-from sumnist.training.devices import ProcessGroup
 from sumnist.training.evaluate import evaluate_run
 from sumnist.training.export import Trial, export_run
 from sumnist.training.loop import train
@@ -247,7 +246,7 @@ def trained(task: type[Composed], config: Run, run: Path) -> None:
 def composed(kind: type[LineTask | CellTask], run: Path) -> tuple[Any, Any, Row]:
     """Calibrate a run; returns its network, its task, and the calibration."""
     net, config, _ = kind.network.load(run)
-    task = kind(config, torch.device("cpu"), ProcessGroup())
+    task = kind(config, torch.device("cpu"))
     fitted = task.calibrate(net)
     save_network(net, run)
     return net, task, fitted
@@ -288,7 +287,7 @@ def finder(run: Path, into: Path, _: Path) -> None:
     trained(FinderTask, FinderTraining(threads=2), run)
     net, config = FinderNet.load(run)[:2]
     content = exported(run, LARGEST_FINDER, FinderTrial, int8=True)
-    held = FinderTask(config, torch.device("cpu"), ProcessGroup()).composed
+    held = FinderTask(config, torch.device("cpu")).composed
     right, exact = found_by(content, held), found_by(export_run(run, kind=FinderTrial).path, held)
     must(right >= exact - FINDER_MAY_LOSE, f"{run}: {right:.2%} found and right", f"at least {exact:.2%}, about")
     install(run, into, content, "finder", net, right_in_eight_bits=right, right=exact)

@@ -244,22 +244,6 @@ def test_a_configuration_that_is_none_is_named_by_every_command_that_reads_one(s
 # The environment and the streams.
 
 
-TORCHRUN = {
-    "WORLD_SIZE abc": {"WORLD_SIZE": "abc"}, "RANK (not set)": {"WORLD_SIZE": "2"},
-    "MASTER_PORT 70000": {"WORLD_SIZE": "2", "RANK": "1", "MASTER_PORT": "70000"},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", TORCHRUN)
-def test_variables_of_torchrun_that_are_no_numbers_are_named(
-    sumnist: Run, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    for key, value in TORCHRUN[name].items():
-        monkeypatch.setenv(key, value)
-    result = sumnist("train", "--preset", "tiny", "--out", "run")
-    assert (result.status, result.err.startswith(f"sumnist: {name}"), "torchrun" in result.err) == (2, True, True)
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
 def test_output_that_cannot_be_written_is_said_with_code_1(sumnist: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     reason = "(no space left on device): free some space or choose another place"

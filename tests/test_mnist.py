@@ -103,3 +103,10 @@ def test_a_folder_that_is_none_is_named_with_the_files_it_should_hold(idx_folder
 def test_a_header_that_promises_more_than_memory_is_an_error_not_an_attempt() -> None:
     with pytest.raises(DataError, match="cut short: its header promises 79,228,162,458,924,105,385,300,197,391"):
         parse_idx(b"\0\0\x08\3" + b"\xff" * 12 + b"\0", "huge")
+
+
+def test_a_gzip_cut_short_is_an_error(idx_folder: Path, tmp_path: Path) -> None:
+    packed = gzip.compress((idx_folder / IMAGES).read_bytes())
+    (tmp_path / f"{IMAGES}.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(DataError, match=r"-ubyte\.gz: cannot be read \(.*\): copy or download it again"):
+        load_mnist("train", tmp_path)

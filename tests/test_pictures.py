@@ -334,3 +334,15 @@ def test_a_picture_without_its_empty_margins_is_the_line_with_its_ink_light_on_d
     assert np.allclose(line.image, 1 - ROW[box[0] : box[1], box[2] : box[3]], atol=1e-6)
     told = [line_on(ROW if dark else 1 - ROW, ink=ink).how for ink in ("dark", "light")]
     assert told == ["dark ink", "light ink"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError("codec error -9: out of memory when reading image file")])
+def test_a_picture_that_needs_more_memory_than_there_is_says_so(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def none_left(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", none_left)
+    expected = "picture: needs more memory than there is, expected a smaller picture: crop it or scale it down"
+    assert message(encoded(drawing())) == expected

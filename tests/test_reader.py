@@ -203,3 +203,12 @@ def test_a_pickled_reader_answers_alike_when_the_file_of_the_original_is_gone(
         assert (again.exact, again.network.least_confidence) == (reader.exact, reader.network.least_confidence)
     assert isinstance(packaged.network, OnnxNetwork)
     assert pickle.loads(pickle.dumps(packaged)).network.threads == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="a system that does not tell its threads")
+def test_a_reader_has_no_thread_of_its_own_that_reports_to_anybody() -> None:
+    code = "import os, sumnist; sumnist.load(); print(len(os.listdir('/proc/self/task')))"
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout == "1\n"

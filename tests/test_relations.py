@@ -16,6 +16,7 @@ from sumnist.arithmetic import relations as module
 from sumnist.arithmetic.relations import KINDS, Relations
 from sumnist.arithmetic.values import Values
 from sumnist.formulas import Relation
+from sumnist.sheets import check
 from sumnist.tables import reading as tables
 
 CASES: list[tuple[dict[str, range], list[str]]] = [
@@ -147,3 +148,39 @@ def test_a_table_asks_for_all_values_that_a_rounded_mean_implies() -> None:
     cells = {(0, column): Values({value: 1.0}, 0.0) for column, value in enumerate((7, 7, 2, 7))}
     asked = tables.implied(cells, [Relation.of("D1 = (A1 + B1 + C1) / 3")])
     assert asked == {(0, 0): ("11", "12", "13"), (0, 1): ("11", "12", "13"), (0, 2): ("6", "7", "8"), (0, 3): ("5",)}
+
+
+def cross() -> tuple[dict[str, range], list[Relation]]:
+    names = "abcdrsuvt"
+    rooms = {name: range(3) for name in "abcd"} | {name: range(5) for name in "rsuv"} | {"t": range(9)}
+    texts = ["r = a + b", "s = c + d", "u = a + c", "v = b + d", "t = r + s", "t = u + v"]
+    return {name: rooms[name] for name in names}, [Relation.of(text) for text in texts]
+
+
+def test_rows_and_columns_that_cross_foot_are_exact_or_near() -> None:
+    rooms, relations = cross()
+    random = np.random.default_rng(0)
+    worst = 0.0
+    for _ in range(4):
+        shares = {}
+        for name, room in rooms.items():
+            one = random.dirichlet(np.full(len(room), 0.1)) * 0.2
+            one[random.integers(len(room))] += 0.8
+            shares[name] = one + 1e-9
+        weights, whole = counted(rooms, relations, shares, 0.02)
+        found = Relations({name: room[-1] for name, room in rooms.items()}, relations).posterior(
+            readings(shares, rooms)
+        )
+        for name, (_, probabilities) in found.numbers.items():
+            worst = max(worst, float(np.abs(probabilities - weights[name] / whole).max()))
+        assert not found.exact or worst < 1e-9
+    assert worst < 0.1
+
+
+@pytest.mark.parametrize(("formula", "value"), [("m = (a + b + c) / 3", None), ("m = a + b + c", 2)])
+def test_a_number_that_is_no_candidate_is_computed_where_just_one_value_fits(formula: str, value: int | None) -> None:
+    evidence = {name: Values({number: 1.0}, 0.0) for name, number in (("a", 3), ("b", 4), ("m", 9))}
+    evidence["c"] = Values({99_999: 1e-9}, 1 - 1e-9)
+    model = Relations(dict.fromkeys("abcm", 10**6), [Relation.of(formula)], mistake=1e-6)
+    values, _ = check.solved(model.posterior(evidence))
+    assert (values["m"], values["c"]) == (9, value)

@@ -352,3 +352,9 @@ def test_a_crop_of_a_picture_with_too_many_pixels_is_their_mean() -> None:
     crop = np.asarray(straightened(noise, matrix, Rectangle(10, 10, 40, 30), 2.0), float)
     assert crop.shape == (60, 80, 3)
     assert crop.std() < 30  # of one pixel in sixteen it would be 74
+
+
+def test_without_the_token_there_is_nothing(client: TestClient) -> None:
+    for token in ("", "/", "/a-toke", "/a-token2", "/A-TOKEN", "/ä", "/%00", "/static", "/.."):
+        for path in PATHS:
+            assert client.get(f"http://127.0.0.1:8000{token}{path}").status_code == 404

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
@@ -175,3 +181,61 @@ def test_the_page_asks_for_a_token_reads_with_it_and_keeps_it_until_it_is_closed
         another.goto(f"http://127.0.0.1:{guarded.port}/")
         draw(another, DIGITS[4])
         expect(another.locator("#token-form")).to_be_visible()
+
+
+def test_a_file_of_tokens_has_at_most_a_megabyte(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_bytes(b"a-token-of-20-signs-\n" * 2**16)
+    with pytest.raises(ConfigError, match="more than 1,048,576 bytes, expected a token a line"):
+        digests_in(tmp_path / "tokens")
+
+
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin")
+ALL = """
+daemon off; pid {0}/pid; error_log {0}/log; events {{}}
+http {{ access_log off; client_body_temp_path {0}/body; proxy_temp_path {0}/proxy; fastcgi_temp_path {0}/fastcgi;
+    uwsgi_temp_path {0}/uwsgi; scgi_temp_path {0}/scgi; {1} }}
+"""
+
+
+@pytest.mark.skipif(NGINX is None, reason="nginx is not installed")
+def test_behind_the_nginx_of_the_how_to_a_token_is_asked_for_and_the_counts_are_nobodys(
+    tokens: Path, tmp_path: Path
+) -> None:
+    server = Server("--token-file", str(tokens), "--allow-host", "digits.example.org", "--workers", "1")
+    page = (Path(__file__).resolve().parent.parent / "docs/how-to/serve.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```nginx\n(.*?)```", page, re.DOTALL)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    here = example.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}").replace("443 ssl", f"127.0.0.1:{port}")
+    (tmp_path / "nginx.conf").write_text(ALL.format(tmp_path, here))
+    proxy = subprocess.Popen([str(NGINX), "-c", str(tmp_path / "nginx.conf"), "-e", str(tmp_path / "log")])
+
+    def answer(path: str, **headers: str) -> int:
+        body = form(FIVE) if path == "/v1/read" else None
+        return asked(port, "POST" if body else "GET", path, body, Host="digits.example.org", **headers)
+
+    try:
+        wait_until(lambda: accepts(port))
+        kind = KIND | {"Authorization": f"Bearer {ONE}"}
+        assert [answer("/v1/read", **kind), answer("/v1/read", **KIND), answer("/")] == [200, 401, 200]
+        assert answer("/metrics", Authorization=f"Bearer {ONE}") == 403
+        assert asked(port, "GET", "/", None, Host="another.example.org") == 403
+        big = asked(port, "POST", "/v1/read", b"x" * (17 << 20), Host="digits.example.org", **kind)
+        assert big == 413
+    finally:
+        proxy.terminate()
+        proxy.wait(20)
+    assert server.end()[0] == 0
+
+
+def accepts(port: int) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def asked(port: int, method: str, path: str, body: bytes | None, **headers: str) -> int:
+    """The status of an answer."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+        connection.request(method, path, body, headers)
+        return connection.getresponse().status

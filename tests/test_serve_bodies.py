@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from served import NUMBER, PICTURE, SEVEN, form_of
+from sumnist.errors import NumberError
 from sumnist.serve.bodies import FORM, JSON, AskedDigit, Body, asked_in
 from sumnist.serve.problems import KINDS, Problem
 
@@ -177,3 +178,10 @@ def test_a_problem_comes_whole_from_another_process(slug: str) -> None:
             KINDS[slug], "given: expected", "given: expected", problem.headers,
         )  # fmt: skip
         assert again.as_dict("/x") == problem.as_dict("/x")
+
+
+def test_json_that_is_nested_as_deeply_as_the_limit_allows_is_a_problem() -> None:
+    for start, end in (('{"picture": "", "number": ', "}"), ("", "")):
+        for depth in (100, 300, 1000):
+            with pytest.raises((NumberError, Problem)):
+                asked(Body(JSON, (start + "[" * depth + "]" * depth + end).encode()))

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from starlette.requests import ClientDisconnect, Request
 from starlette.testclient import TestClient
 
-from readers import mortal, slow, stillborn
+from drawings import encoded as png
+from readers import broken, mortal, slow, stillborn
 from served import (
     BLANK,
     FIVE,
@@ -102,13 +104,17 @@ def test_a_folder_of_hands_that_can_be_none_is_one_message(tmp_path: Path) -> No
             create_app(Settings(hands=Path(place)))
 
 
-def test_ctrl_c_answers_every_request_that_was_sent_before(serving: Callable[..., Server]) -> None:
+@pytest.mark.parametrize("whom", ["SIGTERM to it alone", "Ctrl-C to all processes"])
+def test_a_signal_answers_every_request_that_was_sent_before(serving: Callable[..., Server], whom: str) -> None:
     server, picture = serving("--workers", "1", "--reading-seconds", "60"), slow_picture()
     connections = [sending(server, request(form(picture))) for _ in range(2)]
     connections.append(sending(server, request(form(FIVE))[:-20]))
     wait_until(lambda: metric(server, IN_FLIGHT) + metric(server, 'sumnist_requests_total{route="/v1/read"') >= 3)
-    for pid in [*children_of(server.process.pid), server.process.pid]:  # as a terminal and systemd do
-        os.kill(pid, signal.SIGINT)
+    if whom == "SIGTERM to it alone":
+        server.process.send_signal(signal.SIGTERM)
+    else:
+        for pid in [*children_of(server.process.pid), server.process.pid]:  # as a terminal and systemd do
+            os.kill(pid, signal.SIGINT)
     time.sleep(0.5)
     connections[-1].sendall(request(form(FIVE))[-20:])
     answers = [answer_on(connection) for connection in connections]
@@ -427,3 +433,22 @@ def test_the_files_of_the_page_are_sent_again_only_if_they_changed_and_every_ans
         headers = client.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'self';"), path
         assert headers["x-content-type-options"] == "nosniff", path
+
+
+@pytest.mark.long
+def test_where_memory_is_short_a_large_picture_fails_and_the_others_do_not(serving: Callable[..., Server]) -> None:
+    server = serving("--workers", "1")
+    child = children_of(server.process.pid)[0]
+    used = int(Path(f"/proc/{child}/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.prlimit(child, resource.RLIMIT_AS, (used + 40 * 2**20,) * 2)
+    status, problem = server.read(png(Image.new("L", (7900, 7900), 255)))
+    assert (status, problem["type"]) == (413, "urn:sumnist:problem:picture-too-large"), problem
+    assert server.read()[1]["sum"] == 12
+    assert server.end() == (0, "")
+
+
+def test_a_body_that_needs_more_memory_than_there_is_says_so(with_settings: Callable[..., TestClient]) -> None:
+    client = with_settings(partial(broken, MemoryError()))
+    answer = client.post("/v1/read/batch", files=files(SEVEN), data={"number": "1"})
+    detail = "it needs more memory than there is: scale the pictures down, or send fewer"
+    check_problem(answer, 413, "body-too-large", detail, "/v1/read/batch")

@@ -174,3 +174,18 @@ def test_a_picture_that_is_too_narrow_is_refused_before_any_library_sees_it(
     picture = np.random.default_rng(0).integers(0, 256, size[::-1], np.uint8)
     with pytest.raises(SizeError, match="sides of at least 8, one of them at most 50 times the other: crop"):
         door(picture)
+
+
+def test_a_pdf_that_is_damaged_anywhere_is_read_or_refused(tmp_path: Path) -> None:
+    whole = Path(document(tmp_path / "whole.pdf", pages=2)).read_bytes()
+    rng = np.random.default_rng(0)
+    path = tmp_path / "damaged.pdf"
+    for _ in range(30):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), 8):
+            data[place] = rng.integers(256)
+        path.write_bytes(bytes(data[: rng.integers(len(data) // 2, len(data))]))
+        try:
+            assert grey_of(FilePage(str(path), 1)).ndim == 2
+        except ImageError as error:
+            assert str(error).startswith(str(path))  # noqa: PT017

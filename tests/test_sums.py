@@ -515,3 +515,42 @@ def test_what_makes_no_sense_is_refused_with_what_was_expected(case: str) -> Non
 def test_the_impossible_entry_of_a_batch_is_named() -> None:
     with pytest.raises(NumberError, match=r"^The total is impossible in entry \[1, 1\] of the batch: expected"):
         (ANY + 0).posterior([[7, 8], [9, -1]])
+
+
+def test_a_batch_may_be_empty() -> None:
+    one, nothing = Digits(np.zeros((0, 2, 10))), np.zeros(0, np.int64)
+    total = one + one - Integers(np.zeros((0, 3)))
+    assert total.log_prob(nothing).shape == total.log_prob(5).shape == (0,)
+    shapes = [np.shape(getattr(found, "log_probs", found)) for found in total.posterior(nothing)]
+    assert shapes == [(0, 2, 10), (0, 2, 10), (0, 3)]
+    assert total.totals().log_probs.shape == (0, 201)
+    assert total.explanation(nothing).log_prob.shape == (0,)
+    assert total.sample(4, nothing).log_prob.shape == (4, 0)
+    assert total.most_probable_total().log_prob.shape == (0,)
+
+
+@pytest.mark.parametrize("total", [-1, 271, 10**400, -(10**400)])
+def test_a_total_out_of_reach_of_many_digits_is_impossible(total: int, random: np.random.Generator) -> None:
+    asked = Sum.of(*(Digits(row[None]) for row in np.log(random.dirichlet(np.ones(10), 30))))
+    assert asked.log_prob(total) == -np.inf
+
+
+@pytest.mark.long
+def test_gradients_are_those_of_small_differences(random: np.random.Generator) -> None:
+    one = torch.tensor(random.normal(size=(2, 3, 4)), requires_grad=True)
+    two = torch.tensor(random.normal(size=(2, 2, 4)), requires_grad=True)
+    three = torch.tensor(random.normal(size=5), requires_grad=True)
+
+    def asked(question: Callable[[Sum], Any]) -> Callable[..., Any]:
+        def answer(*logits: torch.Tensor) -> Any:
+            first, second, third = (torch.log_softmax(x, -1) for x in logits)
+            return question(Digits(first) - Digits(second) + Integers(third) + Values({0: 0.5, 9: 0.5}, 0.0))
+
+        return answer
+
+    def posterior(total: Sum) -> Any:
+        number, _, integers, _ = total.posterior(7)
+        return number.exp(), integers.probabilities
+
+    for question in (lambda total: total.log_prob([7, -3]), lambda total: total.totals().probabilities, posterior):
+        assert torch.autograd.gradcheck(asked(question), (one, two, three))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -385,3 +386,11 @@ def test_the_commands_read_tables_and_write_what_holds(
     assert TableLayout.load(out).rules
     assert main(["table", "relations", str(tables), "--out", str(out)]) != 0
     assert "--overwrite" in capsys.readouterr().err
+
+
+def test_no_text_of_a_table_is_a_formula_and_a_number_below_zero_stays_one(tables: Path, tmp_path: Path) -> None:
+    page = pages_of(tables)[0]
+    cell = {**page["cells"][0], "value": "-3.5", "read": "=1+1"}
+    export([{**page, "path": "=cmd.jpg", "cells": [cell]}], tmp_path / "numbers.csv")
+    (row,) = csv.DictReader((tmp_path / "numbers.csv").read_text().splitlines())
+    assert (row["path"], row["value"], row["read"]) == ("./=cmd.jpg", "-3.5", "'=1+1")

@@ -4,13 +4,10 @@ other weights; losses and figures against counting; calibration against a grid."
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from copy import deepcopy
 from dataclasses import replace
 from itertools import pairwise
@@ -30,7 +27,7 @@ from sumnist.config import Training, preset
 from sumnist.data.mnist import FILES, load_mnist
 from sumnist.data.pairs import PairBatches
 from sumnist.data.sampling import hold_out
-from sumnist.errors import ConfigError, DataError, OutputError, RunError, TrainingError
+from sumnist.errors import ConfigError, DataError, RunError, TrainingError
 from sumnist.evaluation.metrics import answer_grid, risk_curve
 from sumnist.files import CONFIG, WEIGHTS
 from sumnist.inference.reader import HALF, NOT_A_DIGIT, REASONS, UNSURE, UNUSUAL, Reader
@@ -40,7 +37,7 @@ from sumnist.model.losses import joint_loss
 from sumnist.model.network import TwoInputNet, load_network
 from sumnist.training import calibrate as fitting
 from sumnist.training import tasks
-from sumnist.training.devices import ProcessGroup, choose_device, process_group
+from sumnist.training.devices import choose_device
 from sumnist.training.evaluate import evaluate_run, evaluate_sums
 from sumnist.training.export import export_run
 from sumnist.training.folder import Learner
@@ -102,7 +99,7 @@ def test_the_optimizer_takes_torchs_steps() -> None:
             optimizer.zero_grad()
     for one, two in zip(ours.parameters(), theirs.parameters(), strict=True):
         assert torch.equal(one, two)
-    with_particulars = DigitTask(preset("default"), CPU, ProcessGroup()).optimizer(ours).param_groups[0]
+    with_particulars = DigitTask(preset("default"), CPU).optimizer(ours).param_groups[0]
     assert (with_particulars["weight_decay"], with_particulars["betas"]) == (0.1, (0.9, 0.99))
 
 
@@ -191,7 +188,7 @@ def test_the_tally_is_the_mean_over_all_pairs_whatever_the_batch_sizes(small_con
     net, digits = TwoInputNet.from_config(small_config), load_mnist("train", small_config.data_dir)
     figures = []
     for size in (1000, 64):
-        tally = Tally(DigitTask(small_config, torch.device("cpu"), ProcessGroup()))
+        tally = Tally(DigitTask(small_config, torch.device("cpu")))
         for pairs in PairBatches(digits, size, 0, torch.device("cpu")).epoch(0):
             heads = net.heads(pairs.image, pairs.number)
             tally.add(net, heads, joint_loss(heads, pairs.digit, pairs.sum, small_config.particulars), pairs)
@@ -308,93 +305,16 @@ def test_weights_of_another_design_are_refused_before_anything_is_written(
     assert train(replace(further, epochs=1), tmp_path / "run", progress=False).finished
 
 
-# Several processes.
+# One process, and its threads.
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-ON_LOOPBACK = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONWARNINGS": "ignore"}
-
-
-def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a module or script in two processes that torchrun starts on loopback.
-
-    Two faults of torch's own are met by doing all again, at most twice. Torchrun can miss a process's leaving and wait
-    for it for five minutes after all work is done. And a process can abort as it ends: if a thread of torch wants
-    Python's lock while the interpreter shuts down, Python before 3.14 ends that thread, which unwinds through C++ that
-    must not be unwound (pytorch issue 190489).
-    """
-    for timeout in (90, 90, 330):
-        launch = ["-m", "torch.distributed.run", "--nproc-per-node=2", f"--master-port={free_port()}"]
-        try:
-            done = subprocess.run([sys.executable, *launch, *words], env=os.environ | ON_LOOPBACK, text=True,
-                                  capture_output=True, check=False, timeout=timeout)  # fmt: skip
-        except subprocess.TimeoutExpired:
-            continue
-        if "terminate called without an active exception" not in done.stderr:
-            break
-    return done
-
-
-def test_two_processes_take_the_step_that_one_takes(small_config: Training, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(small_config, batch_size=63)  # an odd batch: the shares differ
-    digits, sent = load_mnist("train", config.data_dir), list[torch.Tensor]()
-
-    def step(rank: int, size: int, exchanged: torch.Tensor | None = None) -> dict[str, torch.Tensor]:
-        """The weights after a step of one process, which gets `exchanged` from all of them together."""
-
-        def all_reduce(tensor: torch.Tensor) -> None:
-            sent.append(tensor.clone())
-            if exchanged is not None:
-                tensor.copy_(exchanged)
-
-        monkeypatch.setattr("torch.distributed.all_reduce", all_reduce)
-        torch.manual_seed(0)
-        net = TwoInputNet.from_config(config)
-        pairs = next(PairBatches(digits, 63, 0, CPU, share=(rank, size)).epoch(0))
-        learner = Learner(net, torch.optim.SGD(net.parameters(), 0.1), None)
-        training_step(DigitTask(config, CPU, ProcessGroup(rank, size)), learner, pairs, 0.0, nullcontext())
-        return net.state_dict()
-
-    step(0, 2), step(1, 2)
-    together = sent[0] + sent[1]
-    alone = step(0, 1)
-    for rank in range(2):
-        for name, value in step(rank, 2, together).items():
-            assert torch.allclose(value, alone[name], atol=1e-6), name
-
-
-@pytest.mark.long
-def test_processes_train_together_and_one_of_them_writes(small_config: Training, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    words = f"--preset tiny --data-dir {small_config.data_dir} --validation 200 --epochs 2 --batch-size 64 --threads 1"
-    done = torchrun("-m", "sumnist", "train", *words.split(), "--device", "cpu", "--out", str(out), "--overwrite")
-    assert (done.returncode, done.stdout.count("s of training")) == (0, 1), done.stderr
-    record = json.loads((out / "record.json").read_text())
-    assert (record["processes"], record["steps"]) == (2, 2 * 13)
-    assert [row["epoch"] for row in rows(out)] == [1, 2]
-    load_network(out)
-
-
-def test_the_error_of_the_leading_process_is_raised_in_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[list[object]] = []
-
-    def broadcast(box: list[object], src: int) -> None:
-        assert src == 0
-        sent.append(list(box))
-        box[:] = sent[0]
-
-    def fail() -> None:
-        raise OutputError("the disk is full")
-
-    monkeypatch.setattr("torch.distributed.broadcast_object_list", broadcast)
-    for rank in range(2):
-        with pytest.raises(OutputError, match="the disk is full"):
-            ProcessGroup(rank, 2).from_leader(fail if rank == 0 else lambda: pytest.fail("the leader alone does it"))
+def test_a_process_of_several_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, small_config: Training
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match=r"WORLD_SIZE 2 in the environment: .* start it without torchrun"):
+        train(small_config, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_threads_of_one_training_are_not_those_of_the_next(
@@ -411,25 +331,6 @@ def test_the_threads_of_one_training_are_not_those_of_the_next(
     assert now == [2, 1, 2, 1, 2, 2, 2]
     records = [json.loads((tmp_path / name / "record.json").read_text()) for name in ("run", "other")]
     assert [record["threads"] for record in records] == [1, 2]
-
-
-def test_without_torchrun_a_process_is_alone_and_an_exchange_that_fails_is_an_error_of_one_line(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with process_group(torch.device("cpu")) as processes:
-        assert (processes.rank, processes.size, processes.leads) == (0, 1, True)
-        assert processes.from_leader(lambda: "x") == "x"
-
-    def fail() -> None:
-        raise RuntimeError("Connection closed by peer\nframe #0")
-
-    with pytest.raises(TrainingError) as caught:
-        ProcessGroup(1, 3).exchange(fail)
-    assert str(caught.value) == (
-        "process 1 of 3 has lost another one (Connection closed by peer): "
-        "see why that one ended, and start all of them again, with --resume"
-    )
 
 
 # Sums.
@@ -449,7 +350,7 @@ def test_other_digits_with_the_same_totals_give_the_same_weights(
     config = replace(config, validation=validation, epochs=1)
     digits = load_mnist("train", config.data_dir)
     rest, held = hold_out(np.zeros(len(digits), np.int64), validation)
-    pairs = rest[AdditionTask(config, CPU, ProcessGroup()).batches.place[:, :, 0].numpy()]  # [S, 2]
+    pairs = rest[AdditionTask(config, CPU).batches.place[:, :, 0].numpy()]  # [S, 2]
     swapped = digits.digits.copy()
     swapped[pairs] = digits.digits[pairs[:, ::-1]]
     swapped[held] = 9 - digits.digits[held]
@@ -476,7 +377,7 @@ def prepared(config: Training) -> Callable[..., tuple[AdditionTask, Learner]]:
     """The task with some settings changed, and the packaged network after a tiny step of training."""
 
     def make(**changes: Any) -> tuple[AdditionTask, Learner]:
-        task, net = AdditionTask(replace(config, **changes), CPU, ProcessGroup()), TwoInputNet.from_pretrained()
+        task, net = AdditionTask(replace(config, **changes), CPU), TwoInputNet.from_pretrained()
         task.prepare(progress=True)
         learner = Learner(net, UncompiledAdamW(net.parameters(), 1e-6), deepcopy(net))
         net(torch.rand(4, 1, 28, 28), torch.zeros(4, dtype=torch.int64)).digit.sum().backward()
@@ -581,18 +482,13 @@ def test_a_run_that_began_anew_and_was_stopped_comes_to_the_weights_that_it_woul
 
 
 @pytest.mark.parametrize(
-    ("changes", "processes", "message"),
-    [
-        ({"digits": 401}, 1, "a sum takes 802 images, and there are 800 training ones"),
-        ({"digits": 101}, 1, "a sum takes 202 images, and there are 200 held-out ones"),
-        ({"digits": 10}, 3, "--batch-size 64: expected a sum of 20 images for each of 3 processes"),
-    ],
-)
-def test_too_few_images_for_a_sum_or_sums_for_the_processes_are_errors(
-    changes: dict[str, Any], processes: int, message: str, config: Training
-) -> None:
+    ("digits", "message"),
+    [(401, "a sum takes 802 images, and there are 800 training ones"),
+     (101, "a sum takes 202 images, and there are 200 held-out ones")],
+)  # fmt: skip
+def test_too_few_images_for_a_sum_are_an_error(digits: int, message: str, config: Training) -> None:
     with pytest.raises(ConfigError, match=message):
-        AdditionTask(replace(config, **changes), CPU, ProcessGroup(0, processes))
+        AdditionTask(replace(config, digits=digits), CPU)
 
 
 def test_a_network_that_learned_from_sums_is_evaluated_and_exported_but_sent_where_it_belongs(

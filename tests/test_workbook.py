@@ -19,6 +19,8 @@ from PIL import Image
 from review_sheets import row_of
 from simulated_sheets import EXAM
 from sumnist.arithmetic.values import Values
+from sumnist.errors import OutputError
+from sumnist.sheets import workbook as tables
 from sumnist.sheets.check import verdict
 from sumnist.sheets.layout import Layout, Person
 from sumnist.sheets.reading import SheetReader
@@ -239,3 +241,30 @@ def test_any_text_stays_the_same_text(identity: str, name: str, path: str, error
         assert not list(sheet.root.iter(f"{MAIN}hyperlink"))
     assert not look.formulas
     assert not sheets["Summary"].formulas
+
+
+def test_the_summary_counts_states_and_lists_what_is_odd(tmp_path: Path) -> None:
+    rows = [row(0), row(1), row(2, identity="Zoë", version=2), unreadable(3, "=too dark\x1b[1m\n\ufffe\x85")]
+    sheets = written(tmp_path, *rows, people=[Person("Ada", "Ada Lovelace"), Person("Bo")])
+    lines, dark = sheets["Summary"].lines(), r"=too dark\x1b[1m\n\ufffe\x85"
+    assert lines[0] == ["Mathematics"]
+    assert [line[:2] for line in lines[3:11]] == [
+        ["adds up", 3], ["corrected", 0], ["does not add up", 0], ["doubtful", 0], ["blank", 0], ["by hand", 0],
+        ["unreadable", 1], ["all", 4],
+    ]  # fmt: skip
+    assert lines[11:] == [
+        ["Unreadable: 1"], ["File", "Why"], ["IMG_3.jpg", dark],
+        ["People without a readable sheet: 1"], ["Identity", "Name"], ["Bo"],
+        ["On several sheets: 1"], ["Identity", "Name", "Files"], ["Ada", "Ada Lovelace", "IMG_0.jpg, IMG_1.jpg"],
+        ["Not among the people: 1"], ["Identity", "File"], ["Zoë", "IMG_2.jpg"],
+        ["Of another layout or version: 1"], ["Layout", "Version", "Sheets"], [EXAM.id, "version 2", "1 sheet"],
+    ]  # fmt: skip
+    assert sheets["Marks"].at("Notes", 4) == "version 2 of the layout"
+    assert sheets["Marks"].at("Notes", 5) == dark
+
+
+def test_more_lines_than_excel_takes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "LINES", 30)
+    written(tmp_path, *map(row, range(29)))
+    with pytest.raises(OutputError, match=r'^more than 30 lines in "Marks", expected .*: read fewer '):
+        written(tmp_path, *map(row, range(30)))

@@ -26,7 +26,6 @@ from lab.recipes.settings import Composition, LineTraining
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
 from sumnist.inference.alphabet import STEP
-from sumnist.training.devices import ProcessGroup
 from sumnist.training.tasks import DigitTask, Loss, Scores, Task
 
 
@@ -55,7 +54,7 @@ class Composed(Task):
 
     source: ClassVar[type[Lines | Cells | Scenes]]
     least: ClassVar[tuple[int, str]]
-    """The least share of a batch for each process, as a number and in words."""
+    """The smallest batch, as a number and in words."""
     held_batches: ClassVar[tuple[int, int, int]]
     """How many held-out batches measure a network, their size, and their seed, which is the same for all trainings."""
     held_drawn: ClassVar[int | None] = None
@@ -69,11 +68,10 @@ class Composed(Task):
 
     config: Composition
 
-    def __init__(self, config: Composition, device: torch.device, processes: ProcessGroup) -> None:
-        super().__init__(config, device, processes)
-        self.size = config.batch_size // processes.size
-        if self.size < self.least[0]:
-            raise ConfigError(f"--batch-size {config.batch_size}: expected at least {self.least[1]} for each process")
+    def __init__(self, config: Composition, device: torch.device) -> None:
+        super().__init__(config, device)
+        if config.batch_size < self.least[0]:
+            raise ConfigError(f"--batch-size {config.batch_size}: expected at least {self.least[1]}")
 
     def prepare(self, progress: bool) -> None:
         """Draw the characters."""
@@ -86,10 +84,10 @@ class Composed(Task):
         return -(-self.config.strips // self.config.batch_size)
 
     def epoch(self, epoch: int, intensity: float) -> Iterator[Any]:
-        """This process's share of the batches of an epoch, disturbed with `intensity`. Each epoch has new batches."""
+        """The batches of an epoch, disturbed with `intensity`. Each epoch has new batches."""
         intensity = max(intensity, self.least_intensity)
         for step in range(epoch * self.steps(), (epoch + 1) * self.steps()):
-            yield self.batches.batch(step * self.processes.size + self.processes.rank, self.size, intensity)
+            yield self.batches.batch(step, self.config.batch_size, intensity)
 
     def score(self, net: Any, outputs: Tensor, losses: Loss, batch: Any) -> Scores:
         """Scores over the lines or cells."""
@@ -196,8 +194,7 @@ def texts_read(emissions: Tensor, steps: Tensor) -> list[str]:
 
 
 class CellTask(Composed):
-    """Boxes and strips of forms, with their content. Each process needs at least two cells of a batch, for batch
-    normalisation."""
+    """Boxes and strips of forms, with their content. A batch has at least two cells, for batch normalisation."""
 
     network = CellNet
     source = Cells

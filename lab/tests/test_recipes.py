@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -26,7 +27,6 @@ from lab.recipes.networks import CLASSES, CellNet, text_nll
 from lab.recipes.settings import Composition, LineTraining
 from lab.recipes.tasks import TASKS, CellTask, Composed, FinderTask, LineTask
 from sumnist.errors import ConfigError
-from sumnist.training.devices import ProcessGroup
 from sumnist.training.loop import train, training_step
 
 CPU = torch.device("cpu")
@@ -86,31 +86,21 @@ def test_a_run_that_was_stopped_comes_to_the_weights_that_it_would_have_had(
     [(LineTask, "lines", (0.5, 0.75), "a line"), (CellTask, "cells", (1.0, 1.0), "two cells"),
      (FinderTask, "finder", (0.7, 0.75), "two scenes")],
 )  # fmt: skip
-def test_the_batches_of_an_epoch_are_new_ones_and_processes_share_them(
-    kind: type[Composed],
-    name: str,
-    strengths: tuple[float, float],
-    wanted: str,
+def test_the_batches_of_an_epoch_are_new_ones(
+    kind: type[Composed], name: str, strengths: tuple[float, float], wanted: str,
     config_of: Callable[[str], Composition],
-) -> None:
-    config = config_of(name)
-
-    def images(team: ProcessGroup, epoch: int) -> list[torch.Tensor]:
-        task = kind(config, CPU, team)
-        task.prepare(False)
-        return [batch.image for batch in task.epoch(epoch, 1.0)]
-
-    first, second = (images(ProcessGroup(), epoch) for epoch in range(2))
-    shares = [images(ProcessGroup(rank, 2), 0) for rank in range(2)]
-    assert [len(part) for part in (first, second, *shares)] == [3] * 4
-    for one, other in ((first, second), shares):
-        assert not any(torch.equal(a, b) for a, b in zip(one, other, strict=True))
-    task = kind(config, CPU, ProcessGroup())
+) -> None:  # fmt: skip
+    task = kind(config_of(name), CPU)
+    task.prepare(False)
+    first, second = ([batch.image for batch in task.epoch(epoch, 1.0)] for epoch in range(2))
+    assert len(first) == len(second) == 3
+    assert not any(map(torch.equal, first, second))
     task.batches = SimpleNamespace(batch=lambda step, size, strength: (step, size, strength))
     for intensity, strength in zip((0.1, 0.75), strengths, strict=True):  # cells are disturbed fully
         assert list(task.epoch(2, intensity)) == [(step, 8, strength) for step in (6, 7, 8)]
-    with pytest.raises(ConfigError, match=f"--batch-size 8: expected at least {wanted} for each process"):
-        kind(config, CPU, ProcessGroup(0, 9))
+    if kind is not LineTask:
+        with pytest.raises(ConfigError, match=f"--batch-size 1: expected at least {wanted}"):
+            kind(replace(config_of(name), batch_size=1), CPU)
 
 
 def emissions_of_classes(*paths: list[int]) -> torch.Tensor:
@@ -158,7 +148,7 @@ def test_two_hundred_steps_on_single_digits_teach_something(tmp_path: Path, monk
 def test_the_temperature_of_cells_is_the_best_of_a_fine_grid_and_the_figures_are_counts(
     config_of: Callable[[str], Composition],
 ) -> None:
-    task, net = CellTask(config_of("cells"), CPU, ProcessGroup()), CellNet()
+    task, net = CellTask(config_of("cells"), CPU), CellNet()
     net([torch.rand(4, 1, 36, 30), torch.rand(2, 1, 36, 54)])
     fitted, batches = task.calibrate(net), task.composed
     assert net.calibration.temperature.item() == pytest.approx(fitted["temperature"])

@@ -129,7 +129,7 @@ class Run:
     epochs: Annotated[int, Range(1, 1_000_000)] = 15
     """passes over the training images"""
     batch_size: Annotated[int, Range(1, 1_000_000)] = 256
-    """images per step, over all processes that train together; the task addition takes as many sums as these images
+    """images per step; the task addition takes as many sums as these images
     make, at least one"""
     lr: Annotated[float, Range(ABOVE_0, 100, "a number above 0, at most 100, such as 0.003")] = 4e-3
     """learning rate: the peak of one-cycle (linear up, then a cosine down)"""

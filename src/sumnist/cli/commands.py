@@ -195,13 +195,10 @@ class Train(Command):
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
-        from sumnist.training.devices import launched
         from sumnist.training.loop import train
 
         out = self.folder
         result = train(self.config, out, overwrite=self.overwrite, resume=self.resume)
-        if launched()[0]:  # only the first of torchrun's processes prints
-            return 0 if result.finished else 130
         if not result.finished:
             epoch = min(len(result.metrics) + 1, self.config.epochs)
             beside = "" if result.folder == out else f"; {out} holds what it held, and --resume goes on"

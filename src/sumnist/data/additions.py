@@ -69,7 +69,6 @@ class SumBatches:
         config: Sets the size of a sum, the images per batch, and the seed.
         device: Where the batches are made.
         augment: Function of images `[B, 1, 28, 28]`, a generator and an intensity that returns changed images.
-        share: (rank, size): of `size` parts of every batch, yield only part `rank`.
     """
 
     def __init__(
@@ -78,7 +77,6 @@ class SumBatches:
         config: Training,
         device: torch.device,
         augment: Callable[[Tensor, torch.Generator, float], Tensor] | None = None,
-        share: tuple[int, int] = (0, 1),
     ) -> None:
         place = grouped(np.random.default_rng(config.seed).permutation(len(digits)), config)  # [S, K, N]
         self.total = totals(digits.digits[place])
@@ -86,20 +84,15 @@ class SumBatches:
         self.digit = torch.tensor(digits.digits[place], device=device)
         self.place = torch.tensor(place, device=device)
         self.at_once = max(1, config.batch_size // per_sum(config))
-        self.seed, self.device, self.augment, self.share = config.seed, device, augment, share
+        self.seed, self.device, self.augment = config.seed, device, augment
 
     def __len__(self) -> int:
         """Batches per epoch; their sizes differ by at most one sum."""
         return (len(self.place) + self.at_once - 1) // self.at_once
 
-    @property
-    def least(self) -> int:
-        """Least number of sums that a process gets in a batch."""
-        return len(self.place) // max(1, len(self)) // self.share[1]
-
     def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[SumBatch]:
         """The batches of one epoch, augmented with `intensity`, 0 to 1."""
-        for chosen, generator in shuffled(len(self.place), len(self), self.seed, epoch, self.share, self.device):
+        for chosen, generator in shuffled(len(self.place), len(self), self.seed, epoch, self.device):
             sums = self.of(chosen)
             yield sums if self.augment is None else sums._replace(image=self.augment(sums.image, generator, intensity))
 

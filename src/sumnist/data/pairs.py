@@ -127,7 +127,6 @@ class PairBatches:
         augment: Function of images `[B, 1, 28, 28]`, a generator and an intensity that returns changed images.
         numbers_per_image: K. Each image meets its number and the next K − 1 numbers, so number, digit and sum are
             `[B · K]`.
-        share: (rank, size): of `size` parts of every batch, yield only part `rank`.
         draw: Function of the epoch that returns the numbers of all images, int64 `[N]`, instead of those of
             `PairDataset`.
         outliers: Function of images, digits, a generator and an intensity that returns images to add to the batch, and
@@ -143,7 +142,6 @@ class PairBatches:
         largest_number: int = NUMBERS - 1,
         augment: Callable[[Tensor, torch.Generator, float], Tensor] | None = None,
         numbers_per_image: int = 1,
-        share: tuple[int, int] = (0, 1),
         draw: Callable[[int], NDArray[np.int64]] | None = None,
         outliers: Outliers | None = None,
     ) -> None:
@@ -152,7 +150,7 @@ class PairBatches:
         self.soft = None if digits.soft is None else torch.tensor(digits.soft, device=device)
         self.batch_size, self.seed, self.device = batch_size, seed, device
         self.largest_number, self.augment, self.numbers_per_image = largest_number, augment, numbers_per_image
-        self.share, self.outliers = share, outliers
+        self.outliers = outliers
         self.draw = draw or (lambda epoch: draw_numbers(seed, epoch, np.arange(len(digits)), largest_number))
 
     def __len__(self) -> int:
@@ -162,7 +160,7 @@ class PairBatches:
     def epoch(self, epoch: int, intensity: float = 1.0) -> Iterator[Pairs | Batch]:
         """The batches of one epoch, augmented with `intensity`, 0 to 1."""
         numbers = torch.from_numpy(self.draw(epoch)).to(self.device)
-        for index, generator in shuffled(len(self.images), len(self), self.seed, epoch, self.share, self.device):
+        for index, generator in shuffled(len(self.images), len(self), self.seed, epoch, self.device):
             image, digit, number = as_image(self.images[index]), self.digits[index], numbers[index]
             soft = None if self.soft is None else self.soft[index]
             if self.outliers is not None:
@@ -181,16 +179,13 @@ class PairBatches:
 
 
 def shuffled(
-    count: int, batches: int, seed: int, epoch: int, share: tuple[int, int], device: torch.device
+    count: int, batches: int, seed: int, epoch: int, device: torch.device
 ) -> Iterator[tuple[Tensor, torch.Generator]]:
-    """Yield, for each batch of an epoch, its indices and its generator. `share` (rank, size) selects part `rank` of
-    `size` parts of every batch."""
+    """Yield, for each batch of an epoch, its indices and the epoch's generator."""
     generator = torch.Generator(device).manual_seed(epoch_seed(seed, epoch))
     order = torch.randperm(count, generator=generator, device=device)
-    if share[0]:
-        generator.manual_seed(epoch_seed(seed, epoch, share[0]))
     for batch in order.tensor_split(batches):
-        yield batch[share[0] :: share[1]], generator
+        yield batch, generator
 
 
 def as_soft(digit: Tensor) -> Tensor:
@@ -198,7 +193,6 @@ def as_soft(digit: Tensor) -> Tensor:
     return (digit[:, None] == torch.arange(10, device=digit.device)).float()
 
 
-def smallest_batch(images: int, batch_size: int, processes: int = 1) -> int:
-    """The size of the smallest batch that `PairBatches` makes for any process from this number of `images`, without
-    outliers."""
-    return images // -(-images // batch_size) // processes
+def smallest_batch(images: int, batch_size: int) -> int:
+    """The size of the smallest batch that `PairBatches` makes from this number of `images`, without outliers."""
+    return images // -(-images // batch_size)

@@ -36,9 +36,9 @@ def mix(value: NDArray[np.uint64]) -> NDArray[np.uint64]:
     return value ^ (value >> np.uint64(31))
 
 
-def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
-    """The seed of all randomness in one epoch, for one of the processes that train together."""
-    return (seed * 1_000_003 + epoch + rank * 0x9E3779B97F4A7C15) % 2**63
+def epoch_seed(seed: int, epoch: int, restarts: int = 0) -> int:
+    """The seed of all randomness in one epoch; another one after each of the `restarts`."""
+    return (seed * 1_000_003 + epoch + restarts * 0x9E3779B97F4A7C15) % 2**63
 
 
 def hold_out(digits: NDArray[np.int64], count: int, seed: int = 0) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

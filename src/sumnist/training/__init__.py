@@ -1,1 +1,1 @@
-"""Train, calibrate, evaluate and export networks; several processes can share one training."""
+"""Train, calibrate, evaluate and export networks."""

@@ -26,7 +26,7 @@ from sumnist.memory import keep_freed_memory
 from sumnist.model.checkpoint import load_fitting
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import METRICS, STATE
-from sumnist.training.devices import choose_bf16, choose_device, named, process_group, threads
+from sumnist.training.devices import check_alone, choose_bf16, choose_device, named, threads
 from sumnist.training.folder import Learner, Progress, RunFolder, lower_lr, read_metrics
 from sumnist.training.optimizer import learning_rate, move_average, set_learning_rate
 from sumnist.training.tasks import TASKS, Tally, Task
@@ -77,8 +77,7 @@ def train(
     """Train a network and leave its run in a folder.
 
     Ctrl-C ends the training early and still leaves a usable run. If this run was to replace another one, it stays in
-    `.unfinished` inside the folder, where `resume` can go on with it. The other run then stays, too. Processes that
-    `torchrun` started train one network together.
+    `.unfinished` inside the folder, where `resume` can go on with it. The other run then stays, too.
 
     Args:
         config: What to train, and how.
@@ -92,12 +91,13 @@ def train(
         The network with its final weights, and the figures of every epoch.
 
     Raises:
-        ConfigError: This machine lacks the device, or a run to be resumed was begun with other settings.
+        ConfigError: This machine lacks the device, a run to be resumed was begun with other settings, or `torchrun`
+            started several processes.
         DataError: The data set is missing or damaged.
         OutputError: The folder cannot be written, holds a run already, or another process writes into it.
         RunError: The folder holds no run that can be resumed here and with these data, or the weights to start from do
             not fit.
-        TrainingError: A loss or a weight is no longer a number, or another process is gone.
+        TrainingError: A loss or a weight is no longer a number.
 
     Examples:
         >>> from sumnist import preset
@@ -105,19 +105,19 @@ def train(
         >>> result.finished, len(result.metrics)
         (True, 1)
     """
+    check_alone()
     device = choose_device(config.device)
-    with process_group(device) as processes, threads(config.threads), RunFolder(Path(out), config) as folder:
+    with threads(config.threads), RunFolder(Path(out), config) as folder:
         chosen = task or TASKS[getattr(config, "task", "digits")]
-        done = processes.from_leader(lambda: opened(folder, chosen, overwrite, resume))
-        return done or train_together(chosen(config, device, processes), folder, progress and processes.leads)
+        done = opened(folder, chosen, overwrite, resume)
+        return done or train_in(folder, chosen(config, device), progress)
 
 
-def train_together(task: Task, folder: RunFolder, progress: bool) -> RunResult:
-    """Run the training in this process, which may be one of many."""
+def train_in(folder: RunFolder, task: Task, progress: bool) -> RunResult:
+    """Run the training of a folder."""
     keep_freed_memory()
-    processes, bf16 = task.processes, choose_bf16(task.config.precision, task.device)
-    facts = facts_of(task, bf16)
-    begun, saved = processes.from_leader(lambda: begin(folder, facts, task))
+    bf16 = choose_bf16(task.config.precision, task.device)
+    begun, saved = begin(folder, facts_of(task, bf16), task)
     clock = Clock(begun)
     task.prepare(progress)  # first, because it shows its progress
     with clock.paused():
@@ -130,18 +130,14 @@ def train_together(task: Task, folder: RunFolder, progress: bool) -> RunResult:
             train_epoch(training)
             end_epoch(training)
         with clock.paused():
-            processes.from_leader(lambda: end_training(training))
+            end_training(training)
         finished = True
     except KeyboardInterrupt:
-        if processes.leads:
-            folder.save_weights(training.learner.trained)
+        folder.save_weights(training.learner.trained)
     spent, net = clock.read(), training.learner.trained.eval()
     outcome = {"finished": finished, "epochs": training.epoch, "steps": training.step, **spent,
                "restarts": training.restarts, "parameters": count_parameters(net)}  # fmt: skip
-    if finished:
-        processes.from_leader(lambda: folder.finish(outcome))
-    elif processes.leads:  # the other processes may be anywhere
-        folder.finish(outcome)
+    folder.finish(outcome)
     measured = f"stopped in its first epoch, at step {training.step}: not evaluated"
     if folder.metrics:
         measured = task.in_words(folder.metrics[-1], "" if finished else f" after epoch {len(folder.metrics)}")
@@ -177,7 +173,7 @@ def train_epoch(training: Course) -> None:
     """Train on all batches of the next epoch, and note its figures in `row`."""
     task, config, learner = training.task, training.task.config, training.learner
     learner.net.train()
-    torch.manual_seed(epoch_seed(config.seed, training.epoch, task.processes.rank))  # for dropout
+    torch.manual_seed(epoch_seed(config.seed, training.epoch))  # for dropout
     steps, tally = task.steps(), Tally(task)
     intensity = learning_rate(training.epoch / config.epochs, config) / config.lr  # the last epochs see clean images
     bar = tqdm(
@@ -207,7 +203,6 @@ def training_step(
     with autocast:
         outputs, losses = task.forward(learner.net, batch, smoothing)
     losses.total.backward()
-    task.processes.average_gradients(learner.net.parameters(), len(batch.image))
     learner.optimizer.step()
     learner.optimizer.zero_grad(set_to_none=True)
     return outputs, losses
@@ -228,9 +223,7 @@ def end_epoch(training: Course) -> None:
             training.learner = set_up(task, {}, folder.place / STATE, training.restarts)
             folder.metrics.clear()
             return
-        averages = [] if learner.average is None else learner.average.buffers()
-        task.processes.average([*learner.net.buffers(), *averages])
-        task.processes.from_leader(lambda: write_epoch(training))
+        write_epoch(training)
     training.epoch += 1
 
 
@@ -274,8 +267,7 @@ def facts_of(task: Task, bf16: bool) -> dict[str, Any]:
     for part in (task.digits.images, task.digits.digits, task.digits.soft):
         data.update(b"" if part is None else np.ascontiguousarray(part).data)
     return {"train_images": len(task.training), "device": named(task.device), "threads": torch.get_num_threads(),
-            "processes": task.processes.size, "precision": "bf16" if bf16 else "fp32",
-            "data": data.hexdigest()}  # fmt: skip
+            "precision": "bf16" if bf16 else "fp32", "data": data.hexdigest()}  # fmt: skip
 
 
 def begin(folder: RunFolder, facts: dict[str, Any], task: Task) -> tuple[Progress, dict[str, Tensor]]:

@@ -36,7 +36,6 @@ from sumnist.model.fusion import Heads
 from sumnist.model.losses import Losses, joint_loss, total_nll
 from sumnist.model.network import TwoInputNet
 from sumnist.training.calibrate import calibrate, digit_logits, digits_of
-from sumnist.training.devices import ProcessGroup
 from sumnist.training.folder import Learner, lower_lr
 from sumnist.training.optimizer import UncompiledAdamW
 
@@ -59,7 +58,6 @@ class Task:
     Args:
         config: What to train.
         device: Where to train it.
-        processes: The processes that share the batches.
 
     Raises:
         DataError: The data set is missing or damaged.
@@ -99,12 +97,11 @@ class Task:
     calibrates = True
     """Whether the network can be calibrated."""
 
-    def __init__(self, config: Any, device: torch.device, processes: ProcessGroup) -> None:
-        self.config, self.device, self.processes = config, device, processes
+    def __init__(self, config: Any, device: torch.device) -> None:
+        self.config, self.device = config, device
         self.digits = self.load()
         self.training, self.held = split(self.digits, config)
         self.writers, self.held_writers = split_writers(config)
-        self.share = processes.rank, processes.size
 
     def load(self) -> DigitSet:
         """The images that the training is given."""
@@ -125,7 +122,7 @@ class Task:
         return len(self.batches)
 
     def epoch(self, epoch: int, intensity: float) -> Iterator[Any]:
-        """This process's share of the batches of an epoch, changed at random with `intensity`, 0 to 1. Each batch has
+        """The batches of an epoch, changed at random with `intensity`, 0 to 1. Each batch has
         an `image`."""
         batches: Iterator[Any] = self.batches.epoch(epoch, intensity)
         return batches
@@ -152,7 +149,7 @@ class Task:
 
 
 class Tally:
-    """Running means over this process's batches of an epoch, kept on the device."""
+    """Running means over the batches of an epoch, kept on the device."""
 
     def __init__(self, task: Task) -> None:
         self.task, self.began, self.passed = task, time.perf_counter(), 0
@@ -168,7 +165,7 @@ class Tally:
     def figures(self) -> dict[str, float]:
         """The means so far and the speed, named as in `metrics.jsonl`."""
         means = {name: float(total / n) for name, (total, n) in zip(self.task.figures, self.sums, strict=True)}
-        rate = self.task.processes.size * self.passed / (time.perf_counter() - self.began)
+        rate = self.passed / (time.perf_counter() - self.began)
         return means | {f"{self.task.counted}_per_second": rate}
 
     def text(self) -> str:
@@ -185,14 +182,14 @@ class DigitTask(Task):
     shown = "digit loss {digit_loss:.3f} {train_digit:.2%}, sum loss {sum_loss:.3f} {train_sum:.2%}"
     calibrates = False  # without outliers a network accepts every answer
 
-    def __init__(self, config: Training, device: torch.device, processes: ProcessGroup) -> None:
-        super().__init__(config, device, processes)
+    def __init__(self, config: Training, device: torch.device) -> None:
+        super().__init__(config, device)
         images, least = len(self.training), 2 if config.encoder in NORMALISED else 1
-        smallest = smallest_batch(images, config.batch_size, processes.size) if images else 0
+        smallest = smallest_batch(images, config.batch_size) if images else 0
         if smallest < least:
             raise ConfigError(
-                f"--batch-size {config.batch_size}: of the {images:,} training images a process would get {smallest} "
-                f"at once, expected at least {least}: choose a larger one"
+                f"--batch-size {config.batch_size}: of the {images:,} training images {smallest} would be in "
+                f"a batch, expected at least {least}: choose a larger one"
             )
 
     def load(self) -> DigitSet:
@@ -204,7 +201,7 @@ class DigitTask(Task):
         config = self.config
         self.batches = PairBatches(
             self.training, config.batch_size, config.seed, self.device, config.particulars.largest_number,
-            augmentation(config.augment), config.numbers_per_image, self.share, outliers=self.outliers(progress),
+            augmentation(config.augment), config.numbers_per_image, outliers=self.outliers(progress),
         )  # fmt: skip
 
     def outliers(self, progress: bool) -> Outliers | None:
@@ -276,20 +273,15 @@ class AdditionTask(Task):
     shown = "loss {loss:.3f}, sums {train_sum:.2%}, digits {train_digit:.2%}"
     calibrates = False  # there are no labels of digits
 
-    def __init__(self, config: Training, device: torch.device, processes: ProcessGroup) -> None:
-        super().__init__(config, device, processes)
+    def __init__(self, config: Training, device: torch.device) -> None:
+        super().__init__(config, device)
         for name, images in (("training", self.training), ("held-out", self.held)):
             if images is not None and len(images) < per_sum(config):
                 raise ConfigError(
                     f"--digits {config.digits} --addends {config.addends}: a sum takes {per_sum(config):,} images, and "
                     f"there are {len(images):,} {name} ones: choose fewer digits or numbers, or another --validation"
                 )
-        self.batches = SumBatches(self.training, config, device, augmentation(config.augment), self.share)
-        if not self.batches.least:
-            raise ConfigError(
-                f"--batch-size {config.batch_size}: expected a sum of {per_sum(config):,} images for each of "
-                f"{processes.size} processes: choose a larger one"
-            )
+        self.batches = SumBatches(self.training, config, device, augmentation(config.augment))
 
     def prepare(self, progress: bool) -> None:
         """Choose the sums that judge the names of digits."""
@@ -317,9 +309,8 @@ class AdditionTask(Task):
 
     def trouble(self, learner: Learner, row: dict[str, float], earlier: Sequence[Mapping[str, float]]) -> str:
         """As in `Task`. Also rename the digits if one shift corrects the names of all of them."""
-        losses, still = self.processes.from_leader(
-            lambda: (self.losses_by_shift(learner.net), bool(earlier) and row["loss"] > STILL * earlier[-1]["loss"])
-        )
+        losses = self.losses_by_shift(learner.net)
+        still = bool(earlier) and row["loss"] > STILL * earlier[-1]["loss"]
         guessing = self.loss_of(torch.full((*self.named_by.digit.shape, 10), 0.1).log())
         shift = int(np.argmin(losses))
         if losses[shift] < CLEARLY * losses[0]:
