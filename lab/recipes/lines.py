@@ -44,7 +44,7 @@ EM = 40
 """Height of a printed digit in pixels of its image."""
 REAL_SHARE, NEIGHBOUR_SHARE = 0.1, 0.12
 """Shares of the lines: strings as someone wrote them; lines with ink of another line at an edge."""
-IMAGES_SHARE, PRINTED_SHARE, DRAWN_SHARE = 0.28, 0.1, 0.18
+IMAGES_SHARE, PRINTED_SHARE, DRAWN_SHARE = 0.34, 0.1, 0.16
 """Shares of the other lines: with MNIST's digits, printed, and in drawn ways; people's strokes write the rest."""
 HANDS, ROUND = 400, 16
 """`HANDS`: how many hands are drawn. `ROUND`: batches that are composed together and share out their lines by width."""
@@ -146,7 +146,7 @@ def filled(*forms: str) -> Callable[[Random], str]:
 
 TEXTS: tuple[tuple[float, Callable[[Random], str]], ...] = (
     (0.13, lambda random: str(random.integers(0, 10))),
-    (0.30, lambda random: number(random, 12)),
+    (0.42, lambda random: number(random, 12)),
     (0.09, amount),
     (0.05, filled("-_", "+_", "¤_", "_¤", "=_", "_.-", "_=")),
     (0.12, expression),
