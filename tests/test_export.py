@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -189,33 +188,6 @@ def test_a_file_with_thresholds_outside_0_to_1_or_answers_that_are_no_numbers_is
         if tensor.name.endswith("fusion.digit.bias"):
             tensor.CopyFrom(onnx.numpy_helper.from_array(np.full(10, np.nan, np.float32), tensor.name))
     assert refusal() == "model: answers with what is no number: train its network again, and export that"
-
-
-def with_old_names(content: bytes) -> bytes:
-    """The ONNX file as version 0.1 wrote it: with its names, and a checksum of its own making."""
-    model = onnx.load_from_string(content)
-    for node in model.graph.node:
-        node.output[:] = ["known" if name == "is_digit" else name for name in node.output]
-    assert model.graph.output[2].name == "is_digit"
-    model.graph.output[2].name = "known"
-    for entry in model.metadata_props:
-        entry.key = "least_known" if entry.key == "least_is_digit" else entry.key
-        entry.value = "0" * 64 if entry.key == "sha256" else entry.value
-    old: bytes = model.SerializeToString()
-    return old.replace(b"0" * 64, hashlib.sha256(old).hexdigest().encode())
-
-
-def test_an_export_of_version_0_1_answers_the_same(images: NDArray[np.float32]) -> None:
-    content = (PRETRAINED / "model.onnx").read_bytes()
-    new, old = OnnxNetwork(content), OnnxNetwork(with_old_names(content))
-    assert b"least_known" in with_old_names(content)
-    assert new.least_is_digit == old.least_is_digit > 0
-    assert (old.least_confidence, old.fusion) == (new.least_confidence, new.fusion)
-    numbers = np.arange(50) % 10
-    for one, other in zip(new.answer(images, numbers), old.answer(images, numbers), strict=True):
-        assert isinstance(one, np.ndarray)
-        assert isinstance(other, np.ndarray)
-        assert np.array_equal(one, other)
 
 
 def test_hands_that_were_learned_with_an_earlier_export_of_the_same_answers_correct_the_packaged_network() -> None:

@@ -19,10 +19,10 @@ from PIL import Image, ImageDraw, ImageFont
 from example_page import page
 from sumnist.arithmetic.values import Value
 from sumnist.cli import main
-from sumnist.errors import ConfigError
+from sumnist.errors import ConfigError, NumberError
 from sumnist.inference.ctc import Candidate
-from sumnist.inference.numbers import DATE, STRUCK, UNSURE, FoundNumber, Numbers
-from sumnist.inference.page import BEHIND, RULE, TOLD, column_of
+from sumnist.inference.numbers import AFTER_TOTAL, DATE, STRUCK, UNSURE, FoundNumber, Numbers
+from sumnist.inference.page import BEHIND, RULE, SUMMED, TOLD, column_of
 from sumnist.pictures.decode import intensities_of
 
 Corners = tuple[tuple[float, float], ...]
@@ -133,9 +133,38 @@ def test_the_total_is_what_stands_behind_equals_unless_it_is_told_otherwise() ->
         assert column is not None
         assert alone is not None
         assert (column.how, column.stated, alone.how) == (BEHIND, 1497, None)
-    only = column_of([behind], total="last")
-    assert only is not None
-    assert only.addends == (behind,)
+    more = column_of([CLEAR, DOUBTED, behind, replace(CLEAR, written="7")])
+    assert more is not None
+    assert (more.how, more.agrees) == (BEHIND, True)
+    assert [one["reason"] for one in more.as_dict()["left_out"]] == [AFTER_TOTAL]
+    with pytest.raises(NumberError, match="one number was found, expected a total"):
+        column_of([behind], total="last")
+
+
+def test_the_last_of_four_or_more_numbers_is_the_total_if_it_probably_is_their_sum() -> None:
+    five, three, total = number({5: 0.99}), number({3: 0.99}), number({1499: 0.98, 1490: 0.02})
+    for numbers, how in (
+        ([CLEAR, five, DOUBTED, three, total], SUMMED), ([CLEAR, five, three, total], None),
+        ([five, three, number({8: 0.99})], None),
+    ):  # fmt: skip
+        column = column_of(numbers)
+        assert column is not None
+        assert column.how == how
+        assert len(column.addends) == len(numbers) - (how is not None)
+        alone = column_of(numbers, total="none")
+        assert alone is not None
+        assert len(alone.addends) == len(numbers)
+
+
+def test_a_sum_is_provisional_while_a_reading_is_in_doubt_and_no_total_confirms_it() -> None:
+    for numbers, total, left in (
+        ([CLEAR, DOUBTED], "auto", (DOUBTED,)), ([CLEAR, DOUBTED, TOTAL], "last", ()), ([CLEAR], "auto", ()),
+        ([CLEAR, DOUBTED], "20", (DOUBTED,)), ([CLEAR, DOUBTED], "1491", ()),
+    ):  # fmt: skip
+        column = column_of(numbers, total=total)
+        assert column is not None
+        assert column.to_check == left
+        assert column.as_dict()["to_check"] == len(left)
 
 
 def written(
@@ -182,8 +211,9 @@ def test_the_total_is_the_last_number_if_it_alone_stands_under_a_rule(how: dict[
 
 @pytest.mark.parametrize(
     ("found", "total", "status"),
-    [([CLEAR, DOUBTED, TOTAL], "last", 0), ([CLEAR, DOUBTED], "1500", 1), ([CLEAR, DOUBTED], "auto", 0),
-     ([replace(CLEAR, accepted=False, reason=DATE)], "auto", 1), ([], "auto", 1), ([CLEAR], "x", 2)],
+    [([CLEAR, DOUBTED, TOTAL], "last", 0), ([CLEAR, DOUBTED], "1500", 1), ([CLEAR, DOUBTED], "auto", 1),
+     ([CLEAR], "auto", 0), ([CLEAR], "last", 2), ([replace(CLEAR, accepted=False, reason=DATE)], "auto", 1),
+     ([], "auto", 1), ([CLEAR], "x", 2)],
 )  # fmt: skip
 def test_add_fails_without_a_number_and_unless_the_total_agrees(
     found: list[FoundNumber], total: str, status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -511,9 +511,8 @@ def pictured(inked: Bytes, others: Bytes | None, random: Random, strength: float
         paper *= (1 + slope[0] * x + slope[1] * y).astype(np.float32)
     if chance(0.08):
         x = np.arange(wide) - random.uniform(0, wide)
-        paper *= (1 - random.uniform(0.1, 0.8) * contrast / (1 + np.exp(-x / random.uniform(0.5, 15)))).astype(
-            np.float32
-        )
+        edge = 1 / (1 + np.exp(np.minimum(-x / random.uniform(0.5, 15), 50)))
+        paper *= (1 - random.uniform(0.1, 0.8) * contrast * edge).astype(np.float32)
     if chance(0.07):
         cell = max(3, high // 6)
         gone = random.random((high // cell + 2, wide // cell + 2)).astype(np.float32)

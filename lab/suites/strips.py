@@ -6,7 +6,7 @@ thousand test images are cleaner than the last, so blocks of a hundred go to the
 in turn. No number begins with a zero, except zero itself.
 
 Lines that show no number are words, printed in fonts that come with matplotlib and Pillow or written in capitals of the
-handwriting fonts; scribbles side by side; struck-out strings; and empty paper. Training draws its own lines of these
+handwriting fonts; scribbles side by side; and empty paper. Training draws its own lines of these
 kinds, with other programs and without fonts.
 """
 
@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from lab.suites import digits as suite
 from lab.suites.digits import HALVES, Half, Random, check_half, generator, ink_of
@@ -72,12 +72,6 @@ BETWEEN = 1, 5
 """Pixels between capitals: the least, and the end of the range (exclusive)."""
 SCRIBBLES, SCRIBBLE_HEIGHT = 4, 48
 """Most scribbles side by side, and their height in pixels."""
-STRUCK = 3, 8
-"""Digits of a struck-out string: least and most."""
-LINES, TEETH = (2, 3), (5, 9)
-"""Lines through a struck-out string, or strokes of a zigzag over it: least and most of each."""
-FINE = 4
-"""Strokes are drawn this many times as large, and then reduced to smooth them."""
 PLAIN = 10
 """One blank picture in this many has a single grey, 40×160 pixels. The others are cut from photographs."""
 LONG = 3, 6
@@ -210,30 +204,6 @@ def scribbles(half: Half, random: Random, place: int) -> Strip:
     return on_paper(np.concatenate([scaled(ink, SCRIBBLE_HEIGHT) for ink in inks], 1), random)
 
 
-def struck_out(half: Half, random: Random, place: int) -> Strip:
-    """Draw a string of three to eight digits under two or three lines or under a zigzag, light on dark."""
-    test = half_of_test(half)
-    chosen = drawn(test.digits, int(random.integers(STRUCK[0], STRUCK[1] + 1)), random)
-    strip = composed(test.images[chosen], "spaced", random)
-    return np.maximum(strip, strokes(strip.shape[1], strip.shape[0], random))
-
-
-def strokes(width: int, height: int, random: Random) -> Strip:
-    """Draw two or three lines from one end to the other, or a zigzag."""
-    canvas = Image.new("L", (width * FINE, height * FINE))
-    pen, wide = ImageDraw.Draw(canvas), round(random.uniform(1.5, 3) * FINE)
-    if random.random() < 0.5:
-        for _ in range(random.integers(LINES[0], LINES[1] + 1)):
-            ends = [(x * width * FINE, random.uniform(0.3, 0.7) * height * FINE) for x in (0.03, 0.97)]
-            pen.line(ends, fill=255, width=wide)
-    else:
-        teeth = int(random.integers(TEETH[0], TEETH[1] + 1))
-        sides = [random.uniform(0.15, 0.3) if k % 2 else random.uniform(0.7, 0.85) for k in range(teeth + 1)]
-        across = np.linspace(0.03, 0.97, teeth + 1) * width * FINE
-        pen.line([(x, y * height * FINE) for x, y in zip(across, sides, strict=True)], fill=255, width=wide)
-    return np.asarray(canvas.resize((width, height), Image.Resampling.BOX))
-
-
 def blanks(half: Half, count: int) -> list[Strip]:
     """Cut wide parts out of synthetic photographs of empty paper, plain, ruled or squared; one picture in ten is a
     single grey instead."""
@@ -255,9 +225,8 @@ def cut(picture: bytes, random: Random) -> Strip:
 NO_NUMBERS: dict[str, Callable[[Half, int], list[Strip]]] = {
     "words": many("word", word),
     "scribbles": many("scribbles on a strip", scribbles),
-    "struck-out numbers": many("struck out", struck_out),
     "blank": blanks,
 }
 """The kinds of lines that show no number, by name: half and count → pictures."""
-COUNTS = {"words": 500, "scribbles": 250, "struck-out numbers": 250, "blank": 500}
+COUNTS = {"words": 500, "scribbles": 250, "blank": 500}
 """How many pictures of each kind there are in each half."""

@@ -414,12 +414,13 @@ class Find(OfPages):
 
 class Add(OfPages):
     """Add up the numbers on each picture, exactly, and check the total that is written there.
-    As in `sumnist add receipt.jpg`. A number whose reading is not accepted counts with all its candidates. Writing that
-    is not a number, such as a date, is left out and named. The exit code is 1 if the total does not agree."""
+    As in `sumnist add receipt.jpg`. A number whose reading is not accepted counts with all its candidates, and the sum
+    is provisional unless a total confirms it. Writing that is not a number, such as a date, is left out and named. The
+    exit code is 1 if the total does not agree, or if the sum is provisional."""
 
     total: str = "auto"
-    """total to check: auto (the last number, if it stands under a line or behind =), last (the last number), none, or
-    the total itself, such as 1485"""
+    """total to check: auto (a number under a line, behind =, or the sum of the others), last (the last number), none,
+    or the total itself, such as 1485"""
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
@@ -436,7 +437,7 @@ class Add(OfPages):
             if column is None:
                 reasons = ", ".join(dict.fromkeys(str(number.reason) for number in found))
                 raise ImageError(f"{picture}: nothing to add ({reasons}), expected numbers alone: write them, or crop")
-            wrong.extend([picture] * (column.agrees is False))
+            wrong.extend([picture] * (column.agrees is False or bool(column.to_check)))
             return column.as_dict(), column_described(str(picture), column), None
 
         return each(self.pictures, read, self.json) or int(bool(wrong))

@@ -106,8 +106,8 @@ def column_described(name: str, column: Column) -> str:
         lines.append(f"  the total {verdict}")
         if column.check and column.check.is_true:
             lines.append(f"  by the picture alone, the probability that it agrees is {chance(*column.check.is_true)}")
-    elif len(answers) > 3 and 2 * (column.addends[-1].value or 0) == sum(one.value or 0 for one in column.addends):
-        lines.append("  the last number is the sum of the others: if it is their total, say --total last")
+    if column.to_check:
+        lines.append(f"  provisional: {len(column.to_check):,} to check")
     return "\n".join(lines + [f"  left out: {one.written} at {where(one)}, {one.reason}" for one in column.left_out])
 
 

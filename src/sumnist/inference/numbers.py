@@ -113,11 +113,13 @@ COUNT = Range(1, 1_000, "a whole number from 1 to 1,000")
 BLANK, NOT_A_NUMBER, UNSURE, LENGTH = "blank", "not a number", "unsure", "another number of digits"
 SEVERAL = "several numbers"
 STRUCK, WRITING, CUT_OFF = "struck out", "other writing beside it", "cut off at the border"
+AFTER_TOTAL = "after the total"
 FRACTION, DATE, TIME, PERCENTAGE, EXPRESSION = "a fraction", "a date", "a time", "a percentage", "an expression"
 NUMBER_ADVICE = {
     BLANK: "write something, or come nearer",
     NOT_A_NUMBER: "a number in digits was expected, on one line; crop the picture closer to it",
     UNSURE: "write it more clearly, or ask a person",
+    AFTER_TOTAL: "only what stands before the total is added; crop the picture, or say --total none",
     LENGTH: "ask for another number of digits, or for any",
     SEVERAL: "crop the picture to one of them, ask for the largest, or find them all",
     STRUCK: "what is struck out does not count; write the number again beside it",

@@ -47,9 +47,6 @@ FEATURES, TEMPERATURE = "features", "temperature"
 features of each step. `TEMPERATURE`: the key of the metadata for the divisor of the logits."""
 CHECKSUM = "sha256"
 """The key of the metadata for the checksum of the file."""
-OLD_IS_DIGIT, OLD_KEYS = "known", {"least_known": "least_is_digit"}
-"""Names in exports of version 0.1. `OLD_IS_DIGIT`: the output that is now `IS_DIGIT`. `OLD_KEYS`: the new key for each
-old one."""
 FUSION = "fusion"
 """The key of the metadata for the name of the fusion."""
 LEFT_OUT = "left_out"
@@ -221,15 +218,15 @@ class OnnxFile(OnnxSession):
 
     def acceptance(self) -> tuple[float, float]:
         """The two thresholds of acceptance, 0 if the metadata have none. Raises `RunError`."""
-        metadata, shares = {OLD_KEYS.get(key, key): value for key, value in self.metadata.items()}, []
+        shares = []
         for key in ACCEPTANCE:
             try:
-                shares.append(float(metadata.get(key, 0)))
+                shares.append(float(self.metadata.get(key, 0)))
             except ValueError:
                 shares.append(math.nan)
             if not 0 <= shares[-1] <= 1:
                 raise RunError(
-                    f"{self.name}: its metadata have {key} {metadata[key]!r}, expected a number from 0 to 1: "
+                    f"{self.name}: its metadata have {key} {self.metadata[key]!r}, expected a number from 0 to 1: "
                     "export the run again"
                 )
         return shares[0], shares[1]
@@ -267,11 +264,11 @@ class OnnxNetwork(OnnxFile):
 
     def __init__(self, model: str | Path | bytes, threads: int = 1) -> None:
         super().__init__(model, threads)
-        self.is_digit_output = [output for output in (IS_DIGIT, OLD_IS_DIGIT) if output in self.outputs][:1]
-        self.has_is_digit = bool(self.is_digit_output)
-        expected = OUTPUTS | {output: ["tensor(float)"] for output in self.is_digit_output}
+        self.has_is_digit = IS_DIGIT in self.outputs
+        expected = OUTPUTS | ({IS_DIGIT: ["tensor(float)"]} if self.has_is_digit else {})
         found = {name: self.outputs.get(name) for name in expected}
-        if (self.inputs, found) != (INPUTS, expected) or FUSION not in self.metadata:
+        is_old = "known" in self.outputs  # an export of version 0.1
+        if (self.inputs, found) != (INPUTS, expected) or FUSION not in self.metadata or is_old:
             raise self.another("digits")
         self.fusion = self.metadata[FUSION]
         self.exact = self.fusion == "exact"
@@ -303,12 +300,12 @@ class OnnxNetwork(OnnxFile):
             images: `[B, 1, 28, 28]` in [0, 1].
             numbers: 0..9 `[B]`; None if the sums are not wanted.
         """
-        names = ["digit", *(["sum"] if numbers is not None else []), *self.is_digit_output]
+        names = ["digit", *(["sum"] if numbers is not None else []), *([IS_DIGIT] if self.has_is_digit else [])]
         given = np.zeros(len(images), np.int64) if numbers is None else numbers
         names += [] if self.weights is None else [FEATURES]
         values = iter(self.run(names, {"image": images, "number": given}))
         digit, total = next(values), None if numbers is None else next(values)
-        is_digit = next(values) if self.is_digit_output else None
+        is_digit = next(values) if self.has_is_digit else None
         if self.weights is None:
             return Answer(digit, total, is_digit)
         features, plain = next(values), digit

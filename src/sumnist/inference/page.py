@@ -1,8 +1,9 @@
 """Adds up the numbers on a picture, and checks whether they agree with a total that is written there.
 
-The last number is the total if it stands under a rule, or behind =. A rule is a straight dark line between a number and
-the one above it, as wide as the number. If there are also lines between the other numbers, they belong to a table or to
-ruled paper. Checking the total means solving an equation (`arithmetic/solutions`).
+A number is the total if it stands under a rule, or behind =, or if it is the sum of the others. What follows the total
+is no addend. A rule is a straight dark line between a number and the one above it, as wide as the number. If there are
+also lines between the other numbers, they belong to a table or to ruled paper. Checking the total means solving an
+equation (`arithmetic/solutions`). A sum is provisional while a reading is not accepted and no total confirms it.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ import numpy as np
 
 from sumnist.arithmetic.solutions import Answer, Query, Solution, solution_of
 from sumnist.arithmetic.values import Value, Values, plain
-from sumnist.errors import ConfigError, EquationError
+from sumnist.errors import ConfigError, EquationError, NumberError
 from sumnist.inference.finder import warped
-from sumnist.inference.numbers import UNSURE, FoundNumber, decimals_of
+from sumnist.inference.numbers import AFTER_TOTAL, UNSURE, FoundNumber, decimals_of
 from sumnist.inference.solve import COMBINATIONS
 from sumnist.pictures.decode import Grey, Intensities, Picture, size_of
 from sumnist.pictures.filters import spread
@@ -35,8 +36,11 @@ MOST_KNOWN = 1_200
 FLOORS = 1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0
 """Least probabilities of the candidates that the check may choose. The check uses the first one that leaves few enough
 combinations."""
-RULE, BEHIND, TOLD = "under a rule", "behind =", "as told"
+RULE, BEHIND, SUMMED, TOLD = "under a rule", "behind =", "the sum of the others", "as told"
 """Why a number is taken for the total."""
+FEWEST, LIKELY = 3, 0.1
+"""If no rule is seen, as on ruled paper, the last number is the total if it is the sum of at least `FEWEST` others with
+at least the probability `LIKELY`, by the pictures alone. Few numbers add up so by chance."""
 ABOVE, BESIDE = 1.5, 0.3
 """`ABOVE`: how far above a number its rule may be, in digit heights. `BESIDE`: how far the search reaches to both
 sides, in digit heights."""
@@ -92,6 +96,12 @@ class Column:
         return self.check is not None and not self.check.contradicted
 
     @property
+    def to_check(self) -> tuple[FoundNumber, ...]:
+        """The numbers that a person should check, since their readings are not accepted and no total confirms them."""
+        numbers = (*self.addends, *([self.total] if isinstance(self.total, FoundNumber) else []))
+        return () if self.agrees else tuple(one for one in numbers if not one.accepted)
+
+    @property
     def corrected(self) -> tuple[Answer, ...]:
         """The numbers that were probably misread, given the total."""
         pictures = () if self.check is None else self.check.pictures
@@ -104,7 +114,7 @@ class Column:
             "format": FORMAT, "sum": plain(sums[0][0]), "confidence": sums[0][1],
             "candidates": [{"value": plain(value), "probability": share} for value, share in sums],
             "other": max(0.0, 1 - math.fsum(share for _, share in sums)),
-            "total": plain(self.stated), "how": self.how, "agrees": self.agrees,
+            "total": plain(self.stated), "how": self.how, "agrees": self.agrees, "to_check": len(self.to_check),
             "check": None if self.check is None else self.check.as_dict(),
             "addends": [one.as_dict() for one in self.addends],
             "left_out": [one.as_dict() for one in self.left_out],
@@ -119,27 +129,31 @@ def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, tot
         found: The numbers in reading order.
         seen: The picture, to look for a rule; None if there is no picture to search.
         total: How to find the total, or the total itself, such as "1485". "last": the last number is the total. "none":
-            the last number is an addend like the others. "auto": the last number is the total if it stands under a
-            rule, or behind =.
+            every number is an addend. "auto": a number is the total if it stands under a rule, or behind =, or if the
+            last one is the sum of the others.
 
     Returns:
         The column; None if no number can be added.
 
     Raises:
         ConfigError: `total` is none of these.
-        NumberError: There are too many possibilities.
+        NumberError: `total` is "last" and there is only one number, or there are too many possibilities.
     """
     addends = [one for one in found if one.value is not None and (one.accepted or one.reason == UNSURE)]
     if not addends:
         return None
-    left_out = tuple(one for one in found if one not in addends)
+    left_out = [one for one in found if one not in addends]
     target: FoundNumber | Value | None = known(total)
     how = None if target is None else TOLD
-    if target is None and total != "none" and len(addends) > 1:
-        how = TOLD if total == "last" else why_total(found, addends, seen)
-        target = addends.pop() if how else None
+    if total == "last" and len(addends) == 1:
+        raise NumberError("--total last: one number was found, expected a total and what it is the total of")
+    if target is None and total != "none":
+        place, how = (len(addends) - 1, TOLD) if total == "last" else total_among(found, addends, seen)
+        if how is not None:
+            left_out += [replace(one, accepted=False, reason=AFTER_TOTAL) for one in addends[place + 1 :]]
+            target, addends = addends[place], addends[:place]
     check = None if target is None else checked(addends, target)
-    return Column(tuple(addends), left_out, added(addends), target, how, check)
+    return Column(tuple(addends), tuple(left_out), added(addends), target, how, check)
 
 
 def known(total: str) -> Value | None:
@@ -189,15 +203,23 @@ def probable(number: FoundNumber, floor: float) -> FoundNumber:
 # Which number is the total.
 
 
-def why_total(found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: Intensities | None) -> str | None:
-    """Why the last addend is the total of the others; None if it is not."""
-    last = addends[-1]
-    if last.written.startswith("=") or found[found.index(last) - 1].written.endswith("="):
-        return BEHIND
-    if seen is None:
-        return None
-    ruled = [is_ruled(seen.grey, above, below, seen.reduction) for above, below in pairwise(in_column(addends))]
-    return RULE if ruled and ruled[-1] and not any(ruled[:-1]) else None
+def total_among(
+    found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: Intensities | None
+) -> tuple[int, str | None]:
+    """Which of the addends is the total of those before it, and why; 0 and None if none is. A number that others follow
+    needs two numbers above its rule: one with a rule below may be a heading."""
+    for place, one in enumerate(addends[1:], 1):
+        if one.written.startswith("=") or found[found.index(one) - 1].written.endswith("="):
+            return place, BEHIND
+    for place in range(len(addends) - 1, 0, -1):
+        column = in_column(addends[: place + 1])
+        pairs = [*pairwise(column)][::-1] if seen else []
+        ruled = (seen is not None and is_ruled(seen.grey, *pair, seen.reduction) for pair in pairs)
+        if next(ruled, False) and (place == len(addends) - 1 or len(column) > 2) and not any(ruled):
+            return place, RULE
+    check = checked(addends[:-1], addends[-1]) if len(addends) > FEWEST else None
+    is_sum = check is not None and check.is_true is not None and check.is_true[0] >= LIKELY
+    return (len(addends) - 1, SUMMED) if is_sum else (0, None)
 
 
 def in_column(numbers: Sequence[FoundNumber]) -> list[FoundNumber]:

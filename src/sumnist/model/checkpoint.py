@@ -126,8 +126,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if CHECKSUM in metadata and metadata[CHECKSUM] != checksum_of(tensors, metadata):
         raise ValueError("its content is not what was written")
     metadata.setdefault(CHECKSUM, hashlib.sha256(content).hexdigest())
-    # Version 0.1 had another name for one tensor.
-    return {name.replace(".least_known", ".least_is_digit"): value for name, value in tensors.items()}, metadata
+    return tensors, metadata
 
 
 def checksum_of(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
