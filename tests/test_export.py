@@ -168,6 +168,13 @@ def test_a_file_of_another_network_or_none_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(NUMBERS.read_bytes())
     with pytest.raises(RunError, match="another network: inputs strip, outputs emissions, is_number, features"):
         Reader(path)
+    old = onnx.load_from_string((PRETRAINED / "model.onnx").read_bytes())
+    for node in old.graph.node:
+        node.output[:] = ["known" if name == "is_digit" else name for name in node.output]
+    old.graph.output[2].name = "known"  # as version 0.1 called it
+    onnx.helper.set_model_props(old, {one.key: one.value for one in old.metadata_props} | {"sha256": "0" * 64})
+    with pytest.raises(RunError, match="another network: inputs image, number, outputs digit, sum, known"):
+        OnnxNetwork(with_checksum(old.SerializeToString()))
 
 
 @pytest.mark.parametrize("value", ["much", "nan", "inf", "-0.1", "1.5"])

@@ -137,7 +137,7 @@ def test_the_total_is_what_stands_behind_equals_unless_it_is_told_otherwise() ->
     assert more is not None
     assert (more.how, more.agrees) == (BEHIND, True)
     assert [one["reason"] for one in more.as_dict()["left_out"]] == [AFTER_TOTAL]
-    with pytest.raises(NumberError, match="one number was found, expected a total"):
+    with pytest.raises(NumberError, match="one number was found, expected others before it"):
         column_of([behind], total="last")
 
 
@@ -151,9 +151,6 @@ def test_the_last_of_four_or_more_numbers_is_the_total_if_it_probably_is_their_s
         assert column is not None
         assert column.how == how
         assert len(column.addends) == len(numbers) - (how is not None)
-        alone = column_of(numbers, total="none")
-        assert alone is not None
-        assert len(alone.addends) == len(numbers)
 
 
 def test_a_sum_is_provisional_while_a_reading_is_in_doubt_and_no_total_confirms_it() -> None:

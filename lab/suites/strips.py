@@ -6,8 +6,8 @@ thousand test images are cleaner than the last, so blocks of a hundred go to the
 in turn. No number begins with a zero, except zero itself.
 
 Lines that show no number are words, printed in fonts that come with matplotlib and Pillow or written in capitals of the
-handwriting fonts; scribbles side by side; and empty paper. Training draws its own lines of these
-kinds, with other programs and without fonts.
+handwriting fonts; scribbles side by side; and empty paper. Training draws its own lines of these kinds, with other
+programs and without fonts.
 """
 
 from __future__ import annotations

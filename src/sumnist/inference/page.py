@@ -17,6 +17,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sumnist.arithmetic.solutions import Answer, Query, Solution, solution_of
 from sumnist.arithmetic.values import Value, Values, plain
@@ -146,7 +147,7 @@ def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, tot
     target: FoundNumber | Value | None = known(total)
     how = None if target is None else TOLD
     if total == "last" and len(addends) == 1:
-        raise NumberError("--total last: one number was found, expected a total and what it is the total of")
+        raise NumberError("--total last: one number was found, expected others before it: leave --total out")
     if target is None and total != "none":
         place, how = (len(addends) - 1, TOLD) if total == "last" else total_among(found, addends, seen)
         if how is not None:
@@ -211,29 +212,26 @@ def total_among(
     for place, one in enumerate(addends[1:], 1):
         if one.written.startswith("=") or found[found.index(one) - 1].written.endswith("="):
             return place, BEHIND
-    for place in range(len(addends) - 1, 0, -1):
-        column = in_column(addends[: place + 1])
-        pairs = [*pairwise(column)][::-1] if seen else []
-        ruled = (seen is not None and is_ruled(seen.grey, *pair, seen.reduction) for pair in pairs)
-        if next(ruled, False) and (place == len(addends) - 1 or len(column) > 2) and not any(ruled):
-            return place, RULE
+    if seen is not None:
+        corners = np.array([one.corners for one in addends])
+        for place in range(len(addends) - 1, 0, -1):
+            column = [addends[other] for other in in_column(corners[: place + 1])]
+            ruled = (is_ruled(seen.grey, *pair, seen.reduction) for pair in [*pairwise(column)][::-1])
+            if next(ruled, False) and (place == len(addends) - 1 or len(column) > 2) and not any(ruled):
+                return place, RULE
     check = checked(addends[:-1], addends[-1]) if len(addends) > FEWEST else None
     is_sum = check is not None and check.is_true is not None and check.is_true[0] >= LIKELY
     return (len(addends) - 1, SUMMED) if is_sum else (0, None)
 
 
-def in_column(numbers: Sequence[FoundNumber]) -> list[FoundNumber]:
-    """The last number and the numbers above it, from the top down."""
-    corners = np.array(numbers[-1].corners)
-    along, down = corners[1] - corners[0], corners[3] - corners[0]
-    first, last = corners[0] @ along, corners[1] @ along
-    middles = [(np.array(one.corners) @ along, np.mean(np.array(one.corners) @ down)) for one in numbers]
-    stack = [
-        (height, place)
-        for place, (across, height) in enumerate(middles)
-        if across.max() > first and across.min() < last and height <= middles[-1][1]
-    ]
-    return [numbers[place] for _, place in sorted(stack)]
+def in_column(corners: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The places of the last number and of the numbers above it, from the top down. The corners of the numbers are
+    `[N, 4, 2]`."""
+    along, down = corners[-1, 1] - corners[-1, 0], corners[-1, 3] - corners[-1, 0]
+    across, heights = corners @ along, (corners @ down).mean(1)
+    reaches = (across.max(1) > across[-1, 0]) & (across.min(1) < across[-1, 1])
+    places = np.flatnonzero(reaches & (heights <= heights[-1]))
+    return places[np.argsort(heights[places], kind="stable")]
 
 
 def is_ruled(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: float) -> bool:
