@@ -4,10 +4,11 @@
     python -m lab measure addition --digits 1 2 --seeds 0              train on sums alone, and evaluate
     python -m lab measure robustness reported                          pictures outside MNIST
     python -m lab measure real NAME FOLDER reported                    real pictures of digits
-    python -m lab measure numbers --suite --engines ours both          numbers of any length
+    python -m lab measure numbers --suite                              numbers of any length
     python -m lab measure sheets cells photographs --folder FOLDER     filled forms
-    python -m lab measure find --folder cells=FOLDER --engines ours    numbers found on whole pictures
+    python -m lab measure find --folder cells=FOLDER                   numbers found on whole pictures
     python -m lab measure tables --count 50                            simulated tables
+    python -m lab measure writing reported --people STROKES            lines of many kinds
 
 The package must be committed, and its commit is in the rows. We make choices on training images and on the development
 half. The test images and the reported half are looked at once for each network and for each design of the path from a
@@ -31,7 +32,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ import torch
 import sumnist
 from kept_tables import EMPTY, KINDS
 from lab.evidence import RESULTS, Row, Rows, add, clean_commit, once, with_envelope
+from lab.recipes.hands import Part
 from lab.recipes.tasks import OutlierTask
 from lab.records import RUNS, row_of, same, settings_of
 from lab.study.rows import read_jsonl
@@ -46,13 +48,14 @@ from lab.suites import found as finding
 from lab.suites import measure as suite
 from lab.suites import pages
 from lab.suites import tables as table_suite
+from lab.suites import writing as lines_of_writing
 from lab.suites.digits import HALVES, Half
 from lab.suites.sheet_truth import LAYOUTS, Truth
 from lab.suites.sheets import Ink, Sheets
 from sumnist.batch import measure as labelled_figures
 from sumnist.batch.labels import Label, labels_of
 from sumnist.batch.sources import pictures_in
-from sumnist.config import ReadingEngine, Training, preset
+from sumnist.config import Training, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import DataError, ImageError, SumnistError
 from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
@@ -69,11 +72,12 @@ from sumnist.tables.layout import TableLayout
 from sumnist.tables.reading import TableReader
 from sumnist.training.loop import train
 
-PATHS = {"tables": 5, "robustness": 7, "numbers": 14, "sheets": 5, "find": 8}
+PATHS = {"tables": 6, "robustness": 7, "numbers": 15, "sheets": 6, "find": 9, "writing": 1}
 """The generation of each path from a picture to its reading. It rises when the path is redesigned; each network may
 then be measured on the reported half once more."""
 MODEL = PRETRAINED / ONNX
-ENGINES: tuple[ReadingEngine, ...] = get_args(ReadingEngine)
+OURS = "ours"
+"""The engine in the rows. The other engines, PP-OCRv6 and both together, can be measured at commit 25bc3df2."""
 
 
 def sha256(*contents: bytes) -> str:
@@ -228,7 +232,7 @@ def real(given: argparse.Namespace) -> Iterator[Row]:
 
 
 # Numbers of any length. FOLDER holds real strips, with a `labels.csv` as `sumnist evaluate --labels` takes it. Each set
-# and engine gives one row.
+# gives one row.
 
 SUITE = "suite"
 """The name of the suite among the sets."""
@@ -262,34 +266,32 @@ def labels_in(folder: Path, half: Half) -> list[Label]:
 
 
 def numbers(given: argparse.Namespace) -> Iterator[Row]:
-    """Read numbers, one engine after the other."""
+    """Read numbers."""
     if not given.folder and not given.suite:
         raise SystemExit("measure: nothing to measure on, expected --suite or --folder")
     reader, rows = Numbers(), read_jsonl(given.rows)
-    networks = {engine: sha256(*map(file_of, reader.reader(engine).networks)) for engine in given.engines}
+    network = sha256(*map(file_of, reader.reader().networks))
     labels = {name: labels_in(folder, given.half) for name, folder in given.folder}
-    for engine, network in networks.items() if given.half == HALVES[1] else ():
-        for name in [*labels, *[SUITE] * given.suite]:
-            once(rows, part="strips", half=given.half, set=name, engine=engine, model_sha256=network,
-                 path=PATHS["numbers"])  # fmt: skip
-    for engine, network in networks.items():
-        about = with_envelope("strips", engine=engine, model_sha256=network, path=PATHS["numbers"], half=given.half)
-        for name, folder in given.folder:
-            yield about | {"set": name, "kind": "real"} | labelled(reader, engine, name, folder, labels[name])
-        if given.suite:
-            found = suite.numbers(reader, given.half, engine, given.count)
-            for kind, results in (("strings", found["strings"]), ("no number", found["no_numbers"])):
-                for row in results:
-                    yield about | {"set": SUITE, "kind": kind} | row
+    about = {"half": given.half, "engine": OURS, "model_sha256": network, "path": PATHS["numbers"]}
+    for name in [*labels, *[SUITE] * given.suite] if given.half == HALVES[1] else ():
+        once(rows, part="strips", set=name, **about)
+    about = with_envelope("strips", **about)
+    for name, folder in given.folder:
+        yield about | {"set": name, "kind": "real"} | labelled(reader, name, folder, labels[name])
+    if given.suite:
+        found = suite.numbers(reader, given.half, given.count)
+        for kind, results in (("strings", found["strings"]), ("no number", found["no_numbers"])):
+            for row in results:
+                yield about | {"set": SUITE, "kind": kind} | row
 
 
-def labelled(reader: Numbers, engine: ReadingEngine, name: str, folder: Path, labels: list[Label]) -> Row:
-    """Measure an engine on a folder.
+def labelled(reader: Numbers, name: str, folder: Path, labels: list[Label]) -> Row:
+    """Measure on a folder.
 
     In a cell of a weather table, the point before tenths may be written or not. There only the digits count, and
     figures that depend on values are None.
     """
-    answers = list(labelled_figures.labelled_answers(reader, folder, labels, engine))
+    answers = list(labelled_figures.labelled_answers(reader, folder, labels))
     unknown: Row = {}
     if (folder / TABLE_CELLS).exists():
         unknown = {"in_candidates": None, "nll": None}
@@ -407,8 +409,7 @@ def outcome_of(truth: Truth, reading: SheetReading | None) -> Outcome:
 
 
 # Numbers found on whole pictures. FOLDER holds real pictures, with a `labels.csv` or in sub-folders 0 to 9. Pages and
-# signs are composed; STROKES is `pendigits-orig.tes`. Each set and engine gives one row; a measurement that has a row
-# is skipped.
+# signs are composed; STROKES is `pendigits-orig.tes`. Each set gives one row; a measurement that has a row is skipped.
 
 Asked = tuple[str, Any, list[finding.There]]
 """The name of a picture, the picture, and the numbers on it."""
@@ -418,19 +419,17 @@ figures."""
 
 
 def find(given: argparse.Namespace) -> Iterator[Row]:
-    """Find and read numbers, one engine after the other. Rows of PP-OCRv6, another system, were measured by this
-    program at commit 8636929b2."""
+    """Find and read numbers. Rows of PP-OCRv6, another system, were measured by this program at commit 8636929b2."""
     reader, sets = Reader(), [*found_sets(given)]
     reader.numbers.finder = Finder(given.finder)
     others = (path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx")) if path != FINDER)
     about = {"model_sha256": sha256(given.finder.read_bytes(), *others), "half": given.half}
-    for engine in given.engines:
-        for name, what, pictures, figures in sets:
-            row = with_envelope(name, path=PATHS["find"], system=engine, **about, **what)
-            if is_measured(read_jsonl(given.rows), {key: row[key] for key in row if key not in ("date", "machine")}):
-                print(f"{name}, {what}, {engine}: measured already", flush=True)
-                continue
-            yield row | figures([finding.answered(reader, engine, *one) for one in pictures()])
+    for name, what, pictures, figures in sets:
+        row = with_envelope(name, path=PATHS["find"], system=OURS, **about, **what)
+        if is_measured(read_jsonl(given.rows), {key: row[key] for key in row if key not in ("date", "machine")}):
+            print(f"{name}, {what}: measured already", flush=True)
+            continue
+        yield row | figures([finding.answered(reader, *one) for one in pictures()])
 
 
 def found_sets(given: argparse.Namespace) -> Iterator[Found]:
@@ -531,6 +530,17 @@ COUNTED = "tables", "unreadable", "grid", "numbers", "wrong", "person", "whole",
 Flag = tuple[str, dict[str, Any]]
 
 
+def writing(given: argparse.Namespace) -> Iterator[Row]:
+    """Read lines of many kinds, signs and all, by writers whom no training met."""
+    about = {"half": given.half, "path": PATHS["writing"], "count": given.count,
+             "model_sha256": sha256(*(path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx"))))}  # fmt: skip
+    if given.half == HALVES[1]:
+        once(read_jsonl(given.rows), **about)
+    part: Part = "report" if given.half == HALVES[1] else "choices"
+    for row in lines_of_writing.figures(part, given.people, given.count):
+        yield with_envelope("writing", **about) | row
+
+
 def flag(name: str, **options: Any) -> Flag:
     """Return a flag or an argument, as argparse takes it."""
     return name, options
@@ -555,7 +565,6 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--suite", action="store_true", help="measure on the suite of numbers"), CHOSEN_HALF,
         flag("--folder", action="append", default=[], type=named, metavar="NAME=PATH",
              help="measure on real numbers; NAME is what the pages call them"),
-        flag("--engines", nargs="+", choices=ENGINES, default=["ours"]),
         flag("--count", type=int, help="strings of each set of the suite, at most"),
     ]),
     "sheets": (sheets, [
@@ -570,13 +579,17 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--turns", nargs="+", type=int, default=pages.TURNS, help="degrees by which they are turned"),
         flag("--signs", type=int, default=0, help="composed pictures of each kind of sign"),
         flag("--strokes", type=Path, help="pen strokes, of which more pages and signs are composed"),
-        flag("--engines", nargs="+", choices=ENGINES, default=["ours"]), flag("--seed", type=int, default=0),
+        flag("--seed", type=int, default=0),
         flag("--count", type=int, help="pictures of each folder, at most"),
         flag("--finder", type=Path, default=FINDER, help="another network than the packaged one"),
     ]),
     "tables": (tables, [
         CHOSEN_HALF, flag("--count", type=int, default=50, help="tables of each kind"),
         flag("--folder", type=Path, help="scans of digits, in folders 0 to 9, of which they are made instead"),
+    ]),
+    "writing": (writing, [
+        HALF, flag("--people", type=Path, required=True, help="the strokes of lab/recipes/hands.py"),
+        flag("--count", type=int, default=100, help="lines of each kind"),
     ]),
 }  # fmt: skip
 """Each task, by name: the function that yields its rows, which go to the file of that name; and its flags."""

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sumnist.inference import ctc
-from sumnist.inference.ctc import CHARACTERS, Digits, Evidence, Positions
+from sumnist.inference.alphabet import WRITING
+from sumnist.inference.ctc import Digits, Evidence, Positions
 
 Array = NDArray[np.float64]
 
@@ -117,39 +118,39 @@ ranges = st.tuples(st.integers(1, 4), st.one_of(st.none(), st.integers(0, 4))).m
 def strip(text: str, seed: int, steps: int = 60, peak: float = 14, noise: float = 2) -> NDArray[np.float32]:
     """Log-probabilities of a strip on which `text` is written, with noise, at most places blank."""
     random = np.random.default_rng(seed)
-    logits = random.normal(0, noise, (steps, len(CHARACTERS) + 1))
+    logits = random.normal(0, noise, (steps, len(WRITING) + 1))
     logits[:, 0] += peak
     for step, character in zip(np.linspace(3, steps - 4, len(text)).astype(int).tolist(), text, strict=True):
-        logits[[step, step + 1], 1 + CHARACTERS.index(character)] += peak + 4
+        logits[[step, step + 1], 1 + WRITING.index(character)] += peak + 4
         logits[[step, step + 1], 0] -= peak
     return normal(logits).astype(np.float32)
 
 
 def uniform(steps: int) -> Array:
-    return np.zeros((steps, len(CHARACTERS) + 1))
+    return np.zeros((steps, len(WRITING) + 1))
 
 
 # What is held against them, asked by texts.
 
 
-def log_prob(emissions: NDArray[Any], texts: list[str], characters: str = CHARACTERS) -> ctc.Floats:
+def log_prob(emissions: NDArray[Any], texts: list[str], characters: str = WRITING) -> ctc.Floats:
     """The log-probability of each text, `[N]`."""
     alphabet = ctc.alphabet_of(characters)
     return ctc.texts_log_prob(ctc.normalised(emissions, alphabet), ctc.encoded(texts, alphabet))
 
 
-def length_log_prob(emissions: NDArray[Any], digits: Digits, characters: str = CHARACTERS) -> float:
+def length_log_prob(emissions: NDArray[Any], digits: Digits, characters: str = WRITING) -> float:
     """The log-probability that the number of digits is an allowed one, −∞ if it cannot be."""
     allowed = Evidence(emissions, digits, None, characters).allowed
     return allowed if allowed > -1e290 else -np.inf
 
 
-def is_number_probability(emissions: NDArray[Any], characters: str = CHARACTERS) -> float:
+def is_number_probability(emissions: NDArray[Any], characters: str = WRITING) -> float:
     return min(1.0, math.exp(Evidence(emissions, (2, 2), None, characters).is_number))
 
 
 def best_texts(
-    emissions: NDArray[Any], count: int, digits: Digits = (1, None), characters: str = CHARACTERS
+    emissions: NDArray[Any], count: int, digits: Digits = (1, None), characters: str = WRITING
 ) -> list[tuple[str, float]]:
     """The most probable texts with an allowed number of digits, and the log-probability of each."""
     alphabet = ctc.alphabet_of(characters)
@@ -159,14 +160,14 @@ def best_texts(
 
 
 def candidates_of(
-    emissions: NDArray[Any], count: int, digits: Digits = (1, None), characters: str = CHARACTERS,
+    emissions: NDArray[Any], count: int, digits: Digits = (1, None), characters: str = WRITING,
     decimal: str | None = None,
 ) -> ctc.Candidates:  # fmt: skip
     evidence = Evidence(emissions, digits, decimal, characters)
     return ctc.candidates_by(evidence, count, evidence.strings(count))
 
 
-def aligned(emissions: NDArray[Any], text: str, characters: str = CHARACTERS) -> Positions:
+def aligned(emissions: NDArray[Any], text: str, characters: str = WRITING) -> Positions:
     """Where each character of a text stands."""
     alphabet = ctc.alphabet_of(characters)
     return ctc.positions_of(ctc.normalised(emissions, alphabet), ctc.encoded([text], alphabet))[0]

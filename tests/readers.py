@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sumnist.errors import MissingExtraError
-from sumnist.inference.numbers import Numbers, Recognizer
+from sumnist.inference.numbers import Numbers
 from sumnist.inference.reader import Reader, Reading
 from sumnist.serve.reading import Readers
 
@@ -84,21 +83,6 @@ def stillborn(parent: int) -> Readers:
     if os.getpid() != parent:
         raise OSError("no memory for the network")
     return Reader(), None
-
-
-class WithoutOcr(Numbers):
-    """As where the extra `ocr` is not installed."""
-
-    def recognizer(self, name: str) -> Recognizer:
-        if name == "ocr":
-            raise MissingExtraError("rapidocr", "ocr", "--read-with ocr")
-        return super().recognizer(name)
-
-
-def without_ocr() -> Readers:
-    reader = Reader()
-    reader.numbers = WithoutOcr()
-    return reader, None
 
 
 def without_numbers() -> Readers:

@@ -64,7 +64,6 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "solve": solve,
     "solve word": lambda bad: solve([bad, "+", LIST, "=", "_"]),
     "solve reader": lambda bad: solve([LIST, "=", "_"], bad),
-    "solve engine": lambda bad: solve([LIST, "=", "_"], engine=bad),
     "solve digits": lambda bad: solve([LIST, "=", "_"], digits=bad),
     "solve decimal": lambda bad: solve([LIST, "=", "_"], decimal=bad),
     "solve ink": lambda bad: solve([LIST, "=", "_"], ink=bad),

@@ -355,7 +355,7 @@ def test_flags_reach_the_reader_of_numbers_and_a_name_that_is_a_number_may_be_a_
     Image.fromarray(line_of("1480")).save("7", "PNG")
     flags = "--numbers", "--digits", "2-3", "--decimal", ",", "--ink", "light", "--json"
     printed = json.loads(sumnist("predict", "7", *flags).out)
-    assert printed == {"picture": "7", **reader.read_number("7", "ours", (2, 3), ",", "light").as_dict()}
+    assert printed == {"picture": "7", **reader.read_number("7", (2, 3), ",", "light").as_dict()}
     assert "did you mean --number 8?" in sumnist("predict", five, "8").err
 
 

@@ -13,7 +13,11 @@ from hypothesis import strategies as st
 import ctc_oracle as oracle
 from ctc_oracle import Array
 from sumnist.errors import RunError
+from sumnist.inference import ctc
+from sumnist.inference.alphabet import WRITING
 from sumnist.inference.ctc import Digits, Positions
+
+CLASSES = 1 + len(WRITING)
 
 # The probability of a given text.
 
@@ -33,7 +37,7 @@ def test_the_probability_of_a_text_is_the_sum_over_its_paths(made: tuple[Array, 
 def test_a_repeated_character_needs_a_blank_between(text: str) -> None:
     least = len(text) + sum(a == b for a, b in pairwise(text))
     exactly, too_few = oracle.log_prob(oracle.uniform(least), [text])[0], least - 1
-    assert exactly == pytest.approx(-least * math.log(14))  # there is just one path
+    assert exactly == pytest.approx(-least * math.log(CLASSES))  # there is just one path
     if too_few:
         assert oracle.log_prob(oracle.uniform(too_few), [text])[0] == -np.inf
 
@@ -69,6 +73,20 @@ def test_asked_for_all_texts_the_search_finds_them_in_order(made: tuple[Array, s
     assert [score for _, score in found] == pytest.approx(
         oracle.log_prob(emissions, [text for text, _ in found], characters).tolist(), rel=1e-10, abs=1e-10
     )
+
+
+@settings(max_examples=60, deadline=None)
+@given(oracle.any_strips)
+def test_texts_of_any_characters_have_the_probabilities_of_all_their_paths(made: tuple[Array, str]) -> None:
+    emissions, characters = made
+    expected = {text: math.exp(score) for text, score in oracle.enumerated(emissions, characters).items()}
+    found = ctc.Evidence(emissions, characters=characters).texts(oracle.ALL)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    if len(found) == 1:  # beyond doubt by its best path
+        (text, share), *_ = found.items()
+        assert 0.995 <= share <= expected[text] + 1e-9
+    else:
+        assert {text: found.get(text, 0.0) for text in expected} == pytest.approx(expected, abs=1e-9)
 
 
 TEXTS = ["7", "42", "31,45", "1234567", "0095.50", "1111", "1.000.000,-", "00"]
@@ -125,9 +143,10 @@ def test_a_value_has_the_text_and_the_places_that_are_written(text: str) -> None
         emissions = oracle.strip(text, seed)
         found = oracle.candidates_of(emissions, 10, (1, 12))
         best = found.candidates[0]
-        assert (best.text, best.digits, best.value) == (text, oracle.digits_of(text), int(oracle.digits_of(text)))
-        assert found.positions == oracle.aligned(emissions, text)
-        for (first, last), place in zip(found.positions, np.linspace(3, 56, len(text)).astype(int), strict=True):
+        shown = text.rstrip(".,-")  # signs behind the last digit are no part of the number
+        assert (best.text, best.digits, best.value) == (shown, oracle.digits_of(text), int(oracle.digits_of(text)))
+        assert found.positions == oracle.aligned(emissions, text)[: len(shown)]
+        for (first, last), place in zip(found.positions, np.linspace(3, 56, len(text)).astype(int), strict=False):
             assert first <= place + 1
             assert place <= last
         assert len({one.value for one in found.candidates}) == len(found.candidates) == 10
@@ -145,7 +164,7 @@ def test_where_no_allowed_number_of_digits_is_possible_everything_else_is_certai
 
 
 def test_a_blank_strip_has_no_number() -> None:
-    blank = np.where(np.arange(14) == 0, 0.0, -np.inf)[None].repeat(8, 0)
+    blank = np.where(np.arange(CLASSES) == 0, 0.0, -np.inf)[None].repeat(8, 0)
     assert oracle.candidates_of(blank, 5) == ((), 1.0, ())
     assert oracle.best_texts(blank, 5, (0, None)) == [("", 0.0)]
 
@@ -168,13 +187,13 @@ def test_a_text_stands_where_its_best_path_says_it(made: tuple[Array, str]) -> N
 # What is no distribution.
 
 
-@pytest.mark.parametrize("shape", [(14,), (0, 14), (5, 13)])
+@pytest.mark.parametrize("shape", [(CLASSES,), (0, CLASSES), (5, CLASSES - 1)])
 def test_emissions_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(RunError) as caught:
         oracle.candidates_of(np.zeros(shape), 5)
     assert str(caught.value) == (
-        f"emissions of shape {list(shape)}: expected [T, 14], at each of T > 0 steps a blank and '0123456789.,-': give "
-        "the characters that the network was trained for"
+        f"emissions of shape {list(shape)}: expected [T, {CLASSES}], at each of T > 0 steps a blank and {WRITING!r}: "
+        "give the characters that the network was trained for"
     )
 
 

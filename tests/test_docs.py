@@ -120,13 +120,14 @@ def run_python(code: str, place: Path) -> list[str]:
 
 
 def test_the_python_of_the_page_on_numbers_reads_the_example(place: Path) -> None:
-    code, _ = python_of("docs/how-to/numbers.md")
-    read, *candidates, other, sums, known = run_python(code, place)
+    code, text, _ = python_of("docs/how-to/numbers.md")
+    read, *candidates, other, sums, known, written = run_python(f"{code}\n{text}", place)
     assert read == "1,480 1480 1480 True"
     assert len(candidates) == 3
     assert candidates[0].startswith("1480 9")
     assert re.fullmatch(r"anything else: \d\.\d\d%", other)
     assert (sums, known) == ("1487 2960", "1480")
+    assert re.fullmatch(r"1,480 number \d\d\.\d\d% True", written)
 
 
 @pytest.mark.long

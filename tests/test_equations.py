@@ -439,4 +439,4 @@ def test_the_flags_reach_the_reader(command: Callable[..., Result], reader: Read
     flags = ["--json", "--count", "2", "--digits", "2-3", "--decimal", ",", "--ink", "light"]
     status, out, err = command(*words, *flags)
     assert (status, err, out.count("\n")) == (0, "", 1)
-    assert json.loads(out) == solve(words, reader, "ours", (2, 3), ",", "light").as_dict(2)
+    assert json.loads(out) == solve(words, reader, (2, 3), ",", "light").as_dict(2)

@@ -164,7 +164,7 @@ def test_a_hand_harms_the_digits_of_nobody_else(reader: Reader, adapted: list[Re
 def test_a_hand_reaches_whatever_a_reader_reads(reader: Reader, adapted: list[Reader]) -> None:
     mine, strip = adapted[0], line_of("472")
     assert mine.read_number(strip).confidence != reader.read_number(strip).confidence
-    assert mine.numbers.recognizer("ours").weights is not None  # type: ignore[attr-defined]
+    assert mine.numbers.recognizer().weights is not None
     assert mine.find(strip)[0].confidence != reader.find(strip)[0].confidence
     assert reader.hand is None
     assert getattr(reader.network, "weights", 0) is None

@@ -127,8 +127,8 @@ def test_a_number_is_right_if_its_value_is_and_every_value_has_a_likelihood(
     result: Result, value: int, expected: Answer, likelihood: float
 ) -> None:
     script = scripted(result)
-    found = answer_to(script, b"x", value, "both", ",", "dark")
-    assert script.asked == [(b"x", "both", {"decimal": ",", "ink": "dark"})]
+    found = answer_to(script, b"x", value, ",", "dark")
+    assert script.asked == [(b"x", {"decimal": ",", "ink": "dark"})]
     assert found._replace(nll=0) == expected
     assert math.exp(-found.nll) == pytest.approx(likelihood)
 
@@ -241,7 +241,7 @@ def test_labelled_pictures_are_measured_on_the_command_line(tmp_path: Path, caps
     for text in texts:
         Image.fromarray(line_of(text, gap=24)).save(tmp_path / f"{text}.png")
     labels.write_text("path,text\n" + "".join(f"{text}.png,{text[0]}.{text[1:]}\n" for text in texts))
-    status, (out, err) = run("--ink", "dark", "--read-with", "ours")
+    status, (out, err) = run("--ink", "dark")
     assert (status, err, out.split()[:3]) == (0, "", ["numbers", "pictures", "right"])
     figures = json.loads(run("--ink", "dark", "--json")[1][0])["result"]
     assert figures["pictures"] == 4

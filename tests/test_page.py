@@ -21,7 +21,8 @@ from sumnist.arithmetic.values import Value
 from sumnist.cli import main
 from sumnist.errors import ConfigError, NumberError
 from sumnist.inference.ctc import Candidate
-from sumnist.inference.numbers import AFTER_TOTAL, DATE, STRUCK, UNSURE, FoundNumber, Numbers
+from sumnist.inference.meaning import DATE, STRUCK
+from sumnist.inference.numbers import AFTER_TOTAL, UNSURE, FoundNumber, Numbers
 from sumnist.inference.page import BEHIND, RULE, SUMMED, TOLD, column_of
 from sumnist.pictures.decode import intensities_of
 

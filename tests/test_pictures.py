@@ -330,7 +330,7 @@ def test_a_picture_without_its_empty_margins_is_the_line_with_its_ink_light_on_d
     down, right = round(0.09 * 30), round(0.25 * 30)
     box = 20 - down, 50 + down, 40 - right, 153 + right
     assert (line.how, line.weight, line.box) == ("dark ink" if dark else "light ink", 1, box)
-    assert line.image.shape == line.stands.shape == (box[1] - box[0], box[3] - box[2])
+    assert line.image.shape == (box[1] - box[0], box[3] - box[2])
     assert np.allclose(line.image, 1 - ROW[box[0] : box[1], box[2] : box[3]], atol=1e-6)
     told = [line_on(ROW if dark else 1 - ROW, ink=ink).how for ink in ("dark", "light")]
     assert told == ["dark ink", "light ink"]

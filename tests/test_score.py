@@ -360,12 +360,10 @@ BAD: list[tuple[type[Exception], str, dict[str, Any]]] = [
     (NumberError, "number 'x': expected a whole number", {"number": "x"}),
     (DataError, "PICTURES: pictures without numbers", {"number": None}),
     (ConfigError, "--model RUN: a run that is not exported", {"model": "RUN", "numbers": {}}),
-    (ConfigError, f"--model {DIGITS} --read-with ocr: ", {"model": DIGITS, "numbers": {"engine": "ocr"}}),
     (RunError, f"{DIGITS}: an ONNX file of another network", {"model": DIGITS, "numbers": {}}),
     (RunError, "none.onnx: cannot be read ", {"model": "none.onnx", "numbers": {}}),
     (ConfigError, "digits (3, 1): expected how many there are", {"numbers": {"digits": (3, 1)}}),
     (ConfigError, "decimal ';': expected the sign before decimals", {"numbers": {"decimal": ";"}}),
-    (ConfigError, "engine 'theirs': expected ours, ocr or both", {"numbers": {"engine": "theirs"}}),
 ]
 
 

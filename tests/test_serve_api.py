@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 
 from drawings import encoded as png
 from example_page import page
-from readers import Learned, broken, learned, learned_beside, without_numbers, without_ocr
+from readers import Learned, broken, learned, learned_beside, without_numbers
 from served import BLANK, PROBLEM, SEVEN, Server, check_problem, encoded, files, strip
 from sumnist import errors
 from sumnist.errors import ExportError, SumnistError
@@ -285,7 +285,7 @@ def test_a_learned_network_says_which_numbers_it_adds(with_settings: Callable[..
 SAID: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {}), ({"digits": "4"}, {"digits": 4}), ({"digits": 4, "count": 3}, {"digits": 4, "count": 3}),
     ({"digits": "1-6", "decimal": ","}, {"digits": (1, 6), "decimal": ","}), ({"count": 50.0}, {"count": 50}),
-    ({"digits": "2-", "decimal": ".", "engine": "ours"}, {"digits": (2, None), "decimal": "."}),
+    ({"digits": "2-", "decimal": "."}, {"digits": (2, None), "decimal": "."}),
 ]  # fmt: skip
 
 
@@ -308,10 +308,6 @@ def test_numbers_are_answered_with_what_the_reader_says(client: TestClient, read
 def test_what_a_server_lacks_is_a_problem(
     with_settings: Callable[..., TestClient], caplog: pytest.LogCaptureFixture
 ) -> None:
-    for path in (NUMBER, FIND):
-        for answer in asked(with_settings(without_ocr), path, written(), engine="ocr"):
-            check_problem(answer, 422, "not-installed", None, path)
-            assert answer.json()["detail"].endswith('not installed; install it with: pip install "sumnist[ocr]"')
     client = with_settings(without_numbers)
     assert asked(client, READ, BLANK, number=1)[0].status_code == 200
     check_problem(client.post(NUMBER, files=files(written())), 500, "internal", None, NUMBER)
@@ -340,7 +336,6 @@ NONSENSE: dict[tuple[str, str], list[Any]] = {
     (NUMBER, "digits"): ["x", 0, -4, "6-1", "0-3", "1-6-9", "1 - 6", 1000, "", None, [1]],
     (NUMBER, "count"): [0, 51, -1, "ten", "1.5", None, True],
     (NUMBER, "decimal"): ["x", "-", "", "..", 1],
-    (FIND, "engine"): ["theirs", "OURS", "", 1, {}],
 }
 
 

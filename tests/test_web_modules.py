@@ -30,7 +30,8 @@ from sumnist.arithmetic.values import plain
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import NumberError
 from sumnist.formulas import MISTAKE, Relation
-from sumnist.inference.ctc import CHARACTERS, Candidate, Evidence, candidates_by, without_separators
+from sumnist.inference.alphabet import WRITING
+from sumnist.inference.ctc import Candidate, Evidence, candidates_by, without_separators
 from sumnist.inference.numbers import (
     as_written,
     decimals_of,
@@ -231,7 +232,7 @@ READER = Reader()
 
 
 def in_python(emissions: NDArray[Any], decimal: str | None) -> dict[str, Any]:
-    """What Python says of a strip by its emissions `[T, 14]`."""
+    """What Python says of a strip by its emissions `[T, 32]`."""
     evidence = Evidence(emissions, decimal=decimal)
     found = candidates_by(evidence, COUNT, dict(islice(evidence.strings(COUNT).items(), COUNT)))
     return {
@@ -241,6 +242,7 @@ def in_python(emissions: NDArray[Any], decimal: str | None) -> dict[str, Any]:
         "values": [plain(one.value) for one in found.candidates],
         "positions": [list(ends) for ends in found.positions],
         "probabilities": [one.probability for one in found.candidates],
+        "written": evidence.texts(COUNT),
     }
 
 
@@ -254,7 +256,8 @@ def on_the_page(emissions: list[NDArray[Any]], decimal: str | None) -> list[dict
           const { candidates, other } = candidatesBy(evidence, given.count, evidence.strings(given.count));
           const all = (key) => candidates.map((one) => one[key]);
           return { is_number: Math.exp(evidence.isNumber), other, texts: all("text"), values: all("value"),
-            positions: candidates[0]?.positions ?? [], probabilities: all("probability") };
+            positions: candidates[0]?.positions ?? [], probabilities: all("probability"),
+            written: Object.fromEntries(evidence.texts(given.count)) };
         });
         """,
         {"strips": [packed(one.astype(np.float32)) for one in emissions], "decimal": decimal, "count": COUNT},
@@ -270,6 +273,8 @@ def compare(emissions: list[NDArray[Any]], decimal: str | None) -> None:
         wanted = expected.pop("probabilities"), expected.pop("other"), expected.pop("is_number")
         for reading in (one, expected):  # JavaScript's numbers are doubles
             reading["values"] = [float(value) if decimal is None else value for value in reading["values"]]
+        texts, written = one.pop("written"), expected.pop("written")
+        assert texts == pytest.approx(written, abs=CLOSE)
         assert one == expected
         assert shares[0] == pytest.approx(wanted[0], abs=CLOSE)
         assert shares[1:] == pytest.approx(wanted[1:], abs=CLOSE)
@@ -278,7 +283,7 @@ def compare(emissions: list[NDArray[Any]], decimal: str | None) -> None:
 @pytest.mark.parametrize("decimal", [None, ".", ","])
 def test_of_any_emissions_the_page_and_python_say_the_same(decimal: str | None) -> None:
     random = np.random.default_rng(3)
-    shapes = [(steps, 1 + len(CHARACTERS)) for steps in (1, 2, 3, 5, 8, 13, 21, 34)]
+    shapes = [(steps, 1 + len(WRITING)) for steps in (1, 2, 3, 5, 8, 13, 21, 34)]
     compare([random.normal(0, spread, shape) for shape in shapes for spread in (0.5, 2, 6)], decimal)
 
 

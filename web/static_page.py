@@ -39,7 +39,7 @@ ORT = "ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.
 """The files of onnxruntime-web that we need: its smallest build, which runs on the processor."""
 MODULES = [
     *(f"pictures.{name}" for name in ("decode", "filters", "normalize", "proposals")),
-    *(f"inference.{name}" for name in ("ctc", "finder", "inside", "numbers", "onnx", "reader")),
+    *(f"inference.{name}" for name in ("alphabet", "ctc", "finder", "inside", "meaning", "numbers", "onnx", "reader")),
 ]  # fmt: skip
 """Modules from which the engine takes its limits and words."""
 NETWORKS = {"digits": ONNX, "finder": FINDER.name, "numbers": NUMBERS.name, "learned": LEARNED.name}

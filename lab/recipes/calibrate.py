@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from lab.recipes.cells import NUMBER, CellBatch
+from lab.recipes.cells import NUMBER as SEVERAL_DIGITS
+from lab.recipes.cells import CellBatch
 from lab.recipes.lines import LineBatch
-from lab.recipes.networks import OF_NUMBERS, text_nll
-from sumnist.inference.alphabet import ALPHABET, STEP
-from sumnist.inference.ctc import Evidence
+from lab.recipes.networks import text_nll
+from sumnist.inference.alphabet import STEP
+from sumnist.inference.ctc import Evidence, without_separators
+from sumnist.inference.meaning import NUMBER, meaning
 from sumnist.training.calibrate import coolest, fitted_temperature
 
-SHOWN_SHARE = 0.998
-"""Share of the lines with a number that must be taken for numbers."""
-RIGHT = 0.995
+IS_NUMBER = 0.5
+"""A line is named for what else it is if a number is less probable than this."""
+RIGHT = 0.999
 """Share of the accepted readings of composed lines that must be right. On real ink, which is stranger, fewer accepted
 readings are right. (We chose the share on real lines of the development half.)"""
 FEWEST = 50
@@ -47,7 +49,7 @@ def figures_of(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, float]:
     three shares with the right most probable class: of boxes, of boxes with a digit, and of strips."""
     target = torch.cat([cells.target for cells in batches])
     boxes = torch.cat([torch.arange(len(cells.target)) < len(cells.boxes) for cells in batches])
-    right, digit = said.argmax(1) == target, target < NUMBER
+    right, digit = said.argmax(1) == target, target < SEVERAL_DIGITS
     shares = {"box": right[boxes], "digit": right[boxes & digit], "strip": right[~boxes]}
     figures = {name: of.double().mean().item() if len(of) else 0.0 for name, of in shares.items()}
     return figures | {"nll": functional.nll_loss(said, target).item()}
@@ -61,7 +63,7 @@ class Answers(NamedTuple):
 
     Attributes:
         is_number: The probability that the line shows a number.
-        confidence: The probability of the most probable string, if there is a number.
+        confidence: The probability that the line shows the most probable string, and nothing else.
         right: Whether this string is the written one.
         number: Whether a number is written there at all.
     """
@@ -76,7 +78,7 @@ def calibrate_lines(logits: Sequence[Tensor], batches: Sequence[LineBatch]) -> d
     """Calibrate a network of lines.
 
     Args:
-        logits: The network's logits of each batch, `[B, T, 33]`, at temperature 1.
+        logits: The network's logits of each batch, `[B, T, 32]`, at temperature 1.
         batches: Lines of images that the network was not trained on.
 
     Returns:
@@ -92,12 +94,11 @@ def calibrate_lines(logits: Sequence[Tensor], batches: Sequence[LineBatch]) -> d
 
     temperature = coolest(nll, rounds=7, beside=1)
     said = answers(logits, batches, temperature)
-    least_is_digit = float(np.quantile(said.is_number[said.number], 1 - SHOWN_SHARE, method="lower"))
     least_confidence = accepting(said.confidence[said.number], said.right[said.number])
-    accepted = (said.is_number >= least_is_digit) & (said.confidence >= least_confidence)
+    accepted = (said.is_number >= IS_NUMBER) & (said.confidence >= least_confidence)
     numbers, others = accepted[said.number], accepted[~said.number]
     return {
-        "lines": len(accepted), "temperature": temperature, "least_is_digit": least_is_digit,
+        "lines": len(accepted), "temperature": temperature, "least_is_digit": IS_NUMBER,
         "least_confidence": least_confidence, "nll_before": nll(1.0), "nll": nll(temperature),
         "right": share(said.right[said.number]), "accepted": share(numbers),
         "right_of_accepted": share(said.right[said.number][numbers]), "others_accepted": share(others),
@@ -105,17 +106,17 @@ def calibrate_lines(logits: Sequence[Tensor], batches: Sequence[LineBatch]) -> d
 
 
 def answers(logits: Sequence[Iterable[Tensor]], batches: Sequence[LineBatch], temperature: float = 1.0) -> Answers:
-    """The answers to lines. The logits of each line are `[T, 33]` and are divided by `temperature`. Steps beyond the
+    """The answers to lines. The logits of each line are `[T, 32]` and are divided by `temperature`. Steps beyond the
     width of a line do not count."""
     rows = []
     for said, lines in zip(logits, batches, strict=True):
         for one, steps, text in zip(said, (lines.widths // STEP).tolist(), lines.texts(), strict=True):
-            written = (one[:steps] / temperature).log_softmax(1)[:, OF_NUMBERS]
-            alone, digits = float(written.logsumexp(1).sum().exp()), "".join(filter(str.isdigit, text))
-            evidence = Evidence(written.numpy())
+            evidence = Evidence((one[:steps] / temperature).numpy())
             best, probability = next(iter(evidence.strings(SEARCHED).items()), ("", 0.0))
-            is_number = bool(digits) and set(text) <= set(ALPHABET)
-            rows.append((np.exp(evidence.is_number) * alone, probability, best == digits, is_number))
+            texts = evidence.texts(SEARCHED)
+            alone = sum(share for text, share in texts.items() if meaning(text) == NUMBER) / sum(texts.values())
+            shown = float(np.exp(evidence.is_number)) * alone
+            rows.append((shown, shown * probability, best == without_separators(text), meaning(text) == NUMBER))
     return Answers(*map(np.array, zip(*rows, strict=True)))
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from lab.recipes.calibrate import answers, share
 from lab.recipes.cells import Cells
 from lab.recipes.lines import LineBatch, Lines
-from lab.recipes.networks import STRIDE, WRITTEN, CellNet, FinderNet, LineNet
+from lab.recipes.networks import STRIDE, CellNet, FinderNet, LineNet
 from lab.recipes.scenes import Scenes
 from lab.recipes.tasks import FinderTask
 from sumnist.data.mnist import load_mnist
@@ -114,7 +114,7 @@ def right_of(content: bytes | Path, batches: Sequence[LineBatch]) -> float:
     recognizer = StripRecognizer(content)
 
     def emissions(image: NDArray[np.float32], width: int) -> torch.Tensor:
-        return torch.from_numpy(recognizer.scores(WRITTEN, {STRIP: image[None, :, :, :width]})[0])
+        return torch.from_numpy(recognizer.emissions(image[None, :, :, :width])[0])
 
     logits = [list(map(emissions, lines.image.numpy(), lines.widths.tolist())) for lines in batches]
     found = answers(logits, batches)

@@ -29,12 +29,9 @@ from lab.recipes.glyphs import Watch
 from lab.recipes.hands import Hand, Part, Points, Random, Strokes, drawn_hand, hands_in, pen_hands
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pen_digits import WRITERS
-from sumnist.inference.alphabet import HEIGHT, STEP
+from sumnist.inference.alphabet import HEIGHT, STEP, WRITING
 from sumnist.inference.numbers import WIDEST
 
-WRITING = "0123456789.,'-+×÷/:=%()<>≈¤?#~ "
-"""The characters of a line, in the order of their classes, from 1; class 0 is the blank of CTC. `¤` is a sign of a
-currency, `?` other writing, `#` a number that is struck out, `~` a filler of an empty box, and a space a wide gap."""
 LEAST_CONTRAST = 0.06
 """The least difference between ink and ground that is stretched to the whole range."""
 FINE = 4
@@ -148,7 +145,7 @@ TEXTS: tuple[tuple[float, Callable[[Random], str]], ...] = (
     (0.13, lambda random: str(random.integers(0, 10))),
     (0.42, lambda random: number(random, 12)),
     (0.09, amount),
-    (0.05, filled("-_", "+_", "¤_", "_¤", "=_", "_.-", "_=")),
+    (0.07, filled("-_", "+_", "¤_", "_¤", "=_", "_.-", "_=", "_-", "_.=", "=_=", "_--", "_/-")),
     (0.12, expression),
     (0.045, date),
     (0.025, clock),
@@ -250,6 +247,9 @@ class Style:
     Attributes:
         printed: How many characters are printed in the `font`; the others are written.
         by_images: Whether digits are MNIST's images.
+        zeros: The size of zeros behind another digit.
+        raised: The size of decimals; those that are smaller are raised.
+        joins: Whether strokes join zeros that follow each other closely.
     """
 
     hand: Hand
@@ -264,6 +264,9 @@ class Style:
     climb: float
     wide: float
     thousands: float
+    zeros: float
+    raised: float
+    joins: bool
 
     @classmethod
     def of(cls, writers: Writers, text: str, random: Random) -> Style:
@@ -272,13 +275,16 @@ class Style:
         is_printed = IMAGES_SHARE < source < IMAGES_SHARE + PRINTED_SHARE and "#" not in text
         spare = writers.drawn[random.integers(len(writers.drawn))]
         answered = "=" in text and random.random() < 0.6  # the sum is printed, and its answer is written
-        gaps = random.uniform(-0.12, 0.03), random.uniform(0.02, 0.3), random.uniform(0.3, 0.6)
+        gaps = random.uniform(-0.18, 0.03), random.uniform(0.02, 0.3), random.uniform(0.3, 0.6)
         return cls(
             spare if source > 1 - DRAWN_SHARE else writers.people[random.integers(len(writers.people))], spare,
             writers.fonts[random.integers(len(writers.fonts))] if is_printed else {},
             text.rindex("=") + 1 if answered else len(text), source < IMAGES_SHARE, random.uniform(0.3, 1.5),
             gaps[random.choice(3, p=[0.3, 0.55, 0.15])], random.uniform(0.01, 0.08), random.uniform(0.01, 0.07),
             random.normal(0, 0.02), random.uniform(0.75, 1.3), random.uniform(0.15, 0.4) * (random.random() < 0.2),
+            random.uniform(0.5, 0.85) if random.random() < 0.2 else 1.0,
+            random.uniform(0.5, 0.8) if random.random() < 0.15 and re.search(r"[.,]\d\d?\b", text) else 1.0,
+            not is_printed and random.random() < 0.4,
         )  # fmt: skip
 
     def room(self, characters: str, place: int, random: Random) -> float:
@@ -298,6 +304,16 @@ def written(writers: Writers, text: str, random: Random) -> Placed:
             x += random.uniform(0.9, 2.5)
             continue
         size, y = float(np.exp(random.normal(0, style.uneven))), random.normal(0, style.wobble) + style.climb * place
+        before = characters[max(0, place - 1) : place]
+        if character == "0" and before.isdigit():
+            size *= style.zeros
+        if (
+            re.fullmatch(r".*[.,]\d?", characters[:place])
+            and character.isdigit()
+            and not re.search(r"[.,]\d\d\d", characters)
+        ):
+            y -= 1 - style.raised
+            size *= style.raised
         if character in style.font and place < style.printed:
             image, top = style.font[character]
             width = image.shape[1] / EM
@@ -315,6 +331,10 @@ def written(writers: Writers, text: str, random: Random) -> Placed:
             left, width = float(points[:, 0].min()), float(np.ptp(points[:, 0])) * size * style.wide
             placed.strokes.append([(one - (left, 0)) * (size * style.wide, size) + (x, y) for one in strokes])
         struck += [x, x + width] if target == "#" else []
+        if style.joins and before == character == "0" and x - placed.right < 0.3:
+            high = y - random.uniform(0.5, 1.0) * size + random.normal(0, 0.05, 3)
+            bridge = [placed.right - random.uniform(0, 0.2), (placed.right + x) / 2, x + random.uniform(0, 0.2)]
+            placed.strokes.append([np.column_stack([bridge, high]).astype(np.float32)])
         placed.right = x + width
         x += max(width + style.room(characters, place, random), 0.12)
     if struck:

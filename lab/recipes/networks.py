@@ -27,29 +27,19 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lab.recipes.cells import PRIORS
-from lab.recipes.lines import WRITING, LineBatch
+from lab.recipes.lines import LineBatch
 from lab.recipes.scenes import CELL, OTHER, SceneBatch
 from lab.recipes.settings import CellTraining, FinderTraining, LineTraining
 from sumnist.errors import ImageError
 from sumnist.inference import cells, finder, numbers
-from sumnist.inference.alphabet import ALPHABET, CELL_CLASSES, CELL_HEIGHT, CHARACTERS, HEIGHT, STEP
+from sumnist.inference.alphabet import CELL_CLASSES, CELL_HEIGHT, CHARACTERS, HEIGHT, STEP, WRITING
 from sumnist.inference.onnx import ACCEPTANCE, FEATURES
 from sumnist.model.checkpoint import Calibration, Saved
 from sumnist.model.export_spec import ExportSpec
 
 CLASSES = 1 + len(WRITING)
 """The blank and the characters."""
-OF_NUMBERS = [0, *(WRITING.index(character) + 1 for character in ALPHABET)]
-"""The classes of the blank and of the characters of numbers, in the order of `ALPHABET`."""
-NO_DIGIT = [0, *(place for place, character in enumerate(ALPHABET, 1) if not character.isdigit())]
-"""Among the classes of numbers, those that are not digits."""
-LEAST = 1e-9
-"""Lower limit of a probability before its logarithm is taken."""
-ALONE, WRITTEN, WRITING_KEY = "alone", "written", "writing"
-"""Outputs of the file of lines, and a key of its metadata. `ALONE`: the log-probability that nothing but a number
-stands on the line, `[batch]`. `WRITTEN`: the log-probabilities of all characters, `[batch, ⌈width / 4⌉, 33]`.
-`WRITING_KEY`: the key for these characters."""
-CHANNELS = 176
+CHANNELS = 208
 """Channels of a step along a line, once the height has collapsed."""
 DILATIONS = (1, 2, 4)
 """Distances in steps between the five steps that each convolution along the width joins."""
@@ -81,14 +71,14 @@ class Layer(nn.Sequential):
 
 
 class LineNet(Saved):
-    """The network: lines `[B, 1, 32, W]` → log-probabilities `[B, ⌈W / 4⌉, 33]` of blank and characters.
+    """The network: lines `[B, 1, 32, W]` → log-probabilities `[B, ⌈W / 4⌉, 32]` of blank and characters.
 
     Lines of several widths can share a batch if `width`, int64 `[B]`, gives their widths in pixels. A line then has
     ⌈width / 4⌉ steps. Pixels beyond its width do not change these steps, and later steps mean nothing. Raises
     `ImageError` for pictures of another shape.
 
     >>> LineNet().eval()(torch.zeros(2, 1, 32, 150)).shape
-    torch.Size([2, 38, 33])
+    torch.Size([2, 38, 32])
     """
 
     settings = LineTraining
@@ -100,10 +90,10 @@ class LineNet(Saved):
         self.picture = nn.ModuleList((
             Layer(1, 32, (5, 5), stride=2),  # [B, 32, 16, W/2]
             Layer(32, 48, (3, 3), pool=(2, 2)),  # [B, 48, 8, W/4]
-            Layer(48, 80, (3, 3), pool=(2, 1)),  # [B, 80, 4, W/4]
-            Layer(80, 112, (3, 3)),  # [B, 112, 4, W/4]
-            Layer(112, 144, (3, 3)),  # [B, 144, 4, W/4]
-            Layer(144, CHANNELS, (4, 3), collapse=True),  # [B, 176, 1, W/4]
+            Layer(48, 96, (3, 3), pool=(2, 1)),  # [B, 96, 4, W/4]
+            Layer(96, 128, (3, 3)),  # [B, 128, 4, W/4]
+            Layer(128, 160, (3, 3)),  # [B, 160, 4, W/4]
+            Layer(160, CHANNELS, (4, 3), collapse=True),  # [B, 208, 1, W/4]
         ))  # fmt: skip
         self.line = nn.ModuleList(Layer(CHANNELS, CHANNELS, (1, 5), dilation=dilation) for dilation in DILATIONS)
         self.character = nn.Conv2d(CHANNELS, CLASSES, 1)
@@ -113,17 +103,17 @@ class LineNet(Saved):
             self.character.bias[0] = BLANK_BIAS
 
     def forward(self, line: Tensor, width: Tensor | None = None) -> Tensor:
-        """Log-probabilities `[B, T, 33]`, in float32 even if the rest is in bf16."""
+        """Log-probabilities `[B, T, 32]`, in float32 even if the rest is in bf16."""
         return self.emissions(self.features(line, width))
 
     def emissions(self, features: Tensor) -> Tensor:
-        """Log-probabilities `[B, T, 33]` from features."""
-        logits: Tensor = self.character(features)  # [B, 33, 1, T]
+        """Log-probabilities `[B, T, 32]` from features."""
+        logits: Tensor = self.character(features)  # [B, 32, 1, T]
         scaled: Tensor = self.calibration(logits[:, :, 0].transpose(1, 2).float())
         return scaled.log_softmax(2)
 
     def features(self, line: Tensor, width: Tensor | None = None) -> Tensor:
-        """The features of each step, `[B, 176, 1, T]`."""
+        """The features of each step, `[B, 208, 1, T]`."""
         if not torch.compiler.is_compiling() and (line.ndim != 4 or line.shape[1:3] != (1, HEIGHT)):
             raise ImageError(f"line of shape {list(line.shape)}: expected [B, 1, {HEIGHT}, W]")
         whole = (line.shape[3] + STEP - 1) // STEP * STEP
@@ -136,29 +126,19 @@ class LineNet(Saved):
         return features
 
     def export_spec(self) -> ExportSpec:
-        """The file takes lines of any width. It says what is written, and which number if it is a number alone."""
+        """The file takes lines of any width."""
 
         def answer(net: LineNet, line: Tensor) -> tuple[Tensor, ...]:
             features = net.features(line)
-            written = net.emissions(features)
-            alone = written[:, :, OF_NUMBERS].logsumexp(2)  # at each step, that nothing but a number goes on
-            emissions = written[:, :, OF_NUMBERS] - alone[:, :, None]
-            return emissions, is_number(emissions), features[:, :, 0].transpose(1, 2), alone.sum(1), written
+            return net.emissions(features), features[:, :, 0].transpose(1, 2)
 
         accepted = {key: f"{getattr(self.calibration, key).item():.9g}" for key in ACCEPTANCE}
         return spec_in_half(
-            self, answer, {numbers.CHARACTERS_KEY: ALPHABET, WRITING_KEY: WRITING, **accepted},
+            self, answer, {numbers.CHARACTERS_KEY: WRITING, **accepted},
             inputs={numbers.STRIP: torch.zeros(2, 1, HEIGHT, 150)}, sizes={3: torch.export.Dim("width")},
-            outputs=(numbers.EMISSIONS, numbers.IS_NUMBER, FEATURES, ALONE, WRITTEN), axes=("batch", "step"),
-            compared=(numbers.EMISSIONS, WRITTEN), tolerance=1e-3,
+            outputs=(numbers.EMISSIONS, FEATURES), axes=("batch", "step"), compared=(numbers.EMISSIONS,),
+            tolerance=1e-3,
         )  # fmt: skip
-
-
-def is_number(emissions: Tensor) -> Tensor:
-    """The log-probability that there is a digit at all, `[B]`, from the emissions `[B, T, 14]` of strips of one width.
-    A strip has no digit if every step is a blank or a separator."""
-    none = emissions[:, :, NO_DIGIT].logsumexp(2).sum(1)
-    return (1 - none.exp()).clamp_min(LEAST).log()
 
 
 def cleared(features: Tensor, width: Tensor | None, pixels: int) -> Tensor:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from lab.recipes.calibrate import calibrate_cells, calibrate_lines, figures_of
 from lab.recipes.cells import CellBatch, Cells
 from lab.recipes.hands import Part
-from lab.recipes.lines import WRITING, LineBatch, Lines
+from lab.recipes.lines import LineBatch, Lines
 from lab.recipes.muon import Muon
 from lab.recipes.networks import FIELDS, CellNet, FinderNet, LineNet, finder_losses, text_nll
 from lab.recipes.outliers import Outliers
@@ -25,7 +25,7 @@ from lab.recipes.scenes import SceneBatch, Scenes
 from lab.recipes.settings import Composition, LineTraining
 from sumnist.data.mnist import DigitSet
 from sumnist.errors import ConfigError
-from sumnist.inference.alphabet import STEP
+from sumnist.inference.alphabet import STEP, WRITING
 from sumnist.training.tasks import DigitTask, Loss, Scores, Task
 
 

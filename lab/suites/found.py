@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.batch.measure import Row, shares
-from sumnist.config import ReadingEngine
 from sumnist.inference.reader import Reader
 
 Points = NDArray[np.float64]
@@ -144,10 +143,10 @@ class Answer(NamedTuple):
     said: list[Said]
 
 
-def answered(reader: Reader, engine: ReadingEngine, name: str, picture: Any, there: Sequence[There]) -> Answer:
+def answered(reader: Reader, name: str, picture: Any, there: Sequence[There]) -> Answer:
     """Ask a reader about a picture."""
     said = [Said(one.text, one.value, one.accepted, np.array(one.corners, float).reshape(4, 2))
-            for one in reader.find(picture, engine)]  # fmt: skip
+            for one in reader.find(picture)]  # fmt: skip
     return Answer(name, [*there], said)
 
 

@@ -14,7 +14,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,6 @@ from lab.suites.photographs import photographs
 from lab.suites.strips import COUNTS, NO_NUMBERS, SPACINGS, STRINGS, strings
 from sumnist.batch.labels import value_written
 from sumnist.batch.measure import Row, answer_to, answers_of, digit_result, number_result
-from sumnist.config import ReadingEngine
 from sumnist.data.mnist import DigitSet
 from sumnist.files import NUMBERS, PRETRAINED
 from sumnist.inference.numbers import NumberReading, Numbers
@@ -129,13 +127,12 @@ def pictured(half: Half, mnist: DigitSet, count: int = PHOTOGRAPHS) -> list[Digi
 # Numbers of any length.
 
 
-def numbers(reader: Numbers, half: Half = HALVES[1], engine: ReadingEngine = "ours", count: int | None = None) -> Row:
+def numbers(reader: Numbers, half: Half = HALVES[1], count: int | None = None) -> Row:
     """Measure a reader of numbers on the suite.
 
     Args:
         reader: The reader.
         half: `development`, for choices, or `reported`, to be looked at once.
-        engine: The engine to read with.
         count: How many strings of each set, and how many pictures of each kind without a number, are read at most; all
             if None.
 
@@ -144,8 +141,7 @@ def numbers(reader: Numbers, half: Half = HALVES[1], engine: ReadingEngine = "ou
         wrongly. Shares are from 0 to 1.
 
     Raises:
-        ConfigError: `half` or `engine` is unknown.
-        MissingExtraError: The engine's library is not installed.
+        ConfigError: `half` is unknown.
         RunError: A network is missing, or damaged.
     """
     check_half(half)
@@ -154,7 +150,7 @@ def numbers(reader: Numbers, half: Half = HALVES[1], engine: ReadingEngine = "ou
         for spacing in SPACINGS[:1] if digits == 1 else SPACINGS:
             made = strings(half, digits, spacing, min(most, most if count is None else count))
             answers = [
-                answer_to(reader, picture, value_written(text), engine)
+                answer_to(reader, picture, value_written(text))
                 for picture, text in zip(made.pictures, made.texts, strict=True)
             ]
             name = "1 digit" if digits == 1 else f"{digits} digits, {spacing}"
@@ -162,10 +158,10 @@ def numbers(reader: Numbers, half: Half = HALVES[1], engine: ReadingEngine = "ou
     others = []
     for name, make in NO_NUMBERS.items():
         pictures = make(half, min(COUNTS[name], count or COUNTS[name]))
-        readings = (reading for picture in pictures for reading in reader.read_each([picture], engine))
+        readings = (reading for picture in pictures for reading in reader.read_each([picture]))
         accepted = [isinstance(reading, NumberReading) and reading.accepted for reading in readings]
         others.append({"name": name, "pictures": len(accepted), "accepted": float(np.mean(accepted))})
-    return {"half": half, "engine": engine, "strings": found, "no_numbers": others}
+    return {"half": half, "strings": found, "no_numbers": others}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -175,11 +171,10 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("suite", choices=["robustness", "numbers"])
     parser.add_argument("--model", type=Path, help="ONNX file or run folder (default: the packaged network)")
     parser.add_argument("--half", choices=HALVES, default=HALVES[1])
-    parser.add_argument("--read-with", choices=get_args(ReadingEngine), default="ours")
     given = parser.parse_args(words)
     if given.suite == "robustness":
         figures = robustness(Reader(given.model or PRETRAINED), given.half)
     else:
         numbers_of = Numbers(model_file(given.model) if given.model else NUMBERS)
-        figures = numbers(numbers_of, given.half, given.read_with)
+        figures = numbers(numbers_of, given.half)
     print(json.dumps(figures, indent=2))

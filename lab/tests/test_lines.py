@@ -19,10 +19,10 @@ from lab.recipes import pens
 from lab.recipes.cells import BOX_WIDTH, Cells, strip_width
 from lab.recipes.glyphs import characters
 from lab.recipes.hands import hands_in, part_of
-from lab.recipes.lines import WRITING, LineBatch, Lines, line_of
+from lab.recipes.lines import LineBatch, Lines, line_of
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import NO_DIGIT
-from sumnist.inference.alphabet import CELL_HEIGHT, HEIGHT, STEP
+from sumnist.inference.alphabet import CELL_HEIGHT, HEIGHT, STEP, WRITING
 
 PART = load_mnist("train").part(np.arange(3000))
 WIDTH, AREA = 48, (3.0, 27.0, 3.0, 33.0)

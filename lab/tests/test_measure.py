@@ -84,28 +84,21 @@ def test_real_pictures_are_read_by_half_and_the_reported_one_once(run: Run, tmp_
 # Numbers.
 
 
-class Engine:
-    """A reader of one network, or of two with "both"."""
+class Twelve:
+    """A reader of one network that reads 12 everywhere."""
 
     content = b"network"
 
-    def of(self, engine: str) -> list[Any]:
-        return [self] * (2 if engine == "both" else 1)
-
-    def reader(self, engine: str) -> NumberReader:
-        return NumberReader(self.of(engine), Finding())
-
-
-class Twelve(Engine):
-    """A reader that reads 12 everywhere."""
-
     def __init__(self) -> None:
-        self.trust = 1.0
-        self.seen: list[tuple[str, str]] = []
+        self.seen: list[str] = []
         self.said: tuple[str, Any] = ("12", 12)
 
-    def read_each(self, pictures: list[Any], engine: str, **_: Any) -> list[NumberReading]:
-        self.seen += [(engine, getattr(picture, "name", "strip")) for picture in pictures]
+    def reader(self) -> NumberReader:
+        recognizer: Any = self
+        return NumberReader(recognizer, Finding())
+
+    def read_each(self, pictures: list[Any], **_: Any) -> list[NumberReading]:
+        self.seen += [getattr(picture, "name", "strip") for picture in pictures]
         one = Candidate(*self.said, 0.75)
         return [NumberReading(*self.said, 0.75, (one,), 0.25, True, None, 1.0) for _ in pictures]
 
@@ -131,39 +124,37 @@ def test_a_row_says_what_was_measured_with_what(run: Run, fake: Twelve, strips: 
     """The numbers in the names of the pictures say which half they are in."""
     words = "numbers", "--folder", f"real cells={strips}"
     (odd,) = run(*words)
-    assert [name for _, name in fake.seen] == [f"00{place}.png" for place in (1, 3, 5, 7)]
+    assert fake.seen == [f"00{place}.png" for place in (1, 3, 5, 7)]
     assert (odd["half"], odd["pictures"], odd["accuracy"]) == ("reported", 4, 0.0)
-    _, one, two = run(*words, "--half", "development", "--engines", "ours", "both")
-    assert [name for _, name in fake.seen[4:]] == [f"00{place}.png" for place in (0, 2, 4, 6)] * 2
+    _, one = run(*words, "--half", "development")
+    assert fake.seen[4:] == [f"00{place}.png" for place in (0, 2, 4, 6)]
     assert (one["half"], one["pictures"], one["accuracy"]) == ("development", 4, 1.0)
     assert (one["set"], one["kind"], one["name"]) == ("real cells", "real", "real cells")
     assert (one["commit"], one["part"], one["path"]) == (HEAD, "strips", measure.PATHS["numbers"])
     assert one["machine"]["processor"]
     assert one["model_sha256"].startswith("3009be769fb8f956")  # printf network | sha256sum
-    assert one["model_sha256"] != two["model_sha256"]
-    assert (one["engine"], two["engine"]) == ("ours", "both")
+    assert one["engine"] == "ours"
     assert one["accuracy_accepted"] == 1.0
     assert one["ece"] == pytest.approx(0.25)
 
 
-def test_a_reported_set_is_looked_at_once_for_each_network_engine_and_path(
+def test_a_reported_set_is_looked_at_once_for_each_network_and_path(
     run: Run, fake: Twelve, strips: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = "numbers", "--folder", f"cells={strips}"
     run(*words)
-    assert len(run(*words, "--engines", "ocr")) == 2
     looked = len(fake.seen)
-    with pytest.raises(SystemExit, match=r"measured already, .* set cells, engine ours"):
-        run(*words, "--engines", "both", "ours")
-    with pytest.raises(SystemExit, match=r"measured already, .* set cells, engine ours"):
+    with pytest.raises(SystemExit, match=r"measured already, .* set cells, .*engine ours"):
+        run(*words)
+    with pytest.raises(SystemExit, match=r"measured already, .* set cells, .*engine ours"):
         run(*words, "--suite")
     assert len(fake.seen) == looked
+    assert len(run(*words, "--half", "development")) == 2
     assert len(run(*words, "--half", "development")) == 3
-    assert len(run(*words, "--half", "development")) == 4
     fake.content = b"another network"
-    assert len(run(*words)) == 5
+    assert len(run(*words)) == 4
     monkeypatch.setitem(measure.PATHS, "numbers", measure.PATHS["numbers"] + 1)  # designed anew
-    assert len(run(*words)) == 6
+    assert len(run(*words)) == 5
 
 
 # Numbers found.

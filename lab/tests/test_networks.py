@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from lab import __main__ as lab
-from lab.recipes import cells, export, lines, networks
+from lab.recipes import cells, export, lines
 from lab.recipes.export import TRIALS
 from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, CellNet, FinderNet, LineNet, in_half
 from lab.recipes.tasks import TASKS, CellTask, FinderTask, LineTask
@@ -114,8 +114,7 @@ def test_networks_of_other_tasks_are_told_apart(nets: dict[str, Any], tmp_path: 
     ("task", "shapes", "axes"),
     [
         ("lines", [(1, 1, 32, 1), (2, 1, 32, 5), (5, 1, 32, 151), (1, 1, 32, 1000)],
-         {"emissions": ["batch", "step", 14], "is_number": ["batch"], "features": ["batch", "step", CHANNELS],
-          "alone": ["batch"], "written": ["batch", "step", CLASSES]}),
+         {"emissions": ["batch", "step", CLASSES], "features": ["batch", "step", CHANNELS]}),
         pytest.param("cells", [(5, 1, 36, 30), (2, 1, 36, 183)],
                      {"kind": ["batch", len(CELL_CLASSES)], "features": ["batch", 176]}, marks=pytest.mark.long),
         pytest.param("finder", [(1, 1, 16, 16), (3, 1, 48, 80)], {}, marks=pytest.mark.long),
@@ -138,12 +137,6 @@ def test_a_file_gives_what_torch_gives_for_any_size_and_number_of_images(
             assert np.allclose(got, exact, atol=0.1)
         (compared, *_), (exact, *_) = found, spec.exact(image)
         assert torch.allclose(spec.probability(torch.from_numpy(compared)), spec.probability(exact), atol=0.02)
-        if task == "lines":  # the probability that a step is a digit, by hand
-            none = np.exp(found[0])[:, :, networks.NO_DIGIT].sum(2).prod(1)
-            assert np.exp(found[1]) == pytest.approx(1 - none, abs=1e-5)
-            alone = np.exp(found[4])[:, :, networks.OF_NUMBERS]
-            assert np.exp(found[3]) == pytest.approx(alone.sum(2).prod(1), abs=1e-5)
-            assert np.exp(found[0]) == pytest.approx(alone / alone.sum(2, keepdims=True), abs=1e-4)
     halves = [tensor for tensor in onnx.load_from_string(file).graph.initializer if tensor.name.endswith(".half")]
     size = sum(parameter.numel() for parameter in nets[task].parameters())
     assert 0.9 * size < sum(np.prod(tensor.dims) for tensor in halves) <= size

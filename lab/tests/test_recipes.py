@@ -21,12 +21,13 @@ from ctc_oracle import log_prob
 from lab.recipes import calibrate as fitting
 from lab.recipes import cells, lines
 from lab.recipes import tasks as recipes
-from lab.recipes.lines import WRITING, LineBatch
+from lab.recipes.lines import LineBatch
 from lab.recipes.muon import Muon, orthogonal
 from lab.recipes.networks import CLASSES, CellNet, text_nll
 from lab.recipes.settings import Composition, LineTraining
 from lab.recipes.tasks import TASKS, CellTask, Composed, FinderTask, LineTask
 from sumnist.errors import ConfigError
+from sumnist.inference.alphabet import WRITING
 from sumnist.training.loop import train, training_step
 
 CPU = torch.device("cpu")
@@ -104,7 +105,7 @@ def test_the_batches_of_an_epoch_are_new_ones(
 
 
 def emissions_of_classes(*paths: list[int]) -> torch.Tensor:
-    """Emissions `[B, T, 33]` whose best path is the one given."""
+    """Emissions `[B, T, 32]` whose best path is the one given."""
     return functional.one_hot(torch.tensor(paths), CLASSES).float().log_softmax(2)
 
 

@@ -39,8 +39,7 @@ Engine = Literal["local", "ray"]
 """Where a batch runs: on the cores of this machine, or on a Ray cluster."""
 InkColour = Literal["auto", "dark", "light"]
 """Whether the ink of a picture is darker or lighter than its ground; with "auto", the program finds out."""
-ReadingEngine = Literal["ours", "ocr", "both"]
-"""The engine that reads numbers: the package's own network, a general text reader, or both together."""
+
 
 FORMAT = 2
 """The format of `config.json`. It rises when the file changes; no version was released that wrote format 1, or none."""

@@ -1,18 +1,20 @@
 // From what the network says at each step along a strip to the numbers that may stand there, with exact probabilities,
 // as in sumnist/inference/ctc.py, for numbers of any length: there are no bounds of how many digits they have.
 
-import { ctc } from "../constants.js";
+import { alphabet, ctc } from "../constants.js";
+import { total } from "../pictures/arrays.js";
 import { DIGITS, digitToCome, folded, normalised, positionsOf, textLogProb } from "./paths.js";
 import { foundTexts } from "./prefixes.js";
 
-const { CHARACTERS, EVEN, LIKELY } = ctc;
+const { WRITING } = alphabet;
+const { EVEN, LIKELY, SURELY } = ctc;
 
-/** What the emissions of one line, T·14 values, say of what stands there, given that there is a digit. */
+/** What the emissions of one line, T·32 values, say of what stands there, given that there is a digit. */
 export class Evidence {
   /** `decimal` is the sign before decimals, or null. `isNumber`: the log-probability that there is a digit at all. */
   constructor(emissions, decimal = null) {
     this.decimal = decimal;
-    this.steps = normalised(emissions, CHARACTERS.length + 1);
+    this.steps = normalised(emissions, WRITING.length + 1);
     this.toCome = digitToCome(folded(this.steps, classesOf(DIGITS)));
     this.isNumber = this.toCome[0];
     this.kept = DIGITS + (decimal ?? "");
@@ -25,6 +27,15 @@ export class Evidence {
     return found.map(([string, score]) => [string, Math.exp(score - this.isNumber)]);
   }
 
+  /** The most probable texts of any characters, `count` or more, as [text, probability]: the best first. */
+  texts(count) {
+    const path = this.steps.map((step) => step.reduce((best, value, k) => (value > step[best] ? k : best), 0));
+    const said = total(path, (place, t) => this.steps[t][place]);
+    const text = () => path.filter((place, t) => place && place !== path[t - 1]).map((place) => WRITING[place - 1]);
+    if (said >= SURELY) return [[text().join(""), Math.exp(said)]];
+    return foundTexts(this.steps, WRITING, count).map(([one, score]) => [one, Math.exp(score)]);
+  }
+
   /** The probability of a string. */
   probability(string) {
     return Math.exp(textLogProb(this.joined, encoded(string, this.kept)) - this.isNumber);
@@ -34,10 +45,9 @@ export class Evidence {
   written(string) {
     const places = positionsOf(this.joined, encoded(string, this.kept));
     if (!places.length) return { text: string, positions: [] };
-    const ends = [...places.slice(1).map(([first]) => first), this.steps.length];
-    let { text, positions } = this.#between(0, places[0][0]);
+    let [text, positions] = ["", []];
     places.forEach((place, k) => {
-      const more = this.#between(place[1] + 1, ends[k]);
+      const more = k + 1 < places.length ? this.#between(place[1] + 1, places[k + 1][0]) : { text: "", positions: [] };
       text += string[k] + more.text;
       positions = [...positions, place, ...more.positions];
     });
@@ -47,12 +57,12 @@ export class Evidence {
   /** What most probably stands on the steps from `start` to `end`, which no digit is on. */
   #between(start, end) {
     const onlyBlank = this.steps.slice(start, end).map((step, t) => step[0] - this.joined[start + t][0]);
-    const separators = [...CHARACTERS].filter((one) => !this.kept.includes(one)).join("");
+    const separators = [...WRITING].filter((one) => !this.kept.includes(one)).join("");
     const others = classesOf(this.kept).map((kept) => !kept);
     const between = this.steps.slice(start, end).map((step) => step.filter((_, k) => others[k]));
     const isLikely = ([, ...shares]) => shares.some((share) => share >= LIKELY);
     const [first, last] = [between.findIndex(isLikely), between.findLastIndex(isLikely)];
-    if (first < 0 || onlyBlank.reduce((sum, share) => sum + share) > EVEN) return { text: "", positions: [] };
+    if (first < 0 || total(onlyBlank) > EVEN) return { text: "", positions: [] };
     const part = between.slice(first, last + 1);
     const [[text]] = foundTexts(part, separators, 1);
     const positions = positionsOf(part, encoded(text, separators));
@@ -91,7 +101,7 @@ function valueOf(string, decimal) {
 
 /** Which classes are of some characters. */
 function classesOf(characters) {
-  return [false, ...[...CHARACTERS].map((one) => characters.includes(one))];
+  return [false, ...[...WRITING].map((one) => characters.includes(one))];
 }
 
 /** The classes of a text's characters. */

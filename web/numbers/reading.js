@@ -1,9 +1,9 @@
-// Numbers of any length, as in sumnist/inference/numbers.py, with one recognizer: the picture of a line, or of several
+// Numbers of any length, as in sumnist/inference/numbers.py: the picture of a line, or of several
 // numbers → readings, the values that may stand there with their probabilities.
 //
-// Bounds of the number of digits, and the general reader of text, are left out: those need `sumnist serve`.
+// Bounds of the number of digits are left out: those need `sumnist serve`.
 
-import { numbers as its, proposals as itsLines } from "../constants.js";
+import { alphabet, numbers as its, proposals as itsLines, meaning as kinds } from "../constants.js";
 import { cut, isInked } from "../inference/cut.js";
 import { isSmall, joined, placedOn } from "../inference/finder.js";
 import { sharesOf } from "../inference/judge.js";
@@ -12,14 +12,16 @@ import { BILINEAR, BOX, resampled } from "../pictures/filters.js";
 import { cropped, placed } from "../pictures/normalize.js";
 import { forms, lineOf } from "../pictures/proposals.js";
 import { Evidence, candidatesBy } from "./ctc.js";
+import { isNegative, meaning } from "./meaning.js";
 import { withoutSeparators } from "./paths.js";
-import { asWritten, doubtful, kindOf, meaning, minusOf, rescored } from "./written.js";
+import { asWritten, kindOf, rescored } from "./written.js";
 
 const {
-  BEYOND_DOUBT, BLANK, COVERED, CUT_OUT, FORMAT, HEIGHT, LEAST, LENGTH, LINE_GAP, LONE, MOST_FOUND,
-  NOT_A_NUMBER, NUMBER_ADVICE, POWER, RIVAL_SIZE, SEARCHED, SEVERAL, STEP, TRUST, UNSURE, WIDEST, WIDEST_ROOM,
-  WIDE_GAP, WITNESS,
+  BEYOND_DOUBT, COVERED, CUT_OUT, FORMAT, FULL, GAPPED, LEAST, LEAST_CONTRAST, LENGTH, LINE_GAP, LONE, MOST_FOUND,
+  NUMBER_ADVICE, POWER, RIVAL_SIZE, SEARCHED, TEXTS, TRUST, UNSURE, WIDEST, WITNESS,
 } = its; // prettier-ignore
+const { BLANK, NOT_A_NUMBER, NUMBER, SEVERAL } = kinds;
+const { HEIGHT, STEP } = alphabet;
 
 /** Reads numbers. `run(strip, shape)`: the outputs of numbers.onnx, by name, for a Float32Array; `metadata`: what that
  * file says of itself; `network`: that of single digits, for rescoring. */
@@ -84,20 +86,16 @@ export class NumberReader {
     });
     const how = `${piece.dark ? "dark" : "light"} ink, found`;
     const whole = line && covers(box, line.box) ? [line] : [];
-    const proposed = { how, weight: whole.length ? CUT_OUT : 1, box, stands: piece.alone, varied: false };
-    const proposals = [
-      { ...proposed, image: piece.image },
-      { ...proposed, image: piece.alone, how: `${how}, without what is around it` },
-      ...whole,
-    ];
+    const proposed = { how, weight: whole.length ? CUT_OUT : 1, box, varied: false };
+    const proposals = [{ ...proposed, image: piece.image }, ...whole];
     const { said, isDigit } = await this.#said(number, piece);
-    const seen = this.#judged(await this.#looks(proposals, count, decimal), count, decimal, said, minusOf(number));
+    const looks = await this.#looks(proposals, count, decimal);
+    const seen = this.#judged(looks, count, decimal, said);
     let reason = said.length === 1 && isDigit < LONE ? NOT_A_NUMBER : seen.reason;
-    const text = seen.candidates[0]?.text ?? "";
-    if ([null, UNSURE].includes(reason)) reason = kindOf(number) ?? (text ? meaning(text) : null) ?? reason;
-    if (reason === null && doubtful(number, text, decimal)) reason = UNSURE;
+    if ([null, UNSURE].includes(reason)) reason = kindOf(number) ?? reason;
+    if (reason === null && number.suspect) reason = UNSURE;
     const orientation = (angle * 180) / Math.PI;
-    return { ...reading({ ...seen, reason }), box, corners, orientation, written: number.text };
+    return { ...reading({ ...seen, reason }), box, corners, orientation, written: looks[0].texts[0][0] };
   }
 
   /** What the recognizer makes of proposals, the best first; and, if they may be `varied`, of other forms of the best,
@@ -129,26 +127,33 @@ export class NumberReader {
     return { said: all, isDigit: there ? Math.exp(Math.max(...there)) : 1 };
   }
 
-  /** The reading by looks; `said`: what others say of its digits; `minus`: whether one stands before it. */
-  #judged(looks, count, decimal, said = null, minus = false) {
+  /** The reading by looks; `said`: what others say of its digits. */
+  #judged(looks, count, decimal, said = null) {
     const strings = said ? rescored(combined(looks), said) : combined(looks);
     const best = preferred(looks, strings);
-    const { candidates, other } = candidatesBy(best.evidence, count, strings);
+    const { candidates, other: rest } = candidatesBy(best.evidence, count, strings);
     const [first] = candidates;
     const shares = sharesOf(looks.map(({ score }) => score), POWER); // prettier-ignore
     const isNumber = total(looks, (look, k) => shares[k] * look.isNumber);
     const { least_is_digit: least = 0, least_confidence: surest = 0 } = this.metadata;
-    const written = decimal === null ? asWritten(candidates, minus) : candidates;
-    const isUnsure = !first || written[0].probability < Number(surest);
-    const reason = isNumber < Number(least) ? NOT_A_NUMBER : !first ? LENGTH : isUnsure ? UNSURE : null;
-    return { candidates: written, other, isNumber, reason, best, positions: first?.positions ?? [] };
+    const written = decimal === null ? asWritten(candidates, minusOf(best.texts)) : candidates;
+    const isUnsure = !first || isNumber * written[0].probability < Number(surest);
+    const { kind } = looks[0];
+    const other = kind === NUMBER ? UNSURE : kind === BLANK ? NOT_A_NUMBER : kind;
+    const reason = isNumber < Number(least) ? other : !first ? LENGTH : isUnsure ? UNSURE : null;
+    return { candidates: written, other: rest, isNumber, reason, best, positions: first?.positions ?? [] };
   }
 }
 
-/** The picture of a line, 32 pixels high, in its proportions. */
+/** The picture of a line, 32 pixels high, in its proportions: the ground about 0, the ink about 1. */
 function stripOf(image) {
   const wide = clipped(round((image.width * HEIGHT) / image.height), STEP, WIDEST);
-  return resampled(image, HEIGHT, wide, image.height > HEIGHT ? BOX : BILINEAR);
+  const strip = resampled(image, HEIGHT, wide, image.height > HEIGHT ? BOX : BILINEAR);
+  const values = strip.values.toSorted();
+  const [ground, ink] = [0.5, FULL].map((share) => values[round(share * (values.length - 1))]);
+  const contrast = Math.max(f32(ink - ground), f32(LEAST_CONTRAST));
+  const least = total(values) / values.length >= ground ? -0.5 : 0; // ink that is darker than its ground is none
+  return strip.map((value) => clipped(f32(f32(value - ground) / contrast), least, 1.5));
 }
 
 /**
@@ -158,30 +163,41 @@ function stripOf(image) {
 function lookAt(proposal, emissions, wide, count, decimal) {
   const evidence = new Evidence(emissions, decimal);
   const strings = evidence.strings(count);
-  const isNumber = Math.exp(evidence.isNumber);
+  const texts = evidence.texts(TEXTS);
+  const bare = (text) => text.replaceAll(" ", "");
+  const isAlone = (text) => meaning(text) === NUMBER;
+  const best = bare(texts.find(([text]) => isAlone(text))?.[0] ?? "");
+  const isGapped = shareOf(texts, (text) => isAlone(text) && bare(text) === best) >= GAPPED;
+  const alone = shareOf(texts, (text) => isAlone(text) || (isGapped && bare(text) === best));
+  const isNumber = Math.exp(evidence.isNumber) * alone;
   const score = proposal.weight * (strings[0]?.[1] ?? 0);
-  return { proposal, evidence, strings, isNumber, score, value: score * isNumber, wide };
+  const share = (kind) => shareOf(texts, (text) => meaning(text) === kind);
+  const kind = texts.map(([text]) => meaning(text)).reduce((one, next) => (share(next) > share(one) ? next : one));
+  return { proposal, evidence, strings, texts, kind, isNumber, score, value: score * isNumber, wide };
 }
 
-/** Whether a line is read beyond doubt and holds nothing else: no ink before and after its digits, no second line, no
- * wide gap. */
-function isPlain({ stands }, best, { least_confidence: surest = 0 }) {
+/** The share of the texts that fit. */
+function shareOf(texts, fits) {
+  const shares = (some) => total(some, ([, share]) => share);
+  return shares(texts.filter(([text]) => fits(text))) / Math.max(shares(texts), LEAST);
+}
+
+/** The probability of a minus, if there is a number. */
+function minusOf(texts) {
+  const numbers = texts.filter(([text]) => meaning(text) === NUMBER);
+  return numbers.length ? shareOf(numbers, isNegative) : 0;
+}
+
+/** Whether a picture is read beyond doubt as one line: there is no other line above or below it. */
+function isPlain({ image: { width, values } }, best, { least_confidence: surest = 0 }) {
   if (best.value < Math.max(BEYOND_DOUBT, Number(surest))) return false;
-  const { height, width, values } = stands;
-  const [rows, columns] = [new Set(), new Set()];
+  const rows = [];
   values.forEach((value, i) => {
-    if (value < f32(itsLines.EMPTY)) return;
-    rows.add(Math.floor(i / width));
-    columns.add(i % width);
+    const row = Math.floor(i / width);
+    if (value >= f32(itsLines.EMPTY) && row !== rows.at(-1)) rows.push(row);
   });
-  if (!rows.size) return false;
-  const [down, across] = [rows, columns].map((places) => [...places].sort((a, b) => a - b));
-  const high = down.at(-1) + 1 - down[0];
-  const gap = (places) => places.slice(1).reduce((most, place, k) => Math.max(most, place - places[k]), 0);
-  const middles = middlesOf(best.evidence.written(bestOf(best.strings)[0]).positions, best);
-  const rooms = [middles[0] * width - across[0], across.at(-1) - middles.at(-1) * width];
-  const isFull = Math.max(...rooms) <= WIDEST_ROOM * high;
-  return gap(down) <= LINE_GAP * high && gap(across) <= WIDE_GAP * high && isFull;
+  const gap = rows.slice(1).reduce((most, row, k) => Math.max(most, row - rows[k]), 0);
+  return rows.length > 0 && gap <= LINE_GAP * (rows.at(-1) + 1 - rows[0]);
 }
 
 /** Whether a box takes most of the height of another one. */

@@ -1,63 +1,19 @@
 // What the finder says of how a number is written: signs, decimals, and what is no number alone. As
 // sumnist/inference/numbers.py has it, and why.
 
-import { finder, numbers as its } from "../constants.js";
+import { numbers as its, meaning as kinds } from "../constants.js";
 import { mean, total } from "../pictures/arrays.js";
+import { meaning } from "./meaning.js";
 import { withoutSeparators } from "./paths.js";
 
-const {
-  AMOUNT, CHARACTERS, DATE, DAY, EXPRESSION, KINDS, LIKE_A_SIGN, MAYBE_STRUCK, MINUS, NO_MINUS, SEPARATOR, STRUCK,
-  STRUCK_OUT, WRITING,
-} = its; // prettier-ignore
-const { DIGITS, OTHER } = finder;
-
-/** Whether a pattern of Python's fits a whole text. */
-const fits = (pattern, text) => new RegExp(`^(?:${pattern})$`).test(text);
+const { RARE, STRUCK_OUT } = its;
+const { BLANK, NUMBER, STRUCK } = kinds;
 
 /** Why what is found is no number alone; null if it is one. */
 export function kindOf({ text, characters }) {
-  return mean(characters, ({ struck }) => struck) > STRUCK_OUT ? STRUCK : meaning(text);
-}
-
-/** Why what is written is no number alone; null if it is one. */
-export function meaning(text) {
-  if (text.includes("?")) return WRITING;
-  if (fits(DAY, text)) return DATE;
-  if (fits(AMOUNT, text.replace(/^[=+\-¤]+/, "").replace(/[=\-.,¤/]+$/, ""))) return null;
-  const bare = text.replace(/^[¤=]+|[¤=]+$/g, "");
-  return KINDS.find(([pattern]) => fits(pattern, bare))?.[1] ?? EXPRESSION;
-}
-
-/** The first of the characters that is a digit. */
-function firstDigit(characters) {
-  return Math.max(0, characters.findIndex(({ kind }) => kind < DIGITS));
-}
-
-/** The probabilities that the characters before the first digit are a minus. */
-function minuses({ characters }) {
-  return characters.slice(0, firstDigit(characters)).map(({ kinds }) => kinds[CHARACTERS.indexOf("-")]);
-}
-
-/** Whether a minus stands before the first digit of a number. */
-export function minusOf(number) {
-  return minuses(number).some((share) => share >= MINUS);
-}
-
-/** Whether the finder sees other digits or signs than those that were read, or is not sure of one. */
-export function doubtful(number, text, decimal) {
-  const { characters, suspect } = number;
-  if (suspect || number.digits.length !== withoutSeparators(text).length) return true;
-  const isDigit = ({ kind }) => kind < DIGITS;
-  const [first, last] = [firstDigit(characters), characters.findLastIndex(isDigit)];
-  const between = characters.slice(first, last).filter((one) => !isDigit(one));
-  const separates = ({ kinds }) => total([...".,'"], (sign) => kinds[CHARACTERS.indexOf(sign)]);
-  return (
-    mean(characters, ({ struck }) => struck) > MAYBE_STRUCK[Number(number.digits.length > 1)] ||
-    characters.filter(isDigit).some(({ kinds }) => total(kinds.slice(DIGITS, OTHER)) > LIKE_A_SIGN) ||
-    between.some((one) => separates(one) < SEPARATOR) ||
-    minuses(number).some((share) => share > NO_MINUS && share < MINUS) ||
-    (decimal === null && decimalsOf(number.text.replace(/^\D+|\D+$/g, "")) !== decimalsOf(text))
-  );
+  if (mean(characters, ({ struck }) => struck) > STRUCK_OUT) return STRUCK;
+  const kind = meaning(text);
+  return [NUMBER, BLANK].includes(kind) ? null : kind;
 }
 
 /** How many decimals a number has, as it is written: after its last stop or comma, unless that parts thousands. */
@@ -72,23 +28,26 @@ export function decimalsOf(text) {
   return end.length;
 }
 
-/** Candidates with values that have as many decimals as the first one's text, and a minus. */
+/** Candidates with values that have as many decimals as the first one's text, and a minus with the probability `minus`. */
 export function asWritten(candidates, minus) {
   const found = new Map();
   const places = decimalsOf(candidates[0]?.text ?? "");
+  const below = minus < RARE ? 0 : minus > 1 - RARE ? 1 : minus;
   for (const { text, value, probability } of candidates) {
     const digits = withoutSeparators(text).padStart(places + 1, "0");
     const [whole, decimals] = [digits.slice(0, digits.length - places), digits.slice(digits.length - places)];
     const exact = `${whole.replace(/^0+(?=\d)/, "")}${decimals && "."}${decimals}`;
-    const known = found.get(exact);
-    const sign = minus && /[1-9]/.test(exact) ? "-" : "";
-    found.set(exact, {
-      text: known?.text ?? (minus ? `-${text}` : text),
-      value: places ? sign + exact : minus ? 0 - value : value,
-      probability: probability + (known?.probability ?? 0),
-    });
+    for (const [sign, share] of [["", 1 - below], ["-", below]].filter(([, part]) => part)) {
+      const key = (/[1-9]/.test(exact) ? sign : "") + exact;
+      const known = found.get(key);
+      found.set(key, {
+        text: known?.text ?? sign + text,
+        value: places ? key : sign ? 0 - value : value,
+        probability: share * probability + (known?.probability ?? 0),
+      });
+    }
   }
-  return [...found.values()];
+  return [...found.values()].sort((a, b) => b.probability - a.probability);
 }
 
 /** The probabilities of strings, with what others say of their digits: `said` has the logarithm of the weight of each

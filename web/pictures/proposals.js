@@ -135,7 +135,7 @@ export function isCutOff([top, bottom, left, right], [height, width]) {
 // Lines.
 
 /** A picture as a line, but for its empty margins; null of one without contrast. A proposal has its `image`; `how` it
- * was found, in words; its `weight` and `box`; the line as it `stands` there; and whether it has a `varied` form. */
+ * was found, in words; its `weight` and `box`; and whether it has a `varied` form. */
 export function lineOf({ grey, reduction }, ink) {
   if (range(grey) < f32(CLEAN_CONTRAST)) return null;
   const dark = ink === "auto" ? isDark(grey) : ink === "dark";
@@ -146,7 +146,7 @@ export function lineOf({ grey, reduction }, ink) {
   const part = trimmed(image);
   const [line, box] = [image.part(part), part.map((side) => round(reduction * side))];
   const how = dark ? "dark ink" : "light ink";
-  return ofUsualWidth({ image: line, how, weight: 1, box, stands: line, varied: false });
+  return ofUsualWidth({ image: line, how, weight: 1, box, varied: false });
 }
 
 /** Where a line is, with a little ground. */

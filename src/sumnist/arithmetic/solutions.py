@@ -71,8 +71,8 @@ FILLINGS = 10**5
 """The most numbers of a pattern that are listed: less than a second of work."""
 FORMAT = 1
 """The version of the form of `Solution.as_dict`."""
-LEAST_OTHER = 1e-12
-"""If `other` is smaller, it may be only a rounding error, since it is one minus the probabilities of the candidates."""
+LEAST_OTHER = 1e-6
+"""A message does not mention an `other` that is smaller: nobody would believe it, or it is a rounding error."""
 CLEAR = 0.99
 """A picture clearly shows a number if the reading is accepted and at least this probable."""
 CONTRADICTED = 0.5

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.batch.labels import Label, labels_of, pictures_by_digit
-from sumnist.config import InkColour, ReadingEngine
+from sumnist.config import InkColour
 from sumnist.errors import SumnistError
 from sumnist.inference.numbers import NumberReading, Numbers
 from sumnist.inference.reader import REASONS, Reader
@@ -214,15 +214,14 @@ NUMBER_COLUMNS = {
 
 
 def answer_to(
-    reader: Numbers, picture: Picture, value: int | Decimal, engine: ReadingEngine = "ours",
-    decimal: str | None = None, ink: InkColour = "auto",
+    reader: Numbers, picture: Picture, value: int | Decimal, decimal: str | None = None, ink: InkColour = "auto",
 ) -> Answer:  # fmt: skip
     """Ask a reader about a picture that shows `value`; the other arguments are those of `Reader.read_number`.
 
     If `value` is no candidate, it gets a part of the probability of all other values: each length from 1 to 12 digits
     has an equal part, and within it each value of that length.
     """
-    (reading,) = reader.read_each([picture], engine, decimal=decimal, ink=ink)
+    (reading,) = reader.read_each([picture], decimal=decimal, ink=ink)
     if isinstance(reading, SumnistError):
         reading = NumberReading("", None, 0.0, (), 1.0, False, str(reading), 0.0)
     probability = next((one.probability for one in reading.candidates if one.value == value), None)
@@ -250,8 +249,7 @@ def number_result(name: str, answers: Sequence[Answer]) -> Row:
 
 
 def labelled(
-    reader: Numbers, folder: str | Path, labels: str | Path, engine: ReadingEngine = "ours",
-    decimal: str | None = None, ink: InkColour = "auto",
+    reader: Numbers, folder: str | Path, labels: str | Path, decimal: str | None = None, ink: InkColour = "auto",
 ) -> Figures:  # fmt: skip
     """Measure a reader of numbers on a folder of pictures.
 
@@ -259,7 +257,6 @@ def labelled(
         reader: The reader.
         folder: Where the pictures are.
         labels: A CSV file with the columns path, relative to `folder`, and text, the number on that picture.
-        engine: The engine to read with.
         decimal: The decimal sign, "." or ","; if None, separators in a text are ignored.
         ink: "dark" or "light", if all ink is known to be darker or lighter than its ground; else "auto".
 
@@ -271,11 +268,10 @@ def labelled(
     Raises:
         ConfigError: An argument makes no sense.
         DataError: `labels` cannot be read, lacks a column, or has no rows.
-        MissingExtraError: The engine's library is not installed.
         RunError: A network is missing, or damaged.
     """
     rows = labels_of(Path(labels), decimal)
-    answered = list(labelled_answers(reader, folder, rows, engine, decimal, ink))
+    answered = list(labelled_answers(reader, folder, rows, decimal, ink))
     errors = [
         {"path": label.path, "text": label.text, "said": answer.text, "accepted": answer.accepted,
          "reason": answer.reason}
@@ -289,10 +285,9 @@ def labelled(
 
 
 def labelled_answers(
-    reader: Numbers, folder: str | Path, labels: Iterable[Label], engine: ReadingEngine = "ours",
-    decimal: str | None = None, ink: InkColour = "auto",
+    reader: Numbers, folder: str | Path, labels: Iterable[Label], decimal: str | None = None, ink: InkColour = "auto",
 ) -> Iterator[tuple[Label, Answer]]:  # fmt: skip
     """Yield each label whose row is good, with the answer to its picture."""
     for label in labels:
         if label.value is not None:
-            yield label, answer_to(reader, Path(folder) / label.path, label.value, engine, decimal, ink)
+            yield label, answer_to(reader, Path(folder) / label.path, label.value, decimal, ink)

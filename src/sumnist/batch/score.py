@@ -32,7 +32,7 @@ from sumnist import files
 from sumnist.arithmetic.values import plain, plus
 from sumnist.batch.pool import reads, start_workers
 from sumnist.batch.sources import Row, Source, check_digits, source_of
-from sumnist.config import Engine, InkColour, ReadingEngine
+from sumnist.config import Engine, InkColour
 from sumnist.environment import library_version
 from sumnist.errors import ConfigError, OutputError, RunError, ScoreError, SumnistError
 from sumnist.inference.adaptation import Lesson, helps
@@ -118,7 +118,7 @@ def score(
         NumberError: The network cannot add `number`.
         OutputError: `out` cannot be written, holds something else, or another scoring writes it.
         ScoreError: Another scoring began `out`, the source changed meanwhile, or a worker died.
-        MissingExtraError: The engine, or the reader of the numbers, is not installed.
+        MissingExtraError: The engine is not installed.
     """
     ink = check_ink(ink)
     if same_hand:
@@ -137,12 +137,12 @@ def hand_of(source: Path, model: str | Path, ink: InkColour, numbers: NumberOpti
     few of these, or the hand does not help. Raises `ConfigError`, `DataError`, `HandError`, `RunError`."""
     reader = Reader(exported(model, "--same-hand"))
     if numbers:
-        reader.numbers = Numbers(strips_file(model, numbers.engine))
+        reader.numbers = Numbers(strips_file(model))
     with closing(source_of(source, 0, sums=False).rows) as rows:
         pictures = [row.picture for row in islice(rows, LEARNED) if row.picture is not None]
     read: Sequence[Any] = reader.read_each(pictures, ink=ink)
     if numbers:
-        read = reader.numbers.read_each(pictures, numbers.engine, numbers.digits, numbers.decimal, ink)
+        read = reader.numbers.read_each(pictures, numbers.digits, numbers.decimal, ink)
     sure = [
         (picture, one.digits if isinstance(one, NumberReading) else one.digit)
         for picture, one in zip(pictures, read, strict=True)
@@ -328,12 +328,10 @@ class NumberOptions:
     """How to read numbers.
 
     Attributes:
-        engine: "ours", "ocr" or "both".
         digits: How many digits the numbers have, or the least and the most number of digits, where None means no limit.
         decimal: The decimal sign, "." or ",". With None, signs mean what they usually mean.
     """
 
-    engine: ReadingEngine = "ours"
     digits: Any = (1, None)
     decimal: str | None = None
 
@@ -344,13 +342,13 @@ class NumberTask(Task):
     variables.
 
     Attributes:
-        network: The content of the network's file; None if the engine needs no network of ours.
+        network: The content of the network's file.
         options: How to read numbers.
         ink: "dark", "light" or "auto".
         hand: The hand of the writer, or None.
     """
 
-    network: bytes | None
+    network: bytes
     options: NumberOptions
     ink: InkColour
     hand: Hand | None = None
@@ -364,12 +362,12 @@ class NumberTask(Task):
 
     @classmethod
     def of(cls, model: str | Path, ink: InkColour, options: NumberOptions, hand: Hand | None = None) -> NumberTask:
-        """The task with a model. Raises `ConfigError`, `HandError`, `RunError` and `MissingExtraError`."""
+        """The task with a model. Raises `ConfigError`, `HandError` and `RunError`."""
         check_bounds(options.digits)
         check_sign(options.decimal)
-        path = strips_file(model, options.engine)
-        Numbers(path).with_hand(hand).of(options.engine)
-        return cls(None if options.engine == "ocr" else path.read_bytes(), options, ink, hand)
+        path = strips_file(model)
+        Numbers(path).with_hand(hand).recognizer()
+        return cls(path.read_bytes(), options, ink, hand)
 
     def flat(self, values: dict[str, Any]) -> dict[str, Any]:
         """The values, with columns for each of the next candidates, counted from the second."""
@@ -379,21 +377,18 @@ class NumberTask(Task):
         return cells | {"error": values["error"]}
 
     def settings(self) -> dict[str, Any]:
-        """The options, the ink and the networks."""
-        options = self.options
-        ours = {} if self.network is None else {"model": fingerprint(self.network)}
-        others = {} if options.engine == "ours" else {"version of rapidocr": library_version("rapidocr")}
-        return {"task": "numbers", "--read-with": options.engine, "--digits": list(check_bounds(options.digits)),
-                "--decimal": options.decimal, "ink": self.ink, **ours, **others,
+        """The options, the ink and the network."""
+        return {"task": "numbers", "--digits": list(check_bounds(self.options.digits)),
+                "--decimal": self.options.decimal, "ink": self.ink, "model": fingerprint(self.network),
                 **fingerprint_of(self.hand)}  # fmt: skip
 
     def start(self) -> Read:
         """The function that reads numbers."""
-        reader, how = Numbers(self.network or files.NUMBERS).with_hand(self.hand), self.options
-        reader.of(how.engine)
+        reader, how = Numbers(self.network).with_hand(self.hand), self.options
+        reader.recognizer()
 
         def read(pictures: list[Picture], numbers: list[int | None]) -> list[Result]:
-            readings = reader.read_each(pictures, how.engine, how.digits, how.decimal, self.ink, 1 + NEXT)
+            readings = reader.read_each(pictures, how.digits, how.decimal, self.ink, 1 + NEXT)
             return [
                 number_values(one, number) if isinstance(one, NumberReading) else str(one)
                 for one, number in zip(readings, numbers, strict=True)
@@ -418,16 +413,11 @@ def rounded(probability: float) -> float:
     return round(probability, 6)
 
 
-def strips_file(model: str | Path, engine: ReadingEngine, what: str = "--numbers") -> Path:
+def strips_file(model: str | Path, what: str = "--numbers") -> Path:
     """The ONNX file of the network of strips that `model` names; the packaged one if `model` is the default. Raises
     `ConfigError` and `RunError`."""
     if Path(model) == files.PRETRAINED:
         return files.NUMBERS
-    if engine == "ocr":
-        raise ConfigError(
-            f"--model {model} --read-with ocr: the general reader has a network of its own: leave --model out, or give "
-            "--read-with ours or both"
-        )
     return exported(model, what)
 
 

@@ -14,7 +14,7 @@ from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal, dataclass_transform
 
 from sumnist.cli.door import complain, say
-from sumnist.config import SEEDS, Engine, InkColour, Range, ReadingEngine, Training
+from sumnist.config import SEEDS, Engine, InkColour, Range, Training
 from sumnist.errors import ConfigError, HandError, ImageError, OutputError, SumnistError
 from sumnist.files import NUMBERS, PRETRAINED, check_replaceable, check_suffix, make_folder, write_atomically
 from sumnist.formulas import MISTAKE
@@ -101,9 +101,6 @@ class OfHand(Command):
 class OfLines(OfModel, OfHand):
     """The flags of commands that read numbers of any length."""
 
-    read_with: ReadingEngine = "ours"
-    """engine that reads the numbers: ours (the package's network), ocr (a general text reader, from the extra [ocr]) or
-    both"""
     digits: str | None = None
     """how many digits the numbers have: 4, or 1-6, or 3- for 3 or more (default: any number)"""
     decimal: Literal[".", ","] | None = None
@@ -116,20 +113,20 @@ class OfLines(OfModel, OfHand):
 
         if (digits := bounds_written("1-" if self.digits is None else self.digits)) is None:
             raise ConfigError(f"--digits {self.digits}: expected how many there are, such as 4, or 1-6, or 3-")
-        return NumberOptions(self.read_with, digits, self.decimal)
+        return NumberOptions(digits, self.decimal)
 
     def reader_of_numbers(self, what: str) -> Numbers:
         """The reader of numbers, for the command `what`. Raises `ConfigError`, `HandError` and `RunError`."""
         from sumnist.batch.score import strips_file
         from sumnist.inference.numbers import Numbers
 
-        return Numbers(strips_file(self.model, self.read_with, what)).with_hand(self.known_hand())
+        return Numbers(strips_file(self.model, what)).with_hand(self.known_hand())
 
 
 class OfNumbers(OfLines):
     """The flags of commands that can read numbers instead of digits."""
 
-    NEEDS = {"read_with": "numbers", "digits": "numbers", "decimal": "numbers"}  # noqa: RUF012
+    NEEDS = {"digits": "numbers", "decimal": "numbers"}  # noqa: RUF012
 
     numbers: bool = False
     """read a number of any length, on one line, from each picture instead of one digit"""
@@ -213,7 +210,7 @@ class Evaluate(Command):
     evaluation.json and plots into the run. Several runs are measured and put side by side in one table. With --folder,
     a reader is measured on other pictures, by default the packaged network's."""
 
-    NEEDS = {"ink": "folder", "labels": "folder", "decimal": "labels", "read_with": "labels"}  # noqa: RUF012
+    NEEDS = {"ink": "folder", "labels": "folder", "decimal": "labels"}  # noqa: RUF012
     EITHER = (("data_dir", "folder"),)
 
     runs: tuple[Path, ...] = ()
@@ -224,9 +221,6 @@ class Evaluate(Command):
     """folder of pictures to measure on; its sub-folders 0 to 9, or --labels, say what they show"""
     labels: Path | None = None
     """CSV with the columns path (a picture in --folder) and text (the number on it, of any length)"""
-    read_with: ReadingEngine = "ours"
-    """engine that reads the numbers: ours (the package's network), ocr (a general text reader, from the extra [ocr]) or
-    both"""
     decimal: Literal[".", ","] | None = None
     """decimal sign in --labels (default: the numbers are whole, and separators between digits are ignored)"""
     ink: InkColour = "auto"
@@ -270,7 +264,7 @@ class Evaluate(Command):
         if self.labels is None:
             return measure.folder(Reader(self.runs[0] if self.runs else PRETRAINED), folder, self.ink)
         numbers = Numbers(model_file(self.runs[0]) if self.runs else NUMBERS)
-        return measure.labelled(numbers, folder, self.labels, self.read_with, self.decimal, self.ink)
+        return measure.labelled(numbers, folder, self.labels, self.decimal, self.ink)
 
 
 def each(pictures: Sequence[Path], read: Callable[[Path], Shown], as_json: bool, show: Path | None = None) -> int:
@@ -299,12 +293,17 @@ def each(pictures: Sequence[Path], read: Callable[[Path], Shown], as_json: bool,
 
 class Predict(OfNumbers):
     """Read a digit from each picture, and add a number to it, as in `sumnist predict five.png --number 7`.
-    Pictures may be light on dark or dark on light. With --numbers, each picture has one number of any length."""
+    Pictures may be light on dark or dark on light. With --numbers, each picture has one number of any length. With
+    --text, each picture has one line of digits and signs."""
+
+    EITHER = (("text", "numbers"), ("text", "number"), ("text", "show"))
 
     pictures: tuple[Path, ...]
     """picture files: photographs, scans or drawings, at least 8 pixels on the longer side"""
     number: str | None = None
     """number to add"""
+    text: bool = False
+    """read what is written on one line, and say what it is: a number, a date, a fraction, a sum and so on"""
     ink: InkColour = "auto"
     """whether the ink is darker (dark) or lighter (light) than its ground, if known"""
     json: bool = False
@@ -315,8 +314,25 @@ class Predict(OfNumbers):
 
     def run(self) -> int:
         """Run the command. Returns the exit code."""
-        read = self.numbers_read(self.number_options()) if self.numbers else self.digits_read()
+        if self.text:
+            read = self.texts_read()
+        else:
+            read = self.numbers_read(self.number_options()) if self.numbers else self.digits_read()
         return each(self.pictures, read, self.json, self.show)
+
+    def texts_read(self) -> Callable[[Path], Shown]:
+        """The function that reads what is written on a picture."""
+        from sumnist.cli.words import text_described
+        from sumnist.inference.text import read_line
+        from sumnist.pictures.decode import intensities_of
+
+        reader = self.reader_of_numbers("predict --text").reader()
+
+        def read(picture: Path) -> Shown:
+            reading = read_line(reader, intensities_of(picture), self.ink)
+            return reading.as_dict(), text_described(str(picture), reading), None
+
+        return read
 
     def digits_read(self) -> Callable[[Path], Shown]:
         """The function that reads a digit from a picture."""
@@ -346,7 +362,7 @@ class Predict(OfNumbers):
         from sumnist.pictures.decode import intensities_of
         from sumnist.pictures.marks import marked
 
-        reader = self.reader_of_numbers("--numbers").reader(options.engine)
+        reader = self.reader_of_numbers("--numbers").reader()
         number = None if self.number is None else addend(self.number, exact=True)
 
         def read(picture: Path) -> Shown:
@@ -381,7 +397,7 @@ class OfPages(OfLines):
         how, numbers = self.number_options(), self.reader_of_numbers(what)
 
         def find(picture: Path) -> list[FoundNumber]:
-            found = numbers.find(picture, how.engine, how.digits, how.decimal)
+            found = numbers.find(picture, how.digits, how.decimal)
             if not found:
                 raise ImageError(f"{picture}: no number found, expected some in digits: crop it closer to them")
             return found
@@ -464,7 +480,7 @@ class Solve(OfLines):
         from sumnist.inference.solve import solve, words_in
 
         how, numbers = self.number_options(), self.reader_of_numbers("solve")
-        found = solve(words_in(*self.equation), numbers, how.engine, how.digits, how.decimal, self.ink)
+        found = solve(words_in(*self.equation), numbers, how.digits, how.decimal, self.ink)
         say(json.dumps(found.as_dict(self.count)) if self.json else solution_described(found, self.count))
         return 1 if found.contradicted else 0
 
@@ -574,8 +590,6 @@ class SheetRead(OfHand, OfMany):
     """CSV file of the people whose sheets are expected, to show names and missing sheets; for .xlsx and .jsonl"""
     mistakes: Annotated[float, Range(0, 0.5, "a probability from 0 to 0.5, such as 0.02")] = MISTAKE
     """probability that a person adds up a total wrongly"""
-    read_with: ReadingEngine = "ours"
-    """engine that reads numbers in strips: ours (the package's network), ocr (a general text reader) or both"""
 
     def run(self) -> int:
         """Read all sheets, and print a summary. Returns the exit code."""
@@ -590,7 +604,7 @@ class SheetRead(OfHand, OfMany):
         if self.out.suffix != ".csv":
             self.check_files(layout)
         done = read_batch(
-            self.pictures, layout, self.rows, self.mistakes, self.read_with, self.engine, self.workers, self.overwrite,
+            self.pictures, layout, self.rows, self.mistakes, self.engine, self.workers, self.overwrite,
             progress=sys.stderr.isatty(), then=lambda: self.finish(layout, people),
             hand=self.known_hand(),
         )  # fmt: skip

@@ -16,6 +16,7 @@ from sumnist.inference.hand import Trial
 from sumnist.inference.numbers import UNSURE, FoundNumber, NumberReading
 from sumnist.inference.page import Column
 from sumnist.inference.reader import REASONS, Reader, Reading
+from sumnist.inference.text import TextReading
 from sumnist.pictures.marks import Outline
 
 SIDE = 20
@@ -63,6 +64,13 @@ def number_described(name: str, reading: NumberReading, number: int | None = Non
         total = f"\n  sum    {total:>{width}}  {ranked_values(sums)}  ({added(value, number)})"
         value = f"{value:>{width}}"
     return f"{heading}\n  number {value}  {ranked_values(reading.values)}{written}{total}"
+
+
+def text_described(name: str, reading: TextReading) -> str:
+    """What is written on a line, what it is, and what else may be written there."""
+    heading = name if reading.accepted else f"{name}: not accepted, {reading.reason}: {reading.advice}"
+    ways = [f"{text}  {percent(share)}  ({kind})" for text, kind, share in reading.candidates[:3] if share >= 0.01]
+    return heading + "".join(f"\n  {'or' if place else 'text':<4} {way}" for place, way in enumerate(ways))
 
 
 def found_described(name: str, found: Sequence[FoundNumber]) -> str:

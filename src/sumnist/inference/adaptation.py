@@ -183,8 +183,7 @@ def networks_of(reader: Any) -> list[OnnxFile]:
         raise HandError(
             "this network learns no hand, expected one with --fusion exact that has been exported: name such a --model"
         )
-    strips = reader.numbers.recognizer("ours")
-    assert isinstance(strips, StripRecognizer)
+    strips = reader.numbers.recognizer()
     return [reader.network, strips, cells()]
 
 

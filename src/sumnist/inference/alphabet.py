@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-ALPHABET = "0123456789.,-"
-"""Characters of targets, in the order of their classes, from 1; class 0 is the blank of CTC."""
+WRITING = "0123456789.,'-+×÷/:=%()<>≈¤?#~ "
+"""The characters of a line, in the order of their classes, from 1; class 0 is the blank of CTC. `¤` is a sign of a
+currency, `?` other writing, `#` a number that is struck out, `~` a filler of an empty box, and a space a wide gap."""
 HEIGHT = 32
 """Height of a strip in pixels."""
 STEP = 4

@@ -33,14 +33,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.errors import RunError
+from sumnist.inference.alphabet import WRITING
 
-CHARACTERS = "0123456789.,-"
-"""The characters of the classes 1, 2, …; class 0 is the blank. Every character that is no digit is a separator."""
 EVEN = math.log(0.5)
 """If a gap between digits holds no digit, the log-probability that all its steps are blank is compared with this
 threshold. Above it, the gap has no separator."""
 LIKELY = math.log(1e-3)
 """A step may hold a separator if the log-probability of one reaches this threshold."""
+SURELY = math.log(0.995)
+"""A text whose best path alone has at least this log-probability needs no search for others."""
 DIGITS = "0123456789"
 """The characters that make a value; all others are separators."""
 IMPOSSIBLE = -1e300
@@ -120,7 +121,7 @@ class Evidence:
 
     def __init__(
         self, emissions: NDArray[Any], digits: Digits = (1, None), decimal: str | None = None,
-        characters: str = CHARACTERS,
+        characters: str = WRITING,
     ) -> None:  # fmt: skip
         self.alphabet, self.decimal = alphabet_of(characters), decimal
         self.steps = normalised(emissions, self.alphabet)
@@ -138,6 +139,17 @@ class Evidence:
             return {}
         found = found_texts(self.joined, self.ahead, alphabet_of(self.kept), count)
         return {string: math.exp(logarithm - self.allowed) for string, logarithm in found}
+
+    def texts(self, count: int) -> dict[str, float]:
+        """All texts, of any characters, that the search for the `count` most probable ones meets, with their
+        probabilities, the best first."""
+        code, _ = best_path(self.steps)
+        path = float(self.steps.max(1).sum())
+        if path >= SURELY:
+            return {"".join([[*self.alphabet.classes][place - 1] for place in code]): math.exp(path)}
+        free = self.alphabet._replace(is_digit=np.zeros_like(self.alphabet.is_digit), symbols=0 * self.alphabet.symbols)
+        found = found_texts(self.steps, np.zeros((len(self.steps) + 1, 1, 1)), free, count)
+        return {text: math.exp(logarithm) for text, logarithm in found}
 
     def probabilities(self, strings: Sequence[str]) -> Floats:
         """The probability of each string, `[N]`. Each string must have an allowed number of digits."""
@@ -175,16 +187,17 @@ class Evidence:
             return read(within[0], within[-1] + 1)
 
         written: list[tuple[str, Positions]] = []
+        positions: Positions
         parted = strings if likely else strings[:1]
         places = positions_of(self.joined, encoded(parted, alphabet_of(self.kept)))
         for string, digits in zip(parted, places, strict=True):
             if not digits or not likely:
                 written.append((string, digits))
                 continue
-            text, positions = between(0, digits[0][0])
-            ends = [first for first, _ in digits[1:]] + [len(steps)]
+            text, positions = "", ()
+            ends = [first for first, _ in digits[1:]] + [0]
             for digit, place, end in zip(string, digits, ends, strict=True):
-                more, there = between(place[1] + 1, end) if before[end] > before[place[1] + 1] else ("", ())
+                more, there = between(place[1] + 1, end) if end and before[end] > before[place[1] + 1] else ("", ())
                 text, positions = text + digit + more, (*positions, place, *there)
             written.append((text, positions))
         return [text for text, _ in written] + strings[len(parted) :], written[0][1] if written else ()

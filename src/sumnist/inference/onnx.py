@@ -97,54 +97,8 @@ class Network(Protocol):
         """The answer to images. It has the sums only if numbers are given."""
 
 
-class OnnxSession:
-    """An ONNX file on ONNX Runtime. Threads and forked children may share it, and it can be pickled.
-
-    Args:
-        content: The file's content, or its path.
-        threads: How many threads a call may use.
-
-    Raises:
-        Exception: ONNX Runtime cannot load the file. It has its own family of errors.
-
-    Attributes:
-        metadata: The metadata of the file.
-        inputs: The type and shape of each input, by name, without the batch.
-        outputs: The type and shape of each output, by name, without the batch.
-    """
-
-    def __init__(self, content: bytes | str, threads: int) -> None:
-        self.content, self.threads = content, threads
-        self.session = session = self.new_session()
-        self.metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
-        self.inputs, self.outputs = described(session.get_inputs()), described(session.get_outputs())
-        FORKABLE.add(self)
-
-    def new_session(self) -> Any:
-        """A new session of ONNX Runtime with this network."""
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
-        options.log_severity_level = FATAL
-        return onnxruntime.InferenceSession(self.content, options, ["CPUExecutionProvider"])
-
-    def after_fork(self) -> None:
-        """Abandon the parent's session. Its threads are not in this child, and deleting it would wait for them."""
-        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.session))
-        self.session = None
-
-    def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """The `outputs` for `inputs`, by their names. A forked child first makes a session of its own."""
-        if self.session is None:
-            self.session = self.new_session()
-        values: list[NDArray[Any]] = self.session.run(outputs, inputs)
-        return values
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.content, self.threads)
-
-
-class OnnxFile(OnnxSession):
-    """An ONNX file that `sumnist export` wrote.
+class OnnxFile:
+    """An ONNX file that `sumnist export` wrote. Threads and forked children may share it, and it can be pickled.
 
     Args:
         model: The path of the file, or its content.
@@ -154,6 +108,9 @@ class OnnxFile(OnnxSession):
         RunError: The file cannot be read, is damaged, or is not one that `sumnist export` wrote.
 
     Attributes:
+        metadata: The metadata of the file.
+        inputs: The type and shape of each input, by name, without the batch.
+        outputs: The type and shape of each output, by name, without the batch.
         name: The name of the file in messages.
         checksum: The checksum of the file by which hands name it.
         hand: What was learned of a writer, or None.
@@ -175,13 +132,36 @@ class OnnxFile(OnnxSession):
                 f"{name}: damaged, or no ONNX file of sumnist: what is in it is not what `sumnist export` wrote: "
                 "export the run again, or copy the file again"
             )
+        self.content, self.threads = content, threads
         try:
-            super().__init__(content, threads)
+            self.session = session = self.new_session()
         except Exception as error:
             raise RunError(
                 f"{name}: not a whole ONNX file ({first_line(error)}): export the run again with `sumnist export`"
             ) from error
+        self.metadata: dict[str, str] = session.get_modelmeta().custom_metadata_map
+        self.inputs, self.outputs = described(session.get_inputs()), described(session.get_outputs())
+        FORKABLE.add(self)
         self.checksum = self.metadata.get(HANDS, self.metadata.get(CHECKSUM, ""))
+
+    def new_session(self) -> Any:
+        """A new session of ONNX Runtime with this network."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        options.log_severity_level = FATAL
+        return onnxruntime.InferenceSession(self.content, options, ["CPUExecutionProvider"])
+
+    def after_fork(self) -> None:
+        """Abandon the parent's session. Its threads are not in this child, and deleting it would wait for them."""
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self.session))
+        self.session = None
+
+    def run(self, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """The `outputs` for `inputs`, by their names. A forked child first makes a session of its own."""
+        if self.session is None:
+            self.session = self.new_session()
+        values: list[NDArray[Any]] = self.session.run(outputs, inputs)
+        return values
 
     def with_hand(self, hand: Hand | None, must: bool = True) -> Self:
         """The same network, corrected by `hand` or by none. If `must`, a hand of another network raises `HandError`;

@@ -25,13 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.arithmetic.values import Values
-from sumnist.config import THREADS, InkColour, ReadingEngine, checked
+from sumnist.config import THREADS, InkColour, checked
 from sumnist.errors import ConfigError, HandError, MissingExtraError, NumberError, RunError, SumnistError, briefly
 from sumnist.files import ONNX, PRETRAINED, WEIGHTS
 from sumnist.inference.finder import Find, Found, Sight, cut, found_of, in_unit, surest
 from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import Among, FoundNumber, NumberReading, Numbers
 from sumnist.inference.onnx import FORKABLE, Answer, Network, OnnxNetwork, shares_of
+from sumnist.inference.text import TextReading, read_line
 from sumnist.model.folder import INT8, carries, checksum_of_file
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed, ready_arrays, ready_image
@@ -493,25 +494,23 @@ class Reader:
 
     @overload
     def read_number(  # type: ignore[overload-overlap]
-        self, picture: Picture, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
+        self, picture: Picture, digits: Any = (1, None), decimal: str | None = None,
         ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> NumberReading: ...  # fmt: skip
     @overload
     def read_number(
-        self, picture: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
+        self, picture: Sequence[Picture], digits: Any = (1, None),
         decimal: str | None = None, ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> list[NumberReading]: ...  # fmt: skip
     @typed
     def read_number(
-        self, picture: Any, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
+        self, picture: Any, digits: Any = (1, None), decimal: str | None = None,
         ink: InkColour = "auto", count: int = 10, among: Among = "only",
     ) -> Any:  # fmt: skip
         """Read a number of any length on one line, from one picture or from each of a list.
 
         Args:
             picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of these.
-            engine: "ours", the network of strips that comes with the package; "ocr", a general reader of text from the
-                extra `ocr`; or "both" together.
             digits: How many digits there are, or the least and the most number of digits, where None means no limit.
                 Numbers with another number of digits are impossible, and the probabilities of the rest sum to one.
             decimal: "." or ",", the sign before decimals. By default, signs mean what they usually mean: 12.50 and
@@ -527,8 +526,7 @@ class Reader:
         Raises:
             ConfigError: An argument is invalid.
             ImageError: A picture cannot be read; the first one is named. Use `numbers.read_each` to go on.
-            MissingExtraError: The engine's library is not installed.
-            RunError: The engine's network is missing or damaged.
+            RunError: A network is missing or damaged.
 
         Examples:
             >>> reading = Reader().read_number("examples/1480.png")
@@ -537,22 +535,41 @@ class Reader:
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if several else [picture]
-        readings = every(self.numbers.read_each(pictures, engine, digits, decimal, ink, count, among))
+        readings = every(self.numbers.read_each(pictures, digits, decimal, ink, count, among))
         return readings if several else readings[0]
+
+    @typed
+    def read_text(self, picture: Picture, ink: InkColour = "auto") -> TextReading:
+        """Read what is written on one line: digits and signs, and what they are.
+
+        Args:
+            picture: A path, the bytes of a file, a PIL image or an array.
+            ink: "dark" or "light", if you know that the ink is darker or lighter than its ground; else "auto".
+
+        Raises:
+            ImageError: The picture cannot be read.
+            RunError: The network is missing or damaged.
+
+        Examples:
+            >>> reading = Reader().read_text("examples/1480.png")
+            >>> reading.kind, reading.accepted
+            ('number', True)
+        """
+        return read_line(self.numbers.reader(), intensities_of(picture), ink)
 
     @overload
     def find(  # type: ignore[overload-overlap]
-        self, picture: Picture, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
+        self, picture: Picture, digits: Any = (1, None), decimal: str | None = None,
         count: int = 10,
     ) -> list[FoundNumber]: ...  # fmt: skip
     @overload
     def find(
-        self, picture: Sequence[Picture], engine: ReadingEngine = "ours", digits: Any = (1, None),
+        self, picture: Sequence[Picture], digits: Any = (1, None),
         decimal: str | None = None, count: int = 10,
     ) -> list[list[FoundNumber]]: ...  # fmt: skip
     @typed
     def find(
-        self, picture: Any, engine: ReadingEngine = "ours", digits: Any = (1, None), decimal: str | None = None,
+        self, picture: Any, digits: Any = (1, None), decimal: str | None = None,
         count: int = 10,
     ) -> Any:  # fmt: skip
         """Find and read every number on a picture, or on each of a list.
@@ -565,7 +582,6 @@ class Reader:
 
         Args:
             picture: A path, the bytes of a file, a PIL image or an array; or a list or tuple of these.
-            engine: As for `read_number`.
             digits: As for `read_number`; a number with another number of digits is not accepted.
             decimal: "." or ",", the sign before decimals. By default, signs mean what they usually mean.
             count: How many candidates to return for each number.
@@ -576,13 +592,12 @@ class Reader:
         Raises:
             ConfigError: An argument is invalid.
             ImageError: A picture cannot be read, or has more than 2,500 numbers on it; the first one is named.
-            MissingExtraError: The engine's library is not installed.
-            RunError: The engine's network is missing or damaged.
+            RunError: A network is missing or damaged.
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if several else [picture]
         found = [
-            self.numbers.find(one, engine, digits, decimal, count, f"picture {place}" if several else None)
+            self.numbers.find(one, digits, decimal, count, f"picture {place}" if several else None)
             for place, one in enumerate(pictures, 1)
         ]
         return found if several else found[0]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sumnist.arithmetic.solutions import SIGNS, Query, Solution, Term, solution_of, words_of
-from sumnist.config import InkColour, ReadingEngine
+from sumnist.config import InkColour
 from sumnist.errors import ImageError, SumnistError
 from sumnist.inference.numbers import NumberReading, Numbers, check_sign
 from sumnist.inference.reader import Reader
@@ -26,7 +26,7 @@ TERMS = "a picture's path, a whole number such as 47, a pattern such as 1_3, or 
 
 @typed
 def solve(
-    query: str | list[Any] | tuple[Any, ...], reader: Reader | Numbers | None = None, engine: ReadingEngine = "ours",
+    query: str | list[Any] | tuple[Any, ...], reader: Reader | Numbers | None = None,
     digits: Any = (1, None), decimal: str | None = None, ink: InkColour = "auto",
 ) -> Solution:  # fmt: skip
     """Solve an equation of pictures of numbers, known numbers and unknowns, exactly.
@@ -38,7 +38,6 @@ def solve(
             a `Decimal`, a reading, `Values`, or a picture of any kind that `Reader.read_number` takes. If the same
             path, reading or picture comes twice, it is one number that counts twice.
         reader: Reads the pictures; by default with the networks that come with the package.
-        engine: As for `Reader.read_number`.
         digits: How many digits the numbers on pictures have, or the least and the most number of digits.
         decimal: The sign before the decimals of all numbers that are read or written.
         ink: "dark" or "light", if you know that the ink is darker or lighter than its ground; else "auto".
@@ -51,7 +50,6 @@ def solve(
         ConfigError: The query is not an equation, or an argument is invalid.
         EquationError: No reading of the pictures makes the equation true.
         ImageError: A picture cannot be read, or there is no number on it.
-        MissingExtraError: The engine's library is not installed.
         NumberError: A number is too long, or of a kind that cannot be added, or there are too many possibilities.
         RunError: A network is missing or damaged.
 
@@ -70,7 +68,7 @@ def solve(
     count = max(2, min(CANDIDATES, int(COMBINATIONS ** (1 / max(1, ceil(len(terms) / 2))))))
     readings: dict[Hashable, NumberReading] = {}
     for key, term in terms.items():
-        (result,) = numbers.read_each([term.content.picture], engine, digits, asked.decimal, ink, count)
+        (result,) = numbers.read_each([term.content.picture], digits, asked.decimal, ink, count)
         if isinstance(result, ImageError):
             raise type(result)(f"{asked.near(term.place)}: word {term.place}, {result}")
         if isinstance(result, SumnistError):

@@ -264,7 +264,6 @@ class LineProposal:
         how: What was taken for the line, in words.
         weight: How much the proposal counts beside the others, up to 1.
         box: Where the line is, in pixels of the picture.
-        stands: The line with its own width and ground, even if `image` has another form.
         varied: Whether `image` has another form, made by `forms`.
     """
 
@@ -272,7 +271,6 @@ class LineProposal:
     how: str
     weight: float
     box: Box
-    stands: Grey = field(repr=False, compare=False)
     varied: bool = False
 
 
@@ -296,7 +294,7 @@ def line_of(picture: Intensities, ink: InkColour = "auto") -> LineProposal | Non
     line = image[top:bottom, left:right]
     scale = picture.reduction
     box = round(scale * top), round(scale * bottom), round(scale * left), round(scale * right)
-    return of_usual_width(LineProposal(line, "dark ink" if dark else "light ink", 1.0, box, line))
+    return of_usual_width(LineProposal(line, "dark ink" if dark else "light ink", 1.0, box))
 
 
 def of_usual_width(one: LineProposal) -> LineProposal:

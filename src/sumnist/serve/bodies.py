@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, NoReturn, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, WithJsonSchema
 from pydantic_core import from_json
@@ -26,7 +26,7 @@ from python_multipart.multipart import Field as FormField
 from python_multipart.multipart import File, FormParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from sumnist.config import InkColour, Range, ReadingEngine
+from sumnist.config import InkColour, Range
 from sumnist.errors import ConfigError, HandError, LayoutError, NumberError
 from sumnist.inference.ctc import Digits
 from sumnist.inference.numbers import bounds_written, check_sign
@@ -225,13 +225,6 @@ def check_decimal(sign: Any) -> str | None:
     return check_sign("null" if sign is None else sign)
 
 
-def check_engine(engine: Any) -> Any:
-    """`engine`, if it is the name of an engine. Raises `ConfigError`."""
-    if engine not in get_args(ReadingEngine):
-        raise ConfigError(f"engine {reprlib.repr(engine)}: expected ours, ocr or both: leave it out for ours")
-    return engine
-
-
 def check_count(count: Any) -> int:
     """`count`, if a client may ask for so many candidates. Raises `ConfigError`."""
     number: int | None = COUNT.taken(count, int)
@@ -332,9 +325,6 @@ class AskedNumbers(AskedOfHand):
     )
     """The sign before decimals. Without it, a number on a line is read as a whole number, whatever stands between its
     digits, and a found number is read as it is written."""
-    engine: Annotated[ReadingEngine, BeforeValidator(check_engine)] = "ours"
-    """The engine that reads: ours, the network in the package; ocr, a general text reader, if it is installed; or
-    both."""
     count: Annotated[int, Field(ge=COUNT.least, le=COUNT.most), BeforeValidator(check_count)] = TEN
     """How many candidates to return."""
 

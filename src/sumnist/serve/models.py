@@ -279,7 +279,7 @@ class MayHave:
     pictures = ("damaged-picture", "picture-too-large", "unknown-format")
     batch = (*bodies, "number", "hand")
     reading = (*batch, *pictures)
-    number = (*bodies, *pictures, "not-installed", "hand")
+    number = (*bodies, *pictures, "hand")
     hand = (*bodies, *pictures, "hand")
     form = (*bodies, "layout", "not-installed")
     sheets = (*form, "hand")

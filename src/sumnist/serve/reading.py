@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from sumnist.batch.pool import reads
 from sumnist.config import InkColour
-from sumnist.errors import ConfigError, HandError, MissingExtraError, SumnistError
+from sumnist.errors import ConfigError, HandError, SumnistError
 from sumnist.inference.adaptation import Lesson, helps
 from sumnist.inference.hand import Hand
 from sumnist.inference.inside import evidence_of, read_inside
@@ -138,14 +138,14 @@ def read_all(job: Job, reader: Reader, *_: Reader | None) -> Found:
 def read_number(job: Job, reader: Reader, *_: Reader | None) -> Found:
     """Read a number of any length."""
     asked, picture, reader = about_numbers(job, AskedNumber, reader)
-    read = reader.read_number(picture, asked.engine, asked.digits, asked.decimal, asked.ink, asked.count)
+    read = reader.read_number(picture, asked.digits, asked.decimal, asked.ink, asked.count)
     return read.as_dict(), [read]
 
 
 def find_numbers(job: Job, reader: Reader, *_: Reader | None) -> Found:
     """Find and read all numbers on a picture."""
     asked, picture, reader = about_numbers(job, AskedNumbers, reader)
-    found = reader.find(picture, asked.engine, asked.digits, asked.decimal, asked.count)
+    found = reader.find(picture, asked.digits, asked.decimal, asked.count)
     return page_as_dict(picture, found), found
 
 
@@ -154,10 +154,6 @@ def about_numbers(job: Job, kind: type[Numbers], reader: Reader) -> tuple[Number
     (asked,) = asked_in(job.body, kind)
     if isinstance(asked.picture, Problem):
         raise asked.picture
-    try:
-        reader.numbers.of(asked.engine)
-    except MissingExtraError as error:  # the server's fault, not the picture's as with HEIC
-        raise Problem("not-installed", str(error)) from error
     return asked, asked.picture, knowing(reader, asked, job.kept)
 
 

@@ -15,8 +15,7 @@ from typing import Any, ClassVar, NamedTuple, get_args
 
 from sumnist.batch.score import Read, Result, Scored, fingerprint, fingerprint_of, tabulate
 from sumnist.batch.sources import Row, Source, listing, pictures_in
-from sumnist.config import Engine, ReadingEngine
-from sumnist.environment import library_version
+from sumnist.config import Engine
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError, visible
 from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
 from sumnist.formulas import MISTAKE
@@ -33,7 +32,6 @@ class SheetTask:
 
     layout: Layout
     mistake: float = MISTAKE
-    engine: ReadingEngine = "ours"
     hand: Hand | None = None
     columns: ClassVar[tuple[str, ...]] = (
         "path", "file", "state", "identity", "layout", "version", "probability", "values", "read", "how", "corrections",
@@ -61,16 +59,15 @@ class SheetTask:
 
     def settings(self) -> dict[str, Any]:
         """The layout, the options and the networks."""
-        others = {} if self.engine == "ours" else {"version of rapidocr": library_version("rapidocr")}
         return {
-            "task": "sheets", "--layout": self.layout.to_toml(), "--mistakes": self.mistake, "--read-with": self.engine,
+            "task": "sheets", "--layout": self.layout.to_toml(), "--mistakes": self.mistake,
             "network of cells": fingerprint(CELLS), "network of numbers": fingerprint(NUMBERS),
-            "network of digits": fingerprint(PRETRAINED / ONNX), **others, **fingerprint_of(self.hand),
+            "network of digits": fingerprint(PRETRAINED / ONNX), **fingerprint_of(self.hand),
         }  # fmt: skip
 
     def start(self) -> Read:
         """Load a reader, and return the function that reads sheets with it."""
-        reader = SheetReader(self.layout, self.mistake, self.engine, hand=self.hand)
+        reader = SheetReader(self.layout, self.mistake, self.hand)
         return lambda pictures, numbers: [read_one(lambda one: reader.read(one).as_dict(), one) for one in pictures]
 
 
@@ -126,7 +123,7 @@ def pages_in(file: str, content: bytes | None = None) -> list[Row]:
 
 
 def read_batch(
-    paths: Sequence[Path], layout: Layout, out: Path, mistake: float = MISTAKE, reading: ReadingEngine = "ours",
+    paths: Sequence[Path], layout: Layout, out: Path, mistake: float = MISTAKE,
     engine: Engine = "local", workers: int = 0, overwrite: bool = False, progress: bool = True,
     then: Callable[[], object] | None = None, hand: Hand | None = None,
 ) -> Scored:  # fmt: skip
@@ -137,7 +134,6 @@ def read_batch(
         layout: The layout of the forms.
         out: The table to write, a `.csv` or `.jsonl`.
         mistake: The probability that a writer adds up wrongly, for each total.
-        reading: The engine that reads numbers in strips: "ours", "ocr" or "both".
         engine: Where the work runs: "local" (the cores of this machine) or "ray" (a Ray cluster).
         workers: The number of reading processes; 0 means one for each core.
         overwrite: Whether to replace the content of `out`.
@@ -154,10 +150,10 @@ def read_batch(
     if not paths:
         raise ConfigError("sheet read: no pictures: name photographs, PDF files or folders of them")
     finder()
-    SheetReader(layout, mistake, reading, hand=hand)  # report errors before the work begins
+    SheetReader(layout, mistake, hand)  # report errors before the work begins
     asked = {"source": os.pathsep.join(str(path.resolve()) for path in paths)}
     return tabulate(
-        sheets_in(paths), out, SheetTask(layout, mistake, reading, hand), asked, engine, workers, overwrite, progress,
+        sheets_in(paths), out, SheetTask(layout, mistake, hand), asked, engine, workers, overwrite, progress,
         then,
     )  # fmt: skip
 

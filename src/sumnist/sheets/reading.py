@@ -36,7 +36,6 @@ from numpy.typing import NDArray
 
 from sumnist.arithmetic.relations import DENSE, Evidence, Relations
 from sumnist.arithmetic.values import ordered
-from sumnist.config import ReadingEngine
 from sumnist.errors import MissingExtraError
 from sumnist.files import ONNX, PRETRAINED
 from sumnist.formulas import MISTAKE, Relation
@@ -458,13 +457,11 @@ class SheetReader:
     Args:
         layout: The layout of the form.
         mistake: The probability that the writer adds up wrongly, for each total.
-        engine: The engine that reads numbers in strips: "ours", "ocr" or "both".
         hand: The learned hand of the writer, if there is one.
 
     Raises:
         HandError: The hand was learned with other networks.
         LayoutError, NumberError, ConfigError, RunError: An argument is not valid.
-        MissingExtraError: The engine is not installed.
 
     Examples:
         >>> reader = SheetReader(Layout.of_line("9,7,13,12"))
@@ -473,9 +470,7 @@ class SheetReader:
     """
 
     @typed
-    def __init__(
-        self, layout: Layout, mistake: float = MISTAKE, engine: ReadingEngine = "ours", hand: Hand | None = None
-    ) -> None:
+    def __init__(self, layout: Layout, mistake: float = MISTAKE, hand: Hand | None = None) -> None:
         self.layout, self.page = layout, Page.of(layout)
         self.check = Relations(
             {one.name: one.largest for one in layout.fields}, [in_units(one, layout) for one in layout.formulas],
@@ -485,7 +480,7 @@ class SheetReader:
         reading = Numbers().with_hand(hand)
         self.digits = Judge(OnnxNetwork(PRETRAINED / ONNX, 1).with_hand(hand), False, reading.found_on)
         strips = any(one.kind == "strip" for one in layout.fields)
-        self.strips = reading.reader(engine) if strips else None
+        self.strips = reading.reader() if strips else None
 
     @typed
     def read(self, picture: Picture | FilePage, name: str | None = None) -> SheetReading:

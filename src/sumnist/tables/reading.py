@@ -29,11 +29,10 @@ from sumnist.formulas import MISTAKE, Relation
 from sumnist.inference.adaptation import Lesson
 from sumnist.inference.finder import Cut, Found, Sight, cut
 from sumnist.inference.hand import MOST, Hand
+from sumnist.inference.meaning import NOT_A_NUMBER, STRUCK
 from sumnist.inference.numbers import (
     MOST_FOUND,
-    NOT_A_NUMBER,
     SEARCHED,
-    STRUCK,
     UNSURE,
     FoundNumber,
     Judge,
@@ -289,7 +288,7 @@ class TablePage(NamedTuple):
             nothing = number or nothing_at(self, room)
             alone = cut(self.sight, replace(nothing, corners=room)).alone
             box = int(room[:, 1].min()), int(room[:, 1].max()), int(room[:, 0].min()), int(room[:, 0].max())
-            whole = LineProposal(alone, "all that stands in the cell", JUDGE.whole, box, alone)
+            whole = LineProposal(alone, "all that stands in the cell", JUDGE.whole, box)
             self.pieces[key] = Piece(nothing, whole, None if number is None else cut(self.sight, number))
         return self.pieces[key]
 
@@ -480,15 +479,15 @@ def judge_of(reader: Reader, page: TablePage, place: Place) -> Judge:
 
 def judge_by(reader: Reader, page: TablePage, place: Place) -> Judge:
     """The judge of a cell, by two proposals: the number that the finder sees, and all ink in the cell."""
-    read, (number, whole, alone) = reader.numbers.reader("ours"), page.piece(place)
+    read, (number, whole, alone) = reader.numbers.reader(), page.piece(place)
     if alone is not None:
         judge = read.looked_at(page.sight, number, alone, (1, None), None, JUDGE.candidates, line=whole)
         if len(number.digits) > 1 or judge().reason != NOT_A_NUMBER:  # the finder may take an 11 for one digit
             return judge
-    opinions = [opinion_of(one, [whole], (1, None), None, SEARCHED) for one in read.recognizers]
+    opinion = opinion_of(read.recognizer, [whole], (1, None), None, SEARCHED)
 
     def judged(asked: Sequence[str] = ()) -> FoundNumber:
-        seen = read.judged(opinions, JUDGE.candidates, None, asked=asked)
+        seen = read.judged(opinion, JUDGE.candidates, None, asked=asked)
         is_line = alone is None and not seen.digits.strip("01")  # a piece of one, or a pattern of the paper
         is_one = seen.is_number_probability >= JUDGE.least_whole and seen.confidence >= JUDGE.likely and not is_line
         reason = UNSURE if is_one else NOT_A_NUMBER
