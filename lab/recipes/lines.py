@@ -27,6 +27,7 @@ from torch import Tensor
 
 from lab.recipes.glyphs import Watch
 from lab.recipes.hands import Hand, Part, Points, Random, Strokes, drawn_hand, hands_in, pen_hands
+from lab.recipes.marks import CROSSINGS, FILLERS, mark
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pen_digits import WRITERS
 from sumnist.inference.alphabet import HEIGHT, STEP, WRITING
@@ -39,8 +40,8 @@ FINE = 4
 HIGH = HEIGHT * FINE
 EM = 40
 """Height of a printed digit in pixels of its image."""
-REAL_SHARE, NEIGHBOUR_SHARE = 0.1, 0.12
-"""Shares of the lines: strings as someone wrote them; lines with ink of another line at an edge."""
+REAL_SHARE, BOXED_SHARE, NEIGHBOUR_SHARE = 0.1, 0.12, 0.12
+"""Shares of the lines: strings as someone wrote them; boxes of forms; lines with ink of another line at an edge."""
 IMAGES_SHARE, PRINTED_SHARE, DRAWN_SHARE = 0.34, 0.1, 0.16
 """Shares of the other lines: with MNIST's digits, printed, and in drawn ways; people's strokes write the rest."""
 HANDS, ROUND = 400, 16
@@ -143,26 +144,28 @@ def filled(*forms: str) -> Callable[[Random], str]:
 
 TEXTS: tuple[tuple[float, Callable[[Random], str]], ...] = (
     (0.13, lambda random: str(random.integers(0, 10))),
-    (0.42, lambda random: number(random, 12)),
+    (0.35, lambda random: number(random, 12)),
+    (0.08, lambda random: "".join(map(str, random.integers(0, 10, random.integers(4, 13))))),
     (0.09, amount),
+    (0.02, filled("¤_", "_¤")),
     (0.07, filled("-_", "+_", "¤_", "_¤", "=_", "_.-", "_=", "_-", "_.=", "=_=", "_--", "_/-")),
-    (0.12, expression),
+    (0.15, expression),
     (0.045, date),
     (0.025, clock),
-    (0.035, fraction),
+    (0.04, fraction),
     (0.025, filled("_%")),
     (0.025, telephone),
     (0.05, filled("_ _", "_ _ _", "_ _ _ _")),
     (0.02, lambda random: f"{random.integers(1, 30)}{').'[random.integers(2)]} {expression(random)}"),
     (0.03, filled("?", "?", "?", "?", "? ?")),
-    (0.03, filled("? _", "_ ?", "_?", "?_")),
+    (0.05, filled("? _", "_ ?", "_?", "?_")),
     (0.04, filled("#", "#", "# _", "_ #")),
     (0.03, filled("~")),
     (0.03, filled("")),
     (0.015, filled("_-_")),
     (0.02, lambda random: "".join(random.choice([*"0123456789.,'-+×÷/:=%()"], random.integers(1, 10)))),
 )
-"""Kinds of texts, with their relative shares: a digit, a number, an amount, a number with a sign, a sum, a date, a
+"""Kinds of texts, with their relative shares: a digit, a number, digits, an amount, an amount of money, a number with a sign, a sum, a date, a
 time, a fraction, a percentage, a telephone number, several numbers, a numbered sum, words, a number beside words, a
 number that is struck out, a filler, nothing, a range, and any characters."""
 
@@ -275,7 +278,7 @@ class Style:
         is_printed = IMAGES_SHARE < source < IMAGES_SHARE + PRINTED_SHARE and "#" not in text
         spare = writers.drawn[random.integers(len(writers.drawn))]
         answered = "=" in text and random.random() < 0.6  # the sum is printed, and its answer is written
-        gaps = random.uniform(-0.18, 0.03), random.uniform(0.02, 0.3), random.uniform(0.3, 0.6)
+        gaps = random.uniform(-0.18, 0.03), random.uniform(0.02, 0.3), random.uniform(0.3, 1.0)
         return cls(
             spare if source > 1 - DRAWN_SHARE else writers.people[random.integers(len(writers.people))], spare,
             writers.fonts[random.integers(len(writers.fonts))] if is_printed else {},
@@ -326,7 +329,13 @@ def written(writers: Writers, text: str, random: Random) -> Placed:
             width = (columns[-1] + 1 - columns[0]) * across
             placed.stamps.append(Stamp(image, x - columns[0] * across, y - (rows[-1] + 1) * down, across, down, False))
         else:
-            strokes = varied(writers.way(style.hand, style.spare, character, random), random, style.loose)
+            is_mark = character == "~" and random.random() < 0.6
+            way = (
+                marked(True, random.uniform(0.6, 1.6), random)
+                if is_mark
+                else writers.way(style.hand, style.spare, character, random)
+            )
+            strokes = varied(way, random, style.loose)
             points = np.concatenate(strokes)
             left, width = float(points[:, 0].min()), float(np.ptp(points[:, 0])) * size * style.wide
             placed.strokes.append([(one - (left, 0)) * (size * style.wide, size) + (x, y) for one in strokes])
@@ -380,6 +389,8 @@ def spelt_out(text: str, random: Random) -> tuple[str, str]:
 
 def struck_through(left: float, right: float, random: Random) -> Strokes:
     """Bars, a cross or a zigzag over what stands between two places."""
+    if random.random() < 0.5:
+        return [stroke + np.float32((left, 0)) for stroke in marked(False, right - left, random)]
     left, right = left - random.uniform(0, 0.3), right + random.uniform(0, 0.3)
     kind = random.random()
     if kind < 0.4:
@@ -392,6 +403,12 @@ def struck_through(left: float, right: float, random: Random) -> Strokes:
     x = np.linspace(left, right, teeth) + random.normal(0, 0.05, teeth)
     y = np.where(np.arange(teeth) % 2, -0.85, -0.1) + random.normal(0, 0.1, teeth)
     return [np.stack([x, y], 1).astype(np.float32)]
+
+
+def marked(is_filler: bool, wide: float, random: Random) -> Strokes:
+    """A filler of an empty box, or what crosses writing out, over an area of `wide` heights of a digit."""
+    paths = mark(FILLERS if is_filler else CROSSINGS, (0.0, 24 * wide, -24.0, 0.0), random)
+    return [(path / 24).astype(np.float32) for path in paths]
 
 
 def real_string(writers: Writers, random: Random) -> tuple[str, Placed] | None:
@@ -480,6 +497,27 @@ def nib(radius: int) -> Bytes:
     return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)).astype(np.uint8)
 
 
+def boxed(writers: Writers, random: Random) -> tuple[str, Bytes]:
+    """The text and the ink, `[HIGH, W]`, of a box of a form, with what reaches in from the boxes beside it."""
+    digit = str(random.integers(10))
+    text = (digit, "~", "#", "", number(random, 3))[random.choice(5, p=[0.55, 0.14, 0.14, 0.12, 0.05])]
+    pitch, shift = HIGH * random.uniform(0.65, 0.95), random.normal(0, 0.07, 3)
+    ink = np.zeros((HIGH, int(pitch * random.uniform(1.0, 1.35))), np.uint8)
+    for place in (-1, 0, 1):
+        what = text if place == 0 else "~" if random.random() < 0.1 else number(random, 1)
+        part = drawn(written(writers, what, random), what, random)
+        columns = np.flatnonzero(part.max(0) > 80)
+        if not len(columns) or (place and random.random() < 0.5):
+            continue
+        part = part[:, columns[0] : columns[-1] + 1]
+        scale = min(1.0, random.uniform(0.8, 1.2) * pitch / part.shape[1])
+        part = cv2.resize(part, (max(1, int(part.shape[1] * scale)), int(HIGH * scale)), interpolation=cv2.INTER_AREA)
+        left = ink.shape[1] / 2 + (place + shift[place]) * pitch - part.shape[1] / 2
+        move = np.array([[1, 0, left], [0, 1, (HIGH - len(part)) / 2]])
+        np.maximum(ink, cv2.warpAffine(part, move, ink.shape[::-1]), out=ink)
+    return text, ink
+
+
 def warped(ink: Bytes, random: Random) -> Bytes:
     """Ink moved by a smooth random field."""
     high, wide = ink.shape
@@ -493,7 +531,7 @@ def warped(ink: Bytes, random: Random) -> Bytes:
 # Paper and camera.
 
 
-def pictured(inked: Bytes, others: Bytes | None, random: Random, strength: float = 1.0) -> Grey:
+def pictured(inked: Bytes, others: Bytes | None, random: Random, strength: float = 1.0, is_box: bool = False) -> Grey:
     """The picture that a camera or scanner takes of ink on paper, float32 `[h, w]` in [0, 1].
 
     Args:
@@ -501,6 +539,7 @@ def pictured(inked: Bytes, others: Bytes | None, random: Random, strength: float
         others: Ink of another line, of which a part may enter at the edges; None for none.
         random: The random values.
         strength: Multiplies the shares of effects.
+        is_box: Whether it is a box of a form.
     """
 
     def chance(share: float) -> bool:
@@ -510,9 +549,9 @@ def pictured(inked: Bytes, others: Bytes | None, random: Random, strength: float
     high, wide = inked.shape
     if chance(0.22):
         ruled(prints, random)
-    if chance(0.3):
-        framed(prints, random)
-    if others is not None and chance(0.12):
+    if is_box or chance(0.3):
+        framed(prints, random, 0.95 if is_box else 0.6)
+    if others is not None:
         entering(prints, others, random)
     # Seen at some resolution.
     seen = int(HEIGHT * np.exp(random.uniform(np.log(0.42), np.log(2.2)))) if chance(0.7) else HEIGHT * 2
@@ -555,7 +594,7 @@ def pictured(inked: Bytes, others: Bytes | None, random: Random, strength: float
         stream = io.BytesIO()
         Image.fromarray((picture * 255).astype(np.uint8)).save(stream, "JPEG", quality=int(random.integers(15, 70)))
         picture = np.asarray(Image.open(stream), np.float32) / 255
-    if chance(0.05):
+    if chance(0.1):
         picture = (picture > float(picture.mean()) - 0.3 * float(picture.std())).astype(np.float32)
     seen_as: Grey = 1 - picture if random.random() < 0.3 else picture
     return seen_as
@@ -577,19 +616,19 @@ def ruled(printed: Bytes, random: Random) -> None:
     else:
         for y in random.uniform(-0.05, 1.05, random.integers(1, 4)) * high:
             cv2.line(lines, (0, int(y - tilt)), (wide, int(y + tilt)), 255, thick)
-    if random.random() < 0.25:
+    if random.random() < 0.35:
         lines[:, np.arange(wide) // int(random.integers(4, 14)) % 2 == 0] = 0
     np.maximum(printed, cv2.convertScaleAbs(lines, alpha=light), out=printed)
 
 
-def framed(printed: Bytes, random: Random) -> None:
-    """Print the sides of a box or of cells, or a black margin as scanners leave it."""
+def framed(printed: Bytes, random: Random, share: float) -> None:
+    """Print a share of the sides of a box or of cells, or a black margin as scanners leave it."""
     high, wide = printed.shape
     lines = np.zeros(printed.shape, np.uint8)
     thick = int(random.integers(2, 11))
     tilt = random.normal(0, 0.02, 4) * high
     inset = random.uniform(-0.03, 0.16, 4) * high
-    sides = random.random(4) < 0.6
+    sides = random.random(4) < share
     if sides[0]:
         cv2.line(lines, (0, int(inset[0])), (wide, int(inset[0] + tilt[0])), 255, thick)
     if sides[1]:
@@ -598,6 +637,9 @@ def framed(printed: Bytes, random: Random) -> None:
         cv2.line(lines, (int(inset[2]), 0), (int(inset[2] + tilt[2]), high), 255, thick)
     if sides[3]:
         cv2.line(lines, (int(wide - inset[3]), 0), (int(wide - inset[3] + tilt[3]), high), 255, thick)
+    if random.random() < 0.15:
+        dash = int(random.integers(8, 24))
+        lines[(np.arange(high)[:, None] + np.arange(wide)) // dash % 2 == 0] = 0
     if random.random() < 0.12:
         margin = int(random.uniform(0.02, 0.3) * high)
         side = random.integers(4)
@@ -666,13 +708,17 @@ def line_of(grey: Grey) -> Grey:
 def line(writers: Writers, random: Random, strength: float = 1.0) -> Line:
     """Compose one line that is wide enough for its text."""
     while True:
-        found = real_string(writers, random) if random.random() < REAL_SHARE else None
-        text = text_of(random) if found is None else found[0]
-        ink = drawn(written(writers, text, random) if found is None else found[1], text, random)
+        is_box = random.random() < BOXED_SHARE
+        if is_box:
+            text, ink = boxed(writers, random)
+        else:
+            found = real_string(writers, random) if random.random() < REAL_SHARE else None
+            text = text_of(random) if found is None else found[0]
+            ink = drawn(written(writers, text, random) if found is None else found[1], text, random)
         others = None
         if random.random() < NEIGHBOUR_SHARE:
             others = drawn(written(writers, number(random, 6), random), "1", random)
-        picture = line_of(pictured(ink, others, random, strength))
+        picture = line_of(pictured(ink, others, random, strength, is_box))
         if picture.shape[1] // STEP >= len(text) + sum(a == b for a, b in pairwise(text)):
             return Line(picture, text)
 

@@ -1,57 +1,59 @@
 """Reads cells of forms: gives the likelihood of each digit or mark for a picture of a box or strip.
 
-The network gives the probability of each class under the class shares of its training. Divided by these shares, the
-probabilities are likelihoods. The reader of a form multiplies them by what it expects in the cell.
+The network of lines reads a cell as any other line. What a cell holds is the text on it: one digit, several digits,
+nothing, a filler or a number that is struck out. The probability of each is the exact sum over the network's answers.
+Divided by the share that such texts had in the training, it is a likelihood. The reader of a form multiplies it by what
+it expects in the cell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
+from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.errors import ImageError
-from sumnist.files import CELLS
-from sumnist.inference.alphabet import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE
-from sumnist.inference.onnx import OnnxFile
+from sumnist.files import NUMBERS
+from sumnist.inference.alphabet import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE, STEP, WRITING
+from sumnist.inference.hand import Hand
+from sumnist.inference.numbers import StripRecognizer, strip_of
 
-CELL, KIND = "cell", "kind"
-"""`CELL`: the input of the file, float32 `[batch, 1, 36, width]` in [0, 1], light ink on dark ground. `KIND`: its
-output, the log-probabilities of `CELL_CLASSES`, `[batch, 14]`."""
-CLASSES_KEY, PRIOR_KEYS = "classes", ("box_prior", "strip_prior")
-"""Keys of the metadata, whose values are separated by spaces. `CLASSES_KEY`: the names of the classes. `PRIOR_KEYS`:
-the shares of the classes among the boxes that the network learned from, and among the strips."""
 LEAST_WIDTH = round((8 + 2 * CELL_MARGIN) * CELL_SCALE)
 """Width of a box in pixels. A wider cell is a strip; a narrower one is an error."""
+PRIORS = (
+    np.array([0.055] * 10 + [0.05, 0.12, 0.14, 0.14]),
+    np.array([0.02] * 10 + [0.56, 0.08, 0.08, 0.08]),
+)
+"""Shares of the classes among the boxes that the network learned from, and among the strips."""
+TEXTS = "".join(CELL_CLASSES[:10]), "", "~-/×+=:.", "#"
+"""The characters that stand alone in a cell: digits, none, signs of a filler, and of a number that is struck out."""
+LEAST = 1e-9
+"""The least probability of a class."""
 TOGETHER = 64
 """Cells in one batch."""
 
 
-class CellReader(OnnxFile):
-    """Reads cells by the network in an ONNX file. Any number of threads may share it, and it can be pickled.
+class CellReader:
+    """Reads cells by the network of lines. Any number of threads may share it, and it can be pickled.
 
     Args:
-        model: The path of the file, or its content; by default the network that comes with the package.
-        threads: How many processor threads a call may use.
+        network: The network; by default the one that comes with the package.
 
     Raises:
-        RunError: The file cannot be read or holds another network, or the network's answers are not finite.
+        RunError: The file of the network cannot be read.
     """
 
-    def __init__(self, model: str | Path | bytes = CELLS, threads: int = 1) -> None:
-        super().__init__(model, threads)
-        try:
-            priors = np.array([self.metadata[key].split() for key in PRIOR_KEYS], np.float64)
-        except (KeyError, ValueError):
-            priors = np.zeros(0)
-        good = set(self.inputs) == {CELL} and KIND in self.outputs and priors.shape == (2, len(CELL_CLASSES))
-        if not good or self.metadata.get(CLASSES_KEY, "").split() != [*CELL_CLASSES] or not (priors > 0).all():
-            raise self.another("cells")
-        self.log_priors = [np.log(prior) for prior in priors]
-        if not np.isfinite(self.posteriors(np.zeros((1, 1, CELL_HEIGHT, LEAST_WIDTH), np.float32))).all():
-            raise self.no_number()
+    def __init__(self, network: StripRecognizer | None = None) -> None:
+        self.network = network or StripRecognizer(NUMBERS)
+        self.log_priors = [np.log(prior) for prior in PRIORS]
+
+    def with_hand(self, hand: Hand | None) -> CellReader:
+        """This reader with a learned hand. Raises `HandError`."""
+        other = copy(self)
+        other.network = self.network.with_hand(hand)
+        return other
 
     def __call__(self, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
         """The log-likelihoods of the classes, up to a constant for each image.
@@ -80,11 +82,35 @@ class CellReader(OnnxFile):
             prior = self.log_priors[width > LEAST_WIDTH]
             for start in range(0, len(same), TOGETHER):
                 some = same[start : start + TOGETHER]
-                batch = np.stack([images[place] for place in some.tolist()])[:, None]
-                found[some] = self.posteriors(batch.astype(np.float32, copy=False)) - prior
+                strips = np.stack([strip_of(images[place]) for place in some.tolist()])
+                strips = np.pad(strips, ((0, 0), (0, 0), (0, -strips.shape[2] % STEP)))
+                found[some] = np.log(self.shares(strips[:, None])) - prior
         return found
 
-    def posteriors(self, cells: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cells `[B, 1, 36, W]` → log-probabilities of the classes, `[B, 14]`. They hold for cells with the class
+    def shares(self, strips: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Cells as strips `[B, 1, 32, W]` → probabilities of the classes, `[B, 14]`. They hold for cells with the class
         shares of the training."""
-        return self.scores(KIND, {CELL: cells})
+        alone = single(self.network.emissions(strips))
+        digits, _, fillers, struck = ([WRITING.index(one) + 1 for one in texts] for texts in TEXTS)
+        known = [*alone[:, digits].T, alone[:, 0], alone[:, fillers].sum(1), alone[:, struck].sum(1)]
+        several = 1 - np.sum(known, 0)
+        return np.stack([*known[:10], several, *known[10:]], 1).clip(LEAST)
+
+
+def single(emissions: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The probability that nothing is written, and that one character alone is, by CTC.
+
+    Args:
+        emissions: Log-probabilities of the blank and of the characters at each step, `[B, T, K]`.
+
+    Returns:
+        float64 `[B, K]`, nothing first.
+    """
+    steps = np.exp(emissions.astype(np.float64)).transpose(1, 0, 2)
+    before, within, after = np.ones((steps.shape[1], 1)), np.zeros((steps.shape[1], 1)), np.zeros((steps.shape[1], 1))
+    for step in steps:
+        blank, characters = step[:, :1], step[:, 1:]
+        after = (after + within) * blank
+        within = (before + within) * characters
+        before = before * blank
+    return np.concatenate([before, within + after], 1)
