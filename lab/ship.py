@@ -1,6 +1,6 @@
 """Put a trained network into the package: calibrated, verified, exported, with its model card.
 
-    python -m lab ship digits|lines|cells|finder     train what is missing, calibrate, verify, install
+    python -m lab ship digits|lines|finder     train what is missing, calibrate, verify, install
     python -m lab ship digits --runs FOLDER            the same, with the runs that exist already
 
 A network is not installed if it is worse than the one in the package, too large, or gives other answers than torch.
@@ -28,12 +28,10 @@ from numpy.typing import NDArray
 
 from lab.evidence import RESULTS, Row, add, with_envelope
 from lab.measure import TRIED, record_of, run_of, sha256
-from lab.recipes.calibrate import figures_of
-from lab.recipes.cells import Cells
-from lab.recipes.export import CellTrial, FinderTrial, LineTrial, found_by, right_of
+from lab.recipes.export import FinderTrial, LineTrial, found_by, right_of
 from lab.recipes.networks import FinderNet
-from lab.recipes.settings import CellTraining, FinderTraining, LineTraining
-from lab.recipes.tasks import CellTask, Composed, FinderTask, LineTask, OutlierTask
+from lab.recipes.settings import FinderTraining, LineTraining
+from lab.recipes.tasks import Composed, FinderTask, LineTask, OutlierTask
 from lab.records import row_of
 from lab.study.rows import read_jsonl
 from lab.suites.digits import drawn_cells, tight_crops
@@ -43,8 +41,7 @@ from sumnist.data.mnist import DigitSet, load_mnist
 from sumnist.data.sampling import folds
 from sumnist.environment import commit, now
 from sumnist.evaluation.metrics import calibration_error, risk_curve
-from sumnist.files import CELLS, CONFIG, FINDER, NUMBERS, ONNX, PRETRAINED, WEIGHTS, make_folder, write_atomically
-from sumnist.inference.cells import CellReader
+from sumnist.files import CONFIG, FINDER, NUMBERS, ONNX, PRETRAINED, WEIGHTS, make_folder, write_atomically
 from sumnist.inference.reader import Reader, Reading
 from sumnist.model.checkpoint import load_config, save_network
 from sumnist.model.encoders import count_parameters
@@ -57,7 +54,7 @@ from sumnist.training.export import Trial, export_run
 from sumnist.training.loop import train
 from sumnist.training.tasks import split_writers
 
-LARGEST_NUMBERS, LARGEST_CELLS, LARGEST_FINDER = 3_000_000, 450_000, 800_000
+LARGEST_NUMBERS, LARGEST_FINDER = 3_000_000, 800_000
 """Largest sizes of the files that ship, in bytes."""
 
 
@@ -219,19 +216,12 @@ def figures(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: fl
             "risk_coverage": risk_curve(confidence, right)}  # fmt: skip
 
 
-# The networks of lines and of cells. A run leaves out 5,000 training images and some writers. Lines or cells composed
-# of these calibrate its network, which must read them well enough.
+# The network of lines. A run leaves out 5,000 training images and some writers. Lines composed of these calibrate its network, which must read them well enough.
 
 PEOPLE = "SUMNIST_PEOPLE"
 """The environment variable with the path of the strokes that the network of lines learns from."""
 NUMBERS_MAY_LOSE = 0.005
 """How much less accurate on held-out lines a network may be in 8 bits."""
-LEAST = {"box": 0.95, "digit": 0.95, "strip": 0.95}
-"""Shares of the held-out cells that must be read right: slightly less than the first network that shipped reached."""
-TEST_SEED, TEST_BATCHES, TEST_BATCH = 0x7E57, 64, 128
-"""Seed of the cells of test images, which no training uses; the number of batches, and their size."""
-DARK = 0.8
-"""Ink of the test images in otherwise blank boxes."""
 
 
 def trained(task: type[Composed], config: Run, run: Path) -> None:
@@ -270,18 +260,6 @@ def lines(run: Path, into: Path, _: Path) -> None:
     install(run, into, content, "line", net, calibration=fitted, right_in_eight_bits=right)
 
 
-def cells(run: Path, into: Path, rows: Path) -> None:
-    """Train, calibrate and verify the network of cells, measure it on cells of test images, and install it. Raises
-    `SystemExit` if it is not fit."""
-    trained(CellTask, CellTraining(threads=1), run)
-    net, _, fitted = composed(CellTask, run)
-    for name, least in LEAST.items():
-        must(fitted[name] >= least, f"{run}: {name} {fitted[name]:.2%} right", f"at least {least:.2%}")
-    content = exported(run, LARGEST_CELLS, CellTrial)
-    row = tested(rows, content, lambda: {"figures": cell_figures(CellReader(content))})
-    install(run, into, content, "cell", net, calibration=fitted, test=row["figures"])
-
-
 def finder(run: Path, into: Path, _: Path) -> None:
     """Train and verify the network that finds numbers, and install it. Raises `SystemExit` if it is not fit."""
     trained(FinderTask, FinderTraining(threads=2), run)
@@ -293,19 +271,8 @@ def finder(run: Path, into: Path, _: Path) -> None:
     install(run, into, content, "finder", net, right_in_eight_bits=right, right=exact)
 
 
-def tested(rows: Path, content: bytes, measure: Callable[[], Row]) -> Row:
-    """Return the row of this network about test images. The network is measured if it has no row yet, and only then."""
-    for row in read_jsonl(rows):
-        if row["model_sha256"] == sha256(content):
-            return row
-    row = with_envelope(rows.stem, model_sha256=sha256(content), bytes=len(content)) | measure()
-    add(rows, row)
-    return row
-
-
 NAMED: dict[str, dict[str, Any]] = {
     "line": {"preset": "lines", "task": "lines", "optimizer": "muon"},
-    "cell": {"preset": "cells", "task": "cells"},
     "finder": {"preset": "finder", "task": "finder", "optimizer": "muon"},
 }
 """What rows and cards say about the recipes, besides their settings, by the names of the cards."""
@@ -325,26 +292,11 @@ def install(run: Path, into: Path, content: bytes, template: str, net: Any, **mo
     print(f"{into}: {json.dumps(more)}, {len(content):,} bytes of ONNX")
 
 
-def cell_figures(reader: CellReader) -> dict[str, float]:
-    """Return the figures of cells composed of test images, and of otherwise blank boxes with one unchanged test image
-    each."""
-    test = load_mnist("test")
-    cells = Cells(test, TEST_SEED, count=CellTask.held_drawn)
-    batches = [cells.batch(step, TEST_BATCH) for step in range(TEST_BATCHES)]
-    said = np.concatenate(
-        [reader.posteriors(part.numpy()) for batch in batches for part in (batch.boxes, batch.strips)]
-    )
-    clean = np.pad(test.images * np.float32(DARK / 255), ((0, 0), (4, 4), (1, 1)))  # N, 36, 30
-    right = reader([*clean]).argmax(1) == test.digits
-    return {"cells": len(said), **figures_of(torch.from_numpy(said), batches), "clean": float(right.mean())}
-
-
 # The program.
 
 SHIPPED: dict[str, tuple[Callable[[Path, Path, Path], None], Path, str]] = {
     "digits": (digits, PRETRAINED, "calibration"),
     "lines": (lines, NUMBERS, "numbers"),
-    "cells": (cells, CELLS, "cells"),
     "finder": (finder, FINDER, "find"),
 }
 """What can be shipped: the function that does it, the path that it writes, and the file of its rows."""

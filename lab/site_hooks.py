@@ -39,7 +39,6 @@ PAGES = {
     "CONTRIBUTING.md": "contributing.md",
     "src/sumnist/pretrained/README.md": "model-cards/digits.md",
     "src/sumnist/pretrained/numbers.md": "model-cards/numbers.md",
-    "src/sumnist/pretrained/cells.md": "model-cards/cells.md",
     "src/sumnist/pretrained/finder.md": "model-cards/finder.md",
 }
 """Pages from elsewhere in the repository, and their places on the site."""

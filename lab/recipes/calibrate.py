@@ -1,4 +1,4 @@
-"""Fit the temperature and the thresholds of the networks of cells and lines."""
+"""Fit the temperature and the thresholds of the network of lines."""
 
 from __future__ import annotations
 
@@ -9,16 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from lab.recipes.cells import NUMBER as SEVERAL_DIGITS
-from lab.recipes.cells import CellBatch
 from lab.recipes.lines import LineBatch
 from lab.recipes.networks import text_nll
 from sumnist.inference.alphabet import STEP
 from sumnist.inference.ctc import Evidence, without_separators
 from sumnist.inference.meaning import NUMBER, meaning
-from sumnist.training.calibrate import coolest, fitted_temperature
+from sumnist.training.calibrate import coolest
 
 IS_NUMBER = 0.5
 """A line is named for what else it is if a number is less probable than this."""
@@ -29,33 +26,6 @@ FEWEST = 50
 """Fewest readings over which `accepting` trusts a share."""
 SEARCHED = 4
 """Number of most probable strings that the search looks for on a line."""
-
-
-# Cells.
-
-
-def calibrate_cells(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, Any]:
-    """Calibrate a network of cells, given its log-probabilities `[N, 14]` of the cells in `batches`. Returns the number
-    of cells, the temperature, the loss before and after, and the shares of `figures_of` after."""
-    target = torch.cat([cells.target for cells in batches])
-    temperature = fitted_temperature(said.numpy(), target.numpy(), 0.0)
-    before, after = (figures_of((said / t).log_softmax(1), batches) for t in (1.0, temperature))
-    loss = after.pop("nll")
-    return {"cells": len(target), "temperature": temperature, "nll_before": before["nll"], "nll": loss, **after}
-
-
-def figures_of(said: Tensor, batches: Sequence[CellBatch]) -> dict[str, float]:
-    """Figures of a network of cells, given its log-probabilities `[N, 14]` of all cells. They are the mean loss, and
-    three shares with the right most probable class: of boxes, of boxes with a digit, and of strips."""
-    target = torch.cat([cells.target for cells in batches])
-    boxes = torch.cat([torch.arange(len(cells.target)) < len(cells.boxes) for cells in batches])
-    right, digit = said.argmax(1) == target, target < SEVERAL_DIGITS
-    shares = {"box": right[boxes], "digit": right[boxes & digit], "strip": right[~boxes]}
-    figures = {name: of.double().mean().item() if len(of) else 0.0 for name, of in shares.items()}
-    return figures | {"nll": functional.nll_loss(said, target).item()}
-
-
-# Lines.
 
 
 class Answers(NamedTuple):

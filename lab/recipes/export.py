@@ -1,4 +1,4 @@
-"""Export the networks of lines, of cells and of pictures, and compare their files with torch on composed images.
+"""Export the networks of lines and of pictures, and compare their files with torch on composed images.
 
 The lines of a batch should have one width: if a narrower line is padded with ground, the network also reads the
 ground.
@@ -16,14 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from lab.recipes.calibrate import answers, share
-from lab.recipes.cells import Cells
 from lab.recipes.lines import LineBatch, Lines
-from lab.recipes.networks import STRIDE, CellNet, FinderNet, LineNet
+from lab.recipes.networks import STRIDE, FinderNet, LineNet
 from lab.recipes.scenes import Scenes
 from lab.recipes.tasks import FinderTask
 from sumnist.data.mnist import load_mnist
-from sumnist.inference.alphabet import CELL_HEIGHT, HEIGHT
-from sumnist.inference.cells import CELL
+from sumnist.inference.alphabet import HEIGHT
 from sumnist.inference.finder import PICTURE, Finder
 from sumnist.inference.numbers import STRIP, StripRecognizer
 from sumnist.training.export import Feed, Trial, export_run
@@ -50,15 +48,10 @@ class ComposedTrial(Trial):
         drawn = self.source(load_mnist(part, self.config.data_dir), self.config.seed, count=self.drawn)
         return [drawn.batch(step, size) for step in range(count)]
 
-    @staticmethod
-    def images(batch: Any) -> list[torch.Tensor]:
-        """The images of a batch, by width."""
-        return [batch.image]
-
     def cases(self) -> Iterator[Feed]:
         """Composed and blank images."""
         for batch in self.composed("test", *self.size):
-            yield from ({self.given: image.numpy()} for image in self.images(batch))
+            yield {self.given: batch.image.numpy()}
         height, widths = self.blanks
         yield from ({self.given: np.zeros((1, 1, height, width), np.float32)} for width in widths)
 
@@ -76,18 +69,6 @@ class LineTrial(ComposedTrial):
     def accuracy(self, content: bytes) -> tuple[float]:
         """The share of numbers that the file reads right."""
         return (right_of(content, self.composed("test", *self.size)),)
-
-
-class CellTrial(ComposedTrial):
-    """The trial of networks of cells."""
-
-    network, compared, source, given, in_8_bits = CellNet, "cells", Cells, CELL, "nothing"
-    drawn, size, blanks = 200, (8, 16), (CELL_HEIGHT, (30, 31, 54, 1001))
-
-    @staticmethod
-    def images(batch: Any) -> list[torch.Tensor]:
-        """Boxes and strips."""
-        return [batch.boxes, batch.strips]
 
 
 class FinderTrial(ComposedTrial):
@@ -121,12 +102,12 @@ def right_of(content: bytes | Path, batches: Sequence[LineBatch]) -> float:
     return share(found.right[found.number])
 
 
-TRIALS: dict[str, type[Trial]] = {"lines": LineTrial, "cells": CellTrial, "finder": FinderTrial}
+TRIALS: dict[str, type[Trial]] = {"lines": LineTrial, "finder": FinderTrial}
 """The trials by the task of a run."""
 
 
 def main(words: Sequence[str] | None = None) -> None:
-    """Write a trained network of lines, cells or pictures as one ONNX file, after comparing it with torch on composed
+    """Write a trained network of lines or pictures as one ONNX file, after comparing it with torch on composed
     images."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("what", choices=TRIALS)

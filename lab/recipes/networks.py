@@ -1,22 +1,21 @@
-"""Define the networks of lines, of cells of forms, and of pictures, with their losses.
+"""Define the networks of lines and of pictures, with their losses.
 
-`LineNet` takes a line and returns log-probabilities of the characters at each step along it. `CellNet` takes a box or
-strip of a form and returns log-probabilities of its content. `FinderNet` takes a picture. For every 4×4 pixels it says
-which character has its middle there, if any, how large the character is, which way its line runs, and where the next
-character of its number stands. For every pixel it says whether the pixel is ink of a number.
+`LineNet` takes a line and returns log-probabilities of the characters at each step along it. `FinderNet` takes a
+picture. For every 4×4 pixels it says which character has its middle there, if any, how large the character is, which
+way its line runs, and where the next character of its number stands. For every pixel it says whether the pixel is ink
+of a number.
 
-All are fully convolutional. The first two halve the picture early, where pixels are many, and reduce its height layer
-by layer to one row. In `LineNet`, convolutions along the width then let each step see about 20 others on each side,
-and CTC turns the steps into a number (`inference/ctc`). In `CellNet`, pooling over the whole width treats boxes and
-strips alike. In `FinderNet`, fine maps show details, and maps of a sixteenth of the picture's height and width show the
-surroundings, as in a U-net (Ronneberger and others, 2015). The middles of characters are peaks of a heat map, as in
-CenterNet (Zhou and others, 2019).
+Both are fully convolutional. `LineNet` halves the picture early, where pixels are many, and reduces its height layer by
+layer to one row. Convolutions along the width then let each step see about 20 others on each side, and CTC turns the
+steps into a number (`inference/ctc`). In `FinderNet`, fine maps show details, and maps of a sixteenth of the picture's
+height and width show the surroundings, as in a U-net (Ronneberger and others, 2015). The middles of characters are
+peaks of a heat map, as in CenterNet (Zhou and others, 2019).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from itertools import pairwise
 from typing import Any
@@ -26,13 +25,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from lab.recipes.cells import PRIORS
 from lab.recipes.lines import LineBatch
 from lab.recipes.scenes import CELL, OTHER, SceneBatch
-from lab.recipes.settings import CellTraining, FinderTraining, LineTraining
+from lab.recipes.settings import FinderTraining, LineTraining
 from sumnist.errors import ImageError
-from sumnist.inference import cells, finder, numbers
-from sumnist.inference.alphabet import CELL_CLASSES, CELL_HEIGHT, CHARACTERS, HEIGHT, STEP, WRITING
+from sumnist.inference import finder, numbers
+from sumnist.inference.alphabet import CHARACTERS, HEIGHT, STEP, WRITING
 from sumnist.inference.onnx import ACCEPTANCE, FEATURES
 from sumnist.model.checkpoint import Calibration, Saved
 from sumnist.model.export_spec import ExportSpec
@@ -47,10 +45,6 @@ BLANK_BIAS = 5.0
 """The blank's bias in a new network, in nats: as in a trained one, most steps are blank. Without the bias a training
 spends its first hundred steps on learning that: after 100 steps of 64 single digits the NLL was 3.1, with the bias
 2.1."""
-CELL_FEATURES = 88
-"""Channels of a step along a cell, once the height has collapsed."""
-DROPPED = 0.1
-"""Share of the pooled features that dropout leaves out in training."""
 
 
 class Layer(nn.Sequential):
@@ -148,97 +142,6 @@ def cleared(features: Tensor, width: Tensor | None, pixels: int) -> Tensor:
         return features
     column = torch.arange(features.shape[3], device=features.device)
     return features * (column * pixels < width[:, None]).to(features.dtype)[:, None, None]
-
-
-class CellLayer(nn.Module):
-    """Convolution without bias → max-pooling over `pool` → batch normalisation → ReLU, for maps of several widths.
-
-    The pixels of all maps are normalised together.
-    """
-
-    def __init__(
-        self, inputs: int, outputs: int, kernel: tuple[int, int], *, stride: int = 1, pool: tuple[int, int] = (1, 1),
-        collapse: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__()
-        padding = 0 if collapse else kernel[0] // 2, kernel[1] // 2
-        self.convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False)
-        self.pool = nn.MaxPool2d(pool, ceil_mode=True) if pool != (1, 1) else nn.Identity()
-        self.norm: nn.BatchNorm2d | nn.Identity = nn.BatchNorm2d(outputs)
-
-    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
-        """Maps `[B, F, H, W]`, a batch for each width → as many batches of maps."""
-        maps = [self.pool(self.convolution(one)) for one in maps]
-        if len(maps) == 1 or not self.training:
-            return [functional.relu(self.norm(one)) for one in maps]
-        pixels = [one.permute(0, 2, 3, 1) for one in maps]  # B, H, W, F
-        flat = torch.cat([one.flatten(0, 2) for one in pixels])  # all pixels, F
-        flat = functional.relu(self.norm(flat[:, :, None, None]))[:, :, 0, 0]
-        parts = flat.split([one.shape[:3].numel() for one in pixels])
-        return [part.view(one.shape).permute(0, 3, 1, 2) for part, one in zip(parts, pixels, strict=True)]
-
-
-class CellNet(Saved):
-    """The network: cells `[B, 1, 36, W]` in [0, 1] → log-probabilities of `CELL_CLASSES`, `[B, 14]`.
-
-    For cells of several widths it takes a sequence of batches, and returns the log-probabilities of all cells, one
-    batch after the other. Raises `ImageError` for pictures of another shape.
-
-    >>> CellNet().eval()(torch.zeros(2, 1, 36, 30)).shape
-    torch.Size([2, 14])
-    """
-
-    settings = CellTraining
-    scores = "kind"
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.config = CellTraining()
-        self.layers = nn.ModuleList((
-            CellLayer(1, 24, (5, 5), stride=2),  # [B, 24, 18, W/2]
-            CellLayer(24, 32, (3, 3), pool=(2, 2)),  # [B, 32, 9, W/4]
-            CellLayer(32, 64, (3, 3)),  # [B, 64, 9, W/4]
-            CellLayer(64, 64, (3, 3), pool=(2, 1)),  # [B, 64, 5, W/4]
-            CellLayer(64, 72, (3, 3)),  # [B, 72, 5, W/4]
-            CellLayer(72, CELL_FEATURES, (5, 3), collapse=True),  # [B, 88, 1, W/4]
-        ))  # fmt: skip
-        self.dropout = nn.Dropout(DROPPED)
-        self.kind = nn.Linear(2 * CELL_FEATURES, len(CELL_CLASSES))
-        self.calibration = Calibration()
-
-    def forward(self, cells: Tensor | Sequence[Tensor]) -> Tensor:
-        """Log-probabilities `[B, 14]`, in float32 even if the rest is in bf16."""
-        return self.classes(self.features(cells))
-
-    def classes(self, features: Tensor) -> Tensor:
-        """Log-probabilities `[B, 14]` from features."""
-        logits: Tensor = self.calibration(self.kind(self.dropout(features)).float())
-        return logits.log_softmax(1)
-
-    def features(self, cells: Tensor | Sequence[Tensor]) -> Tensor:
-        """The mean and the maximum of each channel over each cell, `[B, 176]`."""
-        maps = [cells] if isinstance(cells, Tensor) else list(cells)
-        for one in maps if not torch.compiler.is_compiling() else ():
-            if one.ndim != 4 or one.shape[1:3] != (1, CELL_HEIGHT):
-                raise ImageError(f"cells of shape {list(one.shape)}: expected [B, 1, {CELL_HEIGHT}, W]")
-        for layer in self.layers:
-            maps = layer(maps)
-        return torch.cat([torch.cat([one.mean((2, 3)), one.amax((2, 3))], 1) for one in maps])
-
-    def export_spec(self) -> ExportSpec:
-        """The file takes cells of any width. It says which share each class had in the training."""
-
-        def answer(net: CellNet, cell: Tensor) -> tuple[Tensor, ...]:
-            features = net.features(cell)
-            return net.classes(features), features
-
-        priors = (" ".join(f"{share:.9g}" for share in prior) for prior in PRIORS)
-        return spec_in_half(
-            self, answer,
-            {cells.CLASSES_KEY: " ".join(CELL_CLASSES), **dict(zip(cells.PRIOR_KEYS, priors, strict=True))},
-            inputs={cells.CELL: torch.zeros(2, 1, CELL_HEIGHT, 78)}, sizes={3: torch.export.Dim("width")},
-            outputs=(cells.KIND, FEATURES), compared=(cells.KIND,), tolerance=1e-4,
-        )  # fmt: skip
 
 
 def text_nll(emissions: Tensor, lines: LineBatch) -> Tensor:
@@ -419,7 +322,7 @@ def in_half(net: Saved) -> Any:
     copy = deepcopy(net).eval()
     with torch.no_grad():
         for layer in list(copy.modules()):
-            names = [name for name, part in layer.named_children() if not isinstance(part, nn.Identity)]
+            names = [name for name, _ in layer.named_children()]
             for first, second in pairwise(names):
                 one, other = getattr(layer, first), getattr(layer, second)
                 if isinstance(one, nn.Conv2d) and isinstance(other, nn.BatchNorm2d):

@@ -10,12 +10,12 @@ from sumnist.config import Particulars, Range, Run
 
 @dataclass(frozen=True)
 class Composition(Run):
-    """The settings of a training on lines, cells or scenes, which are composed anew for each step."""
+    """The settings of a training on lines or scenes, which are composed anew for each step."""
 
     batch_size: Annotated[int, Range(1, 1_000_000)] = 128
-    """lines, cells or scenes in a step"""
+    """lines or scenes in a step"""
     strips: Annotated[int, Range(1, 1_000_000_000)] = 24_000
-    """lines, cells or scenes in an epoch"""
+    """lines or scenes in an epoch"""
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,6 @@ class LineTraining(Composition):
     def particulars(self) -> Particulars:
         """What is no setting."""
         return Particulars(weight_decay=0.05, warmup=0.02)
-
-
-@dataclass(frozen=True)
-class CellTraining(Composition):
-    """The settings of the network that reads cells of forms."""
-
-    epochs: Annotated[int, Range(1, 1_000_000)] = 40
-    ema: float = 0.999
-
-    @property
-    def particulars(self) -> Particulars:
-        """What is no setting."""
-        return Particulars(weight_decay=0.05, warmup=0.1)
 
 
 @dataclass(frozen=True)

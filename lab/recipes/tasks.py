@@ -1,4 +1,4 @@
-"""The tasks of the packaged networks that read lines and cells of forms, and find numbers on pictures."""
+"""The tasks of the packaged networks that read lines, and find numbers on pictures."""
 
 from __future__ import annotations
 
@@ -10,16 +10,14 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.optim import Optimizer
 from tqdm import tqdm
 
-from lab.recipes.calibrate import calibrate_cells, calibrate_lines, figures_of
-from lab.recipes.cells import CellBatch, Cells
+from lab.recipes.calibrate import calibrate_lines
 from lab.recipes.hands import Part
 from lab.recipes.lines import LineBatch, Lines
 from lab.recipes.muon import Muon
-from lab.recipes.networks import FIELDS, CellNet, FinderNet, LineNet, finder_losses, text_nll
+from lab.recipes.networks import FIELDS, FinderNet, LineNet, finder_losses, text_nll
 from lab.recipes.outliers import Outliers
 from lab.recipes.scenes import SceneBatch, Scenes
 from lab.recipes.settings import Composition, LineTraining
@@ -52,7 +50,7 @@ class OutlierTask(DigitTask):
 class Composed(Task):
     """A task whose batches are composed during training, from characters that were drawn beforehand."""
 
-    source: ClassVar[type[Lines | Cells | Scenes]]
+    source: ClassVar[type[Lines | Scenes]]
     least: ClassVar[tuple[int, str]]
     """The smallest batch, as a number and in words."""
     held_batches: ClassVar[tuple[int, int, int]]
@@ -64,7 +62,7 @@ class Composed(Task):
     outputs: Any
     """(network, batch) → the network's outputs."""
     right: Any
-    """(outputs, batch) → how many lines or cells are right."""
+    """(outputs, batch) → how many lines are right."""
 
     config: Composition
 
@@ -90,7 +88,7 @@ class Composed(Task):
             yield self.batches.batch(step, self.config.batch_size, intensity)
 
     def score(self, net: Any, outputs: Tensor, losses: Loss, batch: Any) -> Scores:
-        """Scores over the lines or cells."""
+        """Scores over the lines."""
         count = len(outputs)
         return [(losses.total.item() * count, count), (self.right(outputs, batch), count)], count
 
@@ -193,48 +191,6 @@ def texts_read(emissions: Tensor, steps: Tensor) -> list[str]:
     return ["".join(WRITING[place - 1] for place in classes[chosen]) for classes, chosen in zip(path, new, strict=True)]
 
 
-class CellTask(Composed):
-    """Boxes and strips of forms, with their content. A batch has at least two cells, for batch normalisation."""
-
-    network = CellNet
-    source = Cells
-    least = 2, "two cells"
-    held_batches, held_drawn = (32, 128, 0xCE11), 2000
-    least_intensity = 1.0  # forms come from cameras
-    figures = "loss", "train_cell"
-    counted = "cells"
-    shown = "loss {loss:.3f}, cells {train_cell:.2%}"
-    measured = (
-        "on cells of held-out images{when}: boxes {validation_box:.2%}, strips {validation_strip:.2%}",
-        "on the training cells as they came by{when}: {train_cell:.2%}",
-    )
-
-    @staticmethod
-    def outputs(net: CellNet, cells: CellBatch) -> Tensor:
-        """Log-probabilities of the classes, `[B, 14]`."""
-        device = net.kind.weight.device
-        said: Tensor = net([part.to(device, memory_format=torch.channels_last) for part in (cells.boxes, cells.strips)])
-        return said
-
-    def forward(self, net: CellNet, cells: CellBatch, smoothing: float = 0.0) -> tuple[Tensor, Loss]:
-        """Log-probabilities and the loss."""
-        said = CellTask.outputs(net, cells)
-        return said, Loss(functional.nll_loss(said, cells.target.to(said.device)))
-
-    @staticmethod
-    def right(said: Tensor, cells: CellBatch) -> int:
-        """The number of cells whose most probable class is right."""
-        return int((said.argmax(1).cpu() == cells.target).sum())
-
-    def measure(self, net: CellNet) -> dict[str, float]:
-        """The figures that `figures_of` gives."""
-        return figures_of(torch.cat(self.said(net)), self.composed)
-
-    def fit(self, net: CellNet) -> dict[str, Any]:
-        """Calibrate as `calibrate_cells` does."""
-        return calibrate_cells(torch.cat(self.said(net)), self.composed)
-
-
 class FinderTask(Orthogonalised):
     """Scenes, and the characters on them."""
 
@@ -300,7 +256,5 @@ class FinderTask(Orthogonalised):
         }
 
 
-TASKS: dict[str, type[Task]] = {
-    "digits": OutlierTask, "lines": LineTask, "cells": CellTask, "finder": FinderTask,
-}  # fmt: skip
+TASKS: dict[str, type[Task]] = {"digits": OutlierTask, "lines": LineTask, "finder": FinderTask}
 """The tasks of the packaged networks, by name."""

@@ -1,10 +1,10 @@
-"""Learns one person's handwriting from labelled pictures, as a hand: small corrections to the networks for digits,
-strips and cells.
+"""Learns one person's handwriting from labelled pictures, as a hand: small corrections to the networks for digits and
+strips.
 
-A picture of one digit teaches all three networks: the network of digits sees its image, the network of strips a line of
-one digit, and the network of cells a filled-in box. A picture of a number teaches the network of strips by CTC: the
-best path says on which steps each digit stands. The digits cut out of that picture teach the other two. Digits of other
-writers come with the package. They show whether a hand harms the reading of other people's writing.
+A picture of one digit teaches both networks: the network of digits sees its image, the network of strips a line of one
+digit. A picture of a number teaches the network of strips by CTC: the best path says on which steps each digit stands.
+The digits cut out of that picture teach the network of digits. Digits of other writers come with the package. They show
+whether a hand harms the reading of other people's writing.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from sumnist.data.pen_digits import pen_digits
 from sumnist.errors import HandError, SumnistError, briefly
 from sumnist.inference import ctc
 from sumnist.inference.alphabet import digits_written
-from sumnist.inference.cells import CELL, KIND, CellReader
 from sumnist.inference.hand import MOST, Hand, Rows, Trial, compared, learned, tried
 from sumnist.inference.numbers import EMISSIONS, STRIP, NumberReading, StripRecognizer, strip_of
 from sumnist.inference.onnx import OnnxFile, OnnxNetwork
@@ -38,8 +37,6 @@ Strip = tuple[Grey, str, int]
 """A strip, the digits on it, and the index of its example."""
 OTHERS = 200
 """How many digits by other writers we take from each of two data sets, MNIST and the pen digits, to measure harm."""
-DARK = 0.8
-"""The intensity of full ink in the picture of a cell."""
 LARGEST_NUMBER = 2**53
 """Labels that are numbers, not texts, are smaller: not every larger float is the number that was meant."""
 SURELY = -0.1
@@ -127,7 +124,7 @@ def helps(trials: Mapping[str, Trial]) -> bool:
     return bool(trials) and next(iter(trials.values())).helps
 
 
-NAMES: dict[type, str] = {OnnxNetwork: "digits", StripRecognizer: "numbers", CellReader: "cells"}
+NAMES: dict[type, str] = {OnnxNetwork: "digits", StripRecognizer: "numbers"}
 
 
 def digits_of(label: Any) -> str:
@@ -183,14 +180,7 @@ def networks_of(reader: Any) -> list[OnnxFile]:
         raise HandError(
             "this network learns no hand, expected one with --fusion exact that has been exported: name such a --model"
         )
-    strips = reader.numbers.recognizer()
-    return [reader.network, strips, cells()]
-
-
-@cache
-def cells() -> CellReader:
-    """The network of cells, loaded once."""
-    return CellReader()
+    return [reader.network, reader.numbers.recognizer()]
 
 
 def rows_of(
@@ -199,7 +189,7 @@ def rows_of(
     """The features and scores of a network for the examples. Each row carries the index of its example.
 
     Args:
-        network: The network. The network of strips reads `strips`, the other networks read `images`.
+        network: The network. The network of strips reads `strips`, that of digits reads `images`.
         images: Images of digits, `[N, 28, 28]`.
         digits: The digit on each image, `[N]`.
         owners: The index of the example of each image, `[N]`.
@@ -215,15 +205,8 @@ def rows_of(
         return Rows(*(np.concatenate(values) for values in zip(*parts, strict=True)))
     if not len(images):
         return Rows.of(np.zeros((0, 1)), np.zeros((0, 10)), [])
-    if isinstance(network, CellReader):
-        return Rows.of(*network.features(KIND, {CELL: box_of(images)}), digits, owners)
     given = {"image": images[:, None], "number": np.zeros(len(images), np.int64)}
     return Rows.of(*network.features("digit", given), digits, owners)
-
-
-def box_of(images: Grey) -> Grey:
-    """Images `[N, 28, 28]` as pictures of boxes of a form, `[N, 1, 36, 30]`."""
-    return np.pad(images * np.float32(DARK), ((0, 0), (4, 4), (1, 1)))[:, None]
 
 
 def line_of(images: Sequence[Grey]) -> Grey:

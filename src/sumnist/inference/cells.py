@@ -9,7 +9,6 @@ it expects in the cell.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from sumnist.errors import ImageError
 from sumnist.files import NUMBERS
 from sumnist.inference.alphabet import CELL_CLASSES, CELL_HEIGHT, CELL_MARGIN, CELL_SCALE, STEP, WRITING
-from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import StripRecognizer, strip_of
 
 LEAST_WIDTH = round((8 + 2 * CELL_MARGIN) * CELL_SCALE)
@@ -39,7 +37,7 @@ class CellReader:
     """Reads cells by the network of lines. Any number of threads may share it, and it can be pickled.
 
     Args:
-        network: The network; by default the one that comes with the package.
+        network: The network, with a learned hand or without; by default the one that comes with the package.
 
     Raises:
         RunError: The file of the network cannot be read.
@@ -48,12 +46,6 @@ class CellReader:
     def __init__(self, network: StripRecognizer | None = None) -> None:
         self.network = network or StripRecognizer(NUMBERS)
         self.log_priors = [np.log(prior) for prior in PRIORS]
-
-    def with_hand(self, hand: Hand | None) -> CellReader:
-        """This reader with a learned hand. Raises `HandError`."""
-        other = copy(self)
-        other.network = self.network.with_hand(hand)
-        return other
 
     def __call__(self, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
         """The log-likelihoods of the classes, up to a constant for each image.

@@ -258,7 +258,7 @@ class LearnedHand(Model):
     helps: bool
     """Whether the hand helps, by cross-validation."""
     trials: dict[str, TriedHand]
-    """The cross-validation by network: digits, numbers, cells."""
+    """The cross-validation by network: digits, numbers."""
 
 
 class Status(Model):

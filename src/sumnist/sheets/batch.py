@@ -17,7 +17,7 @@ from sumnist.batch.score import Read, Result, Scored, fingerprint, fingerprint_o
 from sumnist.batch.sources import Row, Source, listing, pictures_in
 from sumnist.config import Engine
 from sumnist.errors import ConfigError, DataError, ImageError, SumnistError, visible
-from sumnist.files import CELLS, NUMBERS, ONNX, PRETRAINED
+from sumnist.files import NUMBERS, ONNX, PRETRAINED
 from sumnist.formulas import MISTAKE
 from sumnist.inference.hand import Hand
 from sumnist.sheets.check import Outcome
@@ -61,7 +61,7 @@ class SheetTask:
         """The layout, the options and the networks."""
         return {
             "task": "sheets", "--layout": self.layout.to_toml(), "--mistakes": self.mistake,
-            "network of cells": fingerprint(CELLS), "network of numbers": fingerprint(NUMBERS),
+            "network of numbers": fingerprint(NUMBERS),
             "network of digits": fingerprint(PRETRAINED / ONNX), **fingerprint_of(self.hand),
         }  # fmt: skip
 

@@ -72,7 +72,7 @@ class Looks:
     some_digit: float = 0.02
     """The reader of digits does not look at a box in which every digit is less probable than this."""
     second: float = 0.5
-    """The exponent of the probabilities of both networks, the reader of digits and the network of cells. It was chosen
+    """The exponent of the probabilities of both networks, the reader of digits and the reader of cells. It was chosen
     on the development half of the simulated covers, where equal exponents were as good as any."""
     lines: int = 2
     """The width in pixels of the border of a box that contains its lines and is cut off."""
@@ -476,8 +476,8 @@ class SheetReader:
             {one.name: one.largest for one in layout.fields}, [in_units(one, layout) for one in layout.formulas],
             [one.name for one in layout.totals if one.halves], mistake,
         )  # fmt: skip
-        self.cells = CellReader().with_hand(hand)
         reading = Numbers().with_hand(hand)
+        self.cells = CellReader(reading.recognizer())
         self.digits = Judge(OnnxNetwork(PRETRAINED / ONNX, 1).with_hand(hand), False, reading.found_on)
         strips = any(one.kind == "strip" for one in layout.fields)
         self.strips = reading.reader() if strips else None

@@ -60,13 +60,13 @@ class Exported:
     Attributes:
         path: Where the file lies.
         bytes: Its size.
-        pairs: The number of test pairs, strips, cells or scenes on which the file was compared with torch.
+        pairs: The number of test pairs, strips or scenes on which the file was compared with torch.
         difference: The largest difference between the log-probabilities of the file and of torch, before any rounding
             to 8 bits. With weights of half precision, both have them.
         accuracy: Shares from 0 to 1, before and after the rounding to 8 bits; None if nothing was rounded. The keys are
             `int8` and either `fp32` or, with weights of half precision, `fp16`. For digits, the shares are those of
             right digits and of right sums on the grid; for others, see their `Trial`.
-        compared: What `pairs` counts: "test images", "strips", "cells" or "scenes".
+        compared: What `pairs` counts: "test images", "strips" or "scenes".
 
     Examples:
         >>> export_run("runs/tiny").difference < 1e-3  # which `train` left
@@ -106,7 +106,7 @@ class Trial:
     """What it compares, in words."""
     same_class: ClassVar[bool] = False
     """Whether the file's most probable class must be torch's, besides close values."""
-    in_8_bits: ClassVar[Literal["all", "convolutions", "nothing"]] = "convolutions"
+    in_8_bits: ClassVar[Literal["all", "convolutions"]] = "convolutions"
     """What can be rounded to 8 bits. Rounding the additions along a line, too, cost half a point of accuracy."""
 
     def __init__(self, config: Any) -> None:
@@ -201,7 +201,7 @@ def export_run(
         The file's path and size, and what was measured.
 
     Raises:
-        ConfigError: int8 was asked for a network that cannot be rounded, or a hand without `out`.
+        ConfigError: A hand was given without `out`.
         HandError: The file holds no hand, or the hand was learned with another network.
         RunError: The folder holds no trained network of this kind, or its weights are not numbers.
         DataError: The images that the run was trained on are missing.
@@ -215,8 +215,6 @@ def export_run(
     """
     net, config, checksum = kind.network.load(run_folder)
     trial = kind(config)
-    if int8 and trial.in_8_bits == "nothing":
-        raise ConfigError(f"--int8: not for a network of {trial.compared}: leave the flag out")
     if hand is not None:
         if out is None:
             raise ConfigError(f"--hand {hand}: expected --out: name the file that is to read this hand")

@@ -41,7 +41,7 @@ from sumnist.training.optimizer import UncompiledAdamW
 
 Scores = tuple[list[tuple[Any, Any]], int]
 """The scores of a batch. First, for each of the task's `figures`, its sum and the count to divide it by. Then the
-number of images, strips, cells or scenes that were processed."""
+number of images, strips or scenes that were processed."""
 FOLDS = 5
 """Number of folds of the training images and of the writers."""
 
