@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from sumnist.arithmetic.solutions import Answer, Query, Solution, solution_of
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import ConfigError, EquationError, NumberError
+from sumnist.formulas import MISTAKE
 from sumnist.inference.finder import warped
 from sumnist.inference.numbers import AFTER_TOTAL, UNSURE, FoundNumber, decimals_of
 from sumnist.inference.solve import COMBINATIONS
@@ -37,11 +38,15 @@ MOST_KNOWN = 1_200
 FLOORS = 1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0
 """Least probabilities of the candidates that the check may choose. The check uses the first one that leaves few enough
 combinations."""
-RULE, BEHIND, SUMMED, TOLD = "under a rule", "behind =", "the sum of the others", "as told"
+RULE, BEHIND, SUMMED, NEARLY, TOLD = "under a rule", "behind =", "the sum of the others", "nearly their sum", "as told"
 """Why a number is taken for the total."""
-FEWEST, LIKELY = 3, 0.1
+FEWEST, LIKELY, NEAR = 3, 0.1, 100
 """If no rule is seen, as on ruled paper, the last number is the total if it is the sum of at least `FEWEST` others with
-at least the probability `LIKELY`, by the pictures alone. Few numbers add up so by chance."""
+at least the probability `LIKELY`, by the pictures alone. It is a wrong total if it is off in one digit, by a
+`NEAR`th of the sum at most. Few numbers add up so by chance."""
+SLIP, SURE = MISTAKE / 20, 0.995
+"""`SLIP`: how often a writer's total is off by just the amount that readings would have to change. `SURE`: the least
+probability of a total that changes readings without asking a person."""
 ABOVE, BESIDE = 1.5, 0.3
 """`ABOVE`: how far above a number its rule may be, in digit heights. `BESIDE`: how far the search reaches to both
 sides, in digit heights."""
@@ -98,9 +103,16 @@ class Column:
 
     @property
     def to_check(self) -> tuple[FoundNumber, ...]:
-        """The numbers that a person should check, since their readings are not accepted and no total confirms them."""
+        """The numbers that a person should check: without a total that confirms them, those whose readings are not
+        accepted; with one, those that it changes, unless a slip of the writer is far less probable."""
         numbers = (*self.addends, *([self.total] if isinstance(self.total, FoundNumber) else []))
-        return () if self.agrees else tuple(one for one in numbers if not one.accepted)
+        if not self.agrees or self.check is None:
+            return tuple(one for one in numbers if not one.accepted)
+        as_read = math.prod([max(one.before.probabilities.values()) for one in self.check.pictures if one.before])
+        if self.check.is_true is None or self.check.is_true[0] * (1 - SURE) >= SLIP * as_read:
+            return ()
+        changed = {answer.term for answer in self.corrected}
+        return tuple(number for number, one in zip(numbers, self.check.pictures, strict=True) if one.term in changed)
 
     @property
     def corrected(self) -> tuple[Answer, ...]:
@@ -131,7 +143,7 @@ def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, tot
         seen: The picture, to look for a rule; None if there is no picture to search.
         total: How to find the total, or the total itself, such as "1485". "last": the last number is the total. "none":
             every number is an addend. "auto": a number is the total if it stands under a rule, or behind =, or if the
-            last one is the sum of the others.
+            last one is the sum of the others, or nearly.
 
     Returns:
         The column; None if no number can be added.
@@ -207,21 +219,32 @@ def probable(number: FoundNumber, floor: float) -> FoundNumber:
 def total_among(
     found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: Intensities | None
 ) -> tuple[int, str | None]:
-    """Which of the addends is the total of those before it, and why; 0 and None if none is. A number that others follow
-    needs two numbers above its rule: one with a rule below may be a heading."""
+    """Which of the addends is the total of those before it, and why; 0 and None if none is.
+
+    A number that others follow needs two numbers above its rule: one with a rule below may be a heading. And the last
+    number must not be the sum of the others: then the rule is a line of the paper.
+    """
+    last, ruled_off = len(addends) - 1, 0
     for place, one in enumerate(addends[1:], 1):
         if one.written.startswith("=") or found[found.index(one) - 1].written.endswith("="):
             return place, BEHIND
-    if seen is not None:
-        corners = np.array([one.corners for one in addends])
-        for place in range(len(addends) - 1, 0, -1):
-            column = [addends[other] for other in in_column(corners[: place + 1])]
-            ruled = (is_ruled(seen.grey, *pair, seen.reduction) for pair in [*pairwise(column)][::-1])
-            if next(ruled, False) and (place == len(addends) - 1 or len(column) > 2) and not any(ruled):
-                return place, RULE
-    check = checked(addends[:-1], addends[-1]) if len(addends) > FEWEST else None
-    is_sum = check is not None and check.is_true is not None and check.is_true[0] >= LIKELY
-    return (len(addends) - 1, SUMMED) if is_sum else (0, None)
+    corners = np.array([one.corners for one in found])
+    for place in range(last, 0, -1):
+        if seen is None:
+            break
+        column = [found[other] for other in in_column(corners[: found.index(addends[place]) + 1])]
+        ruled = (is_ruled(seen.grey, *pair, seen.reduction) for pair in [*pairwise(column)][::-1])
+        if next(ruled, False) and (place == last or len(column) > 2) and not any(ruled):
+            ruled_off = place
+            break
+    if ruled_off < last:
+        check = checked(addends[:-1], addends[-1]) if len(addends) > FEWEST else None
+        if check is not None and check.is_true is not None and check.is_true[0] >= LIKELY:
+            return last, SUMMED
+    above = sum((Decimal(one.value or 0) for one in addends[:-1]), Decimal(0))
+    slip = abs(Decimal(addends[-1].value or 0) - above)
+    is_near = last >= FEWEST and NEAR * slip <= above and len(re.sub(r"\D|^[0.]+|0+$", "", f"{slip}")) == 1
+    return (ruled_off, RULE) if ruled_off else (last, NEARLY) if is_near else (0, None)
 
 
 def in_column(corners: NDArray[np.float64]) -> NDArray[np.int64]:
