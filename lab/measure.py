@@ -8,6 +8,7 @@
     python -m lab measure sheets cells photographs --folder FOLDER     filled forms
     python -m lab measure find --folder cells=FOLDER                   numbers found on whole pictures
     python -m lab measure tables --count 50                            simulated tables
+    python -m lab measure columns --strokes FILE                       sums of columns
     python -m lab measure writing reported --people STROKES            lines of many kinds
 
 The package must be committed, and its commit is in the rows. We make choices on training images and on the development
@@ -63,10 +64,12 @@ from sumnist.files import FINDER, ONNX, PRETRAINED
 from sumnist.formulas import MISTAKE
 from sumnist.inference.finder import Finder
 from sumnist.inference.numbers import Numbers, file_of
+from sumnist.inference.page import column_of
 from sumnist.inference.reader import Reader
 from sumnist.model.encoders import count_parameters
 from sumnist.model.folder import RECORD
 from sumnist.model.network import load_network
+from sumnist.pictures.decode import intensities_of
 from sumnist.sheets.reading import SheetReader, SheetReading
 from sumnist.tables.layout import TableLayout
 from sumnist.tables.reading import TableReader
@@ -452,6 +455,23 @@ def found_sets(given: argparse.Namespace) -> Iterator[Found]:
         yield "find-folder", what, partial(list, some), partial(finding.folder_figures, name)
 
 
+def columns(given: argparse.Namespace) -> Iterator[Row]:
+    """Add up composed columns of numbers by writers whom no training met."""
+    reader, writers = Reader(), pages.Strokes(given.strokes, given.half)
+    outcomes = Counter[str]()
+    for place in range(given.count):
+        picture, there = pages.column(given.half, writers, place)
+        added = column_of(reader.find(picture), intensities_of(picture))
+        outcome = finding.outcome_of_sum(there.addends, there.total, added)
+        outcomes[outcome] += 1
+        if given.show and outcome != "right":
+            given.show.mkdir(parents=True, exist_ok=True)
+            (given.show / f"{outcome}-{place}.jpg").write_bytes(picture)
+    networks = sha256(*(path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx"))))
+    about = {"model_sha256": networks, "path": PATHS["find"], "half": given.half, "ink": writers.name}
+    yield with_envelope("columns", **about) | {"count": given.count, "outcomes": dict(sorted(outcomes.items()))}
+
+
 def pictures_of(folder: Path, half: Half) -> list[Asked]:
     """Return the pictures of a half, each with the number on it. Raises `DataError`."""
     if (folder / LABELS).exists():
@@ -582,6 +602,11 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         flag("--seed", type=int, default=0),
         flag("--count", type=int, help="pictures of each folder, at most"),
         flag("--finder", type=Path, default=FINDER, help="another network than the packaged one"),
+    ]),
+    "columns": (columns, [
+        CHOSEN_HALF, flag("--strokes", type=Path, required=True, help="pen strokes: pendigits-orig.tes"),
+        flag("--count", type=int, default=100, help="columns"),
+        flag("--show", type=Path, help="a folder for the pictures that are not right"),
     ]),
     "tables": (tables, [
         CHOSEN_HALF, flag("--count", type=int, default=50, help="tables of each kind"),

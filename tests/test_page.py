@@ -23,7 +23,7 @@ from sumnist.errors import ConfigError, NumberError
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.meaning import DATE, STRUCK
 from sumnist.inference.numbers import AFTER_TOTAL, UNSURE, FoundNumber, Numbers
-from sumnist.inference.page import BEHIND, RULE, SUMMED, TOLD, column_of
+from sumnist.inference.page import BEHIND, NEARLY, RULE, SUMMED, TOLD, column_of
 from sumnist.pictures.decode import intensities_of
 
 Corners = tuple[tuple[float, float], ...]
@@ -146,6 +146,7 @@ def test_the_last_of_four_or_more_numbers_is_the_total_if_it_probably_is_their_s
     five, three, total = number({5: 0.99}), number({3: 0.99}), number({1499: 0.98, 1490: 0.02})
     for numbers, how in (
         ([CLEAR, five, DOUBTED, three, total], SUMMED), ([CLEAR, five, three, total], None),
+        ([CLEAR, five, three, number({1498: 0.98})], NEARLY), ([five, three, number({18: 0.98})], None),
         ([five, three, number({8: 0.99})], None),
     ):  # fmt: skip
         column = column_of(numbers)
@@ -155,9 +156,11 @@ def test_the_last_of_four_or_more_numbers_is_the_total_if_it_probably_is_their_s
 
 
 def test_a_sum_is_provisional_while_a_reading_is_in_doubt_and_no_total_confirms_it() -> None:
+    nineteen = number({19: 0.95, 9: 0.046}, UNSURE)  # that somebody wrote a wrong total is not much less probable
     for numbers, total, left in (
         ([CLEAR, DOUBTED], "auto", (DOUBTED,)), ([CLEAR, DOUBTED, TOTAL], "last", ()), ([CLEAR], "auto", ()),
-        ([CLEAR, DOUBTED], "20", (DOUBTED,)), ([CLEAR, DOUBTED], "1491", ()),
+        ([CLEAR, DOUBTED], "20", (DOUBTED,)), ([CLEAR, DOUBTED], "1491", ()), ([CLEAR, DOUBTED], "1497", ()),
+        ([CLEAR, nineteen], "1499", ()), ([CLEAR, nineteen], "1489", (nineteen,)),
     ):  # fmt: skip
         column = column_of(numbers, total=total)
         assert column is not None

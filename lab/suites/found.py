@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sumnist.batch.measure import Row, shares
+from sumnist.inference.page import Column
 from sumnist.inference.reader import Reader
 
 Points = NDArray[np.float64]
@@ -207,3 +208,27 @@ def sign_figures(answers: Sequence[Answer]) -> Row:
         wrong.append(bool(stands) and not (every and set(stands) <= set(values)))
         right.append(bool(values) and set(stands) == set(values) and len(stands) == len(values))
     return {"pictures": len(answers), "right": mean(right), "wrong": mean(wrong)}
+
+
+# Sums of columns.
+
+
+def outcome_of_sum(addends: Sequence[Decimal], total: Decimal | None, column: Column | None) -> str:
+    """What became of a column that `sumnist add` was asked about.
+
+    Returns:
+        "right" if the sum is, and the written total is called right or wrong as it should be; without a total, no
+        number must be left to check. Otherwise "provisional" if a person is asked to look, "wrong" if nobody is. And
+        "refused" if nothing was added.
+    """
+    if column is None:
+        return "refused"
+    asks, truth = column.agrees is False or bool(column.to_check), sum(addends, Decimal(0))
+    said: Value = next(iter(column.sum.probabilities))
+    if column.agrees and column.check is not None:  # the total says which candidates of the addends are right
+        said = sum(one.together or 0 for one in column.check.pictures[: len(column.addends)])
+    if total is None or total == truth:
+        right = said == truth and not asks and bool(column.agrees) == (total is not None)
+    else:
+        right = said == truth and column.stated == total and column.agrees is False
+    return "right" if right else "provisional" if asks else "wrong"

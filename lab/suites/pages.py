@@ -56,6 +56,7 @@ CIRCLE = [(math.cos(turn), math.sin(turn)) for turn in np.linspace(-1.5, 5.2, 14
 SIGNS: dict[str, tuple[float, list[list[tuple[float, float]]]]] = {
     "-": (0.45, [[(0, 0.52), (0.45, 0.5)]]), "+": (0.55, [[(0, 0.55), (0.55, 0.53)], [(0.27, 0.28), (0.28, 0.8)]]),
     ".": (0.1, [[(0.04, 0.95), (0.06, 0.98)]]), ",": (0.15, [[(0.1, 0.92), (0.02, 1.15)]]),
+    "=": (0.5, [[(0, 0.4), (0.5, 0.38)], [(0, 0.62), (0.5, 0.64)]]),
     "'": (0.12, [[(0.08, -0.05), (0.04, 0.17)]]), "/": (0.4, [[(0, 1.08), (0.4, -0.08)]]),
     ":": (0.1, [[(0.04, 0.4), (0.06, 0.43)], [(0.04, 0.87), (0.06, 0.9)]]), " ": (0.4, []),
     "%": (0.75, [[(0.1, 1.02), (0.65, -0.02)], *([(x + 0.14 * a, y + 0.16 * b) for a, b in CIRCLE]
@@ -383,3 +384,68 @@ def sign(half: Half, writers: Writers, kind: str, place: int) -> tuple[bytes, li
         there.append(There(text, value, laid(pen, cover, middle / 2, slope)))
     paper = Written(there, pen, np.zeros_like(pen), (int(seen[0]), int(seen[1])), height)
     return photographed(half, paper, 0, random)
+
+
+# Columns to add up.
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A column of numbers on paper.
+
+    Attributes:
+        addends: The numbers to add, from the top down.
+        total: The written total; None without one. It may be wrong.
+    """
+
+    addends: list[Decimal]
+    total: Decimal | None
+
+
+def column(half: Half, writers: Writers, place: int) -> tuple[bytes, Sum]:
+    """Return the photograph of a column of 3 to 9 numbers, and its sum.
+
+    Most columns have a total, under a line or behind =; one total in seven is wrong. Above some a date stands, below
+    some a telephone number. In some, one number is struck out. Some stand on ruled paper, and some have words.
+    """
+    random = generator(HALVES.index(check_half(half)), f"column of {writers.name}", place)
+    places = 2 if random.random() < 0.25 else 0
+    addends = [Decimal(int(number(random)) % 10**5).scaleb(-places) for _ in range(random.integers(3, 10))]
+    total = sum(addends, Decimal(0)) if random.random() < 0.75 else None
+    if total is not None and random.random() < 1 / 7:
+        total += Decimal(int(random.choice([-10, -1, 1, 10, 100]))).scaleb(-places)
+    rows = [(str(one), "addend") for one in addends]
+    if random.random() < 0.3:
+        rows.insert(int(random.integers(len(rows))), (str(int(number(random)) % 10**5), "struck"))
+    if total is not None:
+        rows.append(("=" + str(total), "total") if random.random() < 0.25 else (str(total), "under a line"))
+    if random.random() < 0.35:
+        day, month, year = random.integers(1, (32, 13, 100))
+        rows.insert(0, (f"{day}/{month}/{year:02d}", "date"))
+    if random.random() < 0.3:
+        rows.append((f"0{random.integers(30, 90)}/{random.integers(10**5, 10**7)}", "telephone"))
+    height = math.exp(random.uniform(math.log(24), math.log(70)))
+    pitch, ruled, by_hand = height * random.uniform(1.6, 2.3), random.random() < 0.35, random.random() < 0.5
+    covers = [resized(written(text, writers, random, kind == "struck"), height / TALL) for text, kind in rows]
+    labels = [word(half, by_hand, random) if random.random() < 0.4 else None for _ in rows]
+    broad = max(one.shape[1] for one in covers)
+    named = any(label is not None for label in labels) and random.random() < 0.5
+    seen = np.array([broad + height * (random.uniform(2, 5) + 5 * named), pitch * (len(rows) + random.uniform(1, 2))])
+    pen, printed = np.zeros((2, *(1.3 * seen[::-1]).astype(int)), np.float32)
+    middle = np.array(pen.shape[::-1]) / 2
+    right, slope = middle[0] + seen[0] / 2 - height * random.uniform(0.7, 1.2), math.radians(random.normal(0, 1))
+    for row, ((_, kind), cover, label) in enumerate(zip(rows, covers, labels, strict=True)):
+        y = middle[1] + pitch * (row + 0.5 - len(rows) / 2)
+        at = (right - cover.shape[1] / 2 - random.uniform(0, 0.2) * height, y)
+        laid(pen, cover, np.array(at), slope)
+        if kind == "under a line":
+            ends = [(right - broad - 0.3 * height, y - 0.45 * pitch), (right + 0.2 * height, y - 0.45 * pitch)]
+            stroke(pen, ends, max(2.0, 0.06 * height))
+        if named and label is not None and kind == "addend":
+            part = resized(label, min(0.7 * height / len(label), 4 * height / label.shape[1]))
+            put(pen if by_hand else printed, part, (middle[0] - seen[0] / 2 + 2.5 * height, y))
+        if ruled:
+            low = y + 0.5 * pitch
+            stroke(printed, [(0, low), (pen.shape[1], low)], max(1.0, 0.03 * height))
+    paper = Written([], pen, printed * 0.6, (int(seen[0]), int(seen[1])), height)
+    return photographed(half, paper, 0, random)[0], Sum(addends, total)

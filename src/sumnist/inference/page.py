@@ -1,9 +1,10 @@
 """Adds up the numbers on a picture, and checks whether they agree with a total that is written there.
 
 A number is the total if it stands under a rule, or behind =, or if it is the sum of the others. What follows the total
-is no addend. A rule is a straight dark line between a number and the one above it, as wide as the number. If there are
-also lines between the other numbers, they belong to a table or to ruled paper. Checking the total means solving an
-equation (`arithmetic/solutions`). A sum is provisional while a reading is not accepted and no total confirms it.
+is no addend. A rule is a straight dark line between a number and the one above it, as wide as the number. Lines
+between the other numbers belong to a table or to ruled paper, and a rule is darker than these. Checking the total means
+solving an equation (`arithmetic/solutions`). A sum is provisional while a reading is not accepted and no total confirms
+it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import islice, pairwise
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from sumnist.arithmetic.solutions import Answer, Query, Solution, solution_of
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import ConfigError, EquationError, NumberError
+from sumnist.formulas import MISTAKE
 from sumnist.inference.finder import warped
 from sumnist.inference.numbers import AFTER_TOTAL, UNSURE, FoundNumber, decimals_of
 from sumnist.inference.solve import COMBINATIONS
@@ -37,11 +39,15 @@ MOST_KNOWN = 1_200
 FLOORS = 1e-9, 1e-6, 1e-4, 1e-3, 1e-2, 0.05, 0.2, 1.0
 """Least probabilities of the candidates that the check may choose. The check uses the first one that leaves few enough
 combinations."""
-RULE, BEHIND, SUMMED, TOLD = "under a rule", "behind =", "the sum of the others", "as told"
+RULE, BEHIND, SUMMED, NEARLY, TOLD = "under a rule", "behind =", "the sum of the others", "nearly their sum", "as told"
 """Why a number is taken for the total."""
-FEWEST, LIKELY = 3, 0.1
+FEWEST, LIKELY, NEAR = 3, 0.1, 100
 """If no rule is seen, as on ruled paper, the last number is the total if it is the sum of at least `FEWEST` others with
-at least the probability `LIKELY`, by the pictures alone. Few numbers add up so by chance."""
+at least the probability `LIKELY`, by the pictures alone. It is a wrong total if it is off in one digit, by a
+`NEAR`th of the sum at most. Few numbers add up so by chance."""
+SLIP, SURE = MISTAKE / 20, 0.995
+"""`SLIP`: how often a writer's total is off by just the amount that readings would have to change. `SURE`: the least
+probability of a total that changes readings without asking a person."""
 ABOVE, BESIDE = 1.5, 0.3
 """`ABOVE`: how far above a number its rule may be, in digit heights. `BESIDE`: how far the search reaches to both
 sides, in digit heights."""
@@ -49,9 +55,10 @@ CROOKED = 1 / 12
 """How far a rule may stray from a straight line, in digit heights: people draw rules by hand."""
 SLANTS = np.linspace(-0.12, 0.12, 13)
 """Slopes of a rule: how much it may rise or fall for each pixel along the number's line."""
-AS_DARK, UNBROKEN = 0.4, 0.85
+AS_DARK, UNBROKEN, DISTINCT, FAINTEST = 0.4, 0.85, 2.2, 0.02
 """`AS_DARK`: the least darkness of a rule, as a share of the darkness of the number's ink. `UNBROKEN`: the share of its
-length on which the rule must be so dark. Lines of ruled paper are fainter."""
+length on which the rule is so dark. `DISTINCT`: how many times as dark a rule is as the lines between other numbers, as
+those of ruled paper. `FAINTEST`: the least darkness of ink."""
 
 
 def page_as_dict(picture: Picture, found: Sequence[FoundNumber]) -> dict[str, Any]:
@@ -98,9 +105,16 @@ class Column:
 
     @property
     def to_check(self) -> tuple[FoundNumber, ...]:
-        """The numbers that a person should check, since their readings are not accepted and no total confirms them."""
+        """The numbers that a person should check: without a total that confirms them, those whose readings are not
+        accepted; with one, those that it changes, unless a slip of the writer is far less probable."""
         numbers = (*self.addends, *([self.total] if isinstance(self.total, FoundNumber) else []))
-        return () if self.agrees else tuple(one for one in numbers if not one.accepted)
+        if not self.agrees or self.check is None:
+            return tuple(one for one in numbers if not one.accepted)
+        as_read = math.prod([max(one.before.probabilities.values()) for one in self.check.pictures if one.before])
+        if self.check.is_true is None or self.check.is_true[0] * (1 - SURE) >= SLIP * as_read:
+            return ()
+        changed = {answer.term for answer in self.corrected}
+        return tuple(number for number, one in zip(numbers, self.check.pictures, strict=True) if one.term in changed)
 
     @property
     def corrected(self) -> tuple[Answer, ...]:
@@ -131,7 +145,7 @@ def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, tot
         seen: The picture, to look for a rule; None if there is no picture to search.
         total: How to find the total, or the total itself, such as "1485". "last": the last number is the total. "none":
             every number is an addend. "auto": a number is the total if it stands under a rule, or behind =, or if the
-            last one is the sum of the others.
+            last one is the sum of the others, or nearly.
 
     Returns:
         The column; None if no number can be added.
@@ -207,21 +221,45 @@ def probable(number: FoundNumber, floor: float) -> FoundNumber:
 def total_among(
     found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: Intensities | None
 ) -> tuple[int, str | None]:
-    """Which of the addends is the total of those before it, and why; 0 and None if none is. A number that others follow
-    needs two numbers above its rule: one with a rule below may be a heading."""
+    """Which of the addends is the total of those before it, and why; 0 and None if none is.
+
+    A number that others follow needs two numbers above its rule: one with a rule below may be a heading. And the last
+    number must not be the sum of the others: then the rule is a line of the paper.
+    """
+    last, ruled_off = len(addends) - 1, 0
     for place, one in enumerate(addends[1:], 1):
         if one.written.startswith("=") or found[found.index(one) - 1].written.endswith("="):
             return place, BEHIND
     if seen is not None:
-        corners = np.array([one.corners for one in addends])
-        for place in range(len(addends) - 1, 0, -1):
-            column = [addends[other] for other in in_column(corners[: place + 1])]
-            ruled = (is_ruled(seen.grey, *pair, seen.reduction) for pair in [*pairwise(column)][::-1])
-            if next(ruled, False) and (place == len(addends) - 1 or len(column) > 2) and not any(ruled):
-                return place, RULE
-    check = checked(addends[:-1], addends[-1]) if len(addends) > FEWEST else None
-    is_sum = check is not None and check.is_true is not None and check.is_true[0] >= LIKELY
-    return (len(addends) - 1, SUMMED) if is_sum else (0, None)
+        ruled_off = ruled(found, addends, seen)
+    if ruled_off < last:
+        check = checked(addends[:-1], addends[-1]) if len(addends) > FEWEST else None
+        if check is not None and check.is_true is not None and check.is_true[0] >= LIKELY:
+            return last, SUMMED
+    above = sum((Decimal(one.value or 0) for one in addends[:-1]), Decimal(0))
+    slip = abs(Decimal(addends[-1].value or 0) - above)
+    is_near = last >= FEWEST and NEAR * slip <= above and len(re.sub(r"\D|^[0.]+|0+$", "", f"{slip}")) == 1
+    return (ruled_off, RULE) if ruled_off else (last, NEARLY) if is_near else (0, None)
+
+
+def ruled(found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: Intensities) -> int:
+    """The place of the addend that stands under a rule; 0 if none does. The rule is darker than any line between other
+    numbers of its column."""
+    corners = np.array([one.corners for one in found])
+    columns, darkness = [], []
+    for one in addends:
+        column = [found[other] for other in in_column(corners[: found.index(one) + 1])]
+        columns.append(column)
+        darkness.append(line_above(seen.grey, column[-2], one, seen.reduction) if len(column) > 1 else 0.0)
+    for place in range(len(addends) - 1, 0, -1):
+        others = [
+            dark for dark, one, column in zip(darkness, addends, columns, strict=True)
+            if one is not addends[place] and (one in columns[place] or addends[place] in column)
+        ]  # fmt: skip
+        enough = place == len(addends) - 1 or len(columns[place]) > 2
+        if enough and darkness[place] > max(AS_DARK, DISTINCT * max(others, default=0.0)):
+            return place
+    return 0
 
 
 def in_column(corners: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -234,15 +272,15 @@ def in_column(corners: NDArray[np.float64]) -> NDArray[np.int64]:
     return places[np.argsort(heights[places], kind="stable")]
 
 
-def is_ruled(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: float) -> bool:
-    """Whether there is a rule between a number and the one above it. The picture was reduced by the factor
-    `reduction`."""
+def line_above(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: float) -> float:
+    """How dark the line between a number and the one above it is, as a share of the darkness of the number's ink; about
+    0 without a line. The picture was reduced by the factor `reduction`."""
     upper, lower = (np.array(one.corners) / reduction for one in (above, below))
     wide, em = (float(np.hypot(*(lower[place] - lower[0]))) for place in (1, 3))
     along, down = (lower[1] - lower[0]) / wide, (lower[3] - lower[0]) / em
     gap = min(ABOVE * em, float(lower[0] @ down - (upper @ down).max()) + 0.1 * em)
     if gap <= 0:
-        return False
+        return 0.0
 
     def cut(top: float, high: float, before: float) -> Grey:
         """A part of the picture, with light ink on dark ground. It begins `top` below the number's upper edge, is
@@ -253,8 +291,8 @@ def is_ruled(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: floa
 
     between, number = cut(-gap, gap + 0.1 * em, BESIDE * em), cut(0.0, em, 0.0)
     ground = float(np.median(between))
-    dark = between - ground > AS_DARK * (float(np.quantile(number, 0.95)) - ground)
-    rows, columns = np.arange(len(dark))[:, None], np.arange(dark.shape[1])
-    near = spread(dark, 2 * max(1, round(CROOKED * em)) + 1)
-    slanted = [near[(rows + np.rint(slant * columns).astype(int)).clip(0, len(dark) - 1), columns] for slant in SLANTS]
-    return bool(max(one.mean(1).max() for one in slanted) >= UNBROKEN)
+    near = spread(between - ground, 2 * max(1, round(CROOKED * em)) + 1)
+    rows, columns = np.arange(len(near))[:, None], np.arange(near.shape[1])
+    slanted = [near[(rows + np.rint(slant * columns).astype(int)).clip(0, len(near) - 1), columns] for slant in SLANTS]
+    darkest = max(float(np.quantile(one, 1 - UNBROKEN, axis=1).max()) for one in slanted)
+    return darkest / max(float(np.quantile(number, 0.95)) - ground, FAINTEST)
