@@ -27,7 +27,7 @@ from jinja2 import StrictUndefined, Template
 from numpy.typing import NDArray
 
 from lab.evidence import RESULTS, Row, add, with_envelope
-from lab.measure import TRIED, record_of, run_of, sha256
+from lab.measure import TRIED, record_of, run_of
 from lab.recipes.export import FinderTrial, LineTrial, found_by, right_of
 from lab.recipes.networks import FinderNet
 from lab.recipes.settings import FinderTraining, LineTraining
@@ -216,7 +216,8 @@ def figures(logits: NDArray[np.float32], truth: NDArray[np.int64], smoothing: fl
             "risk_coverage": risk_curve(confidence, right)}  # fmt: skip
 
 
-# The network of lines. A run leaves out 5,000 training images and some writers. Lines composed of these calibrate its network, which must read them well enough.
+# The network of lines. A run leaves out 5,000 training images and some writers. Lines composed of these calibrate its
+# network, which must read them well enough.
 
 PEOPLE = "SUMNIST_PEOPLE"
 """The environment variable with the path of the strokes that the network of lines learns from."""
@@ -233,7 +234,7 @@ def trained(task: type[Composed], config: Run, run: Path) -> None:
     must(fit, run, "a finished run with held-out images, on MNIST")
 
 
-def composed(kind: type[LineTask | CellTask], run: Path) -> tuple[Any, Any, Row]:
+def composed(kind: type[LineTask], run: Path) -> tuple[Any, Any, Row]:
     """Calibrate a run; returns its network, its task, and the calibration."""
     net, config, _ = kind.network.load(run)
     task = kind(config, torch.device("cpu"))

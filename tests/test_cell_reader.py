@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import pickle
+from itertools import groupby, product
 
 import numpy as np
-import onnx
 import pytest
 
 from sumnist.data.mnist import load_mnist
-from sumnist.errors import ImageError, RunError
-from sumnist.files import CELLS, NUMBERS
-from sumnist.inference.alphabet import CELL_CLASSES
-from sumnist.inference.cells import CellReader
-from sumnist.inference.onnx import with_checksum
+from sumnist.errors import ImageError
+from sumnist.inference.alphabet import CELL_CLASSES, HEIGHT
+from sumnist.inference.cells import CellReader, single
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +19,24 @@ def reader() -> CellReader:
     return CellReader()
 
 
-def test_likelihoods_are_posteriors_without_the_prior_of_boxes_or_of_strips(reader: CellReader) -> None:
+def test_one_character_or_none_is_as_probable_as_all_paths_that_say_so() -> None:
+    steps = np.random.default_rng(0).dirichlet([1, 1, 1, 1], (2, 5))
+    expected = np.zeros((2, 4))
+    for path in product(range(4), repeat=5):
+        text = [one for one, _ in groupby(path) if one]
+        if len(text) < 2:
+            expected[:, text[0] if text else 0] += steps[:, np.arange(5), path].prod(1)
+    assert single(np.log(steps)) == pytest.approx(expected)
+
+
+def test_likelihoods_are_probabilities_without_the_prior_of_boxes_or_of_strips(reader: CellReader) -> None:
     random = np.random.default_rng(0)
+    strips = random.random((3, 1, HEIGHT, 28), np.float32)
+    assert reader.shares(strips).sum(1) == pytest.approx(1, abs=1e-6)
     for width, prior in zip((30, 54), np.exp(reader.log_priors), strict=True):
+        assert prior.sum() == pytest.approx(1, abs=0.03)
         images = random.random((3, 36, width), np.float32)
-        restored = np.exp(reader([*images])) * prior
-        expected = np.exp(reader.posteriors(images[:, None]))
-        assert restored == pytest.approx(expected, abs=1e-6)
-        assert expected.sum(1) == pytest.approx(1, abs=1e-5)
+        assert (np.exp(reader([*images])) * prior).sum(1) == pytest.approx(1, abs=1e-6)
 
 
 def test_a_cell_is_read_alike_among_others_of_all_widths(reader: CellReader) -> None:
@@ -37,7 +45,7 @@ def test_a_cell_is_read_alike_among_others_of_all_widths(reader: CellReader) -> 
     together = reader(images)
     assert together.dtype == np.float64
     for image, expected in zip(images, together, strict=True):
-        assert reader([image])[0] == pytest.approx(expected, abs=1e-4)
+        assert reader([image])[0] == pytest.approx(expected, abs=1e-3)
     assert reader([]).shape == (0, 14)
     assert pickle.loads(pickle.dumps(reader))(images) == pytest.approx(together)
     for shape in ((35, 30), (36, 29), (36, 30, 1)):
@@ -53,14 +61,3 @@ def test_clean_boxes_of_test_digits_are_read_and_blank_paper_is_empty(reader: Ce
     for width in (30, 54, 78, 183):
         blank = [np.zeros((36, width), np.float32), random.uniform(0, 0.04, (36, width)).astype(np.float32)]
         assert [CELL_CLASSES[one] for one in reader(blank).argmax(1)] == ["empty", "empty"]
-
-
-@pytest.mark.parametrize("key", ["classes", "box_prior", "strip_prior"])
-def test_a_file_without_its_classes_or_priors_is_another_network(key: str) -> None:
-    model = onnx.load(CELLS)
-    for entry in model.metadata_props:
-        entry.value = "0 1" if entry.key == key else "0" * 64 if entry.key == "sha256" else entry.value
-    with pytest.raises(RunError, match="expected a network of cells"):
-        CellReader(with_checksum(model.SerializeToString()))
-    with pytest.raises(RunError, match="expected a network of cells"):
-        CellReader(NUMBERS)

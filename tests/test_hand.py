@@ -27,9 +27,8 @@ from sumnist.cli import main
 from sumnist.data import pen_digits
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import HandError, briefly
-from sumnist.files import CELLS
+from sumnist.files import NUMBERS
 from sumnist.inference.adaptation import digits_of
-from sumnist.inference.cells import CellReader
 from sumnist.inference.hand import (  # fmt: skip
     LEARNING,
     LENGTH,
@@ -39,6 +38,7 @@ from sumnist.inference.hand import (  # fmt: skip
     learned,
     tried,
 )
+from sumnist.inference.numbers import StripRecognizer
 from sumnist.inference.reader import Reader, load
 from sumnist.serve.hands import Hands
 from sumnist.sheets import hand as forms
@@ -241,7 +241,7 @@ def test_a_hand_of_another_network_is_refused(my_hand: Path, small_run: Path, re
     with pytest.raises(HandError, match="another network"):
         reader.with_hand(stranger)
     with pytest.raises(HandError, match="another network"):
-        CellReader(CELLS).with_hand(stranger)
+        StripRecognizer(NUMBERS).with_hand(stranger)
 
 
 @pytest.mark.parametrize(

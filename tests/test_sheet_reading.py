@@ -61,7 +61,7 @@ def test_a_form_on_which_nothing_is_written_is_blank_and_nobody_is_asked_of_it(k
 
 
 class Known:
-    """Instead of the network of cells: an image is one number, the place of its posterior."""
+    """Instead of the reader of cells: an image is one number, the place of its posterior."""
 
     def __init__(self) -> None:
         self.posteriors: list[NDArray[np.float64]] = []

@@ -165,9 +165,9 @@ TEXTS: tuple[tuple[float, Callable[[Random], str]], ...] = (
     (0.015, filled("_-_")),
     (0.02, lambda random: "".join(random.choice([*"0123456789.,'-+×÷/:=%()"], random.integers(1, 10)))),
 )
-"""Kinds of texts, with their relative shares: a digit, a number, digits, an amount, an amount of money, a number with a sign, a sum, a date, a
-time, a fraction, a percentage, a telephone number, several numbers, a numbered sum, words, a number beside words, a
-number that is struck out, a filler, nothing, a range, and any characters."""
+"""Kinds of texts, with their relative shares: a digit, a number, digits, an amount, an amount of money, a number with a
+sign, a sum, a date, a time, a fraction, a percentage, a telephone number, several numbers, a numbered sum, words, a
+number beside words, a number that is struck out, a filler, nothing, a range, and any characters."""
 
 
 def text_of(random: Random) -> str:
@@ -390,7 +390,7 @@ def spelt_out(text: str, random: Random) -> tuple[str, str]:
 def struck_through(left: float, right: float, random: Random) -> Strokes:
     """Bars, a cross or a zigzag over what stands between two places."""
     if random.random() < 0.5:
-        return [stroke + np.float32((left, 0)) for stroke in marked(False, right - left, random)]
+        return [stroke + np.array([left, 0], np.float32) for stroke in marked(False, right - left, random)]
     left, right = left - random.uniform(0, 0.3), right + random.uniform(0, 0.3)
     kind = random.random()
     if kind < 0.4:
@@ -511,9 +511,8 @@ def boxed(writers: Writers, random: Random) -> tuple[str, Bytes]:
             continue
         part = part[:, columns[0] : columns[-1] + 1]
         scale = min(1.0, random.uniform(0.8, 1.2) * pitch / part.shape[1])
-        part = cv2.resize(part, (max(1, int(part.shape[1] * scale)), int(HIGH * scale)), interpolation=cv2.INTER_AREA)
-        left = ink.shape[1] / 2 + (place + shift[place]) * pitch - part.shape[1] / 2
-        move = np.array([[1, 0, left], [0, 1, (HIGH - len(part)) / 2]])
+        left = ink.shape[1] / 2 + (place + shift[place]) * pitch - part.shape[1] * scale / 2
+        move = np.array([[scale, 0, left], [0, scale, (1 - scale) * HIGH / 2]])
         np.maximum(ink, cv2.warpAffine(part, move, ink.shape[::-1]), out=ink)
     return text, ink
 

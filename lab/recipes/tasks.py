@@ -126,7 +126,7 @@ class LineTask(Orthogonalised):
     source = Lines
     least = 1, "a line"
     held_batches, held_drawn = (16, 64, 0x4E1D), 200
-    least_intensity = 0.5  # real paper, unlike a data set, seldom has a plain ground
+    least_intensity = 1.0  # a network that last saw plain paper reads real paper worse
     figures = "loss", "train_text"
     counted = "lines"
     shown = "loss {loss:.3f}, texts {train_text:.2%}"

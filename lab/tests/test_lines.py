@@ -1,11 +1,12 @@
-"""What is drawn for training: strokes and characters by a pen, what is written on lines and what stands in cells, and
-what becomes of their pictures."""
+"""What is drawn for training: strokes and characters by a pen, what is written on lines and in boxes, and what becomes
+of their pictures."""
 
 from __future__ import annotations
 
 import json
 import pickle
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ import torch
 
 import sumnist
 from lab.recipes import pens
-from lab.recipes.cells import BOX_WIDTH, Cells, strip_width
 from lab.recipes.glyphs import characters
 from lab.recipes.hands import hands_in, part_of
-from lab.recipes.lines import LineBatch, Lines, line_of
+from lab.recipes.lines import HIGH, LineBatch, Lines, boxed, line_of
 from sumnist.data.mnist import load_mnist
 from sumnist.data.sampling import NO_DIGIT
-from sumnist.inference.alphabet import CELL_HEIGHT, HEIGHT, STEP, WRITING
+from sumnist.inference.alphabet import HEIGHT, STEP, WRITING
+from sumnist.inference.cells import PRIORS
 
 PART = load_mnist("train").part(np.arange(3000))
 WIDTH, AREA = 48, (3.0, 27.0, 3.0, 33.0)
@@ -42,11 +43,6 @@ def few() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def made() -> Lines:
     return Lines(PART, seed=3, count=20)
-
-
-@pytest.fixture(scope="module")
-def made_cells() -> Cells:
-    return Cells(PART, seed=3, count=300)
 
 
 # Characters.
@@ -142,32 +138,27 @@ def test_strokes_and_strings_of_people_are_written_as_they_are(tmp_path: Path) -
     assert hands["abc:0"].strings[0][0] == "777"
 
 
-def test_a_batch_depends_on_nothing_but_its_seed_its_step_and_its_size(made: Lines, made_cells: Cells) -> None:
-    for maker in (made, made_cells):
-        forth: dict[int, Any] = {step: maker.batch(step, 16) for step in (0, 17, 40)}
-        assert all(same(forth[step], maker.batch(step, 16)) for step in (40, 0, 17))
-        assert same(pickle.loads(pickle.dumps(maker)).batch(17, 16), forth[17])
-        other = pickle.loads(pickle.dumps(maker))
-        other.seed, other.latest = 4, None
-        for batch in (maker.batch(18, 16), other.batch(17, 16)):
-            assert batch.image.shape != forth[17].image.shape or not torch.equal(batch.image, forth[17].image)
+def test_a_batch_depends_on_nothing_but_its_seed_its_step_and_its_size(made: Lines) -> None:
+    forth: dict[int, Any] = {step: made.batch(step, 16) for step in (0, 17, 40)}
+    assert all(same(forth[step], made.batch(step, 16)) for step in (40, 0, 17))
+    assert same(pickle.loads(pickle.dumps(made)).batch(17, 16), forth[17])
+    other = pickle.loads(pickle.dumps(made))
+    other.seed, other.latest = 4, None
+    for batch in (made.batch(18, 16), other.batch(17, 16)):
+        assert batch.image.shape != forth[17].image.shape or not torch.equal(batch.image, forth[17].image)
 
 
-# Cells.
+# Boxes of forms.
 
 
-def test_a_batch_has_boxes_and_strips_of_one_width_with_a_class_for_each(made_cells: Cells) -> None:
-    widths = set()
-    for step in range(10):
-        batch = made_cells.batch(step, 16)
-        assert batch.boxes.shape == (14, 1, CELL_HEIGHT, BOX_WIDTH)
-        assert batch.strips.shape[:3] == (2, 1, CELL_HEIGHT)
-        assert batch.target.shape == (16,)
-        assert len(batch.image) == 14
-        for part in (batch.boxes, batch.strips):
-            assert part.dtype == torch.float32
-            assert 0 <= part.min() <= part.max() <= 1
-        widths.add(batch.strips.shape[3])
-    assert len(widths) > 4
-    assert widths <= {strip_width(digits, halves) for digits in range(2, 7) for halves in (False, True)}
-    assert (strip_width(1, False), strip_width(3, False), strip_width(2, True)) == (30, 78, 87)
+def test_boxes_hold_digits_fillers_and_struck_out_numbers_with_the_shares_that_the_reader_of_cells_divides_by(
+    made: Lines,
+) -> None:
+    random, counts = np.random.default_rng(0), Counter[str]()
+    for _ in range(1500):
+        text, ink = boxed(made.writers, random)
+        counts[text if len(text) < 2 else "number"] += 1
+        assert 0.6 * HIGH < ink.shape[1] < 1.3 * HIGH
+        assert ink.any() or not text
+    shares = [counts[name] / 1500 for name in (*"0123456789", "number", "", "~", "#")]
+    assert np.abs(np.array(shares) - PRIORS[0]).max() < 0.03

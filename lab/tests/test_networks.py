@@ -1,4 +1,4 @@
-"""The networks of lines and cells of any width and of pictures of any size: what they answer, and their files."""
+"""The networks of lines of any width and of pictures of any size: what they answer, and their files."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ import torch
 from torch import nn
 
 from lab import __main__ as lab
-from lab.recipes import cells, export, lines
+from lab.recipes import export, lines
 from lab.recipes.export import TRIALS
-from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, CellNet, FinderNet, LineNet, in_half
-from lab.recipes.tasks import TASKS, CellTask, FinderTask, LineTask
-from sumnist.errors import ConfigError, ImageError, RunError
-from sumnist.inference.alphabet import CELL_CLASSES, CHARACTERS
-from sumnist.inference.cells import CellReader
+from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, FinderNet, LineNet
+from lab.recipes.tasks import TASKS, FinderTask, LineTask
+from sumnist.errors import ImageError, RunError
+from sumnist.inference.alphabet import CHARACTERS
 from sumnist.inference.finder import Finder
 from sumnist.inference.onnx import OnnxFile
 from sumnist.model.checkpoint import save_config, save_network
 from sumnist.model.network import TwoInputNet
-from sumnist.training.export import export_run, to_onnx
+from sumnist.training.export import to_onnx
 from sumnist.training.loop import train
 
 pytestmark = pytest.mark.long
@@ -37,7 +36,7 @@ WIDTHS = (1, 2, 3, 4, 5, 30, 64, 149, 150, 151)
 def nets() -> dict[str, Any]:
     """Networks whose normalisations shift and scale, as those of trained ones do: zeros do not stay zeros."""
     torch.manual_seed(0)
-    nets = {"lines": LineNet(), "cells": CellNet(), "finder": FinderNet()}
+    nets = {"lines": LineNet(), "finder": FinderNet()}
     for net in nets.values():
         for layer in net.modules():
             if isinstance(layer, nn.BatchNorm2d):
@@ -51,26 +50,20 @@ def nets() -> dict[str, Any]:
 
 
 @torch.no_grad()
-def test_there_is_a_distribution_for_every_four_pixels_of_a_strip_and_for_every_cell_and_maps_of_a_picture(
+def test_there_is_a_distribution_for_every_four_pixels_of_a_strip_and_maps_of_a_picture(
     nets: dict[str, Any],
 ) -> None:
-    net, cell_net, finder_net = nets.values()
+    net, finder_net = nets.values()
     for width in WIDTHS:
         emissions = net(torch.rand(2, 1, 32, width))
         assert emissions.shape == (2, -(-width // 4), CLASSES)
         assert torch.allclose(emissions.exp().sum(2), torch.ones(2, emissions.shape[1]), atol=1e-5)
-    for width in (30, 54, 183):
-        scores = cell_net(torch.rand(3, 1, 36, width))
-        assert scores.shape == (3, len(CELL_CLASSES))
-        assert scores.logsumexp(1).tolist() == pytest.approx([0, 0, 0], abs=1e-5)
-    boxes, long = torch.rand(3, 1, 36, 30), torch.rand(2, 1, 36, 78)  # several widths are read as alone
-    assert torch.allclose(cell_net([boxes, long]), torch.cat([cell_net(boxes), cell_net(long)]), atol=1e-5)
     with torch.autocast("cpu", torch.bfloat16):
         assert net(torch.rand(1, 1, 32, 40)).dtype == torch.float32
         maps, ink = finder_net(torch.rand(2, 1, 48, 80))
     assert (maps.shape, ink.shape) == ((2, len(FIELDS) + len(CHARACTERS), 12, 20), (2, 1, 48, 80))
     assert maps.dtype == ink.dtype == torch.float32
-    shapes = {"1, 32, W": (1, 3, 32, 40), "1, 36, W": (1, 1, 32, 40), "sides multiples of 16": (1, 1, 36, 40)}
+    shapes = {"1, 32, W": (1, 3, 32, 40), "sides multiples of 16": (1, 1, 36, 40)}
     for (expected, shape), kind in zip(shapes.items(), nets.values(), strict=True):
         with pytest.raises(ImageError, match=expected):
             kind(torch.zeros(shape))
@@ -115,8 +108,6 @@ def test_networks_of_other_tasks_are_told_apart(nets: dict[str, Any], tmp_path: 
     [
         ("lines", [(1, 1, 32, 1), (2, 1, 32, 5), (5, 1, 32, 151), (1, 1, 32, 1000)],
          {"emissions": ["batch", "step", CLASSES], "features": ["batch", "step", CHANNELS]}),
-        pytest.param("cells", [(5, 1, 36, 30), (2, 1, 36, 183)],
-                     {"kind": ["batch", len(CELL_CLASSES)], "features": ["batch", 176]}, marks=pytest.mark.long),
         pytest.param("finder", [(1, 1, 16, 16), (3, 1, 48, 80)], {}, marks=pytest.mark.long),
     ],
 )  # fmt: skip
@@ -147,21 +138,17 @@ def test_a_file_gives_what_torch_gives_for_any_size_and_number_of_images(
 def few(idx_folder: Path, monkeypatch: pytest.MonkeyPatch, few_scenes: Callable[[pytest.MonkeyPatch], None]) -> Path:
     """Little is drawn, and little is held out. The folder of the images."""
     few_scenes(monkeypatch)
-    monkeypatch.setattr(cells, "DRAWN_DIGITS", 100)
     monkeypatch.setattr(lines, "HANDS", 20)
     for trial in TRIALS.values():
         monkeypatch.setattr(trial, "drawn", 200)
     monkeypatch.setattr(export, "RANGED", (2, 8))
-    for task in (LineTask, CellTask, FinderTask):
+    for task in (LineTask, FinderTask):
         monkeypatch.setattr(task, "held_batches", (2, 8, 1))
-    for task in (CellTask, FinderTask):
-        monkeypatch.setattr(task, "held_drawn", 100)
+    monkeypatch.setattr(FinderTask, "held_drawn", 100)
     return idx_folder
 
 
-@pytest.mark.parametrize(
-    ("task", "compared"), [("lines", "134 lines"), ("cells", "132 cells"), ("finder", "67 scenes")]
-)
+@pytest.mark.parametrize(("task", "compared"), [("lines", "134 lines"), ("finder", "67 scenes")])
 def test_a_run_is_exported_in_half_precision_and_in_8_bits(
     task: str, compared: str, few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -170,16 +157,8 @@ def test_a_run_is_exported_in_half_precision_and_in_8_bits(
     run = train(config, tmp_path / "run", progress=False, task=TASKS[task]).folder
     assert lab.main(["export", task, str(run)]) == 0
     assert f"log-probabilities of {compared} differ" in capsys.readouterr().out
-    file, (net, _, checksum) = OnnxFile(run / "model.onnx"), TRIALS[task].network.load(run)
+    file, checksum = OnnxFile(run / "model.onnx"), TRIALS[task].network.load(run)[2]
     assert file.metadata["weights"] == checksum
-    if task == "cells":
-        images = torch.rand(5, 1, 36, 78)
-        with torch.no_grad():
-            found = CellReader(run / "model.onnx").posteriors(images.numpy())
-            assert np.allclose(found, in_half(net)(images), atol=1e-5)
-        with pytest.raises(ConfigError, match="--int8: not for a network of cells: leave the flag out"):
-            export_run(run, int8=True, kind=TRIALS[task])
-        return
     assert lab.main(["export", task, str(run), "--int8"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["fp16", "int8"]
     assert (run / "model.int8.onnx").stat().st_size < 0.7 * (run / "model.onnx").stat().st_size

@@ -1,4 +1,4 @@
-"""The recipes of lines, cells and scenes: batches, losses, figures, calibration; Muon beside the singular value
+"""The recipes of lines and scenes: batches, losses, figures, calibration; Muon beside the singular value
 decomposition and AdamW."""
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from torch.nn import functional
 import lab.__main__ as program
 from ctc_oracle import log_prob
 from lab.recipes import calibrate as fitting
-from lab.recipes import cells, lines
+from lab.recipes import lines
 from lab.recipes import tasks as recipes
 from lab.recipes.lines import LineBatch
 from lab.recipes.muon import Muon, orthogonal
-from lab.recipes.networks import CLASSES, CellNet, text_nll
+from lab.recipes.networks import CLASSES, text_nll
 from lab.recipes.settings import Composition, LineTraining
-from lab.recipes.tasks import TASKS, CellTask, Composed, FinderTask, LineTask
+from lab.recipes.tasks import TASKS, Composed, FinderTask, LineTask
 from sumnist.errors import ConfigError
 from sumnist.inference.alphabet import WRITING
 from sumnist.training.loop import train, training_step
@@ -39,12 +39,10 @@ def few(monkeypatch: pytest.MonkeyPatch, few_scenes: Callable[[pytest.MonkeyPatc
     """Few characters to compose of, and few batches to measure on."""
     few_scenes(monkeypatch)
     monkeypatch.setattr(lines, "HANDS", 20)
-    monkeypatch.setattr(cells, "DRAWN_DIGITS", 100)
     monkeypatch.setattr(LineTask, "held_batches", (2, 8, 1))
     monkeypatch.setattr(LineTask, "held_drawn", 20)
-    for task in (CellTask, FinderTask):
-        monkeypatch.setattr(task, "held_batches", (2, 16, 1))
-        monkeypatch.setattr(task, "held_drawn", 100)
+    monkeypatch.setattr(FinderTask, "held_batches", (2, 16, 1))
+    monkeypatch.setattr(FinderTask, "held_drawn", 100)
 
 
 @pytest.fixture
@@ -59,7 +57,7 @@ def config_of(idx_folder: Path) -> Callable[[str], Composition]:
     return config
 
 
-@pytest.mark.parametrize("task", ["lines", "cells", "finder"])
+@pytest.mark.parametrize("task", ["lines", "finder"])
 def test_a_run_that_was_stopped_comes_to_the_weights_that_it_would_have_had(
     task: str, idx_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -84,9 +82,8 @@ def test_a_run_that_was_stopped_comes_to_the_weights_that_it_would_have_had(
 
 @pytest.mark.parametrize(
     ("kind", "name", "strengths", "wanted"),
-    [(LineTask, "lines", (0.5, 0.75), "a line"), (CellTask, "cells", (1.0, 1.0), "two cells"),
-     (FinderTask, "finder", (0.7, 0.75), "two scenes")],
-)  # fmt: skip
+    [(LineTask, "lines", (1.0, 1.0), "a line"), (FinderTask, "finder", (0.7, 0.75), "two scenes")],
+)
 def test_the_batches_of_an_epoch_are_new_ones(
     kind: type[Composed], name: str, strengths: tuple[float, float], wanted: str,
     config_of: Callable[[str], Composition],
@@ -97,7 +94,7 @@ def test_the_batches_of_an_epoch_are_new_ones(
     assert len(first) == len(second) == 3
     assert not any(map(torch.equal, first, second))
     task.batches = SimpleNamespace(batch=lambda step, size, strength: (step, size, strength))
-    for intensity, strength in zip((0.1, 0.75), strengths, strict=True):  # cells are disturbed fully
+    for intensity, strength in zip((0.1, 0.75), strengths, strict=True):  # lines are disturbed fully
         assert list(task.epoch(2, intensity)) == [(step, 8, strength) for step in (6, 7, 8)]
     if kind is not LineTask:
         with pytest.raises(ConfigError, match=f"--batch-size 1: expected at least {wanted}"):
@@ -144,26 +141,6 @@ def test_two_hundred_steps_on_single_digits_teach_something(tmp_path: Path, monk
     row = train(small, tmp_path, progress=False, task=LineTask).metrics[-1]
     assert row["validation_text"] > 0.25  # who reads nothing is right where nothing is written: on one of eight
     assert row["validation_nll"] < 2.4  # what guessing costs
-
-
-def test_the_temperature_of_cells_is_the_best_of_a_fine_grid_and_the_figures_are_counts(
-    config_of: Callable[[str], Composition],
-) -> None:
-    task, net = CellTask(config_of("cells"), CPU), CellNet()
-    net([torch.rand(4, 1, 36, 30), torch.rand(2, 1, 36, 54)])
-    fitted, batches = task.calibrate(net), task.composed
-    assert net.calibration.temperature.item() == pytest.approx(fitted["temperature"])
-    assert task.measure(net)["box"] == fitted["box"]
-    net.calibration.set()
-    with torch.no_grad():
-        said = torch.cat([net([batch.boxes, batch.strips]) for batch in batches])
-        of_boxes = torch.cat([net(batch.boxes).argmax(1) == batch.target[: len(batch.boxes)] for batch in batches])
-    target = torch.cat([batch.target for batch in batches])
-    grid = np.geomspace(0.25, 4, 400)
-    best = min(functional.nll_loss((said / t).log_softmax(1), target).item() for t in grid.tolist())
-    assert fitted["nll"] == pytest.approx(best, abs=1e-3)
-    assert fitted["nll"] <= fitted["nll_before"] + 1e-9
-    assert fitted["box"] == pytest.approx(of_boxes.double().mean().item())
 
 
 def batch(random: np.random.Generator, count: int, heat: float) -> tuple[Tensor, LineBatch]:

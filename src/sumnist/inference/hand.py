@@ -31,7 +31,7 @@ from sumnist.typed import typed
 FORMAT = 1
 """The version of the file format. It rises when older programs can no longer read the file."""
 LARGEST = 200_000
-"""The largest file in bytes, about four times the size of a hand of three networks."""
+"""The largest file in bytes, about four times the size of a hand."""
 MOST = 1_000
 """The most examples of a hand."""
 LENGTH = 10.0
