@@ -68,6 +68,10 @@ class Known:
         uniform = np.full(len(CELL_CLASSES), -np.log(len(CELL_CLASSES)))
         self.log_priors = [uniform, uniform]
 
+    def log_prior(self, image: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The same prior for all."""
+        return self.log_priors[0]
+
     def image(self, **shares: float) -> NDArray[np.float32]:
         """A box that shows classes with these probabilities, and any other with a small one."""
         names = [name.removeprefix("_") for name in shares]

@@ -27,6 +27,8 @@ PRIORS = (
 """Shares of the classes among the boxes that the network learned from, and among the strips."""
 TEXTS = "".join(CELL_CLASSES[:10]), "", "~-/×+=:.", "#"
 """The characters that stand alone in a cell: digits, none, signs of a filler, and of a number that is struck out."""
+FAINTEST = 0.3
+"""The least darkness of ink that counts as full ink. Whatever is paler, such as the lines of a box, stays pale."""
 LEAST = 1e-9
 """The least probability of a class."""
 TOGETHER = 64
@@ -45,7 +47,12 @@ class CellReader:
 
     def __init__(self, network: StripRecognizer | None = None) -> None:
         self.network = network or StripRecognizer(NUMBERS)
-        self.log_priors = [np.log(prior) for prior in PRIORS]
+        self.log_priors: list[NDArray[np.float64]] = [np.log(prior) for prior in PRIORS]
+
+    def log_prior(self, image: NDArray[np.float32]) -> NDArray[np.float64]:
+        """The log-shares of the classes among the boxes that the network learned from, or among the strips, `[14]`."""
+        boxes, strips = self.log_priors
+        return strips if image.shape[1] > LEAST_WIDTH else boxes
 
     def __call__(self, images: Sequence[NDArray[np.float32]]) -> NDArray[np.float64]:
         """The log-likelihoods of the classes, up to a constant for each image.
@@ -71,12 +78,11 @@ class CellReader:
         found = np.empty((len(images), len(CELL_CLASSES)))
         for width in np.unique(widths).tolist():
             same = np.flatnonzero(widths == width)
-            prior = self.log_priors[width > LEAST_WIDTH]
             for start in range(0, len(same), TOGETHER):
                 some = same[start : start + TOGETHER]
-                strips = np.stack([strip_of(images[place]) for place in some.tolist()])
+                strips = np.stack([strip_of(images[place], FAINTEST) for place in some.tolist()])
                 strips = np.pad(strips, ((0, 0), (0, 0), (0, -strips.shape[2] % STEP)))
-                found[some] = np.log(self.shares(strips[:, None])) - prior
+                found[some] = np.log(self.shares(strips[:, None])) - self.log_prior(images[some[0]])
         return found
 
     def shares(self, strips: NDArray[np.float32]) -> NDArray[np.float64]:

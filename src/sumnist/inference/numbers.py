@@ -186,17 +186,17 @@ def file_of(recognizer: Any) -> bytes:
     return content if isinstance(content, bytes) else Path(content).read_bytes()
 
 
-def strip_of(picture: Grey) -> Grey:
+def strip_of(picture: Grey, least: float = LEAST_CONTRAST) -> Grey:
     """The picture `[h, w]` of a line, with light ink, as the network sees it: 32 pixels high, the ground about 0, the
-    ink about 1. Nothing is removed; only size and light are evened."""
+    ink about 1, if it differs from the ground by `least`. Nothing is removed; only size and light are evened."""
     height, width = picture.shape
     wide = min(max(STEP, round(width * HEIGHT / height)), WIDEST)
     method = Image.Resampling.BOX if height > HEIGHT else Image.Resampling.BILINEAR
     strip = resampled(picture, (HEIGHT, wide), method)
     middle, full = (round(share * (strip.size - 1)) for share in (0.5, FULL))
     ground, ink = np.partition(strip, (middle, full), axis=None)[[middle, full]]
-    least = -0.5 if strip.mean(dtype=np.float64) >= ground else 0.0  # ink that is darker than its ground is none
-    evened: Grey = ((strip - ground) / max(ink - ground, np.float32(LEAST_CONTRAST))).clip(least, 1.5)
+    lowest = -0.5 if strip.mean(dtype=np.float64) >= ground else 0.0  # ink that is darker than its ground is none
+    evened: Grey = ((strip - ground) / max(ink - ground, np.float32(least))).clip(lowest, 1.5)
     return evened
 
 

@@ -86,8 +86,8 @@ class Looks:
 
 LOOKS = Looks()
 
-BOX, STRIP = 0, 1
-"""The indices of the network's priors for boxes and for strips."""
+BOX = 0
+"""The index of the network's prior for boxes."""
 
 
 # From the cells of a field to the likelihoods of its numbers.
@@ -501,7 +501,7 @@ class SheetReader:
         groups = [(one, group) for one in fields for group in cells[one.name]]
         images, sizes = [image for _, group in groups for image in group], [len(group) for _, group in groups]
         logs, strips = self.cells(images), np.repeat([one.kind == "strip" for one, _ in groups], sizes)
-        empty = np.exp(logs[:, EMPTY] + np.where(strips, *(self.cells.log_priors[at][EMPTY] for at in (STRIP, BOX))))
+        empty = np.exp(logs[:, EMPTY] + np.array([self.cells.log_prior(image)[EMPTY] for image in images]))
         if empty.min() >= LOOKS.blank:
             nothing, how = dict.fromkeys(names), dict.fromkeys(names, HOW[1])
             return SheetReading("blank", float(empty.prod()), nothing, layout=self.layout, read=nothing, how=how)
@@ -538,7 +538,7 @@ class SheetReader:
         """What the boxes, or the strip, of a number show."""
         if one.kind == "boxes":
             return in_boxes(one, logs)
-        prior = np.exp(self.cells.log_priors[STRIP])
+        prior = np.exp(self.cells.log_prior(images[0]))
         candidates: list[tuple[int, float]] = []
         other = 1.0
         if prior[EMPTY] * np.exp(logs[0, EMPTY]) < LOOKS.blank and self.strips is not None:
