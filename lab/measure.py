@@ -469,7 +469,9 @@ def columns(given: argparse.Namespace) -> Iterator[Row]:
             (given.show / f"{outcome}-{place}.jpg").write_bytes(picture)
     networks = sha256(*(path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx"))))
     about = {"model_sha256": networks, "path": PATHS["columns"], "half": given.half, "ink": writers.name}
-    yield with_envelope("columns", **about) | {"count": given.count, "outcomes": dict(sorted(outcomes.items()))}
+    yield (
+        with_envelope("columns", **about) | {"count": given.count} | {name: outcomes[name] for name in finding.OUTCOMES}
+    )
 
 
 def pictures_of(folder: Path, half: Half) -> list[Asked]:

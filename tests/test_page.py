@@ -168,6 +168,18 @@ def test_a_sum_is_provisional_while_a_reading_is_in_doubt_and_no_total_confirms_
         assert column.as_dict()["to_check"] == len(left)
 
 
+def test_what_may_be_no_number_does_not_count_if_the_total_says_so() -> None:
+    struck = replace(DOUBTED, is_number_probability=0.6)
+    column = column_of([CLEAR, struck, TOTAL], total="1480")
+    assert column is not None
+    assert column.agrees is False
+    column = column_of([CLEAR, struck], total="1480")
+    assert column is not None
+    assert column.check is not None
+    assert (column.agrees, column.to_check, column.check.pictures[1].together) == (True, (), 0)
+    assert column.sum.probabilities[1480] == pytest.approx(0.4 * 0.999)
+
+
 def written(
     kind: str, size: int = 40, angle: float = 0, light: bool = False, slope: float = 0.0
 ) -> tuple[list[FoundNumber], Image.Image]:

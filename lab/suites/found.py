@@ -212,6 +212,9 @@ def sign_figures(answers: Sequence[Answer]) -> Row:
 
 # Sums of columns.
 
+OUTCOMES = "right", "provisional", "wrong", "refused"
+"""What may become of a column."""
+
 
 def outcome_of_sum(addends: Sequence[Decimal], total: Decimal | None, column: Column | None) -> str:
     """What became of a column that `sumnist add` was asked about.

@@ -24,6 +24,7 @@ from sumnist.arithmetic.solutions import Answer, Query, Solution, solution_of
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import ConfigError, EquationError, NumberError
 from sumnist.formulas import MISTAKE
+from sumnist.inference.ctc import Candidate
 from sumnist.inference.finder import warped
 from sumnist.inference.numbers import AFTER_TOTAL, UNSURE, FoundNumber, decimals_of
 from sumnist.inference.solve import COMBINATIONS
@@ -154,6 +155,7 @@ def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, tot
         ConfigError: `total` is none of these.
         NumberError: `total` is "last" and there is only one number, or there are too many possibilities.
     """
+    found = [maybe_none(one) if one.reason == UNSURE else one for one in found]
     addends = [one for one in found if one.value is not None and (one.accepted or one.reason == UNSURE)]
     if not addends:
         return None
@@ -169,6 +171,15 @@ def column_of(found: Sequence[FoundNumber], seen: Intensities | None = None, tot
             target, addends = addends[place], addends[:place]
     check = None if target is None else checked(addends, target)
     return Column(tuple(addends), tuple(left_out), added(addends), target, how, check)
+
+
+def maybe_none(number: FoundNumber) -> FoundNumber:
+    """A reading that may be no number, such as one that is struck out: then it adds 0, which is a candidate, too."""
+    share, zero = number.is_number_probability, sum(one.probability for one in number.candidates if one.value == 0)
+    candidates = [replace(one, probability=share * one.probability) for one in number.candidates if one.value != 0]
+    candidates += [Candidate("0", 0, 1 - share + share * zero)] if share < 1 or zero else []
+    candidates.sort(key=lambda one: -one.probability)
+    return replace(number, candidates=tuple(candidates), other=share * number.other)
 
 
 def known(total: str) -> Value | None:
