@@ -18,7 +18,7 @@ import { asWritten, kindOf, rescored } from "./written.js";
 
 const {
   BEYOND_DOUBT, COVERED, CUT_OUT, FORMAT, FULL, GAPPED, LEAST, LEAST_CONTRAST, LENGTH, LINE_GAP, LONE, MOST_FOUND,
-  NUMBER_ADVICE, POWER, RIVAL_SIZE, SEARCHED, TEXTS, TRUST, UNSURE, WIDEST, WITNESS,
+  NUMBER_ADVICE, POWER, RIVAL_SIZE, SEARCHED, TEXTS, TRUST, UNSURE, WIDEST, WITNESS, WORDS,
 } = its; // prettier-ignore
 const { BLANK, NOT_A_NUMBER, NUMBER, SEVERAL } = kinds;
 const { HEIGHT, STEP } = alphabet;
@@ -54,8 +54,10 @@ export class NumberReader {
       const { box, reason } = await this.#found(sight, one, { count, decimal }, picture.reduction);
       if (reason !== NOT_A_NUMBER) seen.others.push(box);
     }
-    if (!seen.others.length) return seen;
-    return { ...seen, accepted: false, reason: SEVERAL, advice: NUMBER_ADVICE[SEVERAL] };
+    const hasWords = shareOf(looks[0].texts, (text) => text.includes("?")) >= WORDS;
+    if (!seen.others.length && !(seen.accepted && hasWords)) return seen;
+    const reason = seen.others.length ? SEVERAL : kinds.WRITING;
+    return { ...seen, accepted: false, reason, advice: NUMBER_ADVICE[reason] };
   }
 
   /** All numbers on a picture, with how many pixels it has: the members of FoundNumber.as_dict; null if there are too

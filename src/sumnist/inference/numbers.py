@@ -87,7 +87,9 @@ TRUST = 0.35
 """The power of the probabilities from the network of single digits, when they are multiplied with those of strings."""
 POWER = 2
 """In a mean over hypotheses, each one's weight is its score, or its value, to this power."""
-GAPPED = 0.1
+WORDS = 0.5
+"""The least probability of other writing on a line for which a number that was found on it is not accepted."""
+GAPPED = 0.3
 """If texts that are one number have at least this share, other gaps between its digits make no other numbers."""
 SEARCHED, TEXTS = 10, 8
 """The least numbers of values, and of texts, to search for in each hypothesis."""
@@ -440,7 +442,12 @@ class NumberReader:
         beside = [self.found(sight, one, digits, decimal, count, picture.reduction) for one in rivals]
         boxes = tuple(one.box for one in beside if one.reason != NOT_A_NUMBER and one.box is not None)
         known = {one.name: getattr(seen, one.name) for one in fields(NumberReading)}
-        return NumberReading(**known | ({"accepted": False, "reason": SEVERAL, "others": boxes} if boxes else {}))
+        has_words = among == "only" and opinion.hypotheses[0].share(lambda text: "?" in text) >= WORDS
+        if boxes:
+            known |= {"accepted": False, "reason": SEVERAL, "others": boxes}
+        elif seen.accepted and has_words:
+            known |= {"accepted": False, "reason": OTHER_WRITING}
+        return NumberReading(**known)
 
     def found(
         self, sight: Sight, number: Found, digits: ctc.Digits, decimal: str | None, count: int, finer: float = 1.0,
