@@ -31,6 +31,9 @@ FAINTEST = 0.3
 """The least darkness of ink that counts as full ink. Whatever is paler, such as the lines of a box, stays pale."""
 LEAST = 1e-9
 """The least probability of a class."""
+SHARPENED = 1.4
+"""The power of the shares: on clean boxes the network is right more often than it says. Chosen on simulated covers of
+the development half."""
 TOGETHER = 64
 """Cells in one batch."""
 
@@ -92,7 +95,9 @@ class CellReader:
         digits, _, fillers, struck = ([WRITING.index(one) + 1 for one in texts] for texts in TEXTS)
         known = [*alone[:, digits].T, alone[:, 0], alone[:, fillers].sum(1), alone[:, struck].sum(1)]
         several = 1 - np.sum(known, 0)
-        return np.stack([*known[:10], several, *known[10:]], 1).clip(LEAST)
+        shares = np.stack([*known[:10], several, *known[10:]], 1).clip(LEAST) ** SHARPENED
+        found: NDArray[np.float64] = shares / shares.sum(1, keepdims=True)
+        return found
 
 
 def single(emissions: NDArray[np.float32]) -> NDArray[np.float64]:
