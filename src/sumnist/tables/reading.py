@@ -131,7 +131,7 @@ class Cell:
     Examples:
         >>> cell = read("docs/images/table-photograph.jpg").cells[0, 0]
         >>> cell.name, cell.value, cell.state, len(cell.corners)
-        ('A1', 244, 'checked', 4)
+        ('A1', 244, 'corrected', 4)
     """
 
     row: int
@@ -234,7 +234,7 @@ def read(picture: Picture, layout: TableLayout | str | Path | None = None) -> Ta
     Examples:
         >>> table = read("docs/images/table-photograph.jpg")
         >>> table.rows, table.columns, table.cells[0, 0].value, table.cells[0, 0].state
-        (11, 4, 244, 'checked')
+        (11, 4, 244, 'corrected')
         >>> [one.rule.relation.text for one in table.rules]
         ['r7 = (r2 + r3 + r4 + r5) / 4', 'C = (A + B) / 2', 'D = A - B']
     """
