@@ -68,6 +68,14 @@ def test_formulas_that_are_trees_come_with_parts_before_totals(formulas: list[Re
         seen.add(formula.total)
 
 
+def test_formulas_that_may_come_in_any_order_come_in_the_same_one_in_every_run() -> None:
+    parts = "hgfedcba"  # in a set the order would be another one in most runs
+    whole = Relation("t", tuple((1, one) for one in parts))
+    doubles = [Relation(f"{one}2", ((2, one),)) for one in sorted(parts)]
+    ordered = in_order([whole, *doubles], ["t", *parts, *(one.total for one in doubles)])
+    assert [one.total for one in ordered if one is not whole] == [f"{one}2" for one in parts]
+
+
 def kinds_of(posterior: Posterior) -> dict[str, dict[module.Kind, float]]:
     """By the total of each formula, the probability of each kind."""
     return {relation.total: shares for relation, shares in posterior.kinds.items()}

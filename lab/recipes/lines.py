@@ -329,12 +329,10 @@ def written(writers: Writers, text: str, random: Random) -> Placed:
             width = (columns[-1] + 1 - columns[0]) * across
             placed.stamps.append(Stamp(image, x - columns[0] * across, y - (rows[-1] + 1) * down, across, down, False))
         else:
-            is_mark = character == "~" and random.random() < 0.6
-            way = (
-                marked(True, random.uniform(0.6, 1.6), random)
-                if is_mark
-                else writers.way(style.hand, style.spare, character, random)
-            )
+            if character == "~" and random.random() < 0.6:
+                way = marked(True, random.uniform(0.6, 1.6), random)
+            else:
+                way = writers.way(style.hand, style.spare, character, random)
             strokes = varied(way, random, style.loose)
             points = np.concatenate(strokes)
             left, width = float(points[:, 0].min()), float(np.ptp(points[:, 0])) * size * style.wide

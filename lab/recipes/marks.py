@@ -112,26 +112,7 @@ def dot(x: float, y: float, wide: float, high: float, random: Random) -> list[Pa
 FILLERS: dict[Mark, float] = {
     cross: 0.34, dash: 0.26, double_dash: 0.04, slash: 0.16, backslash: 0.07, wave: 0.09, dot: 0.03,
 }  # fmt: skip
-"""Shares of the fillers of one cell; other fillers are lines through all cells of a field (`through`)."""
-
-
-def through(area: Area, random: Random) -> list[Path]:
-    """A line through the boxes of a field, of which `area` is one: it crosses this box, or begins or ends in it."""
-    left, right, top, bottom = area
-    wide = right - left
-    slope = random.normal(0, 0.08) if random.random() < 0.5 else random.uniform(-0.6, 0.6)
-    y = (top + bottom) / 2 + random.normal(0, 0.14) * (bottom - top)
-    first, last = left - random.uniform(0.4, 2) * wide, right + random.uniform(0.4, 2) * wide
-    ends = random.random()
-    first = left + random.uniform(0, 0.35) * wide if ends < 0.15 else first
-    last = right - random.uniform(0, 0.35) * wide if ends > 0.85 else last
-    x = (left + right) / 2
-    lines = [stroke(first, y - slope * (first - x), last, y - slope * (last - x), random)]
-    if random.random() < 0.15:
-        apart = random.uniform(2, 7)
-        lines.append(stroke(first + random.normal(0, 3), y + apart - slope * (first - x),
-                            last + random.normal(0, 3), y + apart - slope * (last - x), random))  # fmt: skip
-    return lines
+"""Shares of the fillers."""
 
 
 # Crossings. The area is that of the ink to cross out.

@@ -1,4 +1,4 @@
-"""Add paper and camera effects to scenes and cells: printed patterns, light, blur, coarse pixels, noise.
+"""Add paper and camera effects to scenes: printed patterns, light, blur, noise.
 
 Each effect changes a random share of the pictures of a batch, all at once. Pictures are `[B, 32, W]`, light ink on dark
 ground. `draw` gives the random values, and its strength multiplies all shares. No effect hides the writing.
@@ -54,9 +54,6 @@ MOST_BLUR = 1.6
 """Largest number of times that a picture is averaged over its neighbourhood."""
 BLURRED_EM = 24.0
 """Height of a digit in pixels from which the blur has its full width; smaller digits are blurred less."""
-COARSE_SHARE, COARSE, LEAST_COARSE = 0.12, (10, 12, 14, 17, 20), 10.0
-"""`COARSE_SHARE`: share of the pictures that are reduced. `COARSE`: heights to which they are reduced, in pixels.
-`LEAST_COARSE`: least height that a digit keeps, in pixels."""
 JPEG_SHARE, QUALITY = 0.1, (12, 50)
 """`JPEG_SHARE`: share of the pictures that are compressed. `QUALITY`: range of the JPEG quality; the upper end is
 excluded."""
@@ -175,22 +172,6 @@ def sharpened(image: Tensor, draw: Draw) -> None:
     chosen, count = some(draw, SHARPEN_SHARE)
     part = image[chosen]
     image[chosen] = part + (part - smooth(smooth(part))) * draw.between(*SHARPEN, count)
-
-
-def coarse(image: Tensor, em: Tensor, draw: Draw) -> None:
-    """Reduce pictures to fewer pixels and enlarge them again, as long as a digit keeps enough pixels."""
-    chosen, count = some(draw, COARSE_SHARE)
-    high, wide = image.shape[1:]
-    sides = torch.tensor(COARSE, dtype=torch.float32)
-    least = torch.searchsorted(sides, LEAST_COARSE * high / em[chosen])
-    drawn = torch.randint(0, len(COARSE), (count,), generator=draw.generator)
-    level = torch.maximum(least, drawn)
-    for number, side in enumerate(COARSE):
-        part = chosen[level == number]
-        if len(part):
-            size = (side, max(1, round(wide * side / high)))
-            small = functional.interpolate(image[part][:, None], size=size, mode="area")
-            image[part] = functional.interpolate(small, size=(high, wide), mode="bilinear", align_corners=False)[:, 0]
 
 
 def noisy(image: Tensor, draw: Draw) -> None:

@@ -38,8 +38,6 @@ FATTEST = 6.0
 filled and no thinner pen opens them again. Images that are all blot, or blank, have no line and are left out, too."""
 MOST_SLANT = 0.7
 """Limit of a measured slant: beyond it, ink lies flat and has no slant."""
-PATCHES = (20, 28, 40, 64)
-"""Widths, in pixels, of the patches in which characters are mapped; each takes the narrowest that holds it."""
 EDGE = 64
 """Additional columns on either side of a canvas, so that a patch may begin outside the strip."""
 BENDING = 5.0
@@ -154,10 +152,6 @@ class Bank:
         kinds = np.concatenate([digits.digits, shown + DRAWN, kinds])
         return cls(np.concatenate([digits.images, images, others]), kinds, BANK_KINDS)
 
-    def choose(self, kinds: Places, chance: NDArray[np.float64]) -> Places:
-        """Choose one image of each of the `kinds`. `chance` has the same shape, with values in [0, 1)."""
-        return self.firsts[kinds] + (chance * self.counts[kinds]).astype(np.int64)
-
     def penned(self, place: Places, pen: Floats) -> Tensor:
         """The images at `place` with strokes of width `pen`, in pixels of the image: `[N, 1, 28, 28]`."""
         depth = torch.from_numpy(self.depth[place]).float().div_(UNIT)
@@ -169,27 +163,6 @@ class Bank:
             spread = functional.avg_pool2d(widest(image[wider]), 3, 1, 1).mul_(1.5)
             image[wider] = image[wider].lerp(spread.clamp_max_(1), (-off[wider]).clamp_max(1))
         return image[:, None]
-
-
-def written(bank: Bank, pieces: Pieces, canvas: Floats) -> None:
-    """Write the pieces into `canvas` `[B, H, W + 2·EDGE]`. The strips begin at column `EDGE`. Where strokes meet, the
-    lighter ink counts."""
-    across, upright = abs(pieces.wide), abs(pieces.high)
-    tall = upright * (bank.bottom - bank.top)[pieces.place]
-    lean = abs(pieces.slant) + abs(pieces.angle)
-    need = across * (bank.right - bank.left)[pieces.place] + lean * tall + 2 * pieces.pen + 3
-    group = np.searchsorted(PATCHES[:-1], need)
-    for number, wide in enumerate(PATCHES):
-        some = np.flatnonzero(group == number)
-        if len(some):
-            part = pieces[some]
-            first = np.floor(part.x - wide / 2).astype(np.int64)
-            patches = mapped(bank, part, first, (canvas.shape[1], wide))
-            inside = (first > -EDGE) & (first < canvas.shape[2] - EDGE - wide)
-            for i in np.flatnonzero(inside).tolist():
-                start = EDGE + int(first[i])
-                target = canvas[part.strip[i], :, start : start + wide]
-                np.maximum(target, patches[i], out=target)
 
 
 def mapped(bank: Bank, part: Pieces, first: Places, size: tuple[int, int]) -> Floats:

@@ -62,7 +62,7 @@ class Composed(Task):
     outputs: Any
     """(network, batch) → the network's outputs."""
     right: Any
-    """(outputs, batch) → how many lines are right."""
+    """(outputs, batch) → how many lines or scenes are right."""
 
     config: Composition
 
@@ -88,7 +88,7 @@ class Composed(Task):
             yield self.batches.batch(step, self.config.batch_size, intensity)
 
     def score(self, net: Any, outputs: Tensor, losses: Loss, batch: Any) -> Scores:
-        """Scores over the lines."""
+        """Scores over the lines or scenes."""
         count = len(outputs)
         return [(losses.total.item() * count, count), (self.right(outputs, batch), count)], count
 

@@ -180,7 +180,8 @@ def in_order(relations: Iterable[Relation], names: Iterable[str]) -> list[Relati
         if relation in by_total.setdefault(relation.total, []):
             raise LayoutError(f"formula {relation.text[:80]!r}: is there twice, expected it once: leave one out")
         by_total[relation.total].append(relation)
-    parts = {name: {term for one in many for _, term in one.terms} for name, many in by_total.items()}
+    # Not sets: their order differs from run to run, and with it the last bits of what is summed in this order.
+    parts = {name: dict.fromkeys(term for one in many for _, term in one.terms) for name, many in by_total.items()}
     try:
         place = {name: place for place, name in enumerate(TopologicalSorter(parts).static_order())}
     except CycleError as error:

@@ -89,7 +89,7 @@ POWER = 2
 """In a mean over hypotheses, each one's weight is its score, or its value, to this power."""
 WORDS = 0.5
 """The least probability of other writing on a line for which a number that was found on it is not accepted."""
-GAPPED = 0.1
+GAPPED = 0.3
 """If texts that are one number have at least this share, other gaps between its digits make no other numbers."""
 SEARCHED, TEXTS = 10, 8
 """The least numbers of values, and of texts, to search for in each hypothesis."""

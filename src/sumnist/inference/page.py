@@ -249,7 +249,7 @@ def total_among(
             return last, SUMMED
     above = sum((Decimal(one.value or 0) for one in addends[:-1]), Decimal(0))
     slip = abs(Decimal(addends[-1].value or 0) - above)
-    is_near = last >= FEWEST and NEAR * slip <= above and len(re.sub(r"\D|^[0.]+|0+$", "", f"{slip}")) == 1
+    is_near = last >= FEWEST and NEAR * slip <= above and len(slip.normalize().as_tuple().digits) == 1
     return (ruled_off, RULE) if ruled_off else (last, NEARLY) if is_near else (0, None)
 
 
