@@ -469,9 +469,8 @@ def columns(given: argparse.Namespace) -> Iterator[Row]:
             (given.show / f"{outcome}-{place}.jpg").write_bytes(picture)
     networks = sha256(*(path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx"))))
     about = {"model_sha256": networks, "path": PATHS["columns"], "half": given.half, "ink": writers.name}
-    yield (
-        with_envelope("columns", **about) | {"count": given.count} | {name: outcomes[name] for name in finding.OUTCOMES}
-    )
+    counts = {"count": given.count} | {name: outcomes[name] for name in finding.OUTCOMES}
+    yield with_envelope("columns", **about) | counts
 
 
 def pictures_of(folder: Path, half: Half) -> list[Asked]:
