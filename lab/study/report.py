@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from lab.rendering import as_svg, markdown_table
-from lab.study.designs import MAIN, VARIANTS, Variant
+from lab.study.designs import MAIN, RATES, VARIANTS, Variant
 from lab.study.rows import Row
 from sumnist.evaluation.plots import COLOURS, GREY, STYLE, new_figure
 from sumnist.evaluation.text import duration
@@ -241,10 +241,6 @@ PLOTS: dict[str, Callable[[Results], Figure]] = {"study-main": main_comparison, 
 NONE = "–"
 SPACE = "\u00a0"
 """A space at which no line ends."""
-TABLES = GROUP_TITLES | {
-    "draws": "Numbers never drawn", "rates": "Other learning rates", "full": "With their own encoders",
-}  # fmt: skip
-"""The groups whose designs have a line in the table of all designs, in order."""
 
 
 def with_interval(mean: Mean | None) -> str:
@@ -268,14 +264,17 @@ def probability(p: float) -> str:
 
 
 def all_designs(results: Results) -> str:
-    """Write a table of every design, group by group."""
+    """Write a table of every design, group by group, each with its sums at other learning rates."""
     body = []
-    for group in TABLES:
+    rates = {v.name: results.mean(v.name, "sum") for v in results.group("rates")}
+    for group in (*GROUP_TITLES, "draws", "full"):
         for v in results.group(group):
             author = f" (its author: {v.published[0]}, {v.published[1]})" if v.published else ""
             mean = results.mean(v.name, "sum") or results.mean(v.name, "digit")
-            body.append([f"{v.title}{author}", f"{mean.value:.2f}" if mean else NONE, str(results.count(v.name))])
-    head = ["design", "sum %", "seeds"]
+            others = [f"{other.value:.2f}" for label in RATES if (other := rates.get(f"{v.name}-rate-{label}"))]
+            share = (f"{mean.value:.2f}" if mean else NONE) + (f" ({', '.join(others)})" if others else "")
+            body.append([f"{v.title}{author}", share, str(results.count(v.name))])
+    head = ["design", f"sum % (rate × {', '.join(f'{factor:g}' for _, factor in RATES.values())})", "seeds"]
     return f"\n{markdown_table(head, body)}\n"
 
 
