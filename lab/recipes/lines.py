@@ -44,6 +44,8 @@ REAL_SHARE, BOXED_SHARE, NEIGHBOUR_SHARE = 0.1, 0.12, 0.12
 """Shares of the lines: strings as someone wrote them; boxes of forms; lines with ink of another line at an edge."""
 IMAGES_SHARE, PRINTED_SHARE, DRAWN_SHARE = 0.34, 0.1, 0.16
 """Shares of the other lines: with MNIST's digits, printed, and in drawn ways; people's strokes write the rest."""
+SLANTED = 0.16
+"""How far a 1 is turned beside upright digits, as a standard deviation in radians; it is no slash."""
 HANDS, ROUND = 400, 16
 """`HANDS`: how many hands are drawn. `ROUND`: batches that are composed together and share out their lines by width."""
 Grey = NDArray[np.float32]
@@ -145,7 +147,7 @@ def filled(*forms: str) -> Callable[[Random], str]:
 TEXTS: tuple[tuple[float, Callable[[Random], str]], ...] = (
     (0.13, lambda random: str(random.integers(0, 10))),
     (0.35, lambda random: number(random, 12)),
-    (0.08, lambda random: "".join(map(str, random.integers(0, 10, random.integers(4, 13))))),
+    (0.14, lambda random: "".join(map(str, random.integers(0, 10, random.integers(4, 13))))),
     (0.09, amount),
     (0.02, filled("¤_", "_¤")),
     (0.07, filled("-_", "+_", "¤_", "_¤", "=_", "_.-", "_=", "_-", "_.=", "=_=", "_--", "_/-")),
@@ -211,11 +213,11 @@ class Writers:
         return ways[random.integers(len(ways))]
 
 
-def varied(strokes: Strokes, random: Random, loose: float) -> Strokes:
+def varied(strokes: Strokes, random: Random, loose: float, turned: float) -> Strokes:
     """Strokes bent by slow waves, stretched and turned a little."""
     phase, often = random.uniform(0, 6.3, 2), random.uniform(1.5, 5, 2)
     high = random.normal(0, 0.035 * loose, 2)
-    turn, wide = random.normal(0, 0.05 * loose), np.exp(random.normal(0, 0.08 * loose))
+    turn, wide = random.normal(0, turned * loose), np.exp(random.normal(0, 0.08 * loose))
     matrix = np.array([[wide, -turn], [turn, 1]], np.float32)
     return [
         (stroke + (high * np.sin(often * stroke[:, ::-1] + phase)).astype(np.float32)) @ matrix.T for stroke in strokes
@@ -223,14 +225,15 @@ def varied(strokes: Strokes, random: Random, loose: float) -> Strokes:
 
 
 class Stamp(NamedTuple):
-    """An image of a character, light on dark, on its way to a canvas: where its left upper corner is, and how many ems
-    one of its pixels takes, across and down. The strokes of print keep their width."""
+    """An image of a character, light on dark, on its way to a canvas: where its left upper corner is, how many ems one
+    of its pixels takes, across and down, and how far it is turned. The strokes of print keep their width."""
 
     image: Bytes
     x: float
     y: float
     across: float
     down: float
+    turn: float
     is_print: bool
 
 
@@ -317,23 +320,25 @@ def written(writers: Writers, text: str, random: Random) -> Placed:
         ):
             y -= 1 - style.raised
             size *= style.raised
+        turned = SLANTED if character == "1" else 0.06
         if character in style.font and place < style.printed:
             image, top = style.font[character]
             width = image.shape[1] / EM
-            placed.stamps.append(Stamp(image, x, top, 1 / EM, 1 / EM, True))
+            placed.stamps.append(Stamp(image, x, top, 1 / EM, 1 / EM, 0.0, True))
         elif character.isdigit() and style.by_images:
             image = writers.images[random.choice(writers.of_digit[int(character)])]
             rows, columns = np.flatnonzero(image.max(1) > 64), np.flatnonzero(image.max(0) > 64)
             down = size / max(rows[-1] + 1 - rows[0], 14)
             across = down * style.wide
             width = (columns[-1] + 1 - columns[0]) * across
-            placed.stamps.append(Stamp(image, x - columns[0] * across, y - (rows[-1] + 1) * down, across, down, False))
+            left, top, turn = x - columns[0] * across, y - (rows[-1] + 1) * down, random.normal(0, turned)
+            placed.stamps.append(Stamp(image, left, top, across, down, turn, False))
         else:
             if character == "~" and random.random() < 0.6:
                 way = marked(True, random.uniform(0.6, 1.6), random)
             else:
                 way = writers.way(style.hand, style.spare, character, random)
-            strokes = varied(way, random, style.loose)
+            strokes = varied(way, random, style.loose, turned)
             points = np.concatenate(strokes)
             left, width = float(points[:, 0].min()), float(np.ptp(points[:, 0])) * size * style.wide
             placed.strokes.append([(one - (left, 0)) * (size * style.wide, size) + (x, y) for one in strokes])
@@ -461,8 +466,8 @@ def across(inner: float, lean: float, text: str, random: Random) -> tuple[float,
     """How a line of `inner` pixels lies across its canvas: how far it is spread, so that each character has its steps;
     where it begins; and how wide the canvas is. Slanted ink leans out by `lean` pixels."""
     if not text:
-        return 1.0, 0.0, int(HIGH * random.uniform(0.4, 4))
-    margins = HIGH * np.where(random.random(2) < 0.15, random.uniform(0.4, 1.8, 2), random.uniform(0.02, 0.45, 2))
+        return 1.0, 0.0, int(HIGH * 10 ** random.uniform(-0.4, 1.0))
+    margins = HIGH * np.where(random.random(2) < 0.18, random.uniform(0.4, 3.0, 2), random.uniform(0.02, 0.45, 2))
     needed = 1.1 * STEP * FINE * (len(text) + sum(a == b for a, b in pairwise(text)) + 1)
     spread = float(np.clip((needed - margins.sum()) / max(inner, 1.0), 1.0, 1.6))
     return spread, margins[0] + lean, int(max(inner * spread + margins.sum() + 2 * lean, needed, HIGH * 0.4))
@@ -470,8 +475,8 @@ def across(inner: float, lean: float, text: str, random: Random) -> tuple[float,
 
 def stamped(canvas: Bytes, stamp: Stamp, matrix: Points, pen: float, random: Random) -> None:
     """Put an image of a character on the canvas; unless it is print, its strokes are about as wide as the pen's."""
-    image, turn = stamp.image, 0.0 if stamp.is_print else random.normal(0, 0.06)
-    grow = matrix[:2] @ np.diag([stamp.across, stamp.down]) @ np.array([[1, -turn], [turn, 1]])
+    image = stamp.image
+    grow = matrix[:2] @ np.diag([stamp.across, stamp.down]) @ np.array([[1, -stamp.turn], [stamp.turn, 1]])
     move = matrix[:2] @ np.array([stamp.x, stamp.y]) + matrix[2]
     high, wide = image.shape
     columns = (grow @ np.array([[0, wide, 0, wide], [0, 0, high, high]]) + move[:, None])[0]
@@ -498,7 +503,7 @@ def nib(radius: int) -> Bytes:
 def boxed(writers: Writers, random: Random) -> tuple[str, Bytes]:
     """The text and the ink, `[HIGH, W]`, of a box of a form, with what reaches in from the boxes beside it."""
     digit = str(random.integers(10))
-    text = (digit, "~", "#", "", number(random, 3))[random.choice(5, p=[0.55, 0.14, 0.14, 0.12, 0.05])]
+    text = (digit, "~", "#", "", str(random.integers(10, 1000)))[random.choice(5, p=[0.55, 0.14, 0.14, 0.12, 0.05])]
     pitch, shift = HIGH * random.uniform(0.65, 0.95), random.normal(0, 0.07, 3)
     ink = np.zeros((HIGH, int(pitch * random.uniform(1.0, 1.35))), np.uint8)
     for place in (-1, 0, 1):

@@ -48,7 +48,8 @@ class OutlierTask(DigitTask):
 
 
 class Composed(Task):
-    """A task whose batches are composed during training, from characters that were drawn beforehand."""
+    """A task whose batches are composed during training, from characters that were drawn beforehand. Muon trains its
+    network."""
 
     source: ClassVar[type[Lines | Scenes]]
     least: ClassVar[tuple[int, str]]
@@ -71,11 +72,19 @@ class Composed(Task):
         if config.batch_size < self.least[0]:
             raise ConfigError(f"--batch-size {config.batch_size}: expected at least {self.least[1]}")
 
+    def optimizer(self, net: torch.nn.Module) -> Optimizer:
+        """The optimizer of the network."""
+        particulars = self.config.particulars
+        return Muon(net, self.config.lr, particulars.betas, particulars.weight_decay)
+
+    def source_of(self, digits: DigitSet, part: Part, seed: int, **more: Any) -> Any:
+        """The source of batches, by one part of the writers."""
+        return self.source(digits, seed, **more)
+
     def prepare(self, progress: bool) -> None:
         """Draw the characters."""
-        self.batches = self.source(
-            self.training, self.config.seed, watched("drawing characters", progress), writers=self.writers
-        )
+        watch = watched("drawing characters", progress)
+        self.batches = self.source_of(self.training, "training", self.config.seed, watch=watch, writers=self.writers)
 
     def steps(self) -> int:
         """Number of batches in an epoch."""
@@ -94,10 +103,10 @@ class Composed(Task):
 
     @cached_property
     def composed(self) -> list[Any]:
-        """Batches of the held-out images, fully disturbed; every training has the same ones."""
+        """Batches of the held-out images, by held-out writers, fully disturbed; every training has the same ones."""
         assert self.held is not None
         count, size, seed = self.held_batches
-        held = self.source(self.held, seed, count=self.held_drawn, writers=self.held_writers)
+        held = self.source_of(self.held, "choices", seed, count=self.held_drawn, writers=self.held_writers)
         return [held.batch(step, size) for step in range(count)]
 
     @torch.no_grad()
@@ -109,16 +118,7 @@ class Composed(Task):
         return said
 
 
-class Orthogonalised(Composed):
-    """A task whose network is trained with Muon."""
-
-    def optimizer(self, net: torch.nn.Module) -> Optimizer:
-        """The optimizer of the network."""
-        particulars = self.config.particulars
-        return Muon(net, self.config.lr, particulars.betas, particulars.weight_decay)
-
-
-class LineTask(Orthogonalised):
+class LineTask(Composed):
     """Lines of writing, with their texts."""
 
     config: LineTraining
@@ -135,22 +135,9 @@ class LineTask(Orthogonalised):
         "on the training lines as they came by{when}: texts {train_text:.2%}",
     )
 
-    def source_of(self, digits: DigitSet, part: Part, **more: Any) -> Lines:
+    def source_of(self, digits: DigitSet, part: Part, seed: int, **more: Any) -> Lines:
         """Lines by one part of the writers."""
-        return Lines(digits, more.pop("seed", self.config.seed), people=self.config.people, part=part, **more)
-
-    def prepare(self, progress: bool) -> None:
-        """Draw the hands."""
-        watch = watched("drawing hands", progress)
-        self.batches = self.source_of(self.training, "training", watch=watch, writers=self.writers)
-
-    @cached_property
-    def composed(self) -> list[LineBatch]:
-        """Batches of the held-out images, by held-out writers."""
-        assert self.held is not None
-        count, size, seed = self.held_batches
-        held = self.source_of(self.held, "choices", seed=seed, count=self.held_drawn, writers=self.held_writers)
-        return [held.batch(step, size) for step in range(count)]
+        return Lines(digits, seed, people=self.config.people, part=part, **more)
 
     @staticmethod
     def outputs(net: LineNet, lines: LineBatch) -> Tensor:
@@ -191,7 +178,7 @@ def texts_read(emissions: Tensor, steps: Tensor) -> list[str]:
     return ["".join(WRITING[place - 1] for place in classes[chosen]) for classes, chosen in zip(path, new, strict=True)]
 
 
-class FinderTask(Orthogonalised):
+class FinderTask(Composed):
     """Scenes, and the characters on them."""
 
     network = FinderNet

@@ -47,7 +47,7 @@ def lines(part: Part, people: Path, count: int, seed: int = 3) -> Iterator[tuple
     """`count` lines of each kind, and three times as many strings: the kind, the text and the picture of each."""
     task = LineTask(LineTraining(people=str(people)), torch.device("cpu"))
     assert task.held is not None
-    writers = task.source_of(task.held, part, seed=seed, count=DRAWN, writers=task.held_writers).writers
+    writers = task.source_of(task.held, part, seed, count=DRAWN, writers=task.held_writers).writers
     random = np.random.default_rng(seed)
 
     def seen(placed: Any, text: str) -> Grey:
