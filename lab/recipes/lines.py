@@ -1,6 +1,6 @@
 """Compose lines of writing: pictures of what people write where numbers stand, made while a network learns to read.
 
-A line is chosen as a text (`text_of`), written by one hand (`written`), put on paper and seen by a camera (`pictured`),
+A line is chosen as a text (`texts`), written by one hand (`written`), put on paper and seen by a camera (`pictured`),
 and then prepared as the reader prepares what it is shown (`line_of`). Nothing of it is removed: borders, rulings,
 neighbours and shadows are there for the network to see. The target of a line is its text in the characters of
 `WRITING`.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -28,6 +28,7 @@ from torch import Tensor
 from lab.recipes.glyphs import Watch
 from lab.recipes.hands import Hand, Part, Points, Random, Strokes, drawn_hand, hands_in, pen_hands
 from lab.recipes.marks import CROSSINGS, FILLERS, mark
+from lab.recipes.texts import number, spelt_out, text_of
 from sumnist.data.mnist import DigitSet
 from sumnist.data.pen_digits import WRITERS
 from sumnist.inference.alphabet import HEIGHT, STEP, WRITING
@@ -42,7 +43,7 @@ EM = 40
 """Height of a printed digit in pixels of its image."""
 REAL_SHARE, BOXED_SHARE, NEIGHBOUR_SHARE = 0.1, 0.12, 0.12
 """Shares of the lines: strings as someone wrote them; boxes of forms; lines with ink of another line at an edge."""
-IMAGES_SHARE, PRINTED_SHARE, DRAWN_SHARE = 0.34, 0.1, 0.16
+IMAGES_SHARE, PRINTED_SHARE, DRAWN_SHARE = 0.34, 0.14, 0.14
 """Shares of the other lines: with MNIST's digits, printed, and in drawn ways; people's strokes write the rest."""
 SLANTED = 0.16
 """How far a 1 is turned beside upright digits, as a standard deviation in radians; it is no slash."""
@@ -63,119 +64,6 @@ class Line:
     def width(self) -> int:
         """The width of the picture in pixels."""
         return int(self.picture.shape[1])
-
-
-# What is written.
-
-
-def number(random: Random, most: int = 8) -> str:
-    """A whole number, some of them round or with repeated digits."""
-    count = 1 + int(min(most - 1, random.geometric(0.35) - 1))
-    digits = random.integers(0, 10, count)
-    if random.random() < 0.15:
-        digits[random.integers(0, count) :] = 0
-    if random.random() < 0.12:
-        digits[:] = digits[0]
-    if count > 1 and digits[0] == 0 and random.random() < 0.8:
-        digits[0] = random.integers(1, 10)
-    return "".join(map(str, digits))
-
-
-def amount(random: Random) -> str:
-    """A number with thousands and decimals, as some country writes it."""
-    thousands, decimal = [(".", ","), (",", "."), ("'", "."), ("", "."), ("", ",")][random.integers(5)]
-    whole = number(random, 7)
-    if thousands and len(whole) > 3:
-        whole = re.sub(r"(?<=\d)(?=(\d{3})+$)", thousands, whole)
-    places = random.choice([0, 1, 2, 2, 3])
-    cents = "" if not places else decimal + "".join(map(str, random.integers(0, 10, places)))
-    return whole + cents
-
-
-def value(random: Random) -> str:
-    """A number or an amount."""
-    return number(random, 4) if random.random() < 0.8 else amount(random)
-
-
-def expression(random: Random) -> str:
-    """A sum, product or quotient, most of them with an equals sign, some with brackets or an answer."""
-    signs = "+-×÷/:"
-    parts = [value(random)]
-    for _ in range(random.choice([1, 1, 1, 1, 2, 2, 3])):
-        parts += [signs[random.choice(6, p=[0.3, 0.25, 0.2, 0.1, 0.05, 0.1])], value(random)]
-    if len(parts) > 3 and random.random() < 0.4:
-        parts[0], parts[2] = "(" + parts[0], parts[2] + ")"
-    ending = random.random()
-    sign = "=" if random.random() < 0.9 else "<>≈"[random.integers(3)]
-    return "".join(parts) + ("" if ending < 0.25 else sign if ending < 0.35 else sign + value(random))
-
-
-def date(random: Random) -> str:
-    """A day, month and year in some order."""
-    width = random.integers(1, 3)
-    day, month = (str(random.integers(1, most)).zfill(width) for most in (32, 13))
-    year = f"{random.choice(['', '', '19', '20'])}{random.integers(0, 100):02d}"
-    sign = "/.-"[random.choice(3, p=[0.5, 0.3, 0.2])]
-    orders = (day, month, year), (day, month), (year, month, day)
-    return sign.join(orders[random.choice(3, p=[0.75, 0.15, 0.1])])
-
-
-def clock(random: Random) -> str:
-    """A time, some with seconds."""
-    parts = [random.integers(0, 24), *random.integers(0, 60, 1 + (random.random() < 0.2))]
-    return ":".join(str(parts[0]) if place == 0 else f"{part:02d}" for place, part in enumerate(parts))
-
-
-def fraction(random: Random) -> str:
-    """A fraction, some with a whole number before it."""
-    whole = f"{random.integers(1, 30)} " if random.random() < 0.15 else ""
-    return f"{whole}{number(random, 3)}/{number(random, 3)}"
-
-
-def telephone(random: Random) -> str:
-    """Groups of digits with dashes, brackets or gaps."""
-    groups = ("".join(map(str, random.integers(0, 10, count))) for count in (3, random.integers(3, 5), 4))
-    forms = "({}) {}-{}", "{}-{}-{}", "{1}-{2}", "{} {} {}", "{}/{}{}"
-    return forms[random.integers(len(forms))].format(*groups)
-
-
-def filled(*forms: str) -> Callable[[Random], str]:
-    """A function that chooses one of some forms, and puts a value in each of its places."""
-    return lambda random: re.sub("_", lambda _: value(random), forms[random.integers(len(forms))])
-
-
-TEXTS: tuple[tuple[float, Callable[[Random], str]], ...] = (
-    (0.13, lambda random: str(random.integers(0, 10))),
-    (0.35, lambda random: number(random, 12)),
-    (0.14, lambda random: "".join(map(str, random.integers(0, 10, random.integers(4, 13))))),
-    (0.09, amount),
-    (0.02, filled("¤_", "_¤")),
-    (0.07, filled("-_", "+_", "¤_", "_¤", "=_", "_.-", "_=", "_-", "_.=", "=_=", "_--", "_/-")),
-    (0.15, expression),
-    (0.045, date),
-    (0.025, clock),
-    (0.04, fraction),
-    (0.025, filled("_%")),
-    (0.025, telephone),
-    (0.05, filled("_ _", "_ _ _", "_ _ _ _")),
-    (0.02, lambda random: f"{random.integers(1, 30)}{').'[random.integers(2)]} {expression(random)}"),
-    (0.03, filled("?", "?", "?", "?", "? ?")),
-    (0.05, filled("? _", "_ ?", "_?", "?_")),
-    (0.04, filled("#", "#", "# _", "_ #")),
-    (0.03, filled("~")),
-    (0.03, filled("")),
-    (0.015, filled("_-_")),
-    (0.02, lambda random: "".join(random.choice([*"0123456789.,'-+×÷/:=%()"], random.integers(1, 10)))),
-)
-"""Kinds of texts, with their relative shares: a digit, a number, digits, an amount, an amount of money, a number with a
-sign, a sum, a date, a time, a fraction, a percentage, a telephone number, several numbers, a numbered sum, words, a
-number beside words, a number that is struck out, a filler, nothing, a range, and any characters."""
-
-
-def text_of(random: Random) -> str:
-    """The text of a line. `?` is a word and `#` a number that is struck out."""
-    shares = np.array([share for share, _ in TEXTS])
-    return TEXTS[random.choice(len(TEXTS), p=shares / shares.sum())][1](random)
 
 
 # How it is written.
@@ -251,17 +139,21 @@ class Style:
     """How a line is written: by which hand, and how evenly and widely, in heights of a digit.
 
     Attributes:
-        printed: How many characters are printed in the `font`; the others are written.
+        answer: The places of the characters that are written if the others are printed in the `font`: an answer behind
+            an equals sign, or any number of a sum, some of them in a box.
+        large: The size of an answer.
         by_images: Whether digits are MNIST's images.
         zeros: The size of zeros behind another digit.
         raised: The size of decimals; those that are smaller are raised.
+        apart: The most room beside signs of arithmetic.
         joins: Whether strokes join zeros that follow each other closely.
     """
 
     hand: Hand
     spare: Hand
     font: dict[str, tuple[Bytes, float]]
-    printed: int
+    answer: range
+    large: float
     by_images: bool
     loose: float
     gap: float
@@ -272,6 +164,7 @@ class Style:
     thousands: float
     zeros: float
     raised: float
+    apart: float
     joins: bool
 
     @classmethod
@@ -280,16 +173,19 @@ class Style:
         source = random.random()
         is_printed = IMAGES_SHARE < source < IMAGES_SHARE + PRINTED_SHARE and "#" not in text
         spare = writers.drawn[random.integers(len(writers.drawn))]
-        answered = "=" in text and random.random() < 0.6  # the sum is printed, and its answer is written
+        numbers = [match.span() for match in re.finditer(r"[\d.,]+", text)] if set(text) & set("=<>≈") else []
+        answered = numbers and random.random() < 0.75
         gaps = random.uniform(-0.18, 0.03), random.uniform(0.02, 0.3), random.uniform(0.3, 1.0)
         return cls(
             spare if source > 1 - DRAWN_SHARE else writers.people[random.integers(len(writers.people))], spare,
             writers.fonts[random.integers(len(writers.fonts))] if is_printed else {},
-            text.rindex("=") + 1 if answered else len(text), source < IMAGES_SHARE, random.uniform(0.3, 1.5),
+            range(*numbers[-1 if random.random() < 0.75 else random.integers(len(numbers))]) if answered else range(0),
+            random.uniform(0.9, 1.5), source < IMAGES_SHARE, random.uniform(0.3, 1.5),
             gaps[random.choice(3, p=[0.3, 0.55, 0.15])], random.uniform(0.01, 0.08), random.uniform(0.01, 0.07),
             random.normal(0, 0.02), random.uniform(0.75, 1.3), random.uniform(0.15, 0.4) * (random.random() < 0.2),
             random.uniform(0.5, 0.85) if random.random() < 0.2 else 1.0,
             random.uniform(0.5, 0.8) if random.random() < 0.15 and re.search(r"[.,]\d\d?\b", text) else 1.0,
+            random.uniform(0.1, 1.3) if random.random() < 0.5 and set(text) & set("+×÷=<>≈") else 0.0,
             not is_printed and random.random() < 0.4,
         )  # fmt: skip
 
@@ -298,6 +194,8 @@ class Style:
         room, following = random.normal(self.gap, 0.04), len(characters) - 1 - place
         if set(characters[place : place + 2]) & set(".,'-:=+×÷"):
             room = max(room, 0.04) + random.uniform(0, 0.15)
+        if set(characters[place : place + 2]) & set("+-×÷=/:<>≈"):
+            room += random.uniform(0, self.apart)
         return room + (self.thousands if characters.isdigit() and following and following % 3 == 0 else 0.0)
 
 
@@ -321,7 +219,8 @@ def written(writers: Writers, text: str, random: Random) -> Placed:
             y -= 1 - style.raised
             size *= style.raised
         turned = SLANTED if character == "1" else 0.06
-        if character in style.font and place < style.printed:
+        size *= style.large if style.font and place in style.answer else 1.0
+        if character in style.font and place not in style.answer:
             image, top = style.font[character]
             width = image.shape[1] / EM
             placed.stamps.append(Stamp(image, x, top, 1 / EM, 1 / EM, 0.0, True))
@@ -349,6 +248,11 @@ def written(writers: Writers, text: str, random: Random) -> Placed:
             placed.strokes.append([np.column_stack([bridge, high]).astype(np.float32)])
         placed.right = x + width
         x += max(width + style.room(characters, place, random), 0.12)
+        if style.font and place == style.answer.stop - 1 and place + 1 < len(characters) and random.random() < 0.5:
+            left, right = placed.right - random.uniform(0.5, 1.0) * size * len(style.answer) - 0.2, placed.right + 0.2
+            top = random.uniform(1.2, 1.6) * size
+            corners = [(left, 0.2), (right, 0.2), (right, -top), (left, -top), (left, 0.2)]
+            placed.strokes.append([np.array(corners, np.float32)])
     if struck:
         placed.strokes.append(struck_through(struck[0], struck[-1], random))
     return placed
@@ -374,20 +278,6 @@ def printed_hands() -> list[dict[str, tuple[Bytes, float]]]:
             glyphs[character] = np.asarray(image), (top - 1) / EM
         hands.append(glyphs)
     return hands
-
-
-def spelt_out(text: str, random: Random) -> tuple[str, str]:
-    """The characters to write, and for each the character of the text that it stands for: a word has letters, a struck
-    number digits."""
-    written, targets = "", ""
-    for character in text:
-        spelt = character
-        if character == "?":
-            spelt = "?" * int(random.integers(1 if random.random() < 0.2 else 2, 9))
-        elif character == "#":
-            spelt = number(random, 6)
-        written, targets = written + spelt, targets + character * len(spelt)
-    return written, targets
 
 
 def struck_through(left: float, right: float, random: Random) -> Strokes:
@@ -450,15 +340,16 @@ def drawn(placed: Placed, text: str, random: Random) -> Bytes:
     canvas = np.zeros((HIGH, wide), np.uint8)
     matrix = np.array([[em * spread, -slant * em], [0, em], [start, base]], np.float32)
     pen = em * (0.03 + 0.17 * random.beta(1.8, 3))
+    light = int(random.uniform(70, 256)) if is_print else 255  # answers by pencil beside print
     for stamp in placed.stamps:
         stamped(canvas, stamp, matrix, pen, random)
     for strokes in placed.strokes:
         width = max(1, round(pen * random.uniform(0.9, 1.1)))
         lines = [np.rint((stroke @ matrix[:2].T + matrix[2]) * 16).astype(np.int32) for stroke in strokes]
-        cv2.polylines(canvas, lines, False, 255, width, cv2.LINE_8, 4)
+        cv2.polylines(canvas, lines, False, light, width, cv2.LINE_8, 4)
         for line in lines:
             if len(line) < 3 and np.ptp(line, 0).max() < 16 * width:  # a dot
-                cv2.circle(canvas, tuple(map(int, line[0])), 16 * max(1, round(width * 0.55)), 255, -1, cv2.LINE_8, 4)
+                cv2.circle(canvas, tuple(map(int, line[0])), 16 * max(1, round(width * 0.55)), light, -1, cv2.LINE_8, 4)
     return warped(canvas, random) if random.random() < 0.3 else canvas
 
 

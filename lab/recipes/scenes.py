@@ -27,6 +27,7 @@ from torch.nn import functional
 
 from lab.recipes import glyphs, papers
 from lab.recipes.glyphs import Watch
+from lab.recipes.hands import lined
 from lab.recipes.pens import (
     BANK_KINDS,
     CURRENCY,
@@ -42,6 +43,7 @@ from lab.recipes.pens import (
     signs,
     stroked,
 )  # fmt: skip
+from lab.recipes.texts import clock, date, expression, filled, fraction, number, value
 from sumnist.data import pen_digits
 from sumnist.data.augment import Draw
 from sumnist.data.mnist import DigitSet
@@ -132,80 +134,35 @@ def bank_of(digits: DigitSet, drawn: int, seed: int, watch: Watch, writers: Coll
 # Texts.
 
 
-def number_text(random: Random, long: bool = False) -> str:
-    """A number as people write it, without a sign."""
-    shares = [0.04, 0.08, 0.2, 0.22, 0.22, 0.14, 0.06, 0.04] if long else [0.2, 0.24, 0.2, 0.14, 0.1, 0.06, 0.04, 0.02]
-    count = int(random.choice([1, 2, 3, 4, 5, 6, 7, 8], p=shares))
-    digits = "".join(map(str, random.integers(0, 10, count).tolist()))
-    style = random.random()
-    if style < 0.12 and count > 1:
-        at = int(random.integers(1, count))
-        return digits[:at] + str(random.choice(list(".,"))) + digits[at:]
-    if style < 0.2 and count > 3:
-        mark = str(random.choice(list(".,' ")))
-        whole = digits[: count % 3] + "".join(mark + digits[i : i + 3] for i in range(count % 3, count, 3))
-        return whole.lstrip(mark)
-    return digits
-
-
-def small(random: Random, most: int, wide: int = 1) -> str:
-    """A whole number from 0 to `most`, of at least `wide` digits."""
-    return f"{int(random.integers(0, most + 1)):0{wide}}"
-
-
 EXPRESSIONS: Sequence[Callable[[Random], str]] = (
-    lambda r: "-" + number_text(r),
-    lambda r: "-" + number_text(r),
-    lambda r: number_text(r) + str(r.choice(list("-.=/")) if r.random() < 0.7 else ".-"),
-    lambda r: number_text(r, True) + str(r.choice(list("-.=,"))),
-    lambda r: "+" + number_text(r),
-    lambda r: "¤" + number_text(r),
-    lambda r: number_text(r) + "¤",
-    lambda r: number_text(r) + "%",
-    lambda r: small(r, 31) + "/" + small(r, 12) + ("/" + small(r, 99, 2) if r.random() < 0.5 else ""),
-    lambda r: small(r, 31) + "." + small(r, 12) + "." + (small(r, 99, 2) if r.random() < 0.5 else ""),
-    lambda r: small(r, 2030, 4) + "-" + small(r, 12, 2) + "-" + small(r, 31, 2),
-    lambda r: small(r, 9) + "/" + small(r, 9),
-    lambda r: small(r, 23, 1 + int(r.random() < 0.5)) + ":" + small(r, 59, 2),
-    lambda r: small(r, 99) + str(r.choice(list("+-×/"))) + small(r, 99) + ("=" if r.random() < 0.5 else ""),
-    lambda r: small(r, 99) + str(r.choice(list("+-×"))) + small(r, 99) + "=" + small(r, 999),
-    lambda r: "=" + number_text(r),
-    lambda r: small(r, 99) + "-" + small(r, 99),
-)
-"""Ways in which digits and signs stand together, such as dates, times and amounts."""
+    filled("-_"), filled("_-", "_.", "_=", "_/", "_.-"), filled("+_", "=_"), filled("¤_", "_¤", "_%"), filled("_-_"),
+    date, clock, fraction, expression,
+)  # fmt: skip
+"""Ways in which digits and signs stand together."""
+
+
+def any_text(random: Random) -> tuple[str, bool]:
+    """A random text with a number in it, and whether it is struck out."""
+    text = value(random)
+    if random.random() < EXPRESSION_SHARE:
+        text = EXPRESSIONS[int(random.integers(len(EXPRESSIONS)))](random)
+    known = "".join(character for character in text if character in CHARACTERS + " ")
+    return known, random.random() < STRUCK_SHARE
 
 
 def word_text(random: Random) -> str:
     """A word: letters, written as ?, sometimes with digits."""
     letters = "?" * int(random.integers(1, 9))
     if random.random() < 0.12:
-        digits = small(random, 999)
+        digits = number(random, 3)
         return letters[:3] + digits if random.random() < 0.5 else digits + letters[:2]
     return letters
 
 
 # Handwriting and print.
 
-SIGN_PATHS: dict[str, list[list[tuple[float, float]]]] = {
-    "-": [[(-0.22, -0.42), (0.22, -0.44)]],
-    "+": [[(-0.25, -0.42), (0.25, -0.44)], [(0, -0.68), (0, -0.16)]],
-    "=": [[(-0.25, -0.55), (0.25, -0.56)], [(-0.25, -0.3), (0.25, -0.32)]],
-    "×": [[(-0.2, -0.62), (0.2, -0.22)], [(0.2, -0.62), (-0.2, -0.22)]],
-    "/": [[(-0.18, 0.1), (0.2, -1.05)]],
-    ".": [[(-0.02, -0.03), (0.02, -0.02)]],
-    ":": [[(0, -0.1), (0.02, -0.1)], [(0.02, -0.55), (0, -0.55)]],
-    ",": [[(0.03, -0.06), (-0.06, 0.16)]],
-    "'": [[(0.03, -1.0), (-0.02, -0.8)]],
-    "%": [
-        [(-0.3, 0.0), (0.3, -1.0)],
-        [(-0.25 + 0.13 * math.cos(t), -0.78 + 0.17 * math.sin(t)) for t in np.linspace(0, 6.5, 9)],
-        [(0.25 + 0.13 * math.cos(t), -0.2 + 0.17 * math.sin(t)) for t in np.linspace(0, 6.5, 9)],
-    ],
-}
-"""Strokes of the signs. Points are relative to the height of a digit and to the middle of the sign's room on the line;
-y points down."""
-SIGN_ROOM = {"-": 0.5, "+": 0.6, "=": 0.6, "×": 0.5, "/": 0.4, ".": 0.14, ":": 0.16, ",": 0.16, "'": 0.14, "%": 0.85}
-"""Room that a sign takes on the line, relative to the height of a digit."""
+SIGNS = "-.,'/+×=%:"
+"""Signs that are drawn as strokes, each time with other proportions."""
 
 
 @dataclass(frozen=True)
@@ -292,6 +249,7 @@ class Sketch:
 
     def __init__(self, bank: Bank, random: Random, size: tuple[int, int]) -> None:
         self.bank, self.random, (self.high, self.wide) = bank, random, size
+        self.signs = lined(random)
         self.turn(0, 0.0)
         self.pieces: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = [], []
         self.strokes: tuple[list[tuple[float, ...]], list[tuple[float, ...]]] = [], []
@@ -373,8 +331,9 @@ class Sketch:
         for character in text:
             if character == " ":
                 parts.append((" ", -1, 0.0, 0.0, hand.em * random.uniform(0.25, 0.5)))
-            elif character in SIGN_PATHS:
-                parts.append((character, -1, 0.0, 0.0, hand.em * SIGN_ROOM[character] * random.uniform(0.8, 1.3)))
+            elif character in SIGNS:
+                room = float(np.concatenate(self.signs[character][0])[:, 0].max()) + 0.1
+                parts.append((character, -1, 0.0, 0.0, hand.em * room * random.uniform(0.8, 1.3)))
                 if apart and character in ".,-":  # more room after the sign, as many people leave
                     parts.append((" ", -1, 0.0, 0.0, hand.em * random.uniform(0.1, 0.6)))
             else:
@@ -408,7 +367,7 @@ class Sketch:
             kind = CHARACTERS.index(character)
             up = em / 2
             if place < 0:
-                self.sign(character, middle, base, broad / SIGN_ROOM[character], hand, number)
+                self.sign(character, middle, base, broad, hand, number)
             else:
                 tall = high * float(self.bank.bottom[place] - self.bank.top[place])
                 down = base - tall / 2
@@ -427,18 +386,19 @@ class Sketch:
             self.strike(start, end, v + climb * (end - start) / 2, hand)
         return start, v - em, end, v + 0.2 * em
 
-    def sign(self, character: str, u: float, v: float, em: float, hand: Hand, number: bool) -> None:
-        """Write a sign in the middle of its room."""
-        random = self.random
+    def sign(self, character: str, u: float, v: float, wide: float, hand: Hand, number: bool) -> None:
+        """Write a sign in the middle of its room, which is `wide`."""
+        random, strokes = self.random, self.signs[character][0]
         shake = 0.0 if hand.source == "print" else 0.03
         pen = hand.em * (0.1 if hand.source == "print" else hand.pen)
         pen *= random.uniform(1, 1.5) if character in ".:" else 1
-        raised = random.uniform(0.3, 0.45) * hand.em if character == "." and random.random() < 0.1 else 0.0
+        raised = random.uniform(0.3, 0.45) if character == "." and random.random() < 0.1 else 0.0
         slant = hand.slant * (character not in "-=+×")
-        for points in SIGN_PATHS[character]:
-            across = [u + em * (a - slant * b + random.normal(0, shake)) for a, b in points]
-            down = [v - raised + hand.em * (b + random.normal(0, shake)) for _, b in points]
-            self.path([*zip(across, down, strict=True)], pen, hand.light, number)
+        right = float(np.concatenate(strokes)[:, 0].max())
+        for stroke in strokes:
+            x, y = stroke.T + random.normal(0, shake, (2, len(stroke)))
+            across = u + wide * (x - slant * y - right / 2) / (right + 0.1)
+            self.path([*zip(across, v + hand.em * (y - raised), strict=True)], pen, hand.light, number)
 
     def strike(self, left: float, right: float, base: float, hand: Hand) -> None:
         """Cross a line out by one stroke, several, or a zigzag."""
@@ -539,14 +499,6 @@ class Sketch:
 # Scenes.
 
 
-def any_text(random: Random) -> tuple[str, bool]:
-    """A random text with a number in it, and whether it is struck out."""
-    text = number_text(random)
-    if random.random() < EXPRESSION_SHARE:
-        text = EXPRESSIONS[int(random.integers(len(EXPRESSIONS)))](random)
-    return text, random.random() < STRUCK_SHARE
-
-
 def tilt_of(random: Random) -> float:
     """How far the direction of a line differs from its page's, in radians."""
     if random.random() >= TILTED_SHARE:
@@ -585,7 +537,7 @@ def alone(sketch: Sketch) -> None:
     if hand.em > 0.4 * sketch.wide:
         text = text[: int(random.integers(1, 3))]
     if sketch.wide > 1.4 * sketch.high and random.random() < 0.6 and text.isdigit():
-        text = number_text(random, True)
+        text = number(random, 8)
     parts, width = sketch.measured(text, hand)
     if width > sketch.wide * 0.96:
         hand = replace(hand, em=max(EMS[0], hand.em * sketch.wide * 0.9 / width))
@@ -699,7 +651,7 @@ def table(sketch: Sketch) -> None:
             if random.random() > filled:
                 continue
             u = first_u + column * wide
-            text = small(random, 10 ** int(random.integers(1, digits + 1)) - 1)
+            text = number(random, digits)
             struck = False
             if random.random() < 0.12:
                 text, struck = any_text(random)
@@ -908,7 +860,7 @@ def targets(characters: Floats, clear: Floats) -> tuple[Tensor, Tensor]:
     shape = size, high // CELL, wide // CELL
     heat, owner = np.zeros(shape, np.float32), np.full(shape, -1, np.int64)
     best = np.zeros_like(heat)
-    for number, (scene, x, y, em, *_) in enumerate(characters.tolist()):
+    for place, (scene, x, y, em, *_) in enumerate(characters.tolist()):
         if not (0 <= x < wide and 0 <= y < high) or clear[int(scene), int(y), int(x)] < 0.5:
             continue
         spread = min(max(NEAR * em / CELL, 0.6), MOST_NEAR)
@@ -921,7 +873,7 @@ def targets(characters: Floats, clear: Floats) -> tuple[Tensor, Tensor]:
         ).astype(np.float32)  # fmt: skip
         at = int(scene), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
         closer = (near > best[at]) & (near > 0.5)
-        owner[at][closer], best[at][closer] = number, near[closer]
+        owner[at][closer], best[at][closer] = place, near[closer]
         np.maximum(heat[at], near, out=heat[at])
     return torch.from_numpy(heat), torch.from_numpy(owner)
 
@@ -992,14 +944,14 @@ def bounded(image: Tensor, draw: Draw) -> Tensor:
     chosen, count = papers.some(draw, PLANE_SHARE)
     clear = torch.ones_like(image)
     x, y = papers.places(image)
-    for number in range(PLANES[1]):
+    for plane in range(PLANES[1]):
         side = torch.randint(0, 4, (count,), generator=draw.generator)[:, None, None]
         angle = side * (math.pi / 2) + 0.05 * torch.randn(count, 1, 1, generator=draw.generator)
         x_off, y_off = x - image.shape[2] / 2, y - image.shape[1] / 2
         away = draw.between(0.55, 1.0, count) * torch.where(side % 2 == 0, image.shape[2] / 2, image.shape[1] / 2)
         across = x_off * angle.cos() + y_off * angle.sin() - away
         soft = draw.between(0.3, 3, count)
-        there = (across / soft).sigmoid() * (draw.between(0, 1, count) < 0.8 / (number + 1))
+        there = (across / soft).sigmoid() * (draw.between(0, 1, count) < 0.8 / (plane + 1))
         level = draw.between(0, 1, count).sqrt()
         grain = papers.noise(count, image, 6, draw) * draw.between(0, 0.4, count) * level
         image[chosen] = image[chosen].lerp((level - grain).clamp(0, 1), there)

@@ -16,9 +16,9 @@ import torch
 
 from lab.recipes import lines as composer
 from lab.recipes.hands import Part, Random
-from lab.recipes.lines import filled
 from lab.recipes.settings import LineTraining
 from lab.recipes.tasks import LineTask
+from lab.recipes.texts import amount, clock, date, filled, fraction, number, telephone
 from sumnist.inference.ctc import without_separators
 from sumnist.inference.meaning import NUMBER, meaning
 from sumnist.inference.reader import Reader
@@ -26,10 +26,10 @@ from sumnist.inference.text import read_line
 from sumnist.pictures.decode import Grey, Intensities
 
 KINDS: dict[str, Callable[[Random], str]] = {
-    "number": composer.number, "amount": composer.amount, "minus": filled("-_"), "currency": filled("¤_", "_¤"),
+    "number": number, "amount": amount, "minus": filled("-_"), "currency": filled("¤_", "_¤"),
     "equals": filled("=_", "_="), "sum": filled("_+_"), "difference": filled("_-_"), "product": filled("_×_"),
-    "quotient": filled("_÷_", "_:_"), "equation": filled("_+_=_", "_-_=_", "_×_=_"), "fraction": composer.fraction,
-    "date": composer.date, "time": composer.clock, "percentage": filled("_%"), "telephone": composer.telephone,
+    "quotient": filled("_÷_", "_:_"), "equation": filled("_+_=_", "_-_=_", "_×_=_"), "fraction": fraction,
+    "date": date, "time": clock, "percentage": filled("_%"), "telephone": telephone,
     "several": filled("_ _"), "numbered": filled("_) _+_"),
     "bracket": filled("(_)", "_(_)"), "word": filled("?", "? ?"), "word beside": filled("? _", "_ ?"),
     "letter beside": filled("?_", "_?"), "struck out": filled("#"), "struck beside": filled("# _", "_ #"),

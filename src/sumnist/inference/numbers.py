@@ -477,7 +477,7 @@ class NumberReader:
         (left, top), (right, bottom) = np.floor(corners.min(0)).astype(int), np.ceil(corners.max(0)).astype(int)
         box = int(max(top, 0)), int(bottom), int(max(left, 0)), int(right)
         how = "dark ink, found" if piece.dark else "light ink, found"
-        whole = [line] if line is not None and covers(box, line.box) else []
+        whole = [line] if line is not None and box[1] - box[0] >= COVERED * (line.box[1] - line.box[0]) else []
         weight = CUT_OUT if whole else 1.0
         proposals = [LineProposal(piece.image, how, weight, box), *whole]
         opinion = opinion_of(self.recognizer, proposals, digits, decimal, max(count, SEARCHED))
@@ -744,11 +744,6 @@ def is_one_line(image: Grey) -> bool:
     """Whether the ink on the picture of a line has no gap across it, above or below which another line may stand."""
     rows = np.flatnonzero((image >= LINES.empty).any(1))
     return bool(len(rows) and np.diff(rows).max(initial=0) <= LINE_GAP * (rows[-1] + 1 - rows[0]))
-
-
-def covers(box: Box, whole: Box) -> bool:
-    """Whether a box takes at least half the height of another one."""
-    return box[1] - box[0] >= COVERED * (whole[1] - whole[0])
 
 
 def inked(found: Sequence[Found], sight: Sight) -> Iterator[tuple[Found, Cut]]:

@@ -1,7 +1,8 @@
 """Reads what is written on a line: its text of digits and signs, and what the text is, such as a number or a date.
 
 The whole picture is taken for the line, unless another line may stand above or below, or no text is more probable than
-all others together. Then the finder is asked where the largest line is, and the surer of the two answers counts.
+all others together. Then the finder is asked where the largest line is. If this line spans the ink, the surer of the
+two answers counts.
 """
 
 from __future__ import annotations
@@ -27,8 +28,9 @@ from sumnist.inference.numbers import (
 from sumnist.pictures.decode import Intensities
 from sumnist.pictures.proposals import Box, LineProposal, line_of
 
-EVEN = 0.5
-"""A text that is more probable than this needs no other look."""
+EVEN, SPAN = 0.5, 0.8
+"""`EVEN`: a text that is more probable than this needs no other look. `SPAN`: the least width of a line that the finder
+sees, as a share of the width of all ink; a narrower one is only a part of the text."""
 FORMAT = 1
 """The version of the format of `TextReading.as_dict`."""
 
@@ -101,7 +103,8 @@ def read_line(read: NumberReader, picture: Intensities, ink: InkColour = "auto")
             corners = sight.placed(one)[0] * picture.reduction
             (left, top), (right, bottom) = corners.min(0).clip(0).astype(int), corners.max(0).astype(int)
             other = LineProposal(cut(sight, one).image, "found", 1.0, (int(top), int(bottom), int(left), int(right)))
-            best = max(best, look(read, other), key=surest)
+            if right - left >= SPAN * (line.box[3] - line.box[2]):
+                best = max(best, look(read, other), key=surest)
     return reading(best, read.recognizer.least_confidence)
 
 
