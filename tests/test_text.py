@@ -37,6 +37,15 @@ def test_a_fraction_is_read_as_a_fraction_and_not_taken_for_a_number() -> None:
     assert 0 <= left < 140 < 230 < right <= 368
 
 
+def test_a_number_is_not_the_text_of_a_sum_with_much_room_beside_its_sign() -> None:
+    sum_ = Image.fromarray(line_of("56", gap=100)).resize((304, 104))
+    ImageDraw.Draw(sum_).line((134, 52, 170, 52), fill=30, width=7)
+    ImageDraw.Draw(sum_).line((152, 34, 152, 70), fill=30, width=7)
+    reading = Reader().read_text(sum_)
+    assert (reading.text[0], reading.text[-1]) == ("5", "6")
+    assert reading.kind != NUMBER
+
+
 def test_texts_with_the_same_meaning_are_one_candidate_with_the_sum_of_their_probabilities() -> None:
     said = saying(("12.50", 0.5), ("12,50", 0.3), ("12/50", 0.2))
     reading = read_line(NumberReader(Saying(said), Finding()), inked())

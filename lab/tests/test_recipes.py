@@ -19,7 +19,7 @@ from torch.nn import functional
 import lab.__main__ as program
 from ctc_oracle import log_prob
 from lab.recipes import calibrate as fitting
-from lab.recipes import lines
+from lab.recipes import lines, texts
 from lab.recipes import tasks as recipes
 from lab.recipes.lines import LineBatch
 from lab.recipes.muon import Muon, orthogonal
@@ -135,7 +135,7 @@ def test_the_best_path_is_read_without_repetitions_and_blanks_and_no_step_beyond
 
 
 def test_two_hundred_steps_on_single_digits_teach_something(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines, "TEXTS", (*lines.TEXTS[:1], (0.02, lambda random: "")))
+    monkeypatch.setattr(texts, "TEXTS", (*texts.TEXTS[:1], (0.02, lambda random: "")))
     monkeypatch.setattr(LineTask, "held_batches", (2, 64, 1))
     small = LineTraining(epochs=1, strips=12_800, batch_size=64, lr=1e-2, ema=0.9, threads=1)
     row = train(small, tmp_path, progress=False, task=LineTask).metrics[-1]
