@@ -300,7 +300,20 @@ def labelled(reader: Numbers, name: str, folder: Path, labels: list[Label]) -> R
         unknown = {"in_candidates": None, "nll": None}
         answers = [(label, answer._replace(right=finding.digits_of(answer.text or "") == finding.digits_of(label.text)))
                    for label, answer in answers]  # fmt: skip
-    return labelled_figures.number_result(name, [answer for _, answer in answers]) | unknown
+    misses = Counter(miss_of(label.text, answer.text or "") for label, answer in answers if not answer.right)
+    causes = [{"cause": cause, "count": count} for cause, count in misses.most_common()]
+    return labelled_figures.number_result(name, [answer for _, answer in answers]) | unknown | {"misses": causes}
+
+
+def miss_of(text: str, read: str) -> str:
+    """Name the cause of a miss: how the digits that were read differ from those that are written."""
+    text, read = finding.digits_of(text), finding.digits_of(read)
+    if not read:
+        return "nothing read"
+    if len(read) != len(text):
+        return "digits lost" if len(read) < len(text) else "digits added"
+    pairs = [f"{one} for {other}" for one, other in zip(read, text, strict=True) if one != other]
+    return pairs[0] if len(pairs) == 1 else "several digits" if pairs else "decimals"
 
 
 # Simulated filled forms. The digits on them are MNIST's test images and, with FOLDER, the scans in its folders 0 to 9.

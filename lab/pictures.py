@@ -2,6 +2,7 @@
 
     python -m lab pictures page      docs/images/page.png and page.webp
     python -m lab pictures steps     docs/images/steps.png
+    python -m lab pictures lines     docs/images/lines.png
     python -m lab pictures sheets    docs/images/sheet-photograph.jpg, sheet-review.jpg, and the row of the class
     python -m lab pictures tables    docs/images/table-photograph.jpg, table-review.jpg
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,16 +22,20 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from matplotlib import pyplot
 from PIL import Image
 from playwright.sync_api import Page, expect
 
 from lab.evidence import RESULTS, ROOT, with_envelope
-from lab.suites import pages, tables
+from lab.suites import pages, tables, writing
 from lab.suites.digits import font_digits, ink_of
 from lab.suites.photographs import photograph as photograph_of
 from lab.suites.sheets import Ink, Sheets, filled, photographed
 from page_driver import chromium, points_of, served, until
 from sumnist import cli
+from sumnist.inference.reader import Reader
+from sumnist.inference.text import read_line
+from sumnist.pictures.decode import Intensities
 from sumnist.sheets.layout import Layout
 
 IMAGES = ROOT / "docs/images"
@@ -140,6 +146,27 @@ def steps() -> None:
         picture = Path(folder) / "seven.jpg"
         picture.write_bytes(photograph_of(ink_of(ink), 0, SCENE))
         cli.main(["predict", str(picture), "--number", "5", "--show", str(IMAGES / "steps.png")])
+
+
+# Lines of writing, each with what it is read as.
+
+LINES, ACROSS = 60, 4
+"""How many lines there are, and how many in a row."""
+
+
+def lines() -> None:
+    """Draw lines of every kind by hands whom no training met, with what each is read as, in red where that is wrong."""
+    read = Reader().numbers.reader()
+    figure, places = pyplot.subplots(LINES // ACROSS, ACROSS, figsize=(13, 17), layout="constrained")
+    shown = [*writing.lines("report", "", 3)]
+    for place, (_, text, grey) in zip(places.flat, random.Random(0).sample(shown, LINES), strict=True):
+        said = read_line(read, Intensities(grey))
+        right = said.text.replace(" ", "") == text.replace(" ", "")
+        place.imshow(grey, cmap="gray", vmin=0, vmax=1)
+        title = f"{said.text.strip()}{'' if right else f' for {text}'}  ({said.kind}, {said.confidence:.0%})"
+        place.set_title(title, color="black" if right else "firebrick", fontsize=9)
+        place.axis("off")
+    figure.savefig(IMAGES / "lines.png", dpi=75)
 
 
 # A class: a filled cover, photographed, the page of its review, and the summary.
@@ -275,7 +302,7 @@ def table_pictures() -> None:
 # The program.
 
 TASKS: dict[str, Callable[[], None]] = {
-    "page": page_pictures, "steps": steps, "sheets": sheet_pictures, "tables": table_pictures,
+    "lines": lines, "page": page_pictures, "steps": steps, "sheets": sheet_pictures, "tables": table_pictures,
 }  # fmt: skip
 
 

@@ -18,7 +18,7 @@ from sumnist.training.calibrate import coolest
 
 IS_NUMBER = 0.5
 """A line is named for what else it is if a number is less probable than this."""
-RIGHT = 0.999
+RIGHT = 0.995
 """Share of the accepted readings of composed lines that must be right. On real ink, which is stranger, fewer accepted
 readings are right. (We chose the share on real lines of the development half.)"""
 FEWEST = 50

@@ -20,7 +20,10 @@ from copy import deepcopy
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+import onnx
 import torch
+from onnx import numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -133,6 +136,41 @@ class LineNet(Saved):
             outputs=(numbers.EMISSIONS, FEATURES), axes=("batch", "step"), compared=(numbers.EMISSIONS,),
             tolerance=1e-3,
         )  # fmt: skip
+
+
+@torch.no_grad()
+def begun(content: bytes, lines: LineBatch) -> LineNet:
+    """A network with the weights in an ONNX file of 8 bits, to be trained on. Its batch normalisations, which a file
+    contains only in part, get the statistics of `lines`; in evaluation it answers as the file does."""
+    graph = onnx.load_from_string(content).graph
+    values = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in values:
+            whole, scale, zero = (values[name].astype(np.float32) for name in node.input)
+            shape = (-1, *(1,) * (whole.ndim - 1))
+            name = node.output[0].removesuffix("_DequantizeLinear_Output")
+            values[name] = (whole - zero.reshape(shape)) * scale.reshape(shape)
+    net = LineNet().eval()
+    for name, weight in net.state_dict().items():
+        key = f"net.{name}"
+        value = values.get(key, values.get(key.replace(".1.bias", ".0.bias")))  # where the convolution absorbed it
+        if value is not None:
+            weight.copy_(torch.tensor(value))
+
+    def settle(norm: Any, given: tuple[Tensor]) -> None:
+        variance, mean = torch.var_mean(given[0], (0, 2, 3))
+        scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+        norm.bias += scale * (mean - norm.running_mean)
+        norm.weight.copy_(scale * (variance + norm.eps).sqrt())
+        norm.running_mean.copy_(mean)
+        norm.running_var.copy_(variance)
+
+    hooks = [part.register_forward_pre_hook(settle) for part in net.modules() if isinstance(part, nn.BatchNorm2d)]
+    net(lines.image, lines.widths)
+    for hook in hooks:
+        hook.remove()
+    net.calibration.set()
+    return net
 
 
 def cleared(features: Tensor, width: Tensor | None, pixels: int) -> Tensor:

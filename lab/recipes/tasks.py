@@ -125,7 +125,7 @@ class LineTask(Composed):
     network = LineNet
     source = Lines
     least = 1, "a line"
-    held_batches, held_drawn = (16, 64, 0x4E1D), 200
+    held_batches, held_drawn = (64, 64, 0x4E1D), 200
     least_intensity = 1.0  # a network that last saw plain paper reads real paper worse
     figures = "loss", "train_text"
     counted = "lines"

@@ -1,4 +1,4 @@
-"""Records: scripts that show one figure each, and the settings of the plans whose rows the pages quote.
+"""The settings of the plans whose rows the pages quote.
 
 `plans.json` has the settings of all plans as they were at the commit that it names; some need what the package had only
 up to that commit.

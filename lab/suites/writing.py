@@ -43,7 +43,7 @@ STRENGTH, MARGIN, DRAWN = 0.3, 30, 100
 `DRAWN`: how many hands are drawn."""
 
 
-def lines(part: Part, people: Path, count: int, seed: int = 3) -> Iterator[tuple[str, str, Grey]]:
+def lines(part: Part, people: str | Path, count: int, seed: int = 3) -> Iterator[tuple[str, str, Grey]]:
     """`count` lines of each kind, and three times as many strings: the kind, the text and the picture of each."""
     task = LineTask(LineTraining(people=str(people)), torch.device("cpu"))
     assert task.held is not None
@@ -56,7 +56,7 @@ def lines(part: Part, people: Path, count: int, seed: int = 3) -> Iterator[tuple
     for kind, choose in KINDS.items():
         for text in (choose(random) for _ in range(count)):
             yield kind, text, seen(composer.written(writers, text, random), text)
-    for found in (composer.real_string(writers, random) for _ in range(3 * count)):
+    for found in (composer.real_string(writers, random) for _ in range(3 * count if writers.with_strings else 0)):
         if found is not None:
             yield STRINGS[found[0].isdigit()], found[0], seen(found[1], found[0])
 

@@ -126,6 +126,9 @@ def test_a_row_says_what_was_measured_with_what(run: Run, fake: Twelve, strips: 
     (odd,) = run(*words)
     assert fake.seen == [f"00{place}.png" for place in (1, 3, 5, 7)]
     assert (odd["half"], odd["pictures"], odd["accuracy"]) == ("reported", 4, 0.0)
+    assert odd["misses"] == [{"cause": "2 for 3", "count": 4}]
+    causes = [measure.miss_of("12", read) for read in ("", "1", "121", "21", "1.2")]
+    assert causes == ["nothing read", "digits lost", "digits added", "several digits", "decimals"]
     _, one = run(*words, "--half", "development")
     assert fake.seen[4:] == [f"00{place}.png" for place in (0, 2, 4, 6)]
     assert (one["half"], one["pictures"], one["accuracy"]) == ("development", 4, 1.0)

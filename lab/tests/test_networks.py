@@ -16,10 +16,12 @@ from torch import nn
 from lab import __main__ as lab
 from lab.recipes import export, lines
 from lab.recipes.export import TRIALS
-from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, FinderNet, LineNet
-from lab.recipes.tasks import TASKS, FinderTask, LineTask
+from lab.recipes.networks import CHANNELS, CLASSES, FIELDS, FinderNet, LineNet, begun
+from lab.recipes.tasks import TASKS, FinderTask, LineTask, texts_read
+from sumnist.data.mnist import load_mnist
 from sumnist.errors import ImageError, RunError
-from sumnist.inference.alphabet import CHARACTERS
+from sumnist.files import NUMBERS
+from sumnist.inference.alphabet import CHARACTERS, STEP
 from sumnist.inference.finder import Finder
 from sumnist.inference.onnx import OnnxFile
 from sumnist.model.checkpoint import save_config, save_network
@@ -172,3 +174,14 @@ def test_a_run_is_exported_in_half_precision_and_in_8_bits(
         strip = {"strip": np.full((1, 1, 32, 77), 0.3, np.float32)}
         exact, rounded = (np.exp(one.run(["emissions"], strip)[0]) for one in (file, small))
         assert np.allclose(exact, rounded, atol=0.1)
+
+
+def test_a_network_that_is_begun_from_a_file_reads_as_the_file_does() -> None:
+    made = lines.Lines(load_mnist("test").part(np.arange(200)), 0, count=20)
+    net = begun(NUMBERS.read_bytes(), made.batch(0, 32))
+    batch = made.batch(1, 16)
+    with torch.no_grad():
+        said = texts_read(net(batch.image, batch.widths), batch.widths // STEP)
+    alike = [one == other for one, other in zip(said, batch.texts(), strict=True)]
+    assert abs(np.mean(alike) - export.right_of(NUMBERS, [batch])) < 0.2
+    assert np.mean(alike) > 0.5

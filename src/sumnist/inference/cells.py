@@ -21,7 +21,7 @@ from sumnist.inference.numbers import StripRecognizer, strip_of
 LEAST_WIDTH = round((8 + 2 * CELL_MARGIN) * CELL_SCALE)
 """Width of a box in pixels. A wider cell is a strip; a narrower one is an error."""
 PRIORS = (
-    np.array([0.0568] * 10 + [0.032, 0.12, 0.14, 0.14]),
+    np.array([0.055] * 10 + [0.05, 0.12, 0.14, 0.14]),
     np.array([0.017] * 10 + [0.77, 0.02, 0.02, 0.02]),
 )
 """Shares of the classes among the boxes that the network learned from, and among the strips."""

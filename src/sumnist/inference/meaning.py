@@ -7,6 +7,7 @@ currency, `?` other writing, `#` a number that is struck out, `~` a filler such 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 NUMBER, BLANK, STRUCK, FILLER, NOT_A_NUMBER = "number", "blank", "struck out", "a filler", "not a number"
 WRITING, SEVERAL, EXPRESSION = "other writing beside it", "several numbers", "an expression"
@@ -36,6 +37,7 @@ MINUS = r"[=¤ ]*-[=¤ ]*[\d.,' ]*\d[=.,¤ ]*"
 """A number below zero. With a dash behind it, too, both dashes are fillers."""
 
 
+@lru_cache(1 << 14)  # the readings of a page share most texts
 def meaning(text: str) -> str:
     """What a text is: `NUMBER` if it is one number alone, else one of the other kinds. Numbers that are struck out, and
     fillers, do not count beside a number."""
