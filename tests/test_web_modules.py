@@ -384,7 +384,7 @@ def found_on() -> list[Grey]:
     """Pictures with several numbers: upright, turned, light on dark, and so small and so large that they are seen at
     other sizes; and some with none."""
     upright, random = page(), np.random.default_rng(4)
-    turned = [upright.rotate(angle, expand=True, fillcolor=255) for angle in (17, -33, 90, 180)]
+    turned = [upright.rotate(angle, expand=True, fillcolor=255) for angle in (17, -33, 90, 179)]
     small, large = (upright.resize((round(share * 640), round(share * 420))) for share in (0.13, 3.3))
     far = Image.new("L", (2600, 1800), 235)
     for left, top in ((300, 200), (1800, 1400)):

@@ -459,7 +459,7 @@ class Transform:
 
     negligible: float = -42.0
     """The logarithm of what is rounded away beside one."""
-    likely: float = 1e-5
+    likely: float = 1e-4
     """The least probability, among tilted digits, that is precise enough. Digits that make even totals only, for
     example, give an odd one less."""
     turns: int = 50

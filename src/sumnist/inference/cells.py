@@ -31,7 +31,7 @@ FAINTEST = 0.3
 """The least darkness of ink that counts as full ink. Whatever is paler, such as the lines of a box, stays pale."""
 LEAST = 1e-9
 """The least probability of a class."""
-SHARPENED = 1.3
+SHARPENED = 1.2
 """The power of the shares: on clean boxes the network is right more often than it says. Chosen on simulated covers of
 the development half."""
 TOGETHER = 64

@@ -236,7 +236,7 @@ def read(picture: Picture, layout: TableLayout | str | Path | None = None) -> Ta
         >>> table.rows, table.columns, table.cells[0, 0].value, table.cells[0, 0].state
         (11, 4, 244, 'corrected')
         >>> [one.rule.relation.text for one in table.rules]
-        ['r7 = (r2 + r3 + r4 + r5) / 4', 'C = (A + B) / 2', 'D = A - B']
+        ['C = (A + B) / 2', 'D = A - B']
     """
     known = TableLayout() if layout is None else layout
     return TableReader(known if isinstance(known, TableLayout) else TableLayout.load(known)).read(picture)
