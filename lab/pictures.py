@@ -164,7 +164,7 @@ def lines() -> None:
         right = said.text.replace(" ", "") == text.replace(" ", "")
         place.imshow(grey, cmap="gray", vmin=0, vmax=1)
         title = f"{said.text.strip()}{'' if right else f' for {text}'}  ({said.kind}, {said.confidence:.0%})"
-        place.set_title(title, color="black" if right else "firebrick", fontsize=9)
+        place.set_title(title, color="black" if right else "firebrick", fontsize=8)
         place.axis("off")
     figure.savefig(IMAGES / "lines.png", dpi=75)
 

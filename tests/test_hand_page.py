@@ -8,7 +8,7 @@ import re
 from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Locator, Page, Request, Route, expect
+from playwright.sync_api import Locator, Page, Request, expect
 
 from page_checks import STILL, choose
 from page_driver import DIGITS
@@ -108,12 +108,8 @@ def test_a_hand_that_is_taught_is_used_by_all_tasks_until_it_is_forgotten(page: 
     assert said(page, 1).count("read as 7; with your hand read as 1") >= 2
     assert said(page, 7) == ["read as 7; with your hand read as 7"] * 3
     asked: list[Request] = []
-
-    def note(route: Route) -> None:
-        asked.append(route.request)
-        route.continue_()
-
-    page.route("**/v1/**", note)  # an event "request" would have no bodies of forms
+    # an event "request" would have no bodies of forms
+    page.route("**/v1/**", lambda route: asked.append(route.request) or route.continue_())  # type: ignore[func-returns-value]
     part(page, "use").click()
     expect(page.locator("#digit")).to_have_text("1")  # what is on the pad is asked anew
     expect(page.locator("#stranger")).to_be_visible()
