@@ -47,7 +47,7 @@ from lab.records import RUNS, row_of, same, settings_of
 from lab.study.rows import read_jsonl
 from lab.suites import found as finding
 from lab.suites import measure as suite
-from lab.suites import pages
+from lab.suites import pages, worksheets
 from lab.suites import tables as table_suite
 from lab.suites import writing as lines_of_writing
 from lab.suites.digits import HALVES, Half
@@ -75,7 +75,7 @@ from sumnist.tables.layout import TableLayout
 from sumnist.tables.reading import TableReader
 from sumnist.training.loop import train
 
-PATHS = {"tables": 7, "robustness": 7, "numbers": 16, "sheets": 9, "find": 10, "writing": 3, "columns": 2}
+PATHS = {"tables": 7, "robustness": 7, "numbers": 16, "sheets": 9, "find": 10, "writing": 3, "columns": 2, "sums": 1}
 """The generation of each path from a picture to its reading. It rises when the path is redesigned; each network may
 then be measured on the reported half once more."""
 MODEL = PRETRAINED / ONNX
@@ -486,6 +486,21 @@ def columns(given: argparse.Namespace) -> Iterator[Row]:
     yield with_envelope("columns", **about) | counts
 
 
+def sums(given: argparse.Namespace) -> Iterator[Row]:
+    """Check sums: real lines in a folder with `labels.csv`, and composed pages by writers whom no training met."""
+    networks = sha256(*(path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx"))))
+    about = {"half": given.half, "path": PATHS["sums"], "model_sha256": networks}
+    if given.half == HALVES[1]:
+        once(read_jsonl(given.rows), **about)
+    reader = Reader()
+    for kind in worksheets.KINDS:
+        figures = worksheets.real_lines(reader, given.folder, kind, given.half)
+        yield with_envelope("sum-lines", **about, kind=kind) | figures
+    for writers in (pages.Strokes(given.strokes, given.half), pages.Images(Ink.mnist(given.half))):
+        figures = worksheets.pages_of_sums(reader, given.half, writers, given.pages)
+        yield with_envelope("sum-pages", **about, ink=writers.name) | figures
+
+
 def pictures_of(folder: Path, half: Half) -> list[Asked]:
     """Return the pictures of a half, each with the number on it. Raises `DataError`."""
     if (folder / LABELS).exists():
@@ -621,6 +636,11 @@ TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]
         CHOSEN_HALF, flag("--strokes", type=Path, required=True, help="pen strokes: pendigits-orig.tes"),
         flag("--count", type=int, default=100, help="columns"),
         flag("--show", type=Path, help="a folder for the pictures that are not right"),
+    ]),
+    "sums": (sums, [
+        CHOSEN_HALF, flag("--folder", type=Path, required=True, help="real lines of sums, with labels.csv"),
+        flag("--strokes", type=Path, required=True, help="pen strokes: pendigits-orig.tes"),
+        flag("--pages", type=int, default=100, help="composed pages of each ink"),
     ]),
     "tables": (tables, [
         CHOSEN_HALF, flag("--count", type=int, default=50, help="tables of each kind"),

@@ -4,6 +4,7 @@
     python -m lab pictures steps     docs/images/steps.png
     python -m lab pictures lines     docs/images/lines.png
     python -m lab pictures sheets    docs/images/sheet-photograph.jpg, sheet-review.jpg, and the row of the class
+    python -m lab pictures checked   docs/images/checked.jpg
     python -m lab pictures tables    docs/images/table-photograph.jpg, table-review.jpg
 
 Nobody was photographed and nothing was printed: photographs and sheets are simulated, with digits of MNIST's images.
@@ -177,9 +178,8 @@ PUPILS = range(1, 21)
 """The numbers of the pupils, which are also the places of their sheets in the simulation."""
 AWAY, CUT = 20, 12
 """The pupil without a sheet, and the one whose photograph ends before a corner tag."""
-SHOWN, REVIEWED = 7, 18
-"""The pupil whose photograph is shown, and the one whose sheet is under review on the page: one of its cells is in
-doubt."""
+SHOWN, REVIEWED = 7, 19
+"""The pupil whose photograph is shown, and the one whose sheet is under review on the page: it does not add up."""
 SHEET = 2048, 1536
 """Longer and shorter side of the photographs, in pixels."""
 SHEET_WIDTH = 800
@@ -272,6 +272,15 @@ def sheet_pictures() -> None:
         photograph_review(folder)
 
 
+def checked_picture() -> None:
+    """Check the page of sums of the examples, and keep the marked page."""
+    with TemporaryDirectory() as name:
+        marked = Path(name) / "marked.png"
+        cli.main(["check", str(ROOT / "examples/sums.jpg"), "--show", str(marked)])
+        with Image.open(marked) as picture:
+            (IMAGES / "checked.jpg").write_bytes(jpeg(picture))
+
+
 # A table that somebody wrote.
 
 TABLE, TABLE_WIDTH, TABLE_HEIGHT = ("weather", 4), 700, 620
@@ -303,6 +312,7 @@ def table_pictures() -> None:
 
 TASKS: dict[str, Callable[[], None]] = {
     "lines": lines, "page": page_pictures, "steps": steps, "sheets": sheet_pictures, "tables": table_pictures,
+    "checked": checked_picture,
 }  # fmt: skip
 
 

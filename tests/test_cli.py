@@ -70,7 +70,12 @@ def sumnist(capsys: pytest.CaptureFixture[str]) -> Run:
         assert "Traceback" not in result.err
         if status and words:
             assert all(line.startswith("sumnist: ") for line in result.err.splitlines())
-            assert result.err.count("\n") == 1 or words[0] in ("predict", "find", "add")  # one for each picture
+            assert result.err.count("\n") == 1 or words[0] in (
+                "predict",
+                "find",
+                "add",
+                "check",
+            )  # one for each picture
         return result
 
     return run
@@ -139,6 +144,7 @@ WORDS = {
     "predict": ["none.png", "--number", "7"],
     "find": ["none.png"],
     "add": ["none.png"],
+    "check": ["none.png"],
     "solve": ["none.png", "=", "_"],
     "score": ["none.csv", "--number", "7", "--out", "scored.csv"],
     "sheet new": ["9,7", "--out", "cover.pdf"],

@@ -26,7 +26,7 @@ from PIL import Image
 import sumnist.sheets
 import sumnist.tables
 from sumnist.cli import main
-from sumnist.environment import processor_name
+from sumnist.environment import cpuinfo, processor_name
 from sumnist.files import LEARNED
 
 FOLDER = Path(__file__).parent / "golden"
@@ -103,7 +103,7 @@ def json_of(*words: str) -> Any:
 def made_with() -> list[str]:
     sums = "plain" if sys.version_info < (3, 12) else "compensated"  # as Python's own sum rounds
     return [f"numpy {np.__version__}", f"onnxruntime {onnxruntime.__version__}", f"Pillow {PIL.__version__}",
-            f"sums {sums}", processor_name()]  # fmt: skip
+            f"sums {sums}", f"{processor_name()} {cpuinfo().get('cpu family')}/{cpuinfo().get('model')}"]  # fmt: skip
 
 
 def loosely(value: Any) -> Any:

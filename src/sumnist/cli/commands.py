@@ -267,7 +267,7 @@ class Evaluate(Command):
         return measure.labelled(numbers, folder, self.labels, self.decimal, self.ink)
 
 
-def each(pictures: Sequence[Path], read: Callable[[Path], Shown], as_json: bool, show: Path | None = None) -> int:
+def each(pictures: Sequence[Any], read: Callable[[Any], Shown], as_json: bool, show: Path | None = None) -> int:
     """Print the reading of each picture, and write the drawings. Returns the exit code. If there is only one picture,
     its error is raised."""
     from sumnist.pictures.steps import as_png
@@ -457,6 +457,73 @@ class Add(OfPages):
             return column.as_dict(), column_described(str(picture), column), None
 
         return each(self.pictures, read, self.json) or int(bool(wrong))
+
+
+ROW_OF_A_SUM = "text", "asked", "answered", "verdict", "confidence", "answer", "slip"
+"""The members of a sum that stand in its row of a table."""
+
+
+class Check(OfModel, OfHand):
+    """Check the sums on pages, printed or written: which are right, which are wrong, and which nobody can tell.
+    As in `sumnist check page.jpg --show marked.png`. The exit code is 0 if every sum is right, else 1."""
+
+    pictures: tuple[Path, ...]
+    """pictures and PDF files of pages with sums, or folders of them"""
+    show: Path | None = None
+    """PNG file to write with a small mark behind each sum"""
+    out: Path | None = None
+    """CSV or JSONL file to write with a row for each sum"""
+    answers: bool = False
+    """tell the right answers of sums that are wrong or unanswered"""
+    mistakes: Annotated[float, Range(0.001, 0.9, "a probability from 0.001 to 0.9, such as 0.15")] = 0.15
+    """probability that an answer is wrong, before anything is read"""
+    json: bool = False
+    """print a line of JSON for each picture"""
+
+    def run(self) -> int:
+        """Run the command. Returns the exit code."""
+        from sumnist.batch.score import csv_line, json_line, strips_file
+        from sumnist.cli.words import counts_of_sums, sums_described, tick
+        from sumnist.files import check_suffix
+        from sumnist.inference.numbers import Numbers
+        from sumnist.inference.paper import PaperSum, sums_as_dict, sums_on
+        from sumnist.inference.written import NO_SUM, RIGHT
+        from sumnist.pictures.marks import ticked
+        from sumnist.sheets.batch import sheets_in
+        from sumnist.sheets.pictures import FilePage, colours_of
+
+        if self.out is not None:
+            check_suffix("--out", self.out, ".csv", ".jsonl")
+        reader = Numbers(strips_file(self.model, "check")).with_hand(self.known_hand()).reader()
+        pages = {row.path: row for row in sheets_in(self.pictures).rows}
+        every, rows = list[PaperSum](), list[dict[str, Any]]()
+
+        def read(path: str) -> Shown:
+            row = pages[path]
+            if row.error:
+                raise ImageError(row.error)
+            picture = colours_of(row.picture) if isinstance(row.picture, FilePage) else row.picture
+            found = sums_on(reader, picture, mistakes=self.mistakes, name=path)
+            sums = [one for one in found if one.verdict != NO_SUM]
+            if not sums:
+                raise ImageError(f"{path}: no sum found, expected one such as 12 + 7 = 19: come nearer, or crop it")
+            every.extend(sums)
+            told = sums_as_dict(picture, found)
+            if not self.answers:
+                told["sums"] = [one | {"answer": None} for one in told["sums"]]
+            for place, each_sum in enumerate(told["sums"], 1):
+                rows.append({"picture": path, "sum": place} | {key: each_sum[key] for key in ROW_OF_A_SUM})
+            drawing = ticked(colours_of(picture), [tick(one) for one in sums]) if self.show else None
+            return told, sums_described(path, found, self.answers), drawing
+
+        failed = each([*pages], read, self.json, self.show)
+        if self.out is not None:
+            head = [csv_line({key: key for key in rows[0]})] if rows and self.out.suffix == ".csv" else []
+            write = csv_line if self.out.suffix == ".csv" else json_line
+            written(self.out, "".join([*head, *map(write, rows)]))
+        if len(pages) > 1 and not self.json:
+            say(f"{len(pages):,} pages: {counts_of_sums(every)}")
+        return failed or int(any(one.verdict != RIGHT for one in every))
 
 
 class Solve(OfLines):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,8 +16,11 @@ from sumnist.data.sampling import draw_numbers
 from sumnist.inference.hand import Trial
 from sumnist.inference.numbers import UNSURE, FoundNumber, NumberReading
 from sumnist.inference.page import Column
+from sumnist.inference.paper import MARKED, PaperSum
+from sumnist.inference.paper import UNSURE as UNSURE_SUM
 from sumnist.inference.reader import REASONS, Reader, Reading
 from sumnist.inference.text import TextReading
+from sumnist.inference.written import NO_SUM, RIGHT, UNANSWERED, WRONG
 from sumnist.pictures.marks import Outline
 
 SIDE = 20
@@ -117,6 +121,31 @@ def column_described(name: str, column: Column) -> str:
     if column.to_check:
         lines.append(f"  provisional: {len(column.to_check):,} to check")
     return "\n".join(lines + [f"  left out: {one.written} at {where(one)}, {one.reason}" for one in column.left_out])
+
+
+def counts_of_sums(sums: Sequence[PaperSum]) -> str:
+    """How many sums there are, and how many with each verdict."""
+    found = Counter(one.verdict for one in sums)
+    return f"{len(sums):,} sum{'s' * (len(sums) != 1)}: " + ", ".join(
+        f"{found[one]:,} {one}" for one in (*MARKED, UNSURE_SUM) if found[one]
+    )
+
+
+def sums_described(name: str, found: Sequence[PaperSum], answers: bool) -> str:
+    """The sums on a picture, one a line: text, verdict, its probability and, if they are to be told, what a wrong
+    answer may come from and the right answer."""
+    rows = []
+    for place, one in enumerate(found, 1):
+        more = [f"perhaps {one.slip}"] * bool(one.slip and answers)
+        more += [f"{one.answer} is right"] * bool(answers and one.answer and one.verdict in (WRONG, UNANSWERED))
+        rows.append((f"#{place}", one.text, one.verdict, f"{percent(one.confidence):>7}", "; ".join(more)))
+    sums = [one for one in found if one.verdict != NO_SUM]
+    return "\n".join([f"{name}: {counts_of_sums(sums)}", *in_columns(rows)])
+
+
+def tick(one: PaperSum) -> Outline:
+    """The mark of a sum: its verdict, and whether it is right."""
+    return Outline(one.corners, one.verdict, one.verdict == RIGHT)
 
 
 def trial_described(name: str, trial: Trial) -> str:

@@ -32,7 +32,9 @@ from sumnist.inference.finder import Find, Found, Sight, cut, found_of, in_unit,
 from sumnist.inference.hand import Hand
 from sumnist.inference.numbers import Among, FoundNumber, NumberReading, Numbers
 from sumnist.inference.onnx import FORKABLE, Answer, Network, OnnxNetwork, shares_of
+from sumnist.inference.paper import PaperSum, sums_on
 from sumnist.inference.text import TextReading, read_line
+from sumnist.inference.written import MISTAKEN
 from sumnist.model.folder import INT8, carries, checksum_of_file
 from sumnist.pictures.decode import Intensities, Picture, intensities_of
 from sumnist.pictures.normalize import INK_THRESHOLD, cropped, placed, ready_arrays, ready_image
@@ -556,6 +558,32 @@ class Reader:
             ('number', True)
         """
         return read_line(self.numbers.reader(), intensities_of(picture), ink)
+
+    @typed
+    def sums(self, picture: Picture, ink: InkColour = "auto", mistakes: float = MISTAKEN) -> list[PaperSum]:
+        """Find the sums on a picture, printed or written, and say which are right.
+
+        A verdict is given only if it is sure enough; else it is "can't tell". Lines that are no sums are among the
+        results, so nothing on the picture is left out in silence. docs/how-to/check.md says how sums are judged.
+
+        Args:
+            picture: A path, the bytes of a file, a PIL image or an array.
+            ink: "dark" or "light", if you know that the ink is darker or lighter than its ground; else "auto".
+            mistakes: How often an answer is wrong, before anything is read: 0.001 to 0.9.
+
+        Returns:
+            The sums in reading order, each with its text, verdict, right answer and place.
+
+        Raises:
+            ConfigError: An argument is invalid.
+            ImageError: The picture cannot be read, or has more than 2,500 numbers on it.
+            RunError: A network is missing or damaged.
+
+        Examples:
+            >>> [one.verdict for one in Reader().sums("examples/sums.jpg")][:3]
+            ['right', 'wrong', 'right']
+        """
+        return sums_on(self.numbers.reader(), picture, ink, mistakes)
 
     @overload
     def find(  # type: ignore[overload-overlap]

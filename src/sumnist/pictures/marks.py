@@ -73,6 +73,16 @@ class PageLook:
 PAGE_LOOK = PageLook()
 
 
+RING = [(0.5 + 0.4 * float(np.cos(turn)), 0.5 + 0.4 * float(np.sin(turn))) for turn in np.linspace(0, 6.4, 25)]
+TICKS: dict[str, tuple[str, list[list[tuple[float, float]]]]] = {
+    "right": ("#1a7f37", [[(0.05, 0.55), (0.35, 0.9), (0.95, 0.05)]]),
+    "wrong": ("#d1242f", [[(0.1, 0.1), (0.9, 0.9)], [(0.9, 0.1), (0.1, 0.9)]]), "unanswered": ("#57606a", [RING]),
+    "can't tell": ("#b35900", [[(0.2, 0.3), (0.3, 0.1), (0.6, 0.08), (0.78, 0.28), (0.5, 0.5), (0.5, 0.68)],
+                               [(0.48, 0.88), (0.52, 0.92)]]),
+}  # fmt: skip
+"""The colour and the strokes of each verdict's mark, in a square of side 1."""
+
+
 def marked(
     picture: Intensities, box: Box | None, line: Grey | None, marks: Sequence[Mark], captions: Sequence[str]
 ) -> Image.Image:
@@ -198,6 +208,35 @@ def outlined(picture: Image.Image, numbers: Sequence[Outline]) -> Image.Image:
         pen.text(((place[0] + place[2]) / 2, (place[1] + place[3]) / 2), said, colour, font, anchor="mm")
         taken.append(place)
     return drawing
+
+
+def ticked(picture: Image.Image, sums: Sequence[Outline]) -> Image.Image:
+    """Draw the picture with a small mark behind each sum: a tick if it is right, a cross if it is wrong, a ring if it
+    has no answer, and a question mark if nobody can tell. No ink is covered, unless a sum ends at the border.
+
+    Args:
+        picture: An RGB picture.
+        sums: The sums on the picture; what is said of each is its verdict.
+
+    Returns:
+        A PIL image of mode "RGB", of the same size, or reduced to the longest side of `PageLook`.
+    """
+    factor = min(1.0, PAGE_LOOK.longest / max(picture.size))
+    wide, high = (max(1, round(factor * side)) for side in picture.size)
+    drawing = picture.convert("RGB").resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=2)
+    large = drawing.resize((PAGE_LOOK.smooth * wide, PAGE_LOOK.smooth * high))
+    pen, scale = ImageDraw.Draw(large), factor * PAGE_LOOK.smooth
+    for one in sums:
+        corners = scale * np.array(one.corners, float)
+        along, down = corners[1] - corners[0], corners[3] - corners[0]
+        size = max(PAGE_LOOK.smooth * PAGE_LOOK.legible / 2, 0.6 * float(np.hypot(*down)))
+        x, y = corners[1:3].mean(0) + along / max(float(np.hypot(*along)), 1) * size * 0.9
+        x, y = (min(max(at, size / 2), side - size / 2) for at, side in zip((x, y), large.size, strict=True))
+        colour, shapes = TICKS[one.said]
+        for shape in shapes:
+            points = [(x + size * (a - 0.5), y + size * (b - 0.5)) for a, b in shape]
+            pen.line(points, colour, max(2, round(size / 8)), "curve")
+    return large.resize((wide, high), Image.Resampling.BOX)
 
 
 def font_for(height: float, most: float) -> ImageFont.FreeTypeFont:

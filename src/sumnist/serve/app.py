@@ -176,6 +176,10 @@ OPERATIONS = (
         bodies.AskedNumbers,
     ),
     Operation(
+        "/v1/sums", "checkSums", "readings", "Check the sums on a picture", "The sums, each with its verdict.",
+        models.PaperSums, models.MayHave.number, reading.check_sums, bodies.AskedSums,
+    ),
+    Operation(
         "/v1/sheets/form", "printForm", "forms", "Print a form whose total checks it", "A blank form.",
         PDF, models.MayHave.form, forms.print_form, bodies.AskedForm,
     ),

@@ -314,6 +314,12 @@ class AskedDigit(AskedOfHand):
     """Whether the ink is darker (dark) or lighter (light) than its ground; auto: the reader finds out."""
 
 
+class AskedSums(AskedOfHand):
+    """A picture with sums on it."""
+
+    EXAMPLE: ClassVar[str] = '{"picture": "<base64>"}'
+
+
 class AskedNumbers(AskedOfHand):
     """A picture with numbers on it, and the other arguments of `Reader.find`."""
 

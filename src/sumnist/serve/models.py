@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, create_model
 from pydantic.json_schema import models_json_schema
 
-from sumnist.inference import ctc, inside, numbers, reader
+from sumnist.inference import ctc, inside, numbers, paper, reader
 from sumnist.serve.problems import KINDS, MEDIA_TYPE
 from sumnist.sheets.check import Outcome
 from sumnist.sheets.reading import SheetReading
@@ -141,6 +141,14 @@ FoundNumber = model_of(numbers.FoundNumber, **NUMBER_IN_JSON)
 FoundNumbers = create_model(
     "FoundNumbers", __base__=Model, __doc__="All numbers in reading order, and the size of the upright picture.",
     width=(int, ...), height=(int, ...), numbers=(list_of(FoundNumber), ...),
+)  # fmt: skip
+PaperSum = model_of(
+    paper.PaperSum, properties="advice", base=Formatted, verdict=one_of(*paper.LEAST, paper.UNSURE),
+    candidates=list_of(model_of(paper.SumCandidate)),
+)  # fmt: skip
+PaperSums = create_model(
+    "PaperSums", __base__=Model, __doc__="All sums in reading order, and the size of the upright picture.",
+    width=(int, ...), height=(int, ...), sums=(list_of(PaperSum), ...),
 )  # fmt: skip
 
 

@@ -20,16 +20,26 @@ from sumnist.inference.hand import Hand
 from sumnist.inference.inside import evidence_of, read_inside
 from sumnist.inference.numbers import NumberReading
 from sumnist.inference.page import page_as_dict
+from sumnist.inference.paper import sums_as_dict
 from sumnist.inference.reader import Reader, Reading
 from sumnist.memory import return_freed_memory
-from sumnist.serve.bodies import AskedDigit, AskedExample, AskedNumber, AskedNumbers, AskedOfHand, Body, asked_in
+from sumnist.serve.bodies import (
+    AskedDigit,
+    AskedExample,
+    AskedNumber,
+    AskedNumbers,
+    AskedOfHand,
+    AskedSums,
+    Body,
+    asked_in,
+)
 from sumnist.serve.hands import NAME, Hands
 from sumnist.serve.problems import Problem, problem_of
 from sumnist.serve.settings import Settings
 
 ACCEPTED = "accepted"
 Read = TypeVar("Read")
-Numbers = TypeVar("Numbers", AskedNumber, AskedNumbers)
+Question = TypeVar("Question", AskedNumber, AskedNumbers, AskedSums)
 Readers = tuple[Reader, Reader | None]
 Load = Callable[[], Readers]
 Outcome = str | Problem
@@ -137,20 +147,26 @@ def read_all(job: Job, reader: Reader, *_: Reader | None) -> Found:
 
 def read_number(job: Job, reader: Reader, *_: Reader | None) -> Found:
     """Read a number of any length."""
-    asked, picture, reader = about_numbers(job, AskedNumber, reader)
+    asked, picture, reader = about_picture(job, AskedNumber, reader)
     read = reader.read_number(picture, asked.digits, asked.decimal, asked.ink, asked.count)
     return read.as_dict(), [read]
 
 
 def find_numbers(job: Job, reader: Reader, *_: Reader | None) -> Found:
     """Find and read all numbers on a picture."""
-    asked, picture, reader = about_numbers(job, AskedNumbers, reader)
+    asked, picture, reader = about_picture(job, AskedNumbers, reader)
     found = reader.find(picture, asked.digits, asked.decimal, asked.count)
     return page_as_dict(picture, found), found
 
 
-def about_numbers(job: Job, kind: type[Numbers], reader: Reader) -> tuple[Numbers, bytes, Reader]:
-    """A request about numbers, its picture, and the reader that answers it. Raises `Problem`, `HandError`."""
+def check_sums(job: Job, reader: Reader, *_: Reader | None) -> Found:
+    """Find the sums on a picture, and say which are right."""
+    _asked, picture, reader = about_picture(job, AskedSums, reader)
+    return sums_as_dict(picture, reader.sums(picture)), []
+
+
+def about_picture(job: Job, kind: type[Question], reader: Reader) -> tuple[Question, bytes, Reader]:
+    """A request about a picture, the picture, and the reader that answers. Raises `Problem`, `HandError`."""
     (asked,) = asked_in(job.body, kind)
     if isinstance(asked.picture, Problem):
         raise asked.picture

@@ -1,0 +1,298 @@
+"""Draw photographs of pages of sums, printed or written, with answers by hand, some of them wrong or missing.
+
+The writers are those of `pages`: MNIST's test digits, or the 14 writers of `pendigits-orig.tes`. A page depends only on
+its half, its ink and its place. Nothing here is used in training.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lab.suites.digits import HALVES, Half, Random, check_half, generator
+from lab.suites.found import FOUND, Points, There, overlap
+from lab.suites.pages import (
+    TALL,
+    Writers,
+    Written,
+    covered,
+    laid,
+    photographed,
+    resized,
+    rules,
+    tight,
+    written,
+)  # fmt: skip
+from lab.suites.sheets import Cover, stroke
+from sumnist.inference.paper import MARKED, UNSURE, PaperSum
+from sumnist.inference.reader import Reader
+from sumnist.inference.written import RIGHT, UNANSWERED, WRONG
+
+FONTS = "DejaVuSans", "DejaVuSerif", "STIXGeneral", "DejaVuSansMono"
+"""Fonts of matplotlib; the 1st, 3rd, … are for development, the others for the report."""
+WRONG_ANSWERS, EMPTY, BY_HAND = 0.12, 0.08, 0.5
+"""The shares of wrong answers, of sums without an answer, and of pages that are wholly by hand."""
+HEIGHTS = 26.0, 44.0
+"""The range of a digit's height, in pixels."""
+
+
+@dataclass(frozen=True)
+class PageSum:
+    """A sum on a page: what is written, and the verdict that it deserves."""
+
+    text: str
+    verdict: str
+
+
+def sum_at(random: Random) -> PageSum:
+    """Choose a sum and an answer."""
+    first, second = (int(random.integers(1, 10 ** random.integers(1, 4))) for _ in range(2))
+    kind = random.integers(5)
+    if kind == 1:
+        first, second = max(first, second), min(first, second)
+    elif kind == 2:
+        first, second = first % 90 + 2, second % 9 + 2
+    elif kind == 3:
+        second = second % 9 + 2
+        first = second * (first % 99 + 1)
+    asked = f"{first}{'+-×÷+'[kind]}{second}"
+    known = [first + second, first - second, first * second, first // second, first + second][kind]
+    if kind == 4:
+        third = int(random.integers(1, 50))
+        asked, known = f"{asked}+{third}", known + third
+    chance = random.random()
+    if chance < EMPTY:
+        return PageSum(f"{asked}=", UNANSWERED)
+    if chance < EMPTY + WRONG_ANSWERS:
+        slips = [known + step for step in (1, -1, 10, -10, 2) if known + step >= 0]
+        return PageSum(f"{asked}={random.choice(slips)}", WRONG)
+    return PageSum(f"{asked}={known}", RIGHT)
+
+
+@cache
+def font(half: Half, place: int) -> ImageFont.FreeTypeFont:
+    """A font of a half."""
+    names = FONTS[HALVES.index(half) :: 2]
+    return ImageFont.truetype(Path(matplotlib.get_data_path()) / f"fonts/ttf/{names[place % len(names)]}.ttf", 64)
+
+
+def printed(text: str, half: Half, place: int) -> Cover:
+    """A text in print, with gaps around its signs, cropped to its ink."""
+    spaced = "".join(f" {one} " if one in "+-×÷=" else one for one in text).replace("-", "−").strip()
+    box = font(half, place).getbbox(spaced)
+    canvas = Image.new("L", (int(box[2]) + 8, int(box[3]) + 8))
+    ImageDraw.Draw(canvas).text((4, 4), spaced, 255, font(half, place))
+    return tight(covered(canvas))
+
+
+def page(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple[PageSum, There]]]:
+    """The photograph of a page of 6 to 40 sums in one to three columns, and the sums on it."""
+    random = generator(HALVES.index(check_half(half)), f"sums of {writers.name}", place)
+    across, rows = int(random.integers(1, 4)), int(random.integers(6, 14))
+    height, by_hand, numbered = random.uniform(*HEIGHTS), random.random() < BY_HAND, random.random() < 0.3
+    cell = np.array([height * ((14.0 if by_hand else 18.0) + 2.5 * numbered), height * random.uniform(2.0, 2.8)])
+    seen = (cell * (across, rows) + height * random.uniform(1.5, 3)).astype(int)
+    pen, print_layer = np.zeros((2, *(1.25 * seen[::-1]).astype(int)), np.float32)
+    start = (np.array(pen.shape[::-1]) - cell * (across, rows)) / 2
+    sums, there, slope = [], [], math.radians(random.normal(0, 0.8))
+    for at in range(across * rows):
+        one = sum_at(random)
+        asked, answer = one.text[: one.text.index("=") + 1], one.text[one.text.index("=") + 1 :]
+        number = f"{at + 1}) " if numbered else ""
+        corner = start + cell * (at % across, at // across) + (0.3 * height, cell[1] / 2)
+        if by_hand:
+            parts = [(pen, written(number + one.text, writers, random), height / TALL)]
+        else:
+            parts = [(print_layer, printed(text, half, place), height / 46.0) for text in (number, asked) if text]
+            parts += [(pen, written(answer, writers, random), height / TALL)] if answer else []
+        corners = []
+        for layer, drawn, factor in parts:
+            cover = resized(drawn, factor)
+            corners.append(laid(layer, cover, corner + np.array([cover.shape[1] / 2, 0]), slope))
+            corner[0] += cover.shape[1] + height * (0.35 if len(parts) > 1 else 0)
+        whole = np.concatenate(corners)
+        low, high = whole.min(0), whole.max(0)
+        sums.append(one)
+        there.append(There(one.text, None, np.array([low, (high[0], low[1]), high, (low[0], high[1])])))
+    paper = Written(there, pen, print_layer, (int(seen[0]), int(seen[1])), height)
+    picture, moved = photographed(half, paper, 0, random)
+    return picture, list(zip(sums, moved, strict=True))
+
+
+# Sums in columns.
+
+CARRIED, SQUARED = 0.6, 0.25
+"""The shares of columns with their carries, and of pages by hand that are on squared paper."""
+
+
+def column_at(random: Random) -> tuple[list[str], PageSum, list[str]]:
+    """Choose the rows of a sum in a column, the sum, and the small numbers above its first row, from the right."""
+    sign = str(random.choice(["+", "-", "×"]))
+    long = int(random.integers(2, 5))
+    first, second = (int(random.integers(10 ** (size - 1), 10**size)) for size in (long, random.integers(1, long + 1)))
+    if sign == "×":
+        second = int(random.integers(2, 10))
+    first, second = (max(first, second), min(first, second)) if sign == "-" else (first, second)
+    known = {"+": first + second, "-": first - second, "×": first * second}[sign]
+    chance, answer, verdict = random.random(), known, RIGHT
+    if chance < EMPTY + WRONG_ANSWERS:
+        answer, verdict = known + int(random.choice([1, -1, 10, -10, 2])), WRONG
+    answered = "" if chance < EMPTY or answer < 0 else str(answer)
+    above, carry = [], 0
+    for one, other in zip(f"{first}"[::-1], f"{second}".rjust(long + 1, "0")[::-1], strict=False):
+        above.append(str(carry) if carry > 0 and sign != "-" else "")
+        carry = {"+": int(one) + int(other) + carry, "×": int(one) * second + carry, "-": 0}[sign] // 10
+    text = f"{first}{sign}{second}={answered}"
+    return [str(first), sign, str(second), answered], PageSum(text, verdict if answered else UNANSWERED), above
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Places for the digits of a sum in a column, and how they are filled: `start` is the middle of the last digit of
+    the first row, `cell` the width and height of a place."""
+
+    layers: tuple[Cover, Cover]
+    start: Points
+    cell: Points
+    height: float
+    slope: float
+    fills: tuple[Callable[[str], Cover], Callable[[str], Cover]]
+    random: Random
+
+    def put(self, text: str, row: float, column: float, by_hand: bool, size: float = 1.0) -> Points:
+        """Lay a digit or a sign onto a layer, `column` places from the right; returns two of its corners."""
+        cover = resized(self.fills[by_hand](text), size * self.height / (TALL if by_hand else 46.0))
+        middle = self.start + self.cell * (-column, row) + self.random.normal(0, 0.04 * self.height, 2)
+        laid(self.layers[by_hand], cover, middle, self.slope)
+        return np.array([(-self.cell[0], -self.height), (self.cell[0], self.height)]) / 2 + middle
+
+    def fill(self, rows: list[str], above: list[str], by_hand: bool) -> Points:
+        """Write a sum: its rows, small numbers above the first one, and a rule. Returns its corners."""
+        first, sign, second, answered = rows
+        longest, corners = max(map(len, rows)), []
+        for row, text in ((0, first), (1, second), (2.15, answered)):
+            corners += [self.put(digit, row, at, by_hand or row > 1) for at, digit in enumerate(text[::-1])]
+        corners.append(self.put(sign, 1, longest if self.random.random() < 0.7 else len(second), by_hand))
+        for at, digit in enumerate(above):
+            if digit:
+                self.put(
+                    digit, -0.42 - 0.3 * self.height / self.cell[1], at + 0.1, True, self.random.uniform(0.4, 0.55)
+                )
+        ends = self.start + self.cell * ((-longest - 0.6, 1.55), (0.7, 1.55))
+        stroke(self.layers[by_hand], [(float(x), float(y)) for x, y in ends], max(1.5, 0.06 * self.height))
+        low, high = np.concatenate(corners).min(0), np.concatenate(corners).max(0)
+        return np.array([low, (high[0], low[1]), high, (low[0], high[1])])
+
+
+def columns(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple[PageSum, There]]]:
+    """The photograph of a page of 1 to 12 sums in columns, each with its sign and a rule, and most with carries."""
+    random = generator(HALVES.index(check_half(half)), f"columns of {writers.name}", place)
+    counts = int(random.integers(1, 5)), int(random.integers(1, 4))
+    height, by_hand = random.uniform(*HEIGHTS), random.random() < BY_HAND
+    cell = height * np.array([random.uniform(0.85, 1.2), random.uniform(1.35, 1.8)])
+    pitch = cell * (7.5, 5.2) + (height, 0)
+    seen = (pitch * counts + height * random.uniform(1, 2)).astype(int)
+    pen, print_layer = np.zeros((2, *(1.25 * seen[::-1]).astype(int)), np.float32)
+    start = (np.array(pen.shape[::-1]) - pitch * counts) / 2
+    if by_hand and random.random() < SQUARED:
+        small = cell * (1, 0.5)
+        across, rows = (pitch * counts / small).astype(int).tolist()
+        rules(print_layer, start, small, (across, rows), True, 1)
+        print_layer *= 0.4
+    sums, there, slope = [], [], math.radians(random.normal(0, 0.8))
+    for at in range(counts[0] * counts[1]):
+        rows_of_it, one, above = column_at(random)
+        draw = writers.number(random)
+
+        def by_pen(text: str, draw: Callable[[str], Cover] = draw) -> Cover:
+            """A digit by the writer of the sum, or a sign."""
+            return tight(draw(text)) if text.isdecimal() else written(text, writers, random)
+
+        first = start + pitch * (at % counts[0], at // counts[0]) + cell * (6.5, 1.1)
+        fills = partial(printed, half=half, place=place), by_pen
+        cells = Cells((print_layer, pen), first, cell, height, slope, fills, random)
+        corners = cells.fill(rows_of_it, above if random.random() < CARRIED else [], by_hand)
+        sums.append(one)
+        there.append(There(one.text, None, corners))
+    paper = Written(there, pen, print_layer, (int(seen[0]), int(seen[1])), height)
+    picture, moved = photographed(half, paper, 0, random)
+    return picture, list(zip(sums, moved, strict=True))
+
+
+# What a reader makes of sums.
+
+KINDS = "worksheet", "ink", "photo", "column"
+"""Printed homework with answers by hand, lines by pen, photographed lines, and columns."""
+TRUTHS = {"right": RIGHT, "wrong": WRONG, "open": UNANSWERED, "approx": RIGHT}
+"""The verdicts that the labels of real lines stand for."""
+
+
+def alike(text: str) -> str:
+    """A text in which signs with the same meaning are the same one."""
+    return text.replace(" ", "").replace(":", "÷").replace("/", "÷").replace(",", ".")
+
+
+def tallied(pairs: Iterable[tuple[str, str | None, PaperSum | None]]) -> dict[str, Any]:
+    """Counts of sums: how many are read to the letter, are judged, and are judged rightly. `pairs` are the text and the
+    verdict that are true, and what was found; a verdict is None if nobody said it."""
+    counts: dict[str, Any] = dict.fromkeys(
+        ("sums", "found", "text", "judged", "given", "given_right", "right", "marked_wrong", "wrong", "marked_right"), 0
+    )
+    for text, verdict, one in pairs:
+        counts["sums"] += 1
+        counts["found"] += one is not None
+        counts["text"] += one is not None and alike(one.text) == alike(text)
+        if verdict is None:
+            continue
+        said = UNSURE if one is None else one.verdict
+        counts["judged"] += 1
+        counts["given"] += said != UNSURE
+        counts["given_right"] += said == verdict
+        counts["right"] += verdict == RIGHT
+        counts["marked_wrong"] += verdict == RIGHT and said == WRONG
+        counts["wrong"] += verdict == WRONG
+        counts["marked_right"] += verdict == WRONG and said == RIGHT
+    return counts
+
+
+def real_lines(reader: Reader, folder: Path, kind: str, half: Half) -> dict[str, Any]:
+    """Check the real lines of a kind in a folder with `labels.csv`; files with even numbers are for development."""
+    with (folder / "labels.csv").open(encoding="utf-8", newline="") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["kind"] == kind]
+    pairs, parity, began = [], HALVES.index(check_half(half)), time.perf_counter()
+    for row in rows:
+        if int(Path(row["path"]).stem) % 2 == parity:
+            found = reader.sums(folder / row["path"])
+            truth = TRUTHS.get(row["verdict"]) if row["verdict"] else None
+            pairs.append((row["text"], truth, found[0] if len(found) == 1 else None))
+    return tallied(pairs) | {"seconds": time.perf_counter() - began}
+
+
+def pages_of_sums(reader: Reader, half: Half, writers: Writers, count: int) -> dict[str, Any]:
+    """Check composed pages."""
+    pairs: list[tuple[str, str | None, PaperSum | None]] = []
+    seconds, false = 0.0, 0
+    for place in range(count):
+        picture, sums = page(half, writers, place)
+        began = time.perf_counter()
+        found = reader.sums(picture)
+        seconds += time.perf_counter() - began
+        shares = np.array(
+            [[overlap(np.array(one.corners), np.array(there.corners)) for one in found] for _, there in sums]
+        )
+        for (one, _), near in zip(sums, shares, strict=True):
+            best = int(near.argmax()) if len(near) else 0
+            pairs.append((one.text, one.verdict, found[best] if len(near) and near[best] >= FOUND else None))
+        marked = np.array([one.verdict in MARKED for one in found], bool)
+        false += int((marked & (shares.max(0, initial=0) < FOUND / 2)).sum())
+    return tallied(pairs) | {"pages": count, "false": false, "seconds": seconds}
