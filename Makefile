@@ -8,7 +8,7 @@ CANDIDATES := python3.11 python3 python3.12 python3.13
 PYTHON ?= $(shell for p in $(CANDIDATES); do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo $$p; break; }; done)
 
-.PHONY: main setup test test-long check faults bench study study-quick ship docs site release publish serve static clean
+.PHONY: main setup test test-long check faults bench ship docs site release publish serve static clean
 
 main: setup  ## train on all of MNIST with the exact and with a learned fusion, measure both on the grid, read a picture
 	$(SUMNIST) train --preset fast --fusion exact --validation 0 --out runs/fast-exact --overwrite
@@ -43,13 +43,6 @@ faults: setup  ## fail or kill every writer at every call that changes files, an
 bench: setup  ## measure speed, size and growth, and rewrite docs/benchmarks.md from the rows
 	$(BIN)/python -m lab bench
 	$(BIN)/python -m lab docs
-
-study: setup  ## train every design of the study that has no row yet (hours), and write docs/design-choices.md
-	$(BIN)/python -m lab study --rows docs/results/study.jsonl
-	$(BIN)/python -m lab docs
-
-study-quick: setup  ## a few designs, one epoch each, in minutes
-	$(BIN)/python -m lab study --quick --rows runs/study-quick/rows.jsonl
 
 ship: setup  ## train the network that comes with the package anew, verify it and install it
 	$(BIN)/python -m lab ship digits

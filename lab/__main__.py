@@ -13,7 +13,6 @@ COMMANDS = {
     "train": ("lab.recipes.train", "train one of the packaged networks"),
     "export": ("lab.recipes.export", "write a trained network of lines or pictures as one ONNX file"),
     "ship": ("lab.ship", "put a trained network into the package: calibrated, verified, exported, with its card"),
-    "study": ("lab.study.runs", "train many designs of the network in the same way"),
     "suites": ("lab.suites.measure", "measure a reader on the suites of digits or of numbers"),
     "measure": ("lab.measure", "measure what the docs claim, and append rows to docs/results"),
     "bench": ("lab.benchmarks.run", "measure speed, memory and growth"),

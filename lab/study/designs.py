@@ -284,12 +284,3 @@ def variant(name: str) -> Variant:
         if v.name == name:
             return v
     raise ConfigError(unknown("variant", name, tuple(v.name for v in VARIANTS)))
-
-
-QUICK = ("reference", "exact", "argmax", "linear-features", "scalar", "bits", "value", "digit-only", "original",
-         "left-out-reference", "left-out-argmax", "to-8")  # fmt: skip
-
-
-def quick() -> list[Variant]:
-    """Return a few variants with one epoch and one seed each: a study in minutes, for a first look."""
-    return [replace(v, recipe=replace(v.recipe, epochs=1), seeds=1) for v in VARIANTS if v.name in QUICK]
