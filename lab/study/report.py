@@ -263,11 +263,15 @@ def probability(p: float) -> str:
     return f"<{SPACE}0.0001" if p < 1e-4 else f"{p:.4f}" if p < 0.1 else f"{p:.2f}"
 
 
+LISTED = "fusion", "number", "sum", "published", "full"
+"""The groups whose designs are in a table; the plot has all."""
+
+
 def all_designs(results: Results) -> str:
-    """Write a table of every design, group by group, each with its sums at other learning rates."""
+    """Write a table of the groups in `LISTED`, each design with its sums at other learning rates."""
     body = []
     rates = {v.name: results.mean(v.name, "sum") for v in results.group("rates")}
-    for group in (*GROUP_TITLES, "draws", "full"):
+    for group in LISTED:
         for v in results.group(group):
             author = f" (its author: {v.published[0]}, {v.published[1]})" if v.published else ""
             mean = results.mean(v.name, "sum") or results.mean(v.name, "digit")
