@@ -58,7 +58,7 @@ def test_the_commands_of_the_readme_run(place: Path) -> None:
 def test_every_command_in_the_table_of_the_readme_is_one() -> None:
     part = README[README.index("## What it does") : README.index("## Train your own")]
     commands = [shlex.split(words)[1:] for words in re.findall(r"`(sumnist [^`]+)`", part)]
-    assert len(commands) == 9
+    assert len(commands) == 10
     for words in commands:
         named = 2 if " ".join(words[:2]) in COMMANDS else 1
         parse(" ".join(words[:named]), words[named:])
