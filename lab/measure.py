@@ -496,9 +496,10 @@ def sums(given: argparse.Namespace) -> Iterator[Row]:
     for kind in worksheets.KINDS:
         figures = worksheets.real_lines(reader, given.folder, kind, given.half)
         yield with_envelope("sum-lines", **about, kind=kind) | figures
-    for writers in (pages.Strokes(given.strokes, given.half), pages.Images(Ink.mnist(given.half))):
-        figures = worksheets.pages_of_sums(reader, given.half, writers, given.pages)
-        yield with_envelope("sum-pages", **about, ink=writers.name) | figures
+    inks: list[pages.Writers] = [pages.Strokes(given.strokes, given.half), pages.Images(Ink.mnist(given.half))]
+    for writers, kind in product(inks, worksheets.PAGES):
+        figures = worksheets.pages_of_sums(reader, given.half, writers, kind, given.pages)
+        yield with_envelope("sum-pages", **about, ink=writers.name, kind=kind) | figures
 
 
 def pictures_of(folder: Path, half: Half) -> list[Asked]:

@@ -15,6 +15,9 @@ from PIL import Image
 import sumnist
 from sumnist.cli import main
 from sumnist.errors import ConfigError
+from sumnist.inference.alphabet import WRITING
+from sumnist.inference.columns import texts_of_column
+from sumnist.inference.ctc import Evidence
 from sumnist.inference.paper import OTHER, POWER, PaperSum, marked, posterior
 from sumnist.inference.written import STRANGE, mended, written
 
@@ -120,3 +123,22 @@ def test_a_page_without_sums_is_told_in_one_sentence(tmp_path: Path, capsys: pyt
         assert "no sum found, expected one such as 12 + 7 = 19" in capsys.readouterr().err
     with pytest.raises(ConfigError, match="mistakes 2: expected a probability"):
         sumnist.load().sums(PAGE, mistakes=2)
+
+
+def row_of(*places: str) -> list[Evidence]:
+    """What a network says of a row: at each place, the first character with .6, the second one with .4."""
+    steps = np.full((2 * len(places) + 1, len(WRITING) + 1), 1e-9)
+    steps[::2, 0] = 1
+    for place, options in enumerate(places):
+        for one, share in zip(options, (1.0,) if len(options) == 1 else (0.6, 0.4), strict=True):
+            steps[2 * place + 1, WRITING.index(one) + 1] = share
+    return [Evidence(np.log(steps))]
+
+
+def test_the_texts_of_a_column_have_the_products_of_their_rows_shares() -> None:
+    texts = texts_of_column([row_of("5", "38"), row_of("+", "7"), row_of("6", "05")], is_answered=True)
+    for first, second in (("53", 0.6), ("58", 0.4)):
+        for answer, share in (("60", 0.6), ("65", 0.4)):
+            assert texts[f"{first}+7={answer}"] == pytest.approx(second * share, abs=1e-4)
+    assert marked(texts, []).verdict == "right"
+    assert set(texts_of_column([row_of("9"), row_of("×", "4")], is_answered=False)) == {"9×4="}

@@ -36,7 +36,7 @@ from lab.suites.pages import (
 from lab.suites.sheets import Cover, stroke
 from sumnist.inference.paper import MARKED, UNSURE, PaperSum
 from sumnist.inference.reader import Reader
-from sumnist.inference.written import RIGHT, UNANSWERED, WRONG
+from sumnist.inference.written import NO_SUM, RIGHT, UNANSWERED, WRONG
 
 FONTS = "DejaVuSans", "DejaVuSerif", "STIXGeneral", "DejaVuSansMono"
 """Fonts of matplotlib; the 1st, 3rd, … are for development, the others for the report."""
@@ -274,16 +274,21 @@ def real_lines(reader: Reader, folder: Path, kind: str, half: Half) -> dict[str,
         if int(Path(row["path"]).stem) % 2 == parity:
             found = reader.sums(folder / row["path"])
             truth = TRUTHS.get(row["verdict"]) if row["verdict"] else None
-            pairs.append((row["text"], truth, found[0] if len(found) == 1 else None))
+            told = [one for one in found if one.verdict != NO_SUM] if len(found) > 1 else found
+            pairs.append((row["text"], truth, told[0] if len(told) == 1 else None))
     return tallied(pairs) | {"seconds": time.perf_counter() - began}
 
 
-def pages_of_sums(reader: Reader, half: Half, writers: Writers, count: int) -> dict[str, Any]:
-    """Check composed pages."""
+PAGES = {"lines": page, "columns": columns}
+"""How pages of each kind are composed."""
+
+
+def pages_of_sums(reader: Reader, half: Half, writers: Writers, kind: str, count: int) -> dict[str, Any]:
+    """Check composed pages of a kind."""
     pairs: list[tuple[str, str | None, PaperSum | None]] = []
     seconds, false = 0.0, 0
     for place in range(count):
-        picture, sums = page(half, writers, place)
+        picture, sums = PAGES[kind](half, writers, place)
         began = time.perf_counter()
         found = reader.sums(picture)
         seconds += time.perf_counter() - began

@@ -24,12 +24,11 @@ from sumnist.arithmetic.solutions import Answer, Query, Solution, solution_of
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import ConfigError, EquationError, NumberError
 from sumnist.formulas import MISTAKE
+from sumnist.inference.columns import AS_DARK, DISTINCT, line_between
 from sumnist.inference.ctc import Candidate
-from sumnist.inference.finder import warped
 from sumnist.inference.numbers import AFTER_TOTAL, UNSURE, FoundNumber, decimals_of
 from sumnist.inference.solve import COMBINATIONS
-from sumnist.pictures.decode import Grey, Intensities, Picture, size_of
-from sumnist.pictures.filters import spread
+from sumnist.pictures.decode import Intensities, Picture, size_of
 
 FORMAT = 1
 """The version of the format of `Column.as_dict`."""
@@ -49,17 +48,6 @@ at least the probability `LIKELY`, by the pictures alone. It is a wrong total if
 SLIP, SURE = MISTAKE / 20, 0.995
 """`SLIP`: how often a writer's total is off by just the amount that readings would have to change. `SURE`: the least
 probability of a total that changes readings without asking a person."""
-ABOVE, BESIDE = 1.5, 0.3
-"""`ABOVE`: how far above a number its rule may be, in digit heights. `BESIDE`: how far the search reaches to both
-sides, in digit heights."""
-CROOKED = 1 / 12
-"""How far a rule may stray from a straight line, in digit heights: people draw rules by hand."""
-SLANTS = np.linspace(-0.12, 0.12, 13)
-"""Slopes of a rule: how much it may rise or fall for each pixel along the number's line."""
-AS_DARK, UNBROKEN, DISTINCT, FAINTEST = 0.4, 0.85, 2.2, 0.02
-"""`AS_DARK`: the least darkness of a rule, as a share of the darkness of the number's ink. `UNBROKEN`: the share of its
-length on which the rule is so dark. `DISTINCT`: how many times as dark a rule is as the lines between other numbers, as
-those of ruled paper. `FAINTEST`: the least darkness of ink."""
 
 
 def page_as_dict(picture: Picture, found: Sequence[FoundNumber]) -> dict[str, Any]:
@@ -261,7 +249,11 @@ def ruled(found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: In
     for one in addends:
         column = [found[other] for other in in_column(corners[: found.index(one) + 1])]
         columns.append(column)
-        darkness.append(line_above(seen.grey, column[-2], one, seen.reduction) if len(column) > 1 else 0.0)
+        upper, lower = (
+            np.array(each.corners) / seen.reduction for each in (column[-2:] if len(column) > 1 else (one, one))
+        )
+        is_dark = not (one.how or "").startswith("light")
+        darkness.append(line_between(seen.grey, upper, lower, lower, is_dark) if len(column) > 1 else 0.0)
     for place in range(len(addends) - 1, 0, -1):
         others = [
             dark for dark, one, column in zip(darkness, addends, columns, strict=True)
@@ -281,29 +273,3 @@ def in_column(corners: NDArray[np.float64]) -> NDArray[np.int64]:
     reaches = (across.max(1) > across[-1, 0]) & (across.min(1) < across[-1, 1])
     places = np.flatnonzero(reaches & (heights <= heights[-1]))
     return places[np.argsort(heights[places], kind="stable")]
-
-
-def line_above(grey: Grey, above: FoundNumber, below: FoundNumber, reduction: float) -> float:
-    """How dark the line between a number and the one above it is, as a share of the darkness of the number's ink; about
-    0 without a line. The picture was reduced by the factor `reduction`."""
-    upper, lower = (np.array(one.corners) / reduction for one in (above, below))
-    wide, em = (float(np.hypot(*(lower[place] - lower[0]))) for place in (1, 3))
-    along, down = (lower[1] - lower[0]) / wide, (lower[3] - lower[0]) / em
-    gap = min(ABOVE * em, float(lower[0] @ down - (upper @ down).max()) + 0.1 * em)
-    if gap <= 0:
-        return 0.0
-
-    def cut(top: float, high: float, before: float) -> Grey:
-        """A part of the picture, with light ink on dark ground. It begins `top` below the number's upper edge, is
-        `high` pixels high, and reaches `before` pixels beyond the number on both sides."""
-        origin = lower[0] + top * down - before * along
-        part = warped(grey, np.column_stack([along, down, origin]), (math.ceil(high), math.ceil(wide + 2 * before)))
-        return part if (below.how or "").startswith("light") else 1 - part
-
-    between, number = cut(-gap, gap + 0.1 * em, BESIDE * em), cut(0.0, em, 0.0)
-    ground = float(np.median(between))
-    near = spread(between - ground, 2 * max(1, round(CROOKED * em)) + 1)
-    rows, columns = np.arange(len(near))[:, None], np.arange(near.shape[1])
-    slanted = [near[(rows + np.rint(slant * columns).astype(int)).clip(0, len(near) - 1), columns] for slant in SLANTS]
-    darkest = max(float(np.quantile(one, 1 - UNBROKEN, axis=1).max()) for one in slanted)
-    return darkest / max(float(np.quantile(number, 0.95)) - ground, FAINTEST)

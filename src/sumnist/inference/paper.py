@@ -21,7 +21,8 @@ import numpy as np
 from sumnist.config import InkColour, Range, checked
 from sumnist.errors import SizeError
 from sumnist.inference import ctc
-from sumnist.inference.finder import SEEN, SUSPECTED, Characters, Found, Sight, cut, follows, found_of, joined
+from sumnist.inference.columns import Stack, stacks_of, texts_of_column
+from sumnist.inference.finder import SEEN, SUSPECTED, Characters, Found, Sight, cut, follows, found_of, in_order, joined
 from sumnist.inference.numbers import MOST_FOUND, NumberReader, Recognizer, is_one_line
 from sumnist.inference.written import (
     MISTAKEN,
@@ -57,8 +58,8 @@ ALIKE = {
 """For a character, the signs that look alike."""
 WIDE, NEAR, BESIDE, LEVEL = 2.5, 0.9, 1.4, 0.6
 """Distances in digit heights. `WIDE`: the widest gap between two numbers of a sum with a sign between them. `NEAR`: the
-widest gap without one. `BESIDE`: how far a sign may stand
-from the sum that it belongs to. `LEVEL`: how far off the line a sign may stand."""
+widest gap without one. `BESIDE`: how far a sign may stand from the sum that it belongs to. `LEVEL`: how far off the
+line a sign may stand."""
 FORMAT = 1
 """The version of the format of `PaperSum.as_dict`."""
 ADVICE = {
@@ -163,7 +164,10 @@ def sums_on(
         image = LineProposal(cut(sight, one).image, "found", 1.0, line.box)
         return of_line(image, sight.placed(one)[0] * reduction)
 
-    lines = lines_of(found, sight)
+    stacks = stacks_of(found, sight)
+    taken = np.zeros(len(sight.characters.x), bool)
+    taken[[place for one in stacks for place in one.taken]] = True
+    lines = lines_of([one for one in found if not taken[one.places].all()], sight, taken)
     sums = [seen_on(one) for one in lines]
     for place in range(len(lines) - 1, 0, -1):  # a sign that the finder missed may stand between two
         last, one = lines[place - 1 : place + 1]
@@ -171,6 +175,10 @@ def sums_on(
             (both,) = joined([last, one], sight.characters, partial(follows, apart=WIDE))
             if is_whole(marked_sum := seen_on(both)):
                 lines[place - 1 : place + 1], sums[place - 1 : place + 1] = [both], [marked_sum]
+    if stacks:
+        columns = [sum_of_column(read.recognizer, one, sight, reduction, mistakes) for one in stacks]
+        known = dict(zip(map(id, [*lines, *(one.whole for one in stacks)]), [*sums, *columns], strict=True))
+        return [known[id(one)] for one in in_order([*lines, *(one.whole for one in stacks)])]
     is_page = any(not follows(last, one, math.inf) for last, one in pairwise(lines))
     if whole is None or is_page or (len(sums) > 1 and all(one.verdict in MARKED for one in sums)):
         return sums
@@ -188,6 +196,18 @@ def sum_of(recognizer: Recognizer, line: LineProposal, corners: Any, mistakes: f
     best = marked(texts_of(said), corners, mistakes)
     if best.verdict in (UNSURE, NO_SUM):
         best = marked(texts_of(said + evidence_of(recognizer, [*forms(line)])), corners, mistakes)
+    return best
+
+
+def sum_of_column(recognizer: Recognizer, stack: Stack, sight: Sight, reduction: float, mistakes: float) -> PaperSum:
+    """The sum in a column. Other forms of its rows are asked if the rows alone give no mark."""
+    rows = [LineProposal(cut(sight, one).alone, "found", 1.0, (0, 0, 0, 0)) for one in stack.rows]
+    corners, is_answered = sight.placed(stack.whole)[0] * reduction, stack.answer is not None
+    said = [[one] for one in evidence_of(recognizer, rows)]
+    best = marked(texts_of_column(said, is_answered), corners, mistakes)
+    if best.verdict in (UNSURE, NO_SUM):
+        said = [known + evidence_of(recognizer, [*forms(row)]) for known, row in zip(said, rows, strict=True)]
+        best = marked(texts_of_column(said, is_answered), corners, mistakes)
     return best
 
 
@@ -255,9 +275,10 @@ def marked(texts: dict[str, float], corners: Any, mistakes: float = MISTAKEN) ->
     )  # fmt: skip
 
 
-def lines_of(found: Sequence[Found], sight: Sight) -> list[Found]:
-    """The lines of writing on a page: numbers that stand side by side, with the signs beside and between them."""
-    every, taken = sight.characters, np.zeros(len(sight.characters.x), bool)
+def lines_of(found: Sequence[Found], sight: Sight, taken: np.ndarray[Any, np.dtype[np.bool_]]) -> list[Found]:
+    """The lines of writing on a page: numbers that stand side by side, with the signs beside and between them.
+    Characters that are `taken` belong to none."""
+    every, taken = sight.characters, taken.copy()
     for one in found:
         taken[one.places] = True
     signs = every.of(~taken & (every.seen >= SUSPECTED))

@@ -21,8 +21,9 @@ from sumnist.arithmetic.relations import ANYTHING, KINDS, SKIPPED, WEIGHTS, Writ
 from sumnist.inference.meaning import EXPRESSION, meaning
 
 RIGHT, WRONG, UNANSWERED, NO_SUM = "right", "wrong", "unanswered", "not a sum"
-MISTAKEN, OPEN, STRANGE = 0.15, 0.1, 1e-3
-"""Prior probabilities. `MISTAKEN`: an answer is wrong. `OPEN`: there is none. `STRANGE`: a line is no sum."""
+MISTAKEN, OPEN, STRANGE, FRACTION = 0.15, 0.1, 1e-3, 0.05
+"""Prior probabilities. `MISTAKEN`: an answer is wrong. `OPEN`: there is none. `STRANGE`: a line is no sum. `FRACTION`:
+a sum begins with a fraction, such as "3/4+1=", and not with the number of an item, such as "3)4+1="."""
 LONGEST, MOST_DIGITS = 60, 12
 """The most characters of a sum, and the most digits of a number, that are worked out."""
 ROUNDED, ESTIMATED = 2, Fraction(1, 10)
@@ -31,6 +32,7 @@ share of the value."""
 TOKEN = re.compile(r"\d+(?:[.,]\d+)?|[-+×÷:/()_]")
 ITEM = re.compile(r"^ *\d{1,3}(?:[).] +|\)(?=[\d(]))(?=.*[-+×÷:/])")
 """The number of an item before its sum, such as "3) "."""
+LIKE_ITEM = re.compile(r"\d{1,2}/\d+[-+×÷:]")
 GAP = re.compile(r"\( *\)|~|#")
 REMAINDER = re.compile(r"(\d+)(?:\.{2,}|[.,? ]+)(\d+)")
 """A quotient and a remainder, such as "4…2"."""
@@ -141,7 +143,8 @@ def written(text: str) -> WrittenSum | None:
         return None
     sum_of = (bare, asked, relation, answered)
     try:
-        return judged(*sum_of)
+        one = judged(*sum_of)
+        return one._replace(weight=one.weight * FRACTION) if LIKE_ITEM.match(asked) else one
     except (ValueError, ZeroDivisionError):
         return None
 
