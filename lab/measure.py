@@ -40,7 +40,7 @@ import torch
 
 import sumnist
 from kept_tables import EMPTY, KINDS
-from lab.evidence import RESULTS, Row, Rows, add, clean_commit, once, with_envelope
+from lab.evidence import RESULTS, Row, Rows, add, agreeing, clean_commit, once, with_envelope
 from lab.recipes.hands import Part
 from lab.recipes.tasks import OutlierTask
 from lab.records import RUNS, row_of, same, settings_of
@@ -490,16 +490,22 @@ def sums(given: argparse.Namespace) -> Iterator[Row]:
     """Check sums: real lines in a folder with `labels.csv`, and composed pages by writers whom no training met."""
     networks = sha256(*(path.read_bytes() for path in sorted(PRETRAINED.glob("*.onnx"))))
     about = {"half": given.half, "path": PATHS["sums"], "model_sha256": networks}
-    if given.half == HALVES[1]:
-        once(read_jsonl(given.rows), **about)
     reader = Reader()
+
+    def is_new(part: str, **which: str) -> bool:
+        """Whether this is to be measured: what is reported is measured only once."""
+        return given.half != HALVES[1] or not agreeing(read_jsonl(given.rows), part=part, **about, **which)
+
     for kind in worksheets.KINDS:
-        figures = worksheets.real_lines(reader, given.folder, kind, given.half)
-        yield with_envelope("sum-lines", **about, kind=kind) | figures
+        if is_new("sum-lines", kind=kind):
+            figures = worksheets.real_lines(reader, given.folder, kind, given.half)
+            if figures["sums"]:
+                yield with_envelope("sum-lines", **about, kind=kind) | figures
     inks: list[pages.Writers] = [pages.Strokes(given.strokes, given.half), pages.Images(Ink.mnist(given.half))]
     for writers, kind in product(inks, worksheets.PAGES):
-        figures = worksheets.pages_of_sums(reader, given.half, writers, kind, given.pages)
-        yield with_envelope("sum-pages", **about, ink=writers.name, kind=kind) | figures
+        if is_new("sum-pages", ink=writers.name, kind=kind):
+            figures = worksheets.pages_of_sums(reader, given.half, writers, kind, given.pages)
+            yield with_envelope("sum-pages", **about, ink=writers.name, kind=kind) | figures
 
 
 def pictures_of(folder: Path, half: Half) -> list[Asked]:

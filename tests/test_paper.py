@@ -141,4 +141,6 @@ def test_the_texts_of_a_column_have_the_products_of_their_rows_shares() -> None:
         for answer, share in (("60", 0.6), ("65", 0.4)):
             assert texts[f"{first}+7={answer}"] == pytest.approx(second * share, abs=1e-4)
     assert marked(texts, []).verdict == "right"
+    assert texts_of_column([row_of("×", "5"), row_of("-", "3"), row_of("2")], is_answered=True) == {}
+    assert marked({}, []).verdict == "not a sum"
     assert set(texts_of_column([row_of("9"), row_of("×", "4")], is_answered=False)) == {"9×4="}

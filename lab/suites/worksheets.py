@@ -232,7 +232,7 @@ def columns(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple
 # What a reader makes of sums.
 
 KINDS = "worksheet", "ink", "photo", "column"
-"""Printed homework with answers by hand, lines by pen, photographed lines, and columns."""
+"""Printed homework with answers by hand, lines by pen, photographed lines, and columns; not every half has each."""
 TRUTHS = {"right": RIGHT, "wrong": WRONG, "open": UNANSWERED, "approx": RIGHT}
 """The verdicts that the labels of real lines stand for."""
 

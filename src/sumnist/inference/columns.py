@@ -230,7 +230,7 @@ def texts_of_column(rows: Sequence[Sequence[ctc.Evidence]], is_answered: bool) -
                      if text[0] == "+" or "+" not in before})  # fmt: skip
     if not is_answered:
         return {f"{text}=": share for text, share in asked.items()}
-    answers, mass = shares_of(rows[-1], as_number)
+    answers, mass = shares_of(rows[-1], as_answer)
     right = {as_digits(value_of(text)) for text in asked} - {*answers, None}
     every = [one for one in right if one is not None]
     exact = np.mean([np.exp(ctc.texts_log_prob(one.steps, ctc.encoded(every, one.alphabet))) for one in rows[-1]], 0)
@@ -250,7 +250,12 @@ def as_digits(value: Fraction) -> str | None:
 
 
 def as_number(text: str) -> dict[str, float]:
-    """The number that the text of a row means."""
+    """The number without a sign that the text of a row means."""
+    return {bare: 1.0 for bare in as_answer(text) if bare[:1].isdecimal()}
+
+
+def as_answer(text: str) -> dict[str, float]:
+    """The number that the text of an answer means."""
     return {text.replace(" ", "").strip("=+"): 1.0}
 
 

@@ -255,12 +255,12 @@ def posterior(texts: dict[str, float], mistakes: float = MISTAKEN) -> dict[str, 
 
 def marked(texts: dict[str, float], corners: Any, mistakes: float = MISTAKEN) -> PaperSum:
     """The verdict on a line from the probabilities of its texts."""
-    ways = posterior(texts, mistakes)
+    ways = posterior(texts or {"?": 1.0}, mistakes)
     verdicts = {text: NO_SUM if one is None else one.verdict for text, (one, _) in ways.items()}
     shares = {
         verdict: math.fsum(share for text, (_, share) in ways.items() if verdicts[text] == verdict) for verdict in LEAST
     }
-    first = max(shares, key=lambda verdict: shares[verdict])
+    first = max(verdicts.values(), key=lambda verdict: shares[verdict])
     best = sorted(ways, key=lambda text: -ways[text][1])
     text = next(one for one in best if verdicts[one] == first)
     one = ways[text][0]
