@@ -211,8 +211,8 @@ def outlined(picture: Image.Image, numbers: Sequence[Outline]) -> Image.Image:
 
 
 def ticked(picture: Image.Image, sums: Sequence[Outline]) -> Image.Image:
-    """Draw the picture with a small mark behind each sum: a tick if it is right, a cross if it is wrong, a ring if it
-    has no answer, and a question mark if nobody can tell. No ink is covered, unless a sum ends at the border.
+    """Draw the picture with a small mark behind each sum, or before a sum that ends at the border: a tick if it is
+    right, a cross if it is wrong, a ring if it has no answer, and a question mark if nobody can tell.
 
     Args:
         picture: An RGB picture.
@@ -221,22 +221,23 @@ def ticked(picture: Image.Image, sums: Sequence[Outline]) -> Image.Image:
     Returns:
         A PIL image of mode "RGB", of the same size, or reduced to the longest side of `PageLook`.
     """
-    factor = min(1.0, PAGE_LOOK.longest / max(picture.size))
-    wide, high = (max(1, round(factor * side)) for side in picture.size)
-    drawing = picture.convert("RGB").resize((wide, high), Image.Resampling.BICUBIC, reducing_gap=2)
-    large = drawing.resize((PAGE_LOOK.smooth * wide, PAGE_LOOK.smooth * high))
-    pen, scale = ImageDraw.Draw(large), factor * PAGE_LOOK.smooth
-    for one in sums:
-        corners = scale * np.array(one.corners, float)
-        along, down = corners[1] - corners[0], corners[3] - corners[0]
-        size = max(PAGE_LOOK.smooth * PAGE_LOOK.legible / 2, 0.6 * float(np.hypot(*down)))
-        x, y = corners[1:3].mean(0) + along / max(float(np.hypot(*along)), 1) * size * 0.9
-        x, y = (min(max(at, size / 2), side - size / 2) for at, side in zip((x, y), large.size, strict=True))
+    drawing = picture.convert("RGB")
+    drawing.thumbnail((PAGE_LOOK.longest, PAGE_LOOK.longest), Image.Resampling.BICUBIC, reducing_gap=2)
+    large = drawing.resize((PAGE_LOOK.smooth * drawing.width, PAGE_LOOK.smooth * drawing.height))
+    pen, scale = ImageDraw.Draw(large), large.width / picture.width
+    placed = scale * np.array([one.corners for one in sums], float).reshape(-1, 4, 2)
+    along, down = (placed[:, place] - placed[:, 0] for place in (1, 3))
+    long, high = np.hypot(*along.T), np.hypot(*down.T)  # sums in columns are high
+    least = PAGE_LOOK.smooth * PAGE_LOOK.legible / 2
+    size = max(least, float(np.median(np.minimum(0.6 * high, 0.2 * long)))) if sums else least
+    for one, corners, apart in zip(sums, placed, 0.9 * size * along / np.maximum(long, 1)[:, None], strict=True):
+        behind, before = corners[1:3].mean(0) + apart, corners[[0, 3]].mean(0) - apart
+        middle = before if behind[0] + size / 2 > large.width else behind
+        x, y = middle.clip(size / 2, np.array(large.size) - size / 2)
         colour, shapes = TICKS[one.said]
         for shape in shapes:
-            points = [(x + size * (a - 0.5), y + size * (b - 0.5)) for a, b in shape]
-            pen.line(points, colour, max(2, round(size / 8)), "curve")
-    return large.resize((wide, high), Image.Resampling.BOX)
+            pen.line([(x + size * (a - 0.5), y + size * (b - 0.5)) for a, b in shape], colour, round(size / 8), "curve")
+    return large.resize(drawing.size, Image.Resampling.BOX)
 
 
 def font_for(height: float, most: float) -> ImageFont.FreeTypeFont:
