@@ -52,10 +52,10 @@ CROOKED = 1 / 12
 """How far a rule may stray from a straight line, in digit heights: people draw rules by hand."""
 SLANTS = np.linspace(-0.12, 0.12, 13)
 """Slopes of a rule: how much it may rise or fall for each pixel along the number's line."""
-AS_DARK, FAINT, UNBROKEN, DISTINCT, FAINTEST = 0.4, 0.25, 0.85, 2.2, 0.02
-"""`AS_DARK`: the least darkness of a rule, as a share of the darkness of the number's ink. `FAINT`: the same if numbers
-stand one below another. `UNBROKEN`: the share of its length on which the rule is so dark. `DISTINCT`: how many times as
-dark a rule is as the lines between other numbers, as those of ruled paper. `FAINTEST`: the least darkness of ink."""
+FAINT, UNBROKEN, DISTINCT, FAINTEST = 0.25, 0.85, 2.2, 0.02
+"""`FAINT`: the least darkness of a rule below numbers that stand one below another, as a share of the darkness of their
+ink. `UNBROKEN`: the share of its length on which the rule is so dark. `DISTINCT`: how many times as dark a rule is as
+the lines between other numbers, as those of ruled paper. `FAINTEST`: the least darkness of ink."""
 
 
 class Stack(NamedTuple):

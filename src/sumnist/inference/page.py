@@ -24,7 +24,7 @@ from sumnist.arithmetic.solutions import Answer, Query, Solution, solution_of
 from sumnist.arithmetic.values import Value, Values, plain
 from sumnist.errors import ConfigError, EquationError, NumberError
 from sumnist.formulas import MISTAKE
-from sumnist.inference.columns import AS_DARK, DISTINCT, line_between
+from sumnist.inference.columns import DISTINCT, line_between
 from sumnist.inference.ctc import Candidate
 from sumnist.inference.numbers import AFTER_TOTAL, UNSURE, FoundNumber, decimals_of
 from sumnist.inference.solve import COMBINATIONS
@@ -48,6 +48,8 @@ at least the probability `LIKELY`, by the pictures alone. It is a wrong total if
 SLIP, SURE = MISTAKE / 20, 0.995
 """`SLIP`: how often a writer's total is off by just the amount that readings would have to change. `SURE`: the least
 probability of a total that changes readings without asking a person."""
+AS_DARK = 0.4
+"""The least darkness of a rule, as a share of the darkness of the number's ink."""
 
 
 def page_as_dict(picture: Picture, found: Sequence[FoundNumber]) -> dict[str, Any]:
@@ -249,11 +251,9 @@ def ruled(found: Sequence[FoundNumber], addends: Sequence[FoundNumber], seen: In
     for one in addends:
         column = [found[other] for other in in_column(corners[: found.index(one) + 1])]
         columns.append(column)
-        upper, lower = (
-            np.array(each.corners) / seen.reduction for each in (column[-2:] if len(column) > 1 else (one, one))
-        )
+        upper, lower = (np.array(each.corners) / seen.reduction for each in (column[-2:][0], one))
         is_dark = not (one.how or "").startswith("light")
-        darkness.append(line_between(seen.grey, upper, lower, lower, is_dark) if len(column) > 1 else 0.0)
+        darkness.append(line_between(seen.grey, upper, lower, lower, is_dark))  # 0 for the first of a column
     for place in range(len(addends) - 1, 0, -1):
         others = [
             dark for dark, one, column in zip(darkness, addends, columns, strict=True)
