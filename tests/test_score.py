@@ -466,10 +466,3 @@ def test_the_command_gives_its_flags_to_every_row(
     (tmp_path / "bad.csv").write_text("path,number\nno.png,1\n")
     assert main(["score", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "out.csv")]) == 1
     assert "1 row, 1 failed" in capsys.readouterr().out
-
-
-def test_a_text_that_begins_with_a_dash_is_no_formula_and_a_negative_sum_stays_a_number() -> None:
-    values = number_values(NumberReading("-12-34", 1234, 1.0, (), 0.0, True, None, 1.0), -2000)
-    assert scoring.csv_line({name: values[name] for name in ("text", "sum")}) == "'-12-34,-766\n"
-    assert json.loads(scoring.json_line(values))["text"] == "-12-34"
-    assert scoring.cell("sum", Decimal("-0.50")) == "-0.50"

@@ -31,7 +31,7 @@ Part = Literal["training", "choices", "report"]
 SIZES = {
     ".": (0.02, 0.16), ",": (0.15, 0.5), "'": (0.15, 0.4), "-": (0.25, 0.9), "+": (0.4, 0.95), "×": (0.35, 0.85),
     "÷": (0.45, 0.9), "/": (1.05, 1.7), ":": (0.35, 0.75), "=": (0.4, 0.9), "%": (0.75, 1.2), "(": (1.0, 1.6),
-    ")": (1.0, 1.6), "<": (0.45, 0.85), ">": (0.45, 0.85), "≈": (0.4, 0.9), "¤": (0.9, 1.4), "?": (0.6, 1.3),
+    ")": (1.0, 1.6), "<": (0.4, 1.1), ">": (0.4, 1.1), "≈": (0.4, 0.9), "¤": (0.9, 1.4), "?": (0.6, 1.3),
 }  # fmt: skip
 """The least and the greatest longer side of each sign, in heights of a digit. `?` is a letter."""
 HEIGHTS = {",": 0.1, ".": -0.04, "'": -0.95}
@@ -115,7 +115,8 @@ def drawn_hand(random: Random) -> Hand:
         return [fitted([np.asarray(path, np.float32) for path in one], character, 0.0) for one in paths]
 
     hand = Hand()
-    hand.ways |= lined(random)
+    for sign, drawn in [*lined(random).items(), *lined(random).items()]:
+        hand.ways[sign] += drawn
     for digit, ways in NUMERALS.items():
         hand.ways[digit] = some(ways, digit, 3)
     for sign, names in {"+": "+", "=": "=", "%": "%", "¤": ("$", "euro", "pound", "yen")}.items():
@@ -134,25 +135,25 @@ def lined(random: Random) -> dict[str, list[Strokes]]:
     def dot(x: float, y: float) -> Points:
         return line((x, y), (x + random.uniform(0, 0.06), y + random.uniform(0, 0.08)))
 
-    wide = random.uniform(0.4, 0.9)
-    wave = np.linspace(0, 1, 12)
+    wide, high = random.uniform(0.4, 0.9, 2)
+    wave, apart, tip = np.linspace(0, 1, 12), random.uniform(0.15, 0.45), random.uniform(0.35, 0.65)
     ways: dict[str, Strokes] = {
         ".": [dot(0, 0)], ",": [line((0.08, 0), (0.08, 0.1), (0, random.uniform(0.2, 0.4)))],
         "'": [line((0.04, 0), (0, random.uniform(0.15, 0.35)))], "-": [line((0, 0), (wide, 0))],
         "+": [line((0, 0.4), (wide, 0.4)), line((wide / 2, 0.4 - wide / 2), (wide / 2, 0.4 + wide / 2))],
         "×": [line((0, 0), (wide, wide)), line((wide, 0), (0, wide))],
-        "÷": [line((0, 0.4), (wide, 0.4)), dot(wide / 2, 0.12), dot(wide / 2, 0.68)],
+        "÷": [line((0, 0.4), (wide, 0.4)), *(dot(wide * tip, 0.4 + sign * apart) for sign in (-1, 1))],
         "/": [line((random.uniform(0.2, 0.8), 0), (0, 1.2))], ":": [dot(0, 0), dot(0, random.uniform(0.3, 0.6))],
-        "=": [line((0, 0), (wide, 0)), line((0, 0.28), (wide, 0.28))],
+        "=": [line((0, 0), (wide, 0)), line((0, apart), (wide, apart))],
         "(": [line((0.25, 0), (0.05, 0.35), (0.03, 0.8), (0.25, 1.2))],
         ")": [line((0, 0), (0.2, 0.35), (0.22, 0.8), (0, 1.2))],
-        "<": [line((wide, 0), (0, wide / 2), (wide, wide))], ">": [line((0, 0), (wide, wide / 2), (0, wide))],
-        "≈": [np.stack([wave * wide, y + 0.08 * np.sin(wave * 6.3)], 1).astype(np.float32) for y in (0.0, 0.25)],
+        "<": [line((wide, 0), (0, high * tip), (wide, high))], ">": [line((0, 0), (wide, high * tip), (0, high))],
+        "≈": [np.stack([wave * wide, y + apart / 3 * np.sin(wave * 6.3)], 1).astype(np.float32) for y in (0.0, apart)],
         "%": [line((0.7, 0), (0, 1)), circle(0.12, 0.2, 0.13), circle(0.6, 0.8, 0.13)],
         "~": [[line((0, 0), (0.9, 1)), line((0.9, 0), (0, 1))], [line((0, 0.5), (random.uniform(0.5, 2), 0.5))],
               [line((0, 1), (random.uniform(0.3, 1.2), 0))]][random.integers(3)],
     }  # fmt: skip
-    return {sign: [fitted(strokes, sign, 0.0)] for sign, strokes in ways.items()}
+    return {sign: [fitted(strokes, sign, random.uniform(0.8, 1.25))] for sign, strokes in ways.items()}
 
 
 def circle(x: float, y: float, radius: float) -> Points:

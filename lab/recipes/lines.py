@@ -43,7 +43,7 @@ EM = 40
 """Height of a printed digit in pixels of its image."""
 REAL_SHARE, BOXED_SHARE, NEIGHBOUR_SHARE = 0.1, 0.12, 0.12
 """Shares of the lines: strings as someone wrote them; boxes of forms; lines with ink of another line at an edge."""
-IMAGES_SHARE, PRINTED_SHARE, DRAWN_SHARE = 0.34, 0.14, 0.14
+IMAGES_SHARE, PRINTED_SHARE, DRAWN_SHARE = 0.3, 0.22, 0.14
 """Shares of the other lines: with MNIST's digits, printed, and in drawn ways; people's strokes write the rest."""
 SLANTED = 0.16
 """How far a 1 is turned beside upright digits, as a standard deviation in radians; it is no slash."""
@@ -77,12 +77,14 @@ class Writers:
         drawn_hands: Hands that write in drawn ways.
         images: MNIST's images, uint8 `[N, 28, 28]`.
         digits: Their digits.
+        fonts: A folder with more fonts than matplotlib's; empty for none.
     """
 
     def __init__(
-        self, people: dict[str, Hand], drawn_hands: list[Hand], images: Bytes, digits: NDArray[np.int64]
-    ) -> None:
-        self.fonts, self.drawn = printed_hands(), drawn_hands
+        self, people: dict[str, Hand], drawn_hands: list[Hand], images: Bytes, digits: NDArray[np.int64],
+        fonts: str = "",
+    ) -> None:  # fmt: skip
+        self.fonts, self.drawn = printed_hands(fonts), drawn_hands
         self.people = [hand for hand in people.values() if sum(map(len, hand.ways.values())) >= 5]
         self.with_strings = [hand for hand in people.values() if hand.strings]
         self.images, self.of_digit = images, [np.flatnonzero(digits == digit) for digit in range(10)]
@@ -140,7 +142,7 @@ class Style:
 
     Attributes:
         answer: The places of the characters that are written if the others are printed in the `font`: an answer behind
-            an equals sign, or any number of a sum, some of them in a box.
+            an equals sign, any number of a sum, or the sign of a comparison, some of them in a box or a circle.
         large: The size of an answer.
         by_images: Whether digits are MNIST's images.
         zeros: The size of zeros behind another digit.
@@ -173,19 +175,21 @@ class Style:
         source = random.random()
         is_printed = IMAGES_SHARE < source < IMAGES_SHARE + PRINTED_SHARE and "#" not in text
         spare = writers.drawn[random.integers(len(writers.drawn))]
-        numbers = [match.span() for match in re.finditer(r"[\d.,]+", text)] if set(text) & set("=<>≈") else []
+        answers = r"[<>=]" if set(text) & set("<>") and random.random() < 0.5 else r"[\d.,]+"
+        numbers = [match.span() for match in re.finditer(answers, text)] if set(text) & set("=<>≈") else []
         answered = numbers and random.random() < 0.75
         gaps = random.uniform(-0.18, 0.03), random.uniform(0.02, 0.3), random.uniform(0.3, 1.0)
         return cls(
             spare if source > 1 - DRAWN_SHARE else writers.people[random.integers(len(writers.people))], spare,
             writers.fonts[random.integers(len(writers.fonts))] if is_printed else {},
             range(*numbers[-1 if random.random() < 0.75 else random.integers(len(numbers))]) if answered else range(0),
-            random.uniform(0.9, 1.5), source < IMAGES_SHARE, random.uniform(0.3, 1.5),
+            random.uniform(0.8, 1.8), source < IMAGES_SHARE or (is_printed and random.random() < 0.3),
+            random.uniform(0.3, 1.5),
             gaps[random.choice(3, p=[0.3, 0.55, 0.15])], random.uniform(0.01, 0.08), random.uniform(0.01, 0.07),
             random.normal(0, 0.02), random.uniform(0.75, 1.3), random.uniform(0.15, 0.4) * (random.random() < 0.2),
             random.uniform(0.5, 0.85) if random.random() < 0.2 else 1.0,
             random.uniform(0.5, 0.8) if random.random() < 0.15 and re.search(r"[.,]\d\d?\b", text) else 1.0,
-            random.uniform(0.1, 1.3) if random.random() < 0.5 and set(text) & set("+×÷=<>≈") else 0.0,
+            random.uniform(0.1, 1.8) if random.random() < 0.5 and set(text) & set("+×÷=<>≈") else 0.0,
             not is_printed and random.random() < 0.4,
         )  # fmt: skip
 
@@ -201,7 +205,7 @@ class Style:
 
 def written(writers: Writers, text: str, random: Random) -> Placed:
     """Write a text."""
-    style, placed, x, struck = Style.of(writers, text, random), Placed([], []), 0.0, list[float]()
+    style, placed, x, begin, struck = Style.of(writers, text, random), Placed([], []), 0.0, 0.0, list[float]()
     characters, targets = spelt_out(text, random)
     for place, (character, target) in enumerate(zip(characters, targets, strict=True)):
         if character == " ":
@@ -219,7 +223,10 @@ def written(writers: Writers, text: str, random: Random) -> Placed:
             y -= 1 - style.raised
             size *= style.raised
         turned = SLANTED if character == "1" else 0.06
-        size *= style.large if style.font and place in style.answer else 1.0
+        if style.font and place in style.answer:
+            size *= style.large
+            x += random.uniform(-0.3, 0.9) if place == style.answer.start and place else 0.0
+            begin = x if place == style.answer.start else begin
         if character in style.font and place not in style.answer:
             image, top = style.font[character]
             width = image.shape[1] / EM
@@ -248,36 +255,54 @@ def written(writers: Writers, text: str, random: Random) -> Placed:
             placed.strokes.append([np.column_stack([bridge, high]).astype(np.float32)])
         placed.right = x + width
         x += max(width + style.room(characters, place, random), 0.12)
-        if style.font and place == style.answer.stop - 1 and place + 1 < len(characters) and random.random() < 0.5:
-            left, right = placed.right - random.uniform(0.5, 1.0) * size * len(style.answer) - 0.2, placed.right + 0.2
-            top = random.uniform(1.2, 1.6) * size
-            corners = [(left, 0.2), (right, 0.2), (right, -top), (left, -top), (left, 0.2)]
-            placed.strokes.append([np.array(corners, np.float32)])
+        if style.font and place == style.answer.stop - 1 and random.random() < (0.5 if targets[place + 1 :] else 0.2):
+            ways, wide = around(begin - 0.2, placed.right + 0.2, random.uniform(1.2, 1.6) * size, random)
+            placed.strokes.append(ways)
+            x, placed.right = max(x, wide + 0.05), max(placed.right, wide)
     if struck:
         placed.strokes.append(struck_through(struck[0], struck[-1], random))
     return placed
 
 
-def printed_hands() -> list[dict[str, tuple[Bytes, float]]]:
-    """For each font that comes with matplotlib, the image of each character, light on dark, and where its top is."""
-    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+def font_files() -> list[Path]:
+    """Fonts that come with matplotlib."""
+    files = Path(matplotlib.get_data_path(), "fonts", "ttf").glob("*.ttf")
+    return sorted(one for one in files if re.match(r"DejaVuS(?!.*Dis)|STIXGeneral|cm(r|ss|tt|b)10", one.stem))
+
+
+def printed_hands(more: str = "") -> list[dict[str, tuple[Bytes, float]]]:
+    """For each font that comes with matplotlib or stands in the folder `more`, the image of each character, light on
+    dark, and where its top is."""
     hands = []
-    for file in sorted(folder.glob("*.ttf")):
-        if not re.match(r"DejaVuS|STIXGeneral|cm(r|ss|tt|b)10", file.stem) or "Display" in file.stem:
+    for file in [*font_files(), *(Path(more).rglob("*.[ot]tf") if more else ())]:
+        if re.search(r"Thin|Hairline|Black|Dyslexic|chorus|MathTeX", file.stem):
             continue
         font = ImageFont.truetype(str(file), 52)
         high = -font.getbbox("8", anchor="ls")[1]
         font = ImageFont.truetype(str(file), round(52 * EM / high))
-        glyphs = {}
+        glyphs, missing = {}, bytes(font.getmask("\uffff"))
         for character in WRITING.rstrip(" ~#?¤"):
             left, top, right, bottom = font.getbbox(character, anchor="ls")
-            if (character in "×÷≈" and file.stem.startswith("cm")) or right <= left or bottom <= top:
+            lacks = bytes(font.getmask(character)) == missing or (character in "×÷≈" and file.stem.startswith("cm"))
+            if lacks or right <= left or bottom <= top:
                 continue
             image = Image.new("L", (int(right - left) + 2, int(bottom - top) + 2))
             ImageDraw.Draw(image).text((1 - left, 1 - top), character, fill=255, font=font, anchor="ls")
             glyphs[character] = np.asarray(image), (top - 1) / EM
         hands.append(glyphs)
     return hands
+
+
+def around(left: float, right: float, high: float, random: Random) -> tuple[Strokes, float]:
+    """A box, a circle, a cloud or brackets around an answer between two places, and where it ends."""
+    corners = [(left, 0.2), (right, 0.2), (right, -high), (left, -high), (left, 0.2)]
+    if random.random() < 0.45:
+        return [np.array(corners, np.float32)], right
+    middle, radius = np.array([(left + right) / 2, 0.1 - high / 2]), np.array([right - left, high + 0.4]) * 0.6
+    angle = np.linspace(0, 6.3, 60)
+    teeth = random.uniform(0.03, 0.14) * np.sin(random.integers(7, 17) * angle) * (random.random() < 0.5)
+    path = middle + radius * (1 + teeth)[:, None] * np.stack([np.cos(angle), np.sin(angle)], 1)
+    return [path.astype(np.float32)], float(path[:, 0].max())
 
 
 def struck_through(left: float, right: float, random: Random) -> Strokes:
@@ -498,17 +523,14 @@ def ruled(printed: Bytes, random: Random) -> None:
     high, wide = printed.shape
     light, thick = random.uniform(0.3, 1), int(random.integers(1, 6))
     tilt = random.normal(0, 0.012) * wide
-    lines = np.zeros(printed.shape, np.uint8)
+    lines, rows = np.zeros(printed.shape, np.uint8), random.uniform(-0.05, 1.05, random.integers(1, 4)) * high
     if random.random() < 0.3:
         pitch, off = random.uniform(0.25, 0.9) * high, random.uniform(0, high, 2)
-        for y in np.arange(off[0] - high, 2 * high, pitch):
-            cv2.line(lines, (0, int(y - tilt)), (wide, int(y + tilt)), 255, thick)
+        rows, light = np.arange(off[0] - high, 2 * high, pitch), light * 0.7
         for x in np.arange(off[1] - high, wide, pitch):
             cv2.line(lines, (int(x), 0), (int(x), high), 255, thick)
-        light = light * 0.7
-    else:
-        for y in random.uniform(-0.05, 1.05, random.integers(1, 4)) * high:
-            cv2.line(lines, (0, int(y - tilt)), (wide, int(y + tilt)), 255, thick)
+    for y in rows:
+        cv2.line(lines, (0, int(y - tilt)), (wide, int(y + tilt)), 255, thick)
     if random.random() < 0.35:
         lines[:, np.arange(wide) // int(random.integers(4, 14)) % 2 == 0] = 0
     np.maximum(printed, cv2.convertScaleAbs(lines, alpha=light), out=printed)
@@ -521,27 +543,18 @@ def framed(printed: Bytes, random: Random, share: float) -> None:
     thick = int(random.integers(2, 11))
     tilt = random.normal(0, 0.02, 4) * high
     inset = random.uniform(-0.03, 0.16, 4) * high
-    sides = random.random(4) < share
-    if sides[0]:
-        cv2.line(lines, (0, int(inset[0])), (wide, int(inset[0] + tilt[0])), 255, thick)
-    if sides[1]:
-        cv2.line(lines, (0, int(high - inset[1])), (wide, int(high - inset[1] + tilt[1])), 255, thick)
-    if sides[2]:
-        cv2.line(lines, (int(inset[2]), 0), (int(inset[2] + tilt[2]), high), 255, thick)
-    if sides[3]:
-        cv2.line(lines, (int(wide - inset[3]), 0), (int(wide - inset[3] + tilt[3]), high), 255, thick)
+    right, low = wide - inset[3], high - inset[1]
+    sides = ((0, inset[0], wide, inset[0] + tilt[0]), (0, low, wide, low + tilt[1]),
+             (inset[2], 0, inset[2] + tilt[2], high), (right, 0, right + tilt[3], high))  # fmt: skip
+    for x, y, to_x, to_y in sides:
+        if random.random() < share:
+            cv2.line(lines, (int(x), int(y)), (int(to_x), int(to_y)), 255, thick)
     if random.random() < 0.15:
         dash = int(random.integers(8, 24))
         lines[(np.arange(high)[:, None] + np.arange(wide)) // dash % 2 == 0] = 0
     if random.random() < 0.12:
         margin = int(random.uniform(0.02, 0.3) * high)
-        side = random.integers(4)
-        if side < 2:
-            lines[: margin if side else None, : None if side else margin] = 255
-        elif side == 2:
-            lines[:, -margin:] = 255
-        else:
-            lines[-margin:] = 255
+        np.rot90(lines, int(random.integers(4)))[:margin] = 255
     np.maximum(printed, cv2.convertScaleAbs(lines, alpha=random.uniform(0.4, 1.2)), out=printed)
 
 
@@ -552,13 +565,9 @@ def entering(printed: Bytes, others: Bytes, random: Random) -> None:
     if not len(rows):
         return
     reach = int(random.uniform(0.04, 0.2) * high)
-    begin = int(random.integers(0, max(1, wide - others.shape[1])))
-    if random.random() < 0.5:
-        part = others[max(0, rows[-1] + 1 - reach) : rows[-1] + 1]
-        place = printed[: len(part), begin : begin + others.shape[1]]
-    else:
-        part = others[rows[0] : rows[0] + reach]
-        place = printed[high - len(part) :, begin : begin + others.shape[1]]
+    begin, is_above = int(random.integers(0, max(1, wide - others.shape[1]))), random.random() < 0.5
+    part = others[max(0, rows[-1] + 1 - reach) : rows[-1] + 1] if is_above else others[rows[0] : rows[0] + reach]
+    place = (printed[: len(part)] if is_above else printed[high - len(part) :])[:, begin : begin + others.shape[1]]
     np.maximum(place, part[:, : place.shape[1]], out=place)
 
 
@@ -646,16 +655,18 @@ class Lines:
         writers: Writers of the pen digits.
         people: The file `pen-writers.jsonl`; without it, signs are drawn, and no strings are as people wrote them.
         part: Which writers of this file write.
+        fonts: A folder with more fonts.
     """
 
     def __init__(
         self, digits: DigitSet, seed: int, watch: Watch = iter, count: int | None = None,
         writers: Collection[int] = range(WRITERS), people: str = "", part: Part = "training",
+        fonts: str = "",
     ) -> None:  # fmt: skip
         random = np.random.default_rng([seed, 0x4A4D])
         drawn_hands = [drawn_hand(random) for _ in watch(range(HANDS if count is None else count))]
         hands = pen_hands(writers) | (hands_in(Path(people), part) if people else {})
-        self.seed, self.writers = seed, Writers(hands, drawn_hands, digits.images, digits.digits)
+        self.seed, self.writers = seed, Writers(hands, drawn_hands, digits.images, digits.digits, fonts)
         self.latest: tuple[Any, list[list[Line]]] | None = None
 
     def batch(self, step: int, size: int, strength: float = 1.0) -> LineBatch:

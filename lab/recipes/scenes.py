@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from string import ascii_letters
 
 import numpy as np
@@ -28,6 +27,7 @@ from torch.nn import functional
 from lab.recipes import glyphs, papers
 from lab.recipes.glyphs import Watch
 from lab.recipes.hands import lined
+from lab.recipes.lines import font_files
 from lab.recipes.pens import (
     BANK_KINDS,
     CURRENCY,
@@ -68,12 +68,6 @@ EMS = 9.0, 130.0
 NEAR, MOST_NEAR = 0.2, 3.0
 """`NEAR`: standard deviation of the heat around a character's middle, relative to the height of a digit. `MOST_NEAR`:
 its maximum, in cells."""
-FONTS = (
-    "DejaVuSans", "DejaVuSans-Bold", "DejaVuSans-Oblique", "DejaVuSansMono", "DejaVuSerif", "DejaVuSerif-Bold",
-    "DejaVuSerif-Italic", "STIXGeneral", "STIXGeneralBol", "STIXGeneralItalic", "cmr10", "cmss10", "cmtt10", "cmb10",
-)  # fmt: skip
-"""Fonts of Matplotlib, which is installed for training along with torch."""
-
 EXPRESSION_SHARE, STRUCK_SHARE, TILTED_SHARE, LABELLED_SHARE = 0.34, 0.09, 0.2, 0.12
 """Shares of the lines. `EXPRESSION_SHARE`: with signs or several numbers. `STRUCK_SHARE`: struck out. `TILTED_SHARE`:
 in another direction than the page. `LABELLED_SHARE`: with a word just before them."""
@@ -94,11 +88,8 @@ Points = NDArray[np.float64]
 
 @cache
 def fonts() -> list[ImageFont.FreeTypeFont]:
-    """The fonts, in a size large enough for images."""
-    import matplotlib
-
-    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
-    return [ImageFont.truetype(str(folder / f"{name}.ttf"), 4 * 26) for name in FONTS]
+    """The fonts of matplotlib, in a size large enough for images."""
+    return [ImageFont.truetype(str(file), 4 * 26) for file in font_files()]
 
 
 def printed(text: str) -> NDArray[np.uint8]:
@@ -204,7 +195,7 @@ class Hand:
         if random.random() < share_printed:
             return cls(
                 em, "print", 0.0, random.uniform(0.55, 1), random.uniform(1, 2), 0.0, random.uniform(0.9, 1.1),
-                random.uniform(0.04, 0.2), 0.0, 0.0, PRINTED_LETTER, random.integers(len(FONTS)) / len(FONTS),
+                random.uniform(0.04, 0.2), 0.0, 0.0, PRINTED_LETTER, random.integers(len(fonts())) / len(fonts()),
             )  # fmt: skip
         pen = max(0.9 / em, 0.03 + 0.17 * random.beta(1.6, 3.2))
         gap = random.uniform(-0.08, 0.3) if random.random() < 0.75 else random.uniform(0.3, 0.95)
@@ -338,7 +329,7 @@ class Sketch:
                     parts.append((" ", -1, 0.0, 0.0, hand.em * random.uniform(0.1, 0.6)))
             else:
                 kind = self.kind_of(character, hand)
-                chance = hand.font + random.random() / len(FONTS) if hand.source == "print" else random.random()
+                chance = hand.font + random.random() / len(fonts()) if hand.source == "print" else random.random()
                 place = int(bank.firsts[kind] + int(chance * bank.counts[kind]))
                 rows, columns = float(bank.bottom[place] - bank.top[place]), float(bank.right[place] - bank.left[place])
                 size = 1 + random.normal(0, hand.uneven)

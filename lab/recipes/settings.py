@@ -28,6 +28,10 @@ class LineTraining(Composition):
     ema: float = 0.998
     people: str = ""
     """the file pen-writers.jsonl, with the strokes of several hundred people (see `lab/recipes/hands.py`)"""
+    fonts: str = ""
+    """a folder with more fonts than matplotlib's; the packaged network saw Debian's fonts-{comic-neue, dejavu-extra,
+    crosextra-caladea, crosextra-carlito, freefont-ttf, lato, liberation, open-sans,
+    roboto-unhinted, sil-andika, texgyre}"""
 
     @property
     def particulars(self) -> Particulars:

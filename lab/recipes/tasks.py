@@ -137,7 +137,7 @@ class LineTask(Composed):
 
     def source_of(self, digits: DigitSet, part: Part, seed: int, **more: Any) -> Lines:
         """Lines by one part of the writers."""
-        return Lines(digits, seed, people=self.config.people, part=part, **more)
+        return Lines(digits, seed, people=self.config.people, fonts=self.config.fonts, part=part, **more)
 
     @staticmethod
     def outputs(net: LineNet, lines: LineBatch) -> Tensor:

@@ -54,7 +54,7 @@ def expression(random: Random) -> str:
     """A sum, product or quotient, most of them with an equals sign, some with brackets or an answer."""
     parts = chain(random, 2, 0.03) if random.random() < 0.5 else chain(random, 5, 0.15)
     ending = random.random()
-    sign = "=" if random.random() < 0.9 else "<>≈"[random.integers(3)]
+    sign = "=" if random.random() < 0.8 else "<>≈"[random.integers(3)]
     if ending < 0.1:
         return value(random) + sign + parts
     return parts + ("" if ending < 0.3 else sign if ending < 0.4 else sign + value(random))
@@ -102,6 +102,9 @@ TEXTS: tuple[tuple[float, Callable[[Random], str]], ...] = (
     (0.02, filled("¤_", "_¤")),
     (0.07, filled("-_", "+_", "¤_", "_¤", "=_", "_.-", "_=", "_-", "_.=", "=_=", "_--", "_/-")),
     (0.25, expression),
+    (0.04, filled("((_-_)×(_+_))÷_=_", "(_×(_/_))+_=-_", "_(_-_)=(_+_)(_-_)", "(_+_)÷((_×_)-_)>_", "_=_(_)(_)")),
+    (0.04, filled("_-_<_", "_+_>_", "_<_", "_>_", "_×_<_", "_÷_>_", "_<_+_", "_>_-_", "_+_≈_", "_÷_≈")),
+    (0.03, filled("_÷_", "_÷_=_", "_÷_=_..._", "_:_=_..._", "_÷_=_?_", "_+( )=_", "( )-_=_", "_×( )=_")),
     (0.045, date),
     (0.025, clock),
     (0.04, fraction),
@@ -118,8 +121,9 @@ TEXTS: tuple[tuple[float, Callable[[Random], str]], ...] = (
     (0.02, lambda random: "".join(random.choice([*"0123456789.,'-+×÷/:=%()"], random.integers(1, 10)))),
 )
 """Kinds of texts, with their relative shares: a digit, a number, digits, an amount, an amount of money, a number with a
-sign, a sum, a date, a time, a fraction, a percentage, a telephone number, several numbers, a numbered sum, words, a
-number beside words, a number that is struck out, a filler, nothing, a range, and any characters."""
+sign, a sum, one with nested brackets, a comparison, a quotient or a place to fill in, a date, a time, a fraction, a
+percentage, a telephone number, several numbers, a numbered sum, words, a number beside words, a number that is struck
+out, a filler, nothing, a range, and any characters."""
 
 
 def text_of(random: Random) -> str:

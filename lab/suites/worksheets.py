@@ -131,8 +131,9 @@ def page(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple[Pa
 
 # Sums in columns.
 
-CARRIED, SQUARED = 0.6, 0.25
-"""The shares of columns with their carries, and of pages by hand that are on squared paper."""
+CARRIED, SQUARED, WIDE, ALONE, UNRULED, ZEROS = 0.6, 0.25, 0.4, 0.25, 0.08, 0.3
+"""The shares of columns with their carries, of pages by hand on squared paper, of pages by hand with wide gaps between
+digits and rows, of pictures of one column, of those without a rule, and of differences with zeros before them."""
 
 
 def column_at(random: Random) -> tuple[list[str], PageSum, list[str]]:
@@ -148,10 +149,13 @@ def column_at(random: Random) -> tuple[list[str], PageSum, list[str]]:
     if chance < EMPTY + WRONG_ANSWERS:
         answer, verdict = known + int(random.choice([1, -1, 10, -10, 2])), WRONG
     answered = "" if chance < EMPTY or answer < 0 else str(answer)
+    if sign == "-" and answered and random.random() < ZEROS:
+        answered = answered.zfill(len(f"{first}"))
     above, carry = [], 0
     for one, other in zip(f"{first}"[::-1], f"{second}".rjust(long + 1, "0")[::-1], strict=False):
-        above.append(str(carry) if carry > 0 and sign != "-" else "")
-        carry = {"+": int(one) + int(other) + carry, "×": int(one) * second + carry, "-": 0}[sign] // 10
+        above.append("" if not carry else str((int(one) - 1) % 10 if sign == "-" else carry))
+        carry = {"+": int(one) + int(other) + carry, "×": int(one) * second + carry}.get(sign, 0) // 10
+        carry = carry if sign != "-" else int(int(one) - bool(above[-1]) < int(other))
     text = f"{first}{sign}{second}={answered}"
     return [str(first), sign, str(second), answered], PageSum(text, verdict if answered else UNANSWERED), above
 
@@ -176,20 +180,22 @@ class Cells:
         laid(self.layers[by_hand], cover, middle, self.slope)
         return np.array([(-self.cell[0], -self.height), (self.cell[0], self.height)]) / 2 + middle
 
-    def fill(self, rows: list[str], above: list[str], by_hand: bool) -> Points:
-        """Write a sum: its rows, small numbers above the first one, and a rule. Returns its corners."""
+    def fill(self, rows: list[str], above: list[str], by_hand: bool, is_ruled: bool = True) -> Points:
+        """Write a sum: its rows, small numbers above the first one, and perhaps a rule. Returns its corners."""
         first, sign, second, answered = rows
         longest, corners = max(map(len, rows)), []
         for row, text in ((0, first), (1, second), (2.15, answered)):
             corners += [self.put(digit, row, at, by_hand or row > 1) for at, digit in enumerate(text[::-1])]
-        corners.append(self.put(sign, 1, longest if self.random.random() < 0.7 else len(second), by_hand))
+        place = longest + self.random.uniform(0, 1.2) * (self.random.random() < 0.3)
+        corners.append(self.put(sign, 1, place if self.random.random() < 0.7 else len(second), by_hand))
         for at, digit in enumerate(above):
             if digit:
                 self.put(
-                    digit, -0.42 - 0.3 * self.height / self.cell[1], at + 0.1, True, self.random.uniform(0.4, 0.55)
+                    digit, -0.42 - 0.3 * self.height / self.cell[1], at + 0.1, True, self.random.uniform(0.4, 0.65)
                 )
         ends = self.start + self.cell * ((-longest - 0.6, 1.55), (0.7, 1.55))
-        stroke(self.layers[by_hand], [(float(x), float(y)) for x, y in ends], max(1.5, 0.06 * self.height))
+        if is_ruled:
+            stroke(self.layers[by_hand], [(float(x), float(y)) for x, y in ends], max(1.5, 0.06 * self.height))
         low, high = np.concatenate(corners).min(0), np.concatenate(corners).max(0)
         return np.array([low, (high[0], low[1]), high, (low[0], high[1])])
 
@@ -199,7 +205,9 @@ def columns(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple
     random = generator(HALVES.index(check_half(half)), f"columns of {writers.name}", place)
     counts = int(random.integers(1, 5)), int(random.integers(1, 4))
     height, by_hand = random.uniform(*HEIGHTS), random.random() < BY_HAND
-    cell = height * np.array([random.uniform(0.85, 1.2), random.uniform(1.35, 1.8)])
+    is_alone, is_wide, is_ruled = random.random(3) < (ALONE, WIDE * by_hand, 1 - UNRULED)
+    cell = height * np.array([random.uniform(0.85, 1.2), random.uniform(1.35, 1.8)]) * random.uniform(1, 1 + is_wide, 2)
+    counts, height, cell = ((1, 1), 2 * height, 2 * cell) if is_alone else (counts, height, cell)
     pitch = cell * (7.5, 5.2) + (height, 0)
     seen = (pitch * counts + height * random.uniform(1, 2)).astype(int)
     pen, print_layer = np.zeros((2, *(1.25 * seen[::-1]).astype(int)), np.float32)
@@ -221,7 +229,7 @@ def columns(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple
         first = start + pitch * (at % counts[0], at // counts[0]) + cell * (6.5, 1.1)
         fills = partial(printed, half=half, place=place), by_pen
         cells = Cells((print_layer, pen), first, cell, height, slope, fills, random)
-        corners = cells.fill(rows_of_it, above if random.random() < CARRIED else [], by_hand)
+        corners = cells.fill(rows_of_it, above if random.random() < CARRIED else [], by_hand, bool(is_ruled))
         sums.append(one)
         there.append(There(one.text, None, corners))
     paper = Written(there, pen, print_layer, (int(seen[0]), int(seen[1])), height)

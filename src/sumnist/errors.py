@@ -134,7 +134,7 @@ EXTRAS = {
     "torch": "train", "safetensors": "train", "matplotlib": "train", "onnx": "export", "onnxscript": "export",
     "scipy": "study", "jinja2": "study", "markdown_it": "study",
     "reportlab": "sheets", "segno": "sheets", "pypdfium2": "sheets", "xlsxwriter": "sheets",
-    "pupil_apriltags": "sheets", "zxingcpp": "sheets", "pyarrow": "parquet",
+    "pupil_apriltags": "sheets", "zxingcpp": "sheets",
     "starlette": "serve", "uvicorn": "serve", "h11": "serve", "uvloop": "serve", "python_multipart": "serve",
     "prometheus_client": "serve", "pydantic": "serve",
 }  # fmt: skip

@@ -747,7 +747,7 @@ class TableRead(OfHand, OfMany):
     pictures: tuple[Path, ...]
     """photographs, scans, PDF files, or folders of them"""
     out: Path
-    """file to write: .xlsx, .csv, .parquet, .jsonl, or .zip for weather in the Station Exchange Format"""
+    """file to write: .xlsx, .csv, .jsonl, or .zip for weather in the Station Exchange Format"""
     layout: Path | None = None
     """TOML file with what is known about these tables (default: the program finds it out on each page)"""
     mistakes: Annotated[float, Range(0, 0.5, "a probability from 0 to 0.5, such as 0.02")] = MISTAKE
@@ -812,7 +812,7 @@ class TableReview(OfReview):
     layout: Path | None = None
     """TOML file with what is known about the tables, for the names of columns"""
     out: Path | None = None
-    """file that the review writes: .xlsx, .csv, .parquet, or .zip for a station (default: tables.xlsx)"""
+    """file that the review writes: .xlsx, .csv, or .zip for a station (default: tables.xlsx)"""
 
     def run(self) -> int:
         """Serve the page until Ctrl-C. Returns the exit code."""

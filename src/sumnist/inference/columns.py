@@ -21,19 +21,32 @@ from numpy.typing import NDArray
 
 from sumnist.inference import ctc
 from sumnist.inference.alphabet import CHARACTERS
-from sumnist.inference.finder import SEEN, SUSPECTED, Found, Sight, cut, follows, found_of, in_order, joined, warped
+from sumnist.inference.finder import (
+    SEEN,
+    SUSPECTED,
+    Characters,
+    Found,
+    Sight,
+    cut,
+    follows,
+    found_of,
+    in_order,
+    joined,
+    warped,
+)
 from sumnist.inference.written import value_of
 from sumnist.pictures.decode import Grey
 from sumnist.pictures.filters import spread
 
-ALIGNED, PITCH, ALIKE, SMALLER, GAPS = 1.1, (0.6, 2.6), 1.5, 1.3, 1.4
+ALIGNED, PITCH, ALIKE, SMALLER, GAPS = 1.1, (0.6, 4.5), 1.5, 1.3, 1.4
 """`ALIGNED`: how far apart the right ends of two rows may be, in digit heights. `PITCH`: the least and the widest
 distance of two rows, from middle to middle. `ALIKE`: how many times as high as those of the next row the digits of a
 row may be: carries are smaller. `SMALLER`: the same for a third number. `GAPS`: by which factor the distances of
 numbers above the rule may differ."""
-NEAR, BEFORE, BAND, ABOVE, BELOW = 0.9, 1.4, 0.55, 1.3, 2.1
-"""In digit heights. `NEAR`: the widest gap within a number. `BEFORE`: how far a sign may stand to the left of the
-longest row. `BAND`: how far off its row it may stand. `ABOVE`: where carries are. `BELOW`: where an answer would be."""
+NEAR, BEFORE, FAR, BAND, ABOVE, BELOW = (0.9, 1.4, 2.0), 1.4, 2.2, 0.55, 1.3, 2.1
+"""In digit heights. `NEAR`: what the widest gap within a number may be. `BEFORE`: how far to the left of the longest
+row a sign is looked for. `FAR`: how far to the left of it a sign that was found may stand. `BAND`: how far off its row
+it may stand. `ABOVE`: where carries are. `BELOW`: where an answer would be."""
 MOST = 5
 """The most numbers above a rule."""
 SIGNS = {
@@ -45,7 +58,7 @@ NUMBER = re.compile(r"[-+×]?\d{1,12}(?:[.,]\d+)?")
 SEARCHED, KEPT, COMBINED, ELSE = 24, 8, 48, 0.1
 """`SEARCHED`: how many texts of a row are searched for. `KEPT`: how many of its numbers are combined with those of
 other rows. `COMBINED`: how many combinations are kept. `ELSE`: the share of texts without a number that is doubt."""
-REACH, BESIDE = 1.5, 0.3
+REACH, BESIDE = 2.5, 0.3
 """`REACH`: how far above a number its rule may be, in digit heights. `BESIDE`: how far the search reaches to both
 sides, in digit heights."""
 CROOKED = 1 / 12
@@ -73,20 +86,12 @@ class Stack(NamedTuple):
         return self.numbers if self.answer is None else (*self.numbers, self.answer)
 
 
-class Frame(NamedTuple):
-    """Where a number is in the frame of another one: in digit heights, from the middle of its right end."""
-
-    right: float
-    left: float
-    down: float
-
-
-def placed(one: Found, beside: Found) -> Frame:
-    """Where `one` is in the frame of `beside`."""
+def placed(one: Found, beside: Found) -> tuple[float, float]:
+    """How far the right end of `one` is to the right of that of `beside`, and how far `one` is below, in digit
+    heights."""
     along, down = axes(beside)
-    start, at = beside.corners @ along, one.corners @ along
-    off = float((one.corners.mean(0) - beside.corners.mean(0)) @ down)
-    return Frame(*(float(each) / beside.em for each in (at.max() - start.max(), at.min() - start.max(), off)))
+    right = (one.corners @ along).max() - (beside.corners @ along).max()
+    return float(right) / beside.em, float((one.corners.mean(0) - beside.corners.mean(0)) @ down) / beside.em
 
 
 def axes(one: Found) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -96,22 +101,30 @@ def axes(one: Found) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 
 
 def stacks_of(found: Sequence[Found], sight: Sight) -> list[Stack]:
-    """The sums in columns among the numbers that were found, from the top down."""
+    """The sums in columns among the numbers that were found, from the top down. People leave more or less room between
+    digits: of the sums with each gap, those that explain the most characters count."""
     every = sight.characters
     alone = (every.seen >= SEEN) & (every.kinds.argmax(1) < 10)  # the finder took ×7 for a word
     alone[[place for one in found for place in one.places]] = False
     angle = found[0].angle if found else 0.0
     others = [found_of(every.of(places), places, angle) for places in np.flatnonzero(alone)[:, None]]
-    rows = joined(in_order([*found, *others]), every, partial(follows, apart=NEAR))
+    rows = in_order([*found, *others])
+    ways = [stacks_in(joined(rows, every, partial(follows, apart=gap)), sight) for gap in NEAR]
+    return max(ways, key=lambda stacks: sum(len(row.places) for one in stacks for row in one.rows))
+
+
+def stacks_in(rows: Sequence[Found], sight: Sight) -> list[Stack]:
+    """The sums in columns that some numbers make, from the top down."""
+    every = sight.characters
     down = axes(rows[0])[1] if rows else np.zeros(2)
     rows = sorted(rows, key=lambda one: float(one.corners.mean(0) @ down))
     stacks, used = list[Stack](), set[int]()
 
     def next_to(one: Found, below: bool) -> Found | None:
         """The next row above or below a number in its column."""
-        near = [(abs(at.down), other) for other in rows if other is not one and id(other) not in used
-                and (at := placed(other, one)) and (at.down > 0) == below and PITCH[0] < abs(at.down) < PITCH[1]
-                and abs(at.right) < ALIGNED and max(one.em, other.em) < ALIKE * min(one.em, other.em)]  # fmt: skip
+        near = [(abs(down), other) for other in rows if other is not one and id(other) not in used
+                for right, down in [placed(other, one)] if (down > 0) == below and PITCH[0] < abs(down) < PITCH[1]
+                and abs(right) < ALIGNED and max(one.em, other.em) < ALIKE * min(one.em, other.em)]  # fmt: skip
         return min(near, key=lambda pair: pair[0])[1] if near else None
 
     for last in rows:
@@ -123,11 +136,13 @@ def stacks_of(found: Sequence[Found], sight: Sight) -> list[Stack]:
         is_dark = cut(sight, last).dark
         rule, other = (line_between(sight.grey, *pair, last.corners, is_dark) for pair in (
             (last.corners, under), (above.corners, last.corners)))  # fmt: skip
-        if rule < max(FAINT, DISTINCT * other):
+        three = (above, last, answer) if answer else ()
+        is_ruled = rule >= max(FAINT, DISTINCT * other)
+        if not is_ruled and [is_signed(one, three, every) for one in three] != [False, True, False]:
             continue
-        numbers, pitch = [above, last], -placed(above, last).down
+        numbers, pitch = [above, last], -placed(above, last)[1]
         while len(numbers) < MOST and (more := next_to(numbers[0], below=False)) is not None:
-            if not 1 / GAPS < -placed(more, numbers[0]).down / pitch < GAPS or last.em > SMALLER * more.em:
+            if not 1 / GAPS < -placed(more, numbers[0])[1] / pitch < GAPS or last.em > SMALLER * more.em:
                 break
             numbers.insert(0, more)
         stack = whole_of(numbers, answer, sight)
@@ -139,6 +154,23 @@ def stacks_of(found: Sequence[Found], sight: Sight) -> list[Stack]:
     return stacks
 
 
+def before(one: Found, rows: Sequence[Found], every: Characters) -> NDArray[np.int64]:
+    """The places of the characters before a number of a column on its line, if no digit is nearer."""
+    along, down = axes(one)
+    middles = np.column_stack([every.x, every.y])
+    at, level = middles @ along, np.abs((middles - one.corners.mean(0)) @ down) < BAND * one.em
+    start = min(float((other.corners @ along).min()) for other in rows) - FAR * one.em
+    near = level & (every.seen >= SUSPECTED) & (at > start) & (at < (one.corners @ along).min() + 0.1 * one.em)
+    near[one.places] = False
+    digits = at[near & (every.seen >= SEEN) & (every.kinds.argmax(1) < 10)]
+    return np.flatnonzero(near & (at > digits.max(initial=-np.inf)))
+
+
+def is_signed(one: Found, rows: Sequence[Found], every: Characters) -> bool:
+    """Whether a sign of a sum stands at the begin of a number of a column, or before it."""
+    return any(CHARACTERS[kind] in "+-×?" for kind in every.kinds[[*before(one, rows, every), one.places[0]]].argmax(1))
+
+
 def whole_of(numbers: Sequence[Found], answer: Found | None, sight: Sight) -> Stack | None:
     """A sum in a column from its rows: with the sign of its last number, and with its carries. None if a sign of
     equality stands in it."""
@@ -148,27 +180,30 @@ def whole_of(numbers: Sequence[Found], answer: Found | None, sight: Sight) -> St
     middles = np.column_stack([every.x, every.y])
     at, off = middles @ along, middles @ down
     left, right = spans(np.concatenate([one.corners @ along for one in rows]))
+    signs = before(last, rows, every)
+    start = min([left - BEFORE * last.em, *(at[signs] - every.width[signs])])
     heights = [float(one.corners.mean(0) @ down) for one in rows]
-    inside = (at > left - BEFORE * last.em) & (at < right + 0.3 * last.em)
+    inside = (at > start) & (at < right + 0.3 * last.em)
     in_row = [inside & (np.abs(off - height) < BAND * last.em) for height in heights]
     kinds, seen = every.kinds.argmax(1), every.seen >= SEEN
     equal, digit = seen & (kinds == CHARACTERS.index("=")), seen & (kinds < 10)
     for row in in_row:
-        before = at[row & equal][:, None] - at[row & digit]
-        if ((before > 0) & (before < BEFORE * last.em)).any():
+        ahead = at[row & equal][:, None] - at[row & digit]
+        if ((ahead > 0) & (ahead < BEFORE * last.em)).any():
             return None
     sign = in_row[len(numbers) - 1] & (every.seen >= SUSPECTED) & (every.em * ALIKE > last.em)
-    sign[last.places] = True
+    sign &= at > (last.corners @ along).min()
+    sign[[*last.places, *signs]] = True
     places = np.flatnonzero(sign)
     places = places[np.argsort(at[places], kind="stable")]
     wide = found_of(every.of(places), places, last.angle)
-    start = left - BEFORE * last.em
-    if not (at[places] < (last.corners @ along).min() - 0.1 * last.em).any() and last.text[:1].isdecimal():
+    if not len(signs) and last.text[:1].isdecimal():
         wide = replace(wide, corners=box(start, (last.corners @ along).max(), *spans(last.corners @ down), along, down))
     taken = inside & (off > heights[0] - ABOVE * last.em) & (off < heights[-1] + BAND * last.em)
     for one in rows:
         taken[one.places] = True
     edges = np.concatenate([one.corners @ down for one in rows])
+    left = min([left, *(at[signs] - every.width[signs] / 2)])
     whole = replace(last, corners=box(left, right, float(edges.min()), float(edges.max()), along, down))
     return Stack((*numbers[:-1], wide), answer, np.flatnonzero(taken), whole)
 

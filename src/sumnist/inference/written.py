@@ -144,6 +144,8 @@ def written(text: str) -> WrittenSum | None:
     sum_of = (bare, asked, relation, answered)
     try:
         one = judged(*sum_of)
+        if one.verdict == WRONG and asked[:1] in ("+", "-"):  # a number before the sign is likelier to be lost
+            return None
         return one._replace(weight=one.weight * FRACTION) if LIKE_ITEM.match(asked) else one
     except (ValueError, ZeroDivisionError):
         return None

@@ -31,9 +31,9 @@ from sumnist.tables.reading import ANY, TableReader
 from sumnist.tables.rules import Rule, letters
 from sumnist.tables.sef import archive_of, station_of
 
-FORMATS = ".jsonl", ".csv", ".xlsx", ".parquet", ".zip"
+FORMATS = ".jsonl", ".csv", ".xlsx", ".zip"
 """The suffixes of the files that tables are written to."""
-NEEDED = {".xlsx": "xlsxwriter", ".parquet": "pyarrow"}
+NEEDED = {".xlsx": "xlsxwriter"}
 """The library that writes a format."""
 HEAD = (
     "path", "cell", "row", "column", "name", "value", "state", "probability", "read", "candidates", "left", "top",
@@ -106,7 +106,7 @@ def read_tables(
 
     Args:
         paths: Pictures, PDF files, and folders of both.
-        out: A .jsonl with a line for each page. Or a .csv, .parquet or .xlsx of all numbers, or a .zip of a station's
+        out: A .jsonl with a line for each page. Or a .csv or .xlsx of all numbers, or a .zip of a station's
             weather; then the .jsonl is written beside it.
         layout: The layout of these tables.
         mistake: The probability that a writer makes a mistake, for each relation.
@@ -164,15 +164,13 @@ def numbers_of(page: Page, layout: TableLayout) -> Iterator[tuple[Any, ...]]:
 
 
 def export(pages: Sequence[Page], out: Path, layout: TableLayout = ANY) -> None:
-    """Write all numbers of pages as .csv, .parquet or .xlsx, or a station's numbers as a .zip of the Station Exchange
+    """Write all numbers of pages as .csv or .xlsx, or a station's numbers as a .zip of the Station Exchange
     Format, whole or not at all. Raises `OutputError`, `DataError`, `ConfigError`."""
     lines = [line for page in pages for line in numbers_of(page, layout)]
     if out.suffix == ".csv":
         rows = [dict(zip(HEAD, line, strict=True)) for line in lines]
         texts = [csv_line(row | {"value": decimal_of(row["value"])}) for row in rows]
         write_atomically(out, "".join([csv_line(dict(zip(HEAD, HEAD, strict=True))), *texts]))
-    elif out.suffix == ".parquet":
-        write_parquet(lines, out)
     elif out.suffix == ".zip":
         write_atomically(out, archive_of(pages, layout))
     else:
@@ -182,18 +180,6 @@ def export(pages: Sequence[Page], out: Path, layout: TableLayout = ANY) -> None:
 def decimal_of(value: Any) -> Any:
     """A value as a number: JSON has numbers with decimals as texts."""
     return Decimal(value) if isinstance(value, str) else value
-
-
-def write_parquet(lines: Sequence[tuple[Any, ...]], out: Path) -> None:
-    """Write numbers as Parquet; values are texts, which keep their decimals, and null where there is no number."""
-    import pyarrow  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    from pyarrow import parquet  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
-    columns = {name: [line[place] for line in lines] for place, name in enumerate(HEAD)}
-    values = [None if value is None else str(value) for value in columns["value"]]
-    table = pyarrow.table(columns | {"value": pyarrow.array(values, pyarrow.string())})
-    parquet.write_table(table, stream := io.BytesIO())
-    write_atomically(out, stream.getvalue())
 
 
 def workbook_of(pages: Sequence[Page], lines: Sequence[tuple[Any, ...]], layout: TableLayout = ANY) -> bytes:
