@@ -17,7 +17,6 @@ COMMANDS = {
     "measure": ("lab.measure", "measure what the docs claim, and append rows to docs/results"),
     "bench": ("lab.benchmarks.run", "measure speed, memory and growth"),
     "serving": ("lab.benchmarks.serving", "put load on servers"),
-    "compare": ("lab.compare", "compare how the page without a server and the package read the same drawings"),
     "docs": ("lab.write_docs", "write the generated parts of the pages from the rows of docs/results"),
     "pictures": ("lab.pictures", "take the pictures of the docs"),
     "tutorial": ("lab.run_tutorial", "run the tutorial, and write what its commands print into it"),

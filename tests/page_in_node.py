@@ -1,5 +1,4 @@
-"""The page's modules in Node, and the page without a server in a browser: what they read, and how far that is from what
-the package reads."""
+"""The page's modules in Node: what they read."""
 
 from __future__ import annotations
 
@@ -8,7 +7,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,73 +15,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from playwright.sync_api import Page
 
 from static_page import NETWORKS, ORT, RUNTIME, UNUSED, WEB, constants
 from sumnist.files import PRETRAINED
-from sumnist.inference.reader import Reading
 
 Row = dict[str, Any]
 Grey = NDArray[np.uint8]
-
-DRAWINGS = Path(__file__).with_name("drawings.json")
-PIXEL = 1 / 255
-"""Images that differ by less than one step of intensity are equal."""
-HEIGHT = 280
-"""Height of a pad and of a drawing, in pixels."""
-READ = """async ([{ width, pen, strokes }, height]) => {
-    const found = (name) => import(new URL(`static/${name}`, document.baseURI).href);
-    const [{ Pad }, { answerTo }] = [await found("pad.js"), await found("engine.js")];
-    const canvas = document.createElement("canvas");
-    const size = { width: `${(width * height) / 1000}px`, height: `${height}px` };
-    Object.assign(canvas.style, { position: "fixed", left: 0, top: 0, ...size });
-    canvas.setPointerCapture = () => {}; // there is no pointer
-    document.body.append(canvas);
-    const pad = new Pad(canvas, () => {});
-    const send = (type, x, y) => canvas.dispatchEvent(new PointerEvent(type, {
-        pointerId: 1, pointerType: "pen", pressure: pen / 1000 - 0.5,
-        clientX: (x * height) / 1000, clientY: (y * height) / 1000,
-    }));
-    for (const stroke of strokes) {
-        for (let i = 0; i < stroke.length; i += 2) send(i ? "pointermove" : "pointerdown", stroke[i], stroke[i + 1]);
-        send("pointerup", 0, 0);
-    }
-    const [file, pixels] = [await pad.file(), pad.pixels()];
-    canvas.remove();
-    const fields = { number: 7, ink: "dark" };
-    const question = { kind: "digit", picture: async () => file, pixels: () => pixels, fields };
-    const outcome = await answerTo(question, new AbortController().signal);
-    const bytes = new Uint8Array(await file.arrayBuffer());
-    return { ...outcome, png: btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")) };
-}"""
-"""Draws strokes on a pad of the page, and returns the picture that the pad makes, and the page's reading of it."""
-
-
-def read_in_browser(page: Page, drawing: Row) -> tuple[bytes, Row]:
-    """Return the picture that the pad makes of a drawing, and the page's reading of it."""
-    answer = page.evaluate(READ, [drawing, HEIGHT])
-    if "reading" not in answer:
-        raise RuntimeError(f"no reading: {answer['problem']}")
-    return b64decode(answer["png"]), answer["reading"]
-
-
-def compared(reading: Reading, other: Row) -> Row:
-    """Return the readings of the package and of the page, and how far apart they are."""
-    assert reading.image is not None
-    image = float(np.abs(reading.image - np.array(other["image"])).max())
-    shares = np.abs(np.array(reading.digit_probabilities) - np.array(other["digit_probabilities"])).max()
-    assert reading.is_digit_probability is not None
-    return {
-        "digit": [reading.digit, other["digit"]],
-        "accepted": [reading.accepted, other["accepted"]],
-        "reason": [reading.reason, other["reason"]],
-        "how": [reading.how, other["how"]],
-        "images_equal": image < PIXEL,
-        "image_difference": image,
-        "probability_difference": float(shares),
-        "is_digit_difference": abs(reading.is_digit_probability - other["is_digit_probability"]),
-    }
-
 
 # The modules in Node.
 

@@ -25,7 +25,7 @@ import sumnist as package
 from conftest import write_idx
 from drawings import line_of
 from sumnist.cli import GROUPS, POSITIONAL, completions, docs_of, main, parse
-from sumnist.cli.commands import COMMANDS, Demo, Evaluate, Score, Serve, Train
+from sumnist.cli.commands import COMMANDS, Evaluate, Graph, Score, Serve, Train
 from sumnist.config import Training, flag, preset
 from sumnist.data.mnist import FILES, DigitSet
 from sumnist.files import PRETRAINED
@@ -145,6 +145,7 @@ WORDS = {
     "find": ["none.png"],
     "add": ["none.png"],
     "check": ["none.png"],
+    "check new": ["--count", "2", "--out", "sums.pdf"],
     "solve": ["none.png", "=", "_"],
     "score": ["none.csv", "--number", "7", "--out", "scored.csv"],
     "sheet new": ["9,7", "--out", "cover.pdf"],
@@ -158,7 +159,6 @@ WORDS = {
     "hand test": ["none"],
     "serve": ["--model", "none.onnx"],
     "export": ["none"],
-    "demo": ["--count", "1"],
     "graph": ["--preset", "tiny"],
 }
 """What each command is given beside the bad value, so that it does no work."""
@@ -253,7 +253,7 @@ def test_a_configuration_that_is_none_is_named_by_every_command_that_reads_one(s
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a system without /dev/full")
 def test_output_that_cannot_be_written_is_said_with_code_1(sumnist: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     reason = "(no space left on device): free some space or choose another place"
-    for line in ("--help", "--version", "train --help", "demo --count 2", f"predict {FIVE} -n 7"):
+    for line in ("--help", "--version", "train --help", "graph", f"predict {FIVE} -n 7"):
         with Path("/dev/full").open("w", encoding="utf-8") as full:
             monkeypatch.setattr(sys, "stdout", full)
             said = sumnist(*line.split())
@@ -288,7 +288,7 @@ def test_an_environment_that_makes_no_sense_changes_nothing() -> None:
 
 @pytest.fixture
 def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[BaseException], None]:
-    """Have `demo` raise an error; reports go into a folder."""
+    """Have `graph` raise an error; reports go into a folder."""
     (tmp_path / "reports").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "reports"))
 
@@ -296,7 +296,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[BaseEx
         def run(command: Any) -> int:
             raise error
 
-        monkeypatch.setattr(Demo, "run", run)
+        monkeypatch.setattr(Graph, "run", run)
 
     return set_up
 
@@ -307,12 +307,12 @@ def test_an_error_that_nobody_foresaw_is_one_line_with_the_place_of_its_report(
 ) -> None:
     raising(error)
     monkeypatch.setenv("SECRET", "ssshh")
-    result = sumnist("demo", "--model", "two words\udcff")
+    result = sumnist("graph", "--out", "two words\udcff")
     assert result.status == 70
     place = re.search(rf"\(.*{type(error).__name__}.*\): the report of it is in (\S+): send it", result.err)
     assert place is not None
     text = Path(place[1]).read_text(encoding="utf-8")
-    for part in (f"sumnist: {package.__version__}\n", "command: sumnist demo --model 'two words\\udcff'\n",
+    for part in (f"sumnist: {package.__version__}\n", "command: sumnist graph --out 'two words\\udcff'\n",
                  f"python: {sys.version}", "Traceback (most recent call last)", "raise error"):  # fmt: skip
         assert part in text
     assert "ssshh" not in text
@@ -323,7 +323,7 @@ def test_the_traceback_is_shown_where_it_is_asked_for_or_no_report_can_be_writte
 ) -> None:
     raising(KeyError("x"))
     monkeypatch.setattr(tempfile, "tempdir", "/dev/null/none")
-    for line in ("--traceback demo", "demo --count 3 --traceback", "demo"):
+    for line in ("--traceback graph", "graph --out a.svg --traceback", "graph"):
         assert main(line.split()) == 70
         err, what = capsys.readouterr().err, "its traceback" if "--traceback" in line else "the report of it"
         assert "Traceback (most recent call last)" in err
@@ -347,12 +347,12 @@ def test_what_the_machine_lacks_is_said_in_one_line_without_a_report(
     sumnist: Run, raising: Callable[[BaseException], None], tmp_path: Path, error: BaseException, code: int, part: str
 ) -> None:
     raising(error)
-    result = sumnist("demo")
+    result = sumnist("graph")
     assert (result.status, result.err.startswith(f"sumnist: {part}")) == (code, True)
     assert list((tmp_path / "reports").iterdir()) == []
 
 
-# Predict, demo and graph.
+# Predict and graph.
 
 
 def test_flags_reach_the_reader_of_numbers_and_a_name_that_is_a_number_may_be_a_picture(

@@ -96,7 +96,7 @@ def test_all_that_reads_works_without_torch_and_training_says_so(place: Path, wi
 
     for words in (
         "predict examples/five.png --number 7 --show steps.png", "predict --numbers examples/1480.png",
-        "find examples/1480.png --show found.png", "demo --count 3", "score examples --number 7 --out readings.csv",
+        "find examples/1480.png --show found.png", "score examples --number 7 --out readings.csv",
     ):  # fmt: skip
         assert run(*words.split()).returncode == 0, words
     assert all((place / name).stat().st_size > 0 for name in ("steps.png", "found.png"))

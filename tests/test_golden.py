@@ -52,7 +52,7 @@ PRINTED = (
     "add columns/agrees.png --total 485", "add numbers/two-lines.png",
     "solve digits/scribble.png + digits/cell.png = 9", "solve digits/letter.png + 1_ = _ --count 5",
     "solve digits/letter.png + digits/clothes.png = 3", "solve numbers/struck-out.png = numbers/word.png - _",
-    "solve digits/image.png = 1", "demo --count 4 --seed 1", "demo --count 1 --seed 5 --model LEARNED",
+    "solve digits/image.png = 1",
 )  # fmt: skip
 """Commands whose printed text is kept."""
 DRAWN = (

@@ -69,7 +69,9 @@ def run(given: list[str]) -> int:
     if name in ("-h", "--help"):
         say(USAGE.format(commands=listed("")))
         return 0 if given else 2
-    if inner := listed(f"{name} "):
+    if f"{name} {''.join(rest[:1])}" in COMMANDS:
+        name, rest = f"{name} {rest[0]}", rest[1:]
+    elif name not in COMMANDS and (inner := listed(f"{name} ")):
         if not rest or rest[0] in ("-h", "--help"):
             say(f"usage: sumnist {name} COMMAND [OPTIONS]\n\ncommands:\n{inner}")
             return 0 if rest else 2

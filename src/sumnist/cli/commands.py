@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -491,6 +490,7 @@ class Check(OfModel, OfHand):
         from sumnist.pictures.marks import ticked
         from sumnist.sheets.batch import sheets_in
         from sumnist.sheets.pictures import FilePage, colours_of
+        from sumnist.sheets.worksheet import sums_on_worksheet
 
         if self.out is not None:
             check_suffix("--out", self.out, ".csv", ".jsonl")
@@ -503,7 +503,8 @@ class Check(OfModel, OfHand):
             if row.error:
                 raise ImageError(row.error)
             picture = colours_of(row.picture) if isinstance(row.picture, FilePage) else row.picture
-            found = sums_on(reader, picture, mistakes=self.mistakes, name=path)
+            found = sums_on_worksheet(row.picture, path, self.mistakes)
+            found = found or sums_on(reader, picture, mistakes=self.mistakes, name=path)
             sums = [one for one in found if one.verdict != NO_SUM]
             if not sums:
                 raise ImageError(f"{path}: no sum found, expected one such as 12 + 7 = 19: come nearer, or crop it")
@@ -524,6 +525,28 @@ class Check(OfModel, OfHand):
         if len(pages) > 1 and not self.json:
             say(f"{len(pages):,} pages: {counts_of_sums(every)}")
         return failed or int(any(one.verdict != RIGHT for one in every))
+
+
+class CheckNew(Command):
+    """Print a worksheet of sums with a code that `sumnist check` knows them by, so that it reads only the answers.
+    As in `sumnist check new --kind +-20 --count 40 --seed 1 --out sheet.pdf`. Needs the extra [sheets]."""
+
+    kind: str = "+-20"
+    """signs of + - × ÷ (or x and :), and the largest number"""
+    count: Annotated[int, Range(1, 60)] = 30
+    """how many sums"""
+    seed: Annotated[int, SEEDS] = 1
+    """another seed gives other sums"""
+    out: Path
+    """PDF file to write"""
+
+    def run(self) -> int:
+        """Write the PDF. Returns the exit code."""
+        from sumnist.sheets.worksheet import printed
+
+        written(self.out, printed(self.kind, self.count, self.seed))
+        say(f"{self.out}: {self.count} sums; check photographs of it with `sumnist check`")
+        return 0
 
 
 class Solve(OfLines):
@@ -955,26 +978,6 @@ class Export(Command):
         from sumnist.training.export import export_run
 
         say(export_run(self.run_folder, self.out, self.int8, self.hand).text())
-        return 0
-
-
-class Demo(OfModel, OfHand):
-    """Draw random test images in the terminal, with random numbers and both answers, right or wrong."""
-
-    count: Annotated[int, Range(1, 10_000)] = 6
-    """number of pairs"""
-    seed: Annotated[int, SEEDS] | None = None
-    """draw the same pairs again (default: new ones every time)"""
-
-    def run(self) -> int:
-        """Run the command. Returns the exit code."""
-        from sumnist.cli.words import coloured, demo
-        from sumnist.inference.reader import Reader
-
-        seed = int.from_bytes(os.urandom(4)) if self.seed is None else self.seed
-        is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
-        text = demo(Reader(self.model, hand=self.hand), self.count, seed, is_unicode)
-        say(coloured(text) if sys.stdout.isatty() and not os.environ.get("NO_COLOR") else text)
         return 0
 
 

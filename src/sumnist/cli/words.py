@@ -1,37 +1,22 @@
-"""Formats readings, solutions and test images with their answers as text for the terminal."""
+"""Formats readings and solutions as text for the terminal."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sumnist.arithmetic.solutions import Answer, Solution
 from sumnist.arithmetic.values import Value, Values, plain
-from sumnist.data.mnist import load_mnist
-from sumnist.data.sampling import draw_numbers
 from sumnist.inference.hand import Trial
 from sumnist.inference.numbers import UNSURE, FoundNumber, NumberReading
 from sumnist.inference.page import Column
 from sumnist.inference.paper import MARKED, PaperSum
 from sumnist.inference.paper import UNSURE as UNSURE_SUM
-from sumnist.inference.reader import REASONS, Reader, Reading
+from sumnist.inference.reader import REASONS, Reading
 from sumnist.inference.text import TextReading
 from sumnist.inference.written import NO_SUM, RIGHT, UNANSWERED, WRONG
 from sumnist.pictures.marks import Outline
 
-SIDE = 20
-"""How many pixels of an image are shown in each direction: no MNIST digit is longer than 20."""
-WIDTH = 24
-"""How many columns of text one pair takes."""
-GAP = "  "
-ACROSS = 3
-HALF_BLOCKS = " ▄▀█"
-"""The characters for two pixels, one above the other, if neither, the lower one, the upper one, or both are ink."""
-SHADES = " .:-=+*#%@"
 USUAL = None, "as it is", "dark ink"
 """The usual values of `how` in a reading, which are not shown."""
 LEAST_SHOWN = 5e-5
@@ -259,64 +244,3 @@ def ranked(answers: Sequence[int | str], probabilities: Sequence[float]) -> str:
     best, *others = sorted(zip(probabilities, answers, strict=True), reverse=True)
     following = ", ".join(f"{answer} {chance:.2%}" for chance, answer in others[:2] if chance >= LEAST_SHOWN)
     return f"{best[0]:7.2%}" + (f"  then {following}" if following else "")
-
-
-def demo(reader: Reader, count: int = 6, seed: int = 0, unicode: bool = True) -> str:
-    """Draw MNIST test images, each with a random number and the answers of a reader.
-
-    Args:
-        reader: The reader.
-        count: How many pairs, 1 to 10,000.
-        seed: Fixes the images and the numbers.
-        unicode: Whether to draw with block characters instead of ASCII.
-
-    Returns:
-        Text at most 76 columns wide, the same for the same arguments; the last line counts the right answers.
-    """
-    test = load_mnist("test")
-    index = np.random.default_rng(seed).choice(len(test), count, replace=False)
-    images, digits = test.images[index], test.digits[index].tolist()
-    readings = reader.read(list(images), draw_numbers(seed, 0, index))
-    pairs = list(zip(readings, digits, strict=True))
-    blocks = [drawing(image, unicode) + caption(*pair, unicode) for image, pair in zip(images, pairs, strict=True)]
-    rows = [
-        "\n".join(GAP.join(line).rstrip() for line in zip(*blocks[start : start + ACROSS], strict=True)).rstrip("\n")
-        for start in range(0, count, ACROSS)
-    ]
-    right_digits = sum(reading.digit == digit for reading, digit in pairs)
-    right_sums = sum(reading.sum == digit + reading.number for reading, digit in pairs)
-    tally = f"{count} {'pair' if count == 1 else 'pairs'}: digit right in {right_digits}, sum right in {right_sums}"
-    return "\n\n".join([*rows, tally])
-
-
-def coloured(text: str) -> str:
-    """The text of `demo`, what is right in green and what is wrong in red."""
-    for word, colour in (("right", 32), ("wrong", 31)):
-        text = re.sub(f"(?<=% )(. )?{word}", f"\x1b[{colour}m\\g<0>\x1b[0m", text)
-    return text
-
-
-def drawing(pixels: NDArray[np.uint8], unicode: bool) -> list[str]:
-    """A uint8 image `[28, 28]` as lines of text, one character for two pixels, one above the other."""
-    rows, columns = np.flatnonzero(pixels.any(1)), np.flatnonzero(pixels.any(0))
-    top, left = (
-        min(max((int(inked[0]) + int(inked[-1]) + 1 - SIDE) // 2, 0), len(pixels) - SIDE) for inked in (rows, columns)
-    )  # the ink's bounding box is centred
-    shown = pixels[top : top + SIDE, left : left + SIDE].astype(int)
-    upper, lower = shown[::2], shown[1::2]  # [10, 20]
-    shades = np.rint((upper + lower) / 510 * (len(SHADES) - 1)).astype(int)
-    characters, places = (HALF_BLOCKS, 2 * (upper >= 128) + (lower >= 128)) if unicode else (SHADES, shades)
-    return ["".join(characters[place] for place in line).ljust(WIDTH) for line in places]
-
-
-def caption(reading: Reading, digit: int, unicode: bool) -> list[str]:
-    """The question, both answers, and the right ones if an answer is wrong."""
-    total = digit + reading.number
-    answers = ("digit", reading.digit, reading.confidence, digit), ("sum", reading.sum, reading.sum_confidence, total)
-    lines = [f"digit + {reading.number} = ?"]
-    for name, value, confidence, right in answers:
-        mark = ("✓ " if value == right else "✗ ") * unicode + ("right" if value == right else "wrong")
-        lines.append(f"{name:5} {value:2} {confidence:7.2%} {mark}")
-    wrong = (reading.digit, reading.sum) != (digit, total)
-    lines.append(f"truth: {digit} + {reading.number} = {total}" if wrong else "")
-    return [line.ljust(WIDTH) for line in lines]

@@ -136,9 +136,8 @@ def stacks_in(rows: Sequence[Found], sight: Sight) -> list[Stack]:
         is_dark = cut(sight, last).dark
         rule, other = (line_between(sight.grey, *pair, last.corners, is_dark) for pair in (
             (last.corners, under), (above.corners, last.corners)))  # fmt: skip
-        three = (above, last, answer) if answer else ()
-        is_ruled = rule >= max(FAINT, DISTINCT * other)
-        if not is_ruled and [is_signed(one, three, every) for one in three] != [False, True, False]:
+        signed = [is_signed(one, (above, last, answer), every) for one in (above, last, answer)] if answer else []
+        if rule < max(FAINT, DISTINCT * other) and signed != [False, True, False]:
             continue
         numbers, pitch = [above, last], -placed(above, last)[1]
         while len(numbers) < MOST and (more := next_to(numbers[0], below=False)) is not None:
@@ -200,8 +199,7 @@ def whole_of(numbers: Sequence[Found], answer: Found | None, sight: Sight) -> St
     if not len(signs) and last.text[:1].isdecimal():
         wide = replace(wide, corners=box(start, (last.corners @ along).max(), *spans(last.corners @ down), along, down))
     taken = inside & (off > heights[0] - ABOVE * last.em) & (off < heights[-1] + BAND * last.em)
-    for one in rows:
-        taken[one.places] = True
+    taken[[place for one in rows for place in one.places]] = True
     edges = np.concatenate([one.corners @ down for one in rows])
     left = min([left, *(at[signs] - every.width[signs] / 2)])
     whole = replace(last, corners=box(left, right, float(edges.min()), float(edges.max()), along, down))

@@ -239,23 +239,25 @@ def varied(text: str) -> list[str]:
     ]
 
 
-def posterior(texts: dict[str, float], mistakes: float = MISTAKEN) -> dict[str, tuple[WrittenSum | None, float]]:
-    """What each text is, and its probability among all texts, with the priors. `mistakes` is how often an answer is
-    wrong."""
+def posterior(
+    texts: dict[str, float], mistakes: float = MISTAKEN, power: float = POWER, rest: float | None = None
+) -> dict[str, tuple[WrittenSum | None, float]]:
+    """What each text is, and its probability among all texts, with the priors to a `power`. `mistakes` is how often an
+    answer is wrong, and `rest` the probability of all other texts, if it is known."""
     usual = {RIGHT: (1 - mistakes) / (1 - MISTAKEN), WRONG: mistakes / MISTAKEN}
     ways: dict[str, tuple[WrittenSum | None, float]] = {}
     for text, share in texts.items():
         one = written(text)
         prior = STRANGE if one is None else one.weight * usual.get(one.verdict, 1.0)
-        ways[text] = one, share * prior**POWER
-    rest = max(0.0, 1 - math.fsum(texts.values())) * OTHER**POWER
+        ways[text] = one, share * prior**power
+    rest = max(0.0, 1 - math.fsum(texts.values())) * OTHER**power if rest is None else rest
     total = rest + math.fsum(share for _, share in ways.values())
     return {text: (one, share / max(total, 1e-300)) for text, (one, share) in ways.items()}
 
 
-def marked(texts: dict[str, float], corners: Any, mistakes: float = MISTAKEN) -> PaperSum:
-    """The verdict on a line from the probabilities of its texts."""
-    ways = posterior(texts or {"?": 1.0}, mistakes)
+def marked(texts: dict[str, float], corners: Any, mistakes: float = MISTAKEN, **known: float) -> PaperSum:
+    """The verdict on a line from the probabilities of its texts. What is `known` goes to `posterior`."""
+    ways = posterior(texts or {"?": 1.0}, mistakes, **known)
     verdicts = {text: NO_SUM if one is None else one.verdict for text, (one, _) in ways.items()}
     shares = {
         verdict: math.fsum(share for text, (_, share) in ways.items() if verdicts[text] == verdict) for verdict in LEAST
@@ -279,8 +281,7 @@ def lines_of(found: Sequence[Found], sight: Sight, taken: np.ndarray[Any, np.dty
     """The lines of writing on a page: numbers that stand side by side, with the signs beside and between them.
     Characters that are `taken` belong to none."""
     every, taken = sight.characters, taken.copy()
-    for one in found:
-        taken[one.places] = True
+    taken[[place for one in found for place in one.places]] = True
     signs = every.of(~taken & (every.seen >= SUSPECTED))
 
     def are_one(last: Found, one: Found) -> bool:

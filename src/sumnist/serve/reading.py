@@ -36,6 +36,7 @@ from sumnist.serve.bodies import (
 from sumnist.serve.hands import NAME, Hands
 from sumnist.serve.problems import Problem, problem_of
 from sumnist.serve.settings import Settings
+from sumnist.sheets.worksheet import sums_on_worksheet
 
 ACCEPTED = "accepted"
 Read = TypeVar("Read")
@@ -162,7 +163,7 @@ def find_numbers(job: Job, reader: Reader, *_: Reader | None) -> Found:
 def check_sums(job: Job, reader: Reader, *_: Reader | None) -> Found:
     """Find the sums on a picture, and say which are right."""
     _asked, picture, reader = about_picture(job, AskedSums, reader)
-    return sums_as_dict(picture, reader.sums(picture)), []
+    return sums_as_dict(picture, sums_on_worksheet(picture) or reader.sums(picture)), []
 
 
 def about_picture(job: Job, kind: type[Question], reader: Reader) -> tuple[Question, bytes, Reader]:

@@ -355,7 +355,7 @@ class Sheet:
 def limit(field: Field) -> str:
     """The printed note on the largest value, such as "of 7½". It is empty for 999, 9999 and so on, which only repeat
     the number of boxes."""
-    is_told = field.digits < 3 or set(str(field.largest)) != {"9"}
+    is_told = (field.digits < 3 or set(str(field.largest)) != {"9"}) and not field.label.endswith("=")
     return f"of {field.shown(field.largest)}" if is_told else ""
 
 

@@ -487,35 +487,43 @@ class SheetReader:
         """Read the sheet in a picture, or on a page of a PDF file; messages call a picture without a path `name`.
         Raises `SheetError`, `ImageError`."""
         sheet, version, whose = finder()(picture, self.layout, self.page, name)
+        cells, number = self.cells_on(sheet)
+        reading, identity = self.of_cells(cells), self.identity_of(Cells(*number)) if number else whose or None
+        return replace(reading, identity=identity, version=version, matrix=sheet.matrix, offset=sheet.error)
+
+    def cells_on(self, sheet: Registered) -> tuple[dict[str, Cells], list[Sequence[Grey]]]:
+        """The ink of the cells of each field, by its name; and that of the identity, if it is written by hand."""
         places = [*self.page.places, *([self.page.identity] if self.page.identity else [])]
         groups = [group for place in places for group in (place.boxes, place.correction)]
         inks = iter(sheet.ink([box for group in groups for box in group], CELL_SCALE, CELL_MARGIN))
         shown = iter([[next(inks) for _ in group] for group in groups])
-        reading = self.of_cells({place.name: Cells(next(shown), next(shown)) for place in self.page.places})
-        identity = self.identity_of(Cells(*shown)) if self.page.identity else whose or None
-        return replace(reading, identity=identity, version=version, matrix=sheet.matrix, offset=sheet.error)
+        return {place.name: Cells(next(shown), next(shown)) for place in self.page.places}, [*shown]
 
     def of_cells(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> SheetReading:
         """Read a sheet from the ink of its cells, given by the name of each field."""
         fields, names = self.layout.fields, self.layout.names
-        groups = [(one, group) for one in fields for group in cells[one.name]]
-        images, sizes = [image for _, group in groups for image in group], [len(group) for _, group in groups]
-        logs, strips = self.cells(images), np.repeat([one.kind == "strip" for one, _ in groups], sizes)
-        empty = np.exp(logs[:, EMPTY] + np.array([self.cells.log_prior(image)[EMPTY] for image in images]))
+        empty, shown = self.shown_in(cells)
         if empty.min() >= LOOKS.blank:
             nothing, how = dict.fromkeys(names), dict.fromkeys(names, HOW[1])
             return SheetReading("blank", float(empty.prod()), nothing, layout=self.layout, read=nothing, how=how)
-        boxes = np.flatnonzero(~strips)
-        logs[boxes] = self.rescored([images[place] for place in boxes.tolist()], logs[boxes])
-        parts = np.split(logs, np.cumsum(sizes)[:-1])
-        shown = iter([self.shown(*one, part) for one, part in zip(groups, parts, strict=True)])
-        totals = self.check.totals
-        evidence = {one.name: seen(one, next(shown), next(shown), one.name in totals) for one in fields}
+        totals, parts = self.check.totals, iter(shown)
+        evidence = {one.name: seen(one, next(parts), next(parts), one.name in totals) for one in fields}
         posterior = self.check.posterior({name: one.evidence for name, one in evidence.items()})
         found = verdict(posterior)
         how = {name: one.how(found.values[name]) for name, one in evidence.items()}
         read = {name: posterior.read[name] for name in names}
         return SheetReading(**vars(found), layout=self.layout, read=read, how=how)
+
+    def shown_in(self, cells: Mapping[str, tuple[Sequence[Grey], Sequence[Grey]]]) -> tuple[Floats, list[Shown]]:
+        """How probable it is that each cell is empty; and what each field shows, and then its correction."""
+        groups = [(one, group) for one in self.layout.fields for group in cells[one.name]]
+        images, sizes = [image for _, group in groups for image in group], [len(group) for _, group in groups]
+        logs, strips = self.cells(images), np.repeat([one.kind == "strip" for one, _ in groups], sizes)
+        empty = np.exp(logs[:, EMPTY] + np.array([self.cells.log_prior(image)[EMPTY] for image in images]))
+        boxes = np.flatnonzero(~strips)
+        logs[boxes] = self.rescored([images[place] for place in boxes.tolist()], logs[boxes])
+        parts = np.split(logs, np.cumsum(sizes)[:-1])
+        return empty, [self.shown(*one, part) for one, part in zip(groups, parts, strict=True)]
 
     def rescored(self, images: Sequence[Grey], logs: Floats) -> Floats:
         """The log-likelihoods of boxes `[n, 14]`. If it is in doubt which digit a box shows, the reader of digits is
