@@ -1,7 +1,6 @@
 """Measure what the docs claim, and append rows to the files of docs/results, from which `make docs` writes the pages.
 
     python -m lab measure runs fast-exact fast-concat --seeds 0 1 2    train, and evaluate on the grid
-    python -m lab measure addition --digits 1 2 --seeds 0              train on sums alone, and evaluate
     python -m lab measure robustness reported                          pictures outside MNIST
     python -m lab measure real NAME FOLDER reported                    real pictures of digits
     python -m lab measure numbers --suite                              numbers of any length
@@ -59,7 +58,7 @@ from sumnist.batch.sources import pictures_in
 from sumnist.config import Training, preset
 from sumnist.data.mnist import load_mnist
 from sumnist.errors import DataError, ImageError, SumnistError
-from sumnist.evaluation.metrics import Evaluation, SumEvaluation, answer_grid, answer_sums
+from sumnist.evaluation.metrics import Evaluation, answer_grid
 from sumnist.files import FINDER, ONNX, PRETRAINED
 from sumnist.formulas import MISTAKE
 from sumnist.inference.finder import Finder
@@ -171,41 +170,6 @@ def current(rows: Rows) -> Rows:
         return same(settings_of(row), plan) and row["evaluation"]["parameters"] == plan["parameters"]
 
     return [row for row in rows if is_current(row)]
-
-
-# Learning from sums alone.
-
-
-def addition(given: argparse.Namespace) -> Iterator[Row]:
-    """Train networks from sums alone, with the encoder and the data of published systems, and measure them on the test
-    images, seed by seed."""
-    for seed, digits in product(given.seeds, given.digits):
-        config = preset(
-            "addition", digits=digits, addends=given.addends, seed=seed, validation=0, threads=given.threads
-        )
-        known = read_jsonl(given.rows)
-        if any(same(settings_of(row), row_of(config), {"threads", "optimizer"}) for row in known):
-            print(f"{digits} digits, seed {seed}: measured already", flush=True)
-            continue
-        row = with_envelope("addition", name="lenet")
-        yield row | learned(config, given.runs / str(row["commit"])[:9])
-
-
-def learned(config: Training, runs: Path) -> Row:
-    """Train, or finish a training that was begun at the same commit, and measure the last weights."""
-    digest = sha256(replace(config, threads=0).to_json().encode())
-    folder = runs / f"{config.preset}-{config.digits}-seed{config.seed}-{digest[:8]}"
-    result = train(config, folder, resume=True)
-    if not result.finished:
-        raise SystemExit(f"measure: {folder}: stopped; the same command goes on")
-    images, record = load_mnist("test", config.data_dir), record_of(folder)
-    return {
-        "set": "test", "seed": config.seed,
-        "config": row_of(config),
-        "parameters": count_parameters(result.net),
-        **{key: record[key] for key in ("seconds", "cpu_seconds", "precision", "restarts")},
-        "evaluation": SumEvaluation.of(answer_sums(result.net, images, config), images.name).as_dict(),
-    }  # fmt: skip
 
 
 # Pictures of digits.
@@ -502,9 +466,9 @@ def sums(given: argparse.Namespace) -> Iterator[Row]:
             if figures["sums"]:
                 yield with_envelope("sum-lines", **about, kind=kind) | figures
     inks: list[pages.Writers] = [pages.Strokes(given.strokes, given.half), pages.Images(Ink.mnist(given.half))]
-    for writers, kind in product(inks, worksheets.PAGES):
+    for writers, (kind, (_, share)) in product(inks, worksheets.PAGES.items()):
         if is_new("sum-pages", ink=writers.name, kind=kind):
-            figures = worksheets.pages_of_sums(reader, given.half, writers, kind, given.pages)
+            figures = worksheets.pages_of_sums(reader, given.half, writers, kind, round(share * given.pages))
             yield with_envelope("sum-pages", **about, ink=writers.name, kind=kind) | figures
 
 
@@ -609,11 +573,6 @@ HALF, CHOSEN_HALF = flag("half", choices=HALVES), flag("--half", choices=HALVES,
 TASKS: dict[str, tuple[Callable[[argparse.Namespace], Iterable[Row]], list[Flag]]] = {
     "runs": (runs, [
         flag("plans", nargs="+", choices=sorted(PLANS)), TOLD_SEEDS, RUNS_AT, flag("--threads", type=int, default=2),
-    ]),
-    "addition": (addition, [
-        TOLD_SEEDS, RUNS_AT, flag("--threads", type=int, default=1),
-        flag("--digits", nargs="+", type=int, required=True, help="of each number"),
-        flag("--addends", type=int, default=2),
     ]),
     "robustness": (robustness, [HALF]),
     "real": (real, [flag("name", help="what the pages call the pictures"), flag("folder", type=Path), HALF]),

@@ -1,26 +1,21 @@
-"""Measure how time, memory and accuracy grow with training images, rows scored and digits of sums; and how
-long a newcomer's two commands take."""
+"""Measure how time, memory and accuracy grow with training images and rows scored; and how long a newcomer's two
+commands take."""
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from lab.benchmarks.timing import SUMNIST, Row, alternating, seconds, status_of, watched
-from sumnist.arithmetic import Digits, Sum
+from lab.benchmarks.timing import SUMNIST, Row, alternating, watched
 from sumnist.config import preset
-from sumnist.data.additions import totals
 from sumnist.data.mnist import FILES, DigitSet, load_mnist
 from sumnist.data.sampling import hold_out
 from sumnist.pictures.normalize import picture_of
@@ -96,50 +91,3 @@ def commands() -> Iterator[Row]:
                 "command": " ".join(words), "commit": head.strip(), "seconds": spent, "last_line": lines[-1],
                 "passed": int(passed[1]) if passed else None,
             }  # fmt: skip
-
-
-# How the time and the memory of exact sums of two numbers grow with the digits of the numbers.
-
-SIZES = 10, 30, 100, 200, 500, 1000
-"""Digits of each number."""
-SUM_ROUNDS, CALLS, LONGER = 5, 3, 0.5
-"""`SUM_ROUNDS`: the number of rounds. In each round, `CALLS`: the least number of calls; `LONGER`: the least seconds
-that they take together."""
-RESET_PEAK = "5"
-"""Written to its /proc/self/clear_refs, this makes Linux forget the largest memory that a process has held."""
-
-
-def sums() -> Iterator[Row]:
-    """Time two queries, the log-probability of a known total and the posterior, and measure the memory of the first
-    call of each. Each query runs in a new process with one thread."""
-    for turn in range(SUM_ROUNDS):
-        for digits in SIZES:
-            for question in ("log_prob", "posterior"):
-                with multiprocessing.get_context("spawn").Pool(1) as pool:
-                    figures = pool.apply(grown, (question, digits))
-                    yield {"question": question, "addends": 2, "digits": digits, "round": turn, **figures}
-
-
-def grown(question: str, digits: int) -> Row:
-    """Return the median seconds of a query, and by how many bytes the first query raised the peak of the resident
-    memory."""
-    torch.set_num_threads(1)
-    asked(question, 1)()  # load everything that is loaded late
-    ask = asked(question, digits)
-    Path("/proc/self/clear_refs").write_text(RESET_PEAK, encoding="ascii")
-    before = status_of("self", "VmRSS")
-    ask()
-    peak = status_of("self", "VmHWM") - before
-    spent: list[float] = []
-    while sum(spent) < LONGER or len(spent) < CALLS:
-        spent.append(seconds(ask))
-    return {"seconds": float(np.median(spent)), "calls": len(spent), "peak_bytes": max(0, peak)}
-
-
-def asked(question: str, digits: int) -> Callable[[], Any]:
-    """Return a query about one sum of two numbers with float32 digits."""
-    generator, random = torch.manual_seed(0), np.random.default_rng(0)
-    scores = torch.randn(2, digits, 10, dtype=torch.float64, generator=generator).log_softmax(-1)
-    (total,) = totals(random.integers(10, size=(1, 2, digits)))
-    numbers = [Digits(one) for one in scores.float()]
-    return lambda: getattr(Sum.of(*numbers), question)(total)

@@ -26,7 +26,6 @@ PARTS: dict[str, Callable[[], Iterator[Row]]] = {
     "cold-start": reading.cold_start,
     "training-images": growth.training_images,
     "rows": growth.rows_scored,
-    "addition-growth": growth.sums,
     "commands": growth.commands,
 }
 """The parts that `make bench` runs."""

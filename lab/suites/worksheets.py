@@ -19,6 +19,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from lab.suites import sheets
 from lab.suites.digits import HALVES, Half, Random, check_half, generator
 from lab.suites.found import FOUND, Points, There, overlap
 from lab.suites.pages import (
@@ -33,10 +34,13 @@ from lab.suites.pages import (
     tight,
     written,
 )  # fmt: skip
-from lab.suites.sheets import Cover, stroke
+from lab.suites.sheet_truth import CORRECTED, Entry, Manner, Truth
+from lab.suites.sheets import Cover, Ink, stroke
 from sumnist.inference.paper import MARKED, UNSURE, PaperSum
 from sumnist.inference.reader import Reader
-from sumnist.inference.written import NO_SUM, RIGHT, UNANSWERED, WRONG
+from sumnist.inference.written import NO_SUM, RIGHT, UNANSWERED, WRONG, value_of
+from sumnist.sheets.layout import Page
+from sumnist.sheets.worksheet import sums_of, sums_on_worksheet, worksheet
 
 FONTS = "DejaVuSans", "DejaVuSerif", "STIXGeneral", "DejaVuSansMono"
 """Fonts of matplotlib; the 1st, 3rd, … are for development, the others for the report."""
@@ -79,6 +83,21 @@ def sum_at(random: Random) -> PageSum:
     return PageSum(f"{asked}={known}", RIGHT)
 
 
+def replaced_at(random: Random) -> PageSum:
+    """Choose a sum, and any other answer than the right one."""
+    one = sum_at(random)
+    asked, _, known = one.text.partition("=")
+    answer = str(random.integers(10 ** max(1, len(known))))
+    return replaced_at(random) if not known or one.verdict == WRONG or answer == known else PageSum(
+        f"{asked}={answer}", WRONG)  # fmt: skip
+
+
+def no_sum_at(random: Random) -> PageSum:
+    """Choose what looks like a sum, but is none: a date, a telephone number, an item, a score, a time, or a number."""
+    forms = "{}/{}/{}", "{}-{}-{}", "0{}{}-{}{}", "{}.", "{}:{}", "{}.{}.{}", "{}", "{}/{}", "{} {} {}"
+    return PageSum(forms[random.integers(len(forms))].format(*random.integers(1, 99, 4)), NO_SUM)
+
+
 @cache
 def font(half: Half, place: int) -> ImageFont.FreeTypeFont:
     """A font of a half."""
@@ -95,8 +114,11 @@ def printed(text: str, half: Half, place: int) -> Cover:
     return tight(covered(canvas))
 
 
-def page(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple[PageSum, There]]]:
-    """The photograph of a page of 6 to 40 sums in one to three columns, and the sums on it."""
+def page(
+    half: Half, writers: Writers, place: int, choose: Callable[[Random], PageSum] = sum_at, extra: str = ""
+) -> tuple[bytes, list[tuple[PageSum, There]]]:
+    """The photograph of a page of 6 to 40 sums in one to three columns, and the sums on it. `extra`: answers stand over
+    others ("overwritten"), have a tick at them ("ticked"), or small numbers above them ("worked")."""
     random = generator(HALVES.index(check_half(half)), f"sums of {writers.name}", place)
     across, rows = int(random.integers(1, 4)), int(random.integers(6, 14))
     height, by_hand, numbered = random.uniform(*HEIGHTS), random.random() < BY_HAND, random.random() < 0.3
@@ -106,8 +128,9 @@ def page(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple[Pa
     start = (np.array(pen.shape[::-1]) - cell * (across, rows)) / 2
     sums, there, slope = [], [], math.radians(random.normal(0, 0.8))
     for at in range(across * rows):
-        one = sum_at(random)
-        asked, answer = one.text[: one.text.index("=") + 1], one.text[one.text.index("=") + 1 :]
+        one = choose(random)
+        asked, equals, answer = one.text.partition("=")
+        asked += equals
         number = f"{at + 1}) " if numbered else ""
         corner = start + cell * (at % across, at // across) + (0.3 * height, cell[1] / 2)
         if by_hand:
@@ -115,11 +138,18 @@ def page(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple[Pa
         else:
             parts = [(print_layer, printed(text, half, place), height / 46.0) for text in (number, asked) if text]
             parts += [(pen, written(answer, writers, random), height / TALL)] if answer else []
-        corners = []
+        corners, other = [], str(random.integers(10 ** max(1, len(answer))))
         for layer, drawn, factor in parts:
             cover = resized(drawn, factor)
             corners.append(laid(layer, cover, corner + np.array([cover.shape[1] / 2, 0]), slope))
             corner[0] += cover.shape[1] + height * (0.35 if len(parts) > 1 else 0)
+        if extra == "ticked":
+            end = corner + height * np.array([(-0.4, 0.1), (-0.1, 0.4), (0.7, -0.6)])
+            stroke(pen, [(float(x), float(y)) for x, y in end], max(1.5, 0.07 * height))
+        elif extra and answer:
+            size, up = (1.0, 0.0) if extra == "overwritten" else (0.4, 0.85)
+            cover = resized(written(other, writers, random), size * height / TALL)
+            laid(pen, cover, corner - (cover.shape[1] / 2 + 0.2 * height, up * height), slope)
         whole = np.concatenate(corners)
         low, high = whole.min(0), whole.max(0)
         sums.append(one)
@@ -237,6 +267,37 @@ def columns(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple
     return picture, list(zip(sums, moved, strict=True))
 
 
+# Worksheets of `sumnist check new`.
+
+SHEETS = "+-20", "+-100", "x10", "x:12", "+-x:10"
+"""The kinds of their sums."""
+
+
+def worksheet_at(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple[PageSum, There]]]:
+    """The photograph of a worksheet of 30 sums that one writer filled in, some of the answers corrected."""
+    random = generator(HALVES.index(check_half(half)), f"worksheets of {writers.name}", place)
+    kind, seed, draw = SHEETS[random.integers(len(SHEETS))], int(random.integers(10**6)), writers.number(random)
+    layout, entries, sums = worksheet(kind, 30, seed), dict[str, Entry](), []
+    ink = Ink("", tuple(tuple((255 * draw(str(one))).astype(np.uint8) for _ in range(6)) for one in range(10)))
+    for field, asked in zip(layout.fields, sums_of(kind, 30, seed), strict=True):
+        known, chance = int(value_of(asked)), random.random()
+        slips = [one for one in (known + 1, known - 1, known + 10, known - 10, known + 2) if 0 <= one <= field.largest]
+        answer = "" if chance < EMPTY else str(random.choice(slips) if chance < EMPTY + WRONG_ANSWERS else known)
+        sums.append(
+            PageSum(f"{asked}={answer}", UNANSWERED if not answer else RIGHT if answer == str(known) else WRONG)
+        )
+        cells, none = ("",) * (field.digits - len(answer)) + tuple(answer), ("",) * field.digits
+        struck = tuple(str(random.integers(10 ** (field.digits - 1), 10**field.digits)))
+        manner: Manner = "corrected" if answer and random.random() < CORRECTED else "number" if answer else "empty"
+        pair = (struck, cells) if manner == "corrected" else (cells, none)
+        entries[field.name] = Entry(int(answer or 0), manner, *pair)
+    truth = Truth(layout, f"{kind}.30.{seed}", entries, None)
+    seen = sheets.photographed(sheets.filled(layout, truth.identity, sheets.marks(layout, truth, ink, random)), random)
+    boxes = [(one.label.x, one.label.y, one.boxes[-1].right, one.label.bottom) for one in Page.of(layout).places]
+    at = [seen.view.seen(np.array([(x, y), (right, y), (right, low), (x, low)])) for x, y, right, low in boxes]
+    return seen.data, [(one, There(one.text, None, corners)) for one, corners in zip(sums, at, strict=True)]
+
+
 # What a reader makes of sums.
 
 KINDS = "worksheet", "ink", "photo", "column"
@@ -254,15 +315,29 @@ def tallied(pairs: Iterable[tuple[str, str | None, PaperSum | None]]) -> dict[st
     """Counts of sums: how many are read to the letter, are judged, and are judged rightly. `pairs` are the text and the
     verdict that are true, and what was found; a verdict is None if nobody said it."""
     counts: dict[str, Any] = dict.fromkeys(
-        ("sums", "found", "text", "judged", "given", "given_right", "right", "marked_wrong", "wrong", "marked_right"), 0
+        (
+            "sums",
+            "found",
+            "text",
+            "judged",
+            "given",
+            "given_right",
+            "right",
+            "marked_wrong",
+            "wrong",
+            "marked_right",
+            "strange",
+        ),
+        0,
     )
     for text, verdict, one in pairs:
         counts["sums"] += 1
         counts["found"] += one is not None
         counts["text"] += one is not None and alike(one.text) == alike(text)
-        if verdict is None:
-            continue
         said = UNSURE if one is None else one.verdict
+        counts["strange"] += verdict == NO_SUM and said in MARKED
+        if verdict in (None, NO_SUM):
+            continue
         counts["judged"] += 1
         counts["given"] += said != UNSURE
         counts["given_right"] += said == verdict
@@ -287,8 +362,12 @@ def real_lines(reader: Reader, folder: Path, kind: str, half: Half) -> dict[str,
     return tallied(pairs) | {"seconds": time.perf_counter() - began}
 
 
-PAGES = {"lines": page, "columns": columns}
-"""How pages of each kind are composed."""
+PAGES: dict[str, tuple[Callable[[Half, Writers, int], tuple[bytes, list[tuple[PageSum, There]]]], float]] = {
+    "lines": (page, 1), "columns": (columns, 1), "worksheets": (worksheet_at, 0.4),
+    "answers replaced": (partial(page, choose=replaced_at), 3), "no sums": (partial(page, choose=no_sum_at), 0.6),
+    **{extra: (partial(page, extra=extra), 0.08) for extra in ("overwritten", "ticked", "worked")},
+}  # fmt: skip
+"""How pages of each kind are composed, and how many, relative to those of lines."""
 
 
 def pages_of_sums(reader: Reader, half: Half, writers: Writers, kind: str, count: int) -> dict[str, Any]:
@@ -296,9 +375,9 @@ def pages_of_sums(reader: Reader, half: Half, writers: Writers, kind: str, count
     pairs: list[tuple[str, str | None, PaperSum | None]] = []
     seconds, false = 0.0, 0
     for place in range(count):
-        picture, sums = PAGES[kind](half, writers, place)
+        picture, sums = PAGES[kind][0](half, writers, place)
         began = time.perf_counter()
-        found = reader.sums(picture)
+        found = sums_on_worksheet(picture) or reader.sums(picture)
         seconds += time.perf_counter() - began
         shares = np.array(
             [[overlap(np.array(one.corners), np.array(there.corners)) for one in found] for _, there in sums]
