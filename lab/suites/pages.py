@@ -49,8 +49,9 @@ OUTLINED = "Femke Klaver"
 TALL = 6.0 * SCALE
 """Height of a digit in pixels when it is written, before it is scaled and put onto a page."""
 
+DARK = 3
 PRINTED = (40, 40, 46), (60, 60, 60), (30, 40, 90), *photographs.LINES
-"""RGB colours of print."""
+"""RGB colours of print; those after the first `DARK` ones are as pale as rules, and too pale for texts."""
 
 CIRCLE = [(math.cos(turn), math.sin(turn)) for turn in np.linspace(-1.5, 5.2, 14)]
 SIGNS: dict[str, tuple[float, list[list[tuple[float, float]]]]] = {
@@ -315,8 +316,9 @@ def rules(layer: Cover, start: Points, cell: Points, counts: tuple[int, int], up
     layer[:] = np.asarray(canvas)
 
 
-def photographed(half: Half, page: Written, turn: float, random: Random) -> tuple[bytes, list[There]]:
-    """Photograph a page turned by `turn` degrees clockwise, and return the JPEG and the numbers on it."""
+def photographed(half: Half, page: Written, turn: float, random: Random, most: int = 99) -> tuple[bytes, list[There]]:
+    """Photograph a page turned by `turn` degrees clockwise, and return the JPEG and the numbers on it. Its print has
+    one of the first `most` colours."""
     high, wide = page.pen.shape
     angle = math.radians(turn)
     cos, sin = abs(math.cos(angle)), abs(math.sin(angle))
@@ -329,10 +331,10 @@ def photographed(half: Half, page: Written, turn: float, random: Random) -> tupl
     # The desk and the paper are drawn at half the size, which nobody notices; the ink is drawn at full size.
     half_size, zoom = (frame[0] // 2, frame[1] // 2), np.diag([0.5, 0.5, 1])
     small = Laid(*half_size, zoom @ camera, (wide, high), angle)
-    colours = on_desk(ground(half, small, random), small, random)
-    light = np.stack([resampled(one, zoom, frame) for one in np.ascontiguousarray(np.moveaxis(colours, 2, 0))], 2)
+    desk = np.ascontiguousarray(np.moveaxis(on_desk(ground(half, small, random), small, random), 2, 0))
+    light = np.stack([resampled(one, zoom, frame) for one in desk], 2)
     back = np.array([[1, 0, wide / 2], [0, 1, high / 2], [0, 0, 1]]) @ np.linalg.inv(camera)
-    printed = PRINTED[random.integers(len(PRINTED))]
+    printed = PRINTED[random.integers(min(most, len(PRINTED)))]
     ink = photographs.INKS[random.choice(len(photographs.INKS), p=(0.4, 0.3, 0.15, 0.1, 0.05))]
     for layer, colour, least in ((page.print, printed, 0.6), (page.pen, ink, 0.7)):
         cover = resampled(layer, back, frame, Image.Resampling.BICUBIC).clip(0, 1)

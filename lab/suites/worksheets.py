@@ -19,21 +19,10 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from lab.suites import sheets
+from lab.suites import pages, sheets
 from lab.suites.digits import HALVES, Half, Random, check_half, generator
 from lab.suites.found import FOUND, Points, There, overlap
-from lab.suites.pages import (
-    TALL,
-    Writers,
-    Written,
-    covered,
-    laid,
-    photographed,
-    resized,
-    rules,
-    tight,
-    written,
-)  # fmt: skip
+from lab.suites.pages import TALL, Writers, Written, laid, photographed, resized, tight, written
 from lab.suites.sheet_truth import CORRECTED, Entry, Manner, Truth
 from lab.suites.sheets import Cover, Ink, stroke
 from sumnist.inference.paper import MARKED, UNSURE, PaperSum
@@ -111,7 +100,7 @@ def printed(text: str, half: Half, place: int) -> Cover:
     box = font(half, place).getbbox(spaced)
     canvas = Image.new("L", (int(box[2]) + 8, int(box[3]) + 8))
     ImageDraw.Draw(canvas).text((4, 4), spaced, 255, font(half, place))
-    return tight(covered(canvas))
+    return tight(pages.covered(canvas))
 
 
 def page(
@@ -155,7 +144,7 @@ def page(
         sums.append(one)
         there.append(There(one.text, None, np.array([low, (high[0], low[1]), high, (low[0], high[1])])))
     paper = Written(there, pen, print_layer, (int(seen[0]), int(seen[1])), height)
-    picture, moved = photographed(half, paper, 0, random)
+    picture, moved = photographed(half, paper, 0, random, pages.DARK)
     return picture, list(zip(sums, moved, strict=True))
 
 
@@ -245,7 +234,7 @@ def columns(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple
     if by_hand and random.random() < SQUARED:
         small = cell * (1, 0.5)
         across, rows = (pitch * counts / small).astype(int).tolist()
-        rules(print_layer, start, small, (across, rows), True, 1)
+        pages.rules(print_layer, start, small, (across, rows), True, 1)
         print_layer *= 0.4
     sums, there, slope = [], [], math.radians(random.normal(0, 0.8))
     for at in range(counts[0] * counts[1]):
@@ -263,7 +252,7 @@ def columns(half: Half, writers: Writers, place: int) -> tuple[bytes, list[tuple
         sums.append(one)
         there.append(There(one.text, None, corners))
     paper = Written(there, pen, print_layer, (int(seen[0]), int(seen[1])), height)
-    picture, moved = photographed(half, paper, 0, random)
+    picture, moved = photographed(half, paper, 0, random, pages.DARK)
     return picture, list(zip(sums, moved, strict=True))
 
 
